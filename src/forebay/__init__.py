@@ -1,0 +1,3 @@
+"""Forebay: a connection pooling proxy for PostgreSQL."""
+
+__version__ = "0.1.0"
