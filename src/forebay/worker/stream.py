@@ -71,7 +71,13 @@ class Stream:
 
     def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop | None = None) -> None:
         sock.setblocking(False)
+        if sock.family != socket.AF_UNIX:
+            # Two sends in a row would otherwise wait for the peer's delayed acknowledgement.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock = sock
+        # The descriptor, not the socket, goes to the event loop: selectors print what they do not
+        # know yet, which for a socket costs two system calls.
+        self._fd = sock.fileno()
         self._loop = loop or asyncio.get_running_loop()
         self._received = bytearray()  # as it came from the socket, not yet decrypted
         self._readable = self._received  # plain bytes; another buffer once TLS is up
@@ -210,12 +216,12 @@ class Stream:
             self._end(TLSError(f"TLS failed: {_reason(error)}"))
 
     def _listen(self) -> None:
-        self._loop.add_reader(self._sock, self._on_readable)
+        self._loop.add_reader(self._fd, self._on_readable)
         self._listening = True
 
     def _stop_listening(self) -> None:
         if self._listening:
-            self._loop.remove_reader(self._sock)
+            self._loop.remove_reader(self._fd)
             self._listening = False
 
     def _end(self, reason: Exception) -> None:
@@ -251,12 +257,12 @@ class Stream:
     async def _send(self) -> None:
         while self._encrypted and not self._send_some():
             writable: asyncio.Future[None] = self._loop.create_future()
-            self._loop.add_writer(self._sock, _resolve, writable)
+            self._loop.add_writer(self._fd, _resolve, writable)
             try:
                 await writable
             finally:
                 if not self._closed:
-                    self._loop.remove_writer(self._sock)
+                    self._loop.remove_writer(self._fd)
 
     def _send_some(self) -> bool:
         """Sends what the socket takes; whether that was everything."""
@@ -316,11 +322,19 @@ class Stream:
             received_bytes += len(self._received)
             if received_bytes > MAX_HANDSHAKE_BYTES:
                 raise TLSError("TLS handshake failed: too long")
-            tls.incoming.write(self._received)
-            self._received.clear()
-            done = await in_crypto_thread(_handshake_step, tls.sslobj)
+            if _is_last_flight(tls.sslobj, self._received):
+                tls.incoming.write(self._received)
+                self._received.clear()
+                done = _handshake_step(tls.sslobj)
+            else:
+                tls.incoming.write(self._received)
+                self._received.clear()
+                done = await in_crypto_thread(_handshake_step, tls.sslobj)
             self._encrypted += tls.outgoing.read()
-            await self._send()
+            # What a TLS 1.3 server has to say at the end is its session ticket, for which nobody
+            # waits: it leaves with the next flight.
+            if not (done and tls.sslobj.server_side and tls.sslobj.version() == "TLSv1.3"):
+                await self._send()
             wait_first = True
 
     # ---- The end ---------------------------------------------------------------------------------
@@ -346,7 +360,7 @@ class Stream:
             return
         self._closed = True
         self._stop_listening()
-        self._loop.remove_writer(self._sock)
+        self._loop.remove_writer(self._fd)
         if self._ended is None:
             self._say_goodbye()
         self._sock.close()
@@ -373,6 +387,19 @@ class Stream:
     def fileno(self) -> int:
         """The descriptor, -1 after the end."""
         return self._sock.fileno()
+
+
+def _is_last_flight(sslobj: ssl.SSLObject, received: bytearray) -> bool:
+    """Whether a server has received the Finished of a TLS 1.3 client.
+
+    Checking it is symmetric cryptography (and no client certificates are asked for): it costs the
+    loop less than handing it to a thread would. A second ClientHello, which asks for a key exchange,
+    is a handshake record (0x16) and no encrypted one (0x17); either may follow a ChangeCipherSpec.
+    """
+    if not sslobj.server_side or sslobj.version() != "TLSv1.3":
+        return False
+    offset = 6 if received[:1] == b"\x14" else 0
+    return received[offset : offset + 1] == b"\x17"
 
 
 def _handshake_step(sslobj: ssl.SSLObject) -> bool:
