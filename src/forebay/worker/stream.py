@@ -28,6 +28,8 @@ MAX_HANDSHAKE_BYTES: Final = 131_072
 
 _U32: Final = struct.Struct("!I")
 _HEADER: Final = struct.Struct("!BI")
+_RECORD: Final = struct.Struct("!BHH")
+_APPLICATION_DATA: Final = 23
 
 
 class PeerGoneError(ConnectionError):
@@ -313,28 +315,31 @@ class Stream:
 
     async def _handshake(self, tls: _TLS, wait_first: bool) -> None:
         received_bytes = 0
+        # Whether a TLS 1.3 server has only the client's Finished left to check. That is symmetric
+        # cryptography: it costs the loop less than handing it to a thread does.
+        light = False
         done = False
         while not done:
             while wait_first and not self._received:
                 await self._receive_more()
-            # From here to the thread's end nobody but it may touch the BIOs: OpenSSL works on them
-            # without the GIL. What arrives meanwhile stays in self._received.
             received_bytes += len(self._received)
             if received_bytes > MAX_HANDSHAKE_BYTES:
                 raise TLSError("TLS handshake failed: too long")
-            if _is_last_flight(tls.sslobj, self._received):
-                tls.incoming.write(self._received)
-                self._received.clear()
+            tls.incoming.write(self._received)
+            self._received.clear()
+            # Until the thread is done nobody but it may touch the BIOs: OpenSSL works on them
+            # without the GIL. What arrives meanwhile stays in self._received.
+            if light:
                 done = _handshake_step(tls.sslobj)
             else:
-                tls.incoming.write(self._received)
-                self._received.clear()
                 done = await in_crypto_thread(_handshake_step, tls.sslobj)
-            self._encrypted += tls.outgoing.read()
-            # What a TLS 1.3 server has to say at the end is its session ticket, for which nobody
-            # waits: it leaves with the next flight.
-            if not (done and tls.sslobj.server_side and tls.sslobj.version() == "TLSv1.3"):
+            flight = tls.outgoing.read()
+            self._encrypted += flight
+            # What the server then has to say is its session ticket, for which nobody waits: it
+            # leaves with the next flight.
+            if not (light and done):
                 await self._send()
+            light = tls.sslobj.server_side and _has_encrypted_record(flight)
             wait_first = True
 
     # ---- The end ---------------------------------------------------------------------------------
@@ -389,17 +394,15 @@ class Stream:
         return self._sock.fileno()
 
 
-def _is_last_flight(sslobj: ssl.SSLObject, received: bytearray) -> bool:
-    """Whether a server has received the Finished of a TLS 1.3 client.
-
-    Checking it is symmetric cryptography (and no client certificates are asked for): it costs the
-    loop less than handing it to a thread would. A second ClientHello, which asks for a key exchange,
-    is a handshake record (0x16) and no encrypted one (0x17); either may follow a ChangeCipherSpec.
-    """
-    if not sslobj.server_side or sslobj.version() != "TLSv1.3":
-        return False
-    offset = 6 if received[:1] == b"\x14" else 0
-    return received[offset : offset + 1] == b"\x17"
+def _has_encrypted_record(flight: bytes) -> bool:
+    """Whether a handshake flight holds a TLS 1.3 encrypted record (RFC 8446, section 5.2)."""
+    offset = 0
+    while offset + _RECORD.size <= len(flight):
+        kind, _, length = _RECORD.unpack_from(flight, offset)
+        if kind == _APPLICATION_DATA:
+            return True
+        offset += _RECORD.size + length
+    return False
 
 
 def _handshake_step(sslobj: ssl.SSLObject) -> bool:
