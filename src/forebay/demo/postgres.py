@@ -45,6 +45,8 @@ STOP_TIMEOUT_S = 30.0
 POLL_INTERVAL_S = 0.01
 START_ATTEMPTS = 5
 FREE_DISK_BYTES = 128 << 20
+LOG_LINES = 8  # of the log's end may explain why it did not start
+TELLING = re.compile(r"FATAL|PANIC|error:|could not|unrecognized|invalid")
 SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 NULL = "\x1d"  # what psql shall print for NULL; no value is just this
 
@@ -71,10 +73,8 @@ class Postgres:
     ) -> None:
         self.binaries = binaries or find_binaries(prefer_tls=tls)
         if tls and not self.binaries.has_tls:
-            raise DemoError(
-                f"the PostgreSQL in {self.binaries.bin_dir} is built without TLS:"
-                " install your system's PostgreSQL (apt-get install postgresql)"
-            )
+            where = self.binaries.bin_dir
+            raise DemoError(f"the PostgreSQL in {where} has no TLS: apt-get install postgresql")
         self.host = HOST
         self.port = port or free_port()
         self.superuser = "postgres"
@@ -183,10 +183,7 @@ class Postgres:
         return self.directory / "ca.crt"
 
     def url(
-        self,
-        user: str | None = None,
-        password: str | None = None,
-        database: str = "postgres",
+        self, user: str | None = None, password: str | None = None, database: str = "postgres"
     ) -> str:
         """A ``postgresql://`` URL; without a user, the superuser's."""
         if user is None:
@@ -392,10 +389,11 @@ class Postgres:
         self._account.own(path)
 
     def _last_words(self) -> str:
-        """The line of the log that says what went wrong, or its last one."""
+        """What the log says went wrong, on one line; or its last line."""
         try:
             lines = self.log.read_text(errors="replace").strip().splitlines()
         except OSError:
-            return "it left no log"
-        telling = [line for line in lines if re.search(r"FATAL|PANIC|error:", line)]
-        return (telling or lines or ["it left no log"])[-1].strip()
+            lines = []
+        telling = [line for line in lines[-LOG_LINES:] if TELLING.search(line)]
+        said = [re.sub(r"^.*?(LOG|FATAL|PANIC|error): +", "", line) for line in telling]
+        return "; ".join(said or lines[-1:]) or "it left no log"
