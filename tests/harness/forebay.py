@@ -200,13 +200,7 @@ class Forebay:
             return
         assert self._process.poll() is None, f"it ended by itself\n{self.text}"
         for pid in self.pids:
-            eventually(lambda pid=pid: not descriptors.dead_sockets(pid), "dead sockets are closed")
-            if pid in self._others:
-                limit = self._others[pid]
-                eventually(
-                    lambda pid=pid, limit=limit: descriptors.others_count(pid) <= limit,
-                    f"no more than {limit} files and pipes: {descriptors.descriptors(pid)}",
-                )
+            _check_descriptors(pid, self._others.get(pid))
 
     # -- how --------------------------------------------------------------------------------------
 
@@ -235,3 +229,12 @@ class Forebay:
 def _lines(values: Mapping[str, Any]) -> list[str]:
     """Keys of a TOML section; JSON's forms of scalars and lists are TOML's too."""
     return [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+
+
+def _check_descriptors(pid: int, others_limit: int | None) -> None:
+    eventually(lambda: not descriptors.dead_sockets(pid), "dead sockets are closed")
+    if others_limit is not None:
+        eventually(
+            lambda: descriptors.others_count(pid) <= others_limit,
+            f"no more than {others_limit} files and pipes: {descriptors.descriptors(pid)}",
+        )
