@@ -207,7 +207,8 @@ def _clause(tokens: list[Token], index: int) -> Found:
     value = tokens[index].value
     before = word(tokens, index - 1) if index else b""
     if value == b"execute":
-        if index and (before == b"as" or word(tokens, 0) == b"explain"):
+        first = word(tokens, 0)
+        if first == b"explain" or (first == b"create" and before == b"as"):
             return [(Reason.PREPARE, Command("EXECUTE", _name(tokens, index + 1)))]
         return []
     following = index + 1
