@@ -73,8 +73,8 @@ async def _serve(node: Node) -> int:
         loop.add_signal_handler(number, on_end)
     loop.add_signal_handler(signal.SIGHUP, lambda: spawn(node.reload(), "reload"))
     log.debug("Forebay %s", __version__)
-    starting = spawn(node.start(), "start")
-    asking = spawn(asked.wait(), "signals")
+    starting = loop.create_task(node.start())
+    asking = loop.create_task(asked.wait())
     await asyncio.wait([starting, asking], return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():  # asked to end before it had started
         starting.cancel()
