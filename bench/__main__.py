@@ -115,13 +115,16 @@ def document(world: World, rows: list[Row], machine: Machine, started: datetime)
 
 
 def choose_sides(arguments: argparse.Namespace, pgbouncer: PgBouncer | None) -> tuple[Side, ...]:
-    """Give the sides that take part."""
+    """Give the sides that take part. Raises SideError if that is none."""
     named = arguments.side or [side.lower() for side in Side]
-    return tuple(
+    chosen = tuple(
         side
         for side in Side
         if side.lower() in named and (side is not Side.PGBOUNCER or pgbouncer is not None)
     )
+    if not chosen:
+        raise SideError("no PgBouncer found, and it was the only side asked for")
+    return chosen
 
 
 def compare(arguments: argparse.Namespace, console: Console) -> int:

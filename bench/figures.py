@@ -35,10 +35,14 @@ class Limit:
     sense: Sense = Sense.AT_MOST
 
     def judge(self, value: float) -> Verdict:
-        """Say which of the two ``value`` keeps; touching a limit keeps it."""
-        if self.goal is not None and self._keeps(value, self.goal):
-            return Verdict.GOAL
-        return Verdict.BOUND if self._keeps(value, self.bound) else Verdict.MISSED
+        """Say which of the two ``value`` keeps; touching a limit keeps it.
+
+        A goal that was measured in the same run may be laxer than the bound: both must be kept.
+        """
+        if not self._keeps(value, self.bound):
+            return Verdict.MISSED
+        reached = self.goal is not None and self._keeps(value, self.goal)
+        return Verdict.GOAL if reached else Verdict.BOUND
 
     def _keeps(self, value: float, limit: float) -> bool:
         return value <= limit if self.sense is Sense.AT_MOST else value >= limit

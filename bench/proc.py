@@ -28,6 +28,12 @@ class Usage:
     user_ticks: int
     system_ticks: int
 
+    @property
+    def user_share(self) -> float:
+        """Give the part of it in user code, between 0 and 1 (0 when it is too short to say)."""
+        ticks = self.user_ticks + self.system_ticks
+        return self.user_ticks / ticks if ticks > 0 else 0.0
+
     def since(self, earlier: "Usage") -> "Usage":
         """Give what was used after ``earlier``."""
         return Usage(

@@ -22,9 +22,8 @@ def measure(world: World) -> list[Row]:
     rows = []
     with world.stands(tls=False, connections=CONNECTIONS) as stands:
         for case, script in SCRIPTS.items():
-            cpu = Row("literals", case, "proxy CPU per transaction", "µs", limit=LIMIT)
             load = Load(CLIENTS, seconds=world.options.seconds, script=script)
-            one = PerTransaction(world, cpu, None, load)
+            one = PerTransaction(world, "literals", case, LIMIT, load)
             world.rounds(stands, f"literals, {case}", one.sample)
-            rows.append(cpu)
+            rows += [one.cpu, one.user]
     return rows

@@ -22,8 +22,11 @@ START_SAMPLES = 3
 class PerTransaction:
     """Measures one load's CPU time per transaction on each stand, start-up taken off."""
 
-    def __init__(self, world: World, cpu: Row, rate: Row | None, load: Load) -> None:
-        self.world, self.cpu, self.rate, self.load = world, cpu, rate, load
+    def __init__(self, world: World, measure: str, case: str, limit: Limit, load: Load) -> None:
+        self.world, self.load = world, load
+        self.cpu = Row(measure, case, "proxy CPU per transaction", "µs", limit=limit)
+        self.user = Row(measure, case, "of it user code", "µs")
+        self.rate = Row(measure, case, "throughput", "1/s")
         self._start_ns: dict[Side, float] = {}
 
     def sample(self, stand: Stand) -> None:
@@ -33,12 +36,13 @@ class PerTransaction:
         before = stand.usage()
         summary = self.world.run(stand.target, self.load).summary
         used = stand.usage().since(before)
-        if self.rate is not None:
-            self.rate.add(stand.side, summary.per_second)
+        self.rate.add(stand.side, summary.per_second)
         if stand.process is not None:
             extra_ns = used.cpu_ns - self._start_ns[stand.side]
             transactions = summary.transactions - self.load.clients
-            self.cpu.add(stand.side, extra_ns / max(1, transactions) / 1000)
+            each_us = extra_ns / max(1, transactions) / 1000
+            self.cpu.add(stand.side, each_us)
+            self.user.add(stand.side, each_us * used.user_share)
 
     def _start_cost(self, stand: Stand) -> float:
         """Give the CPU time of logging in and one transaction each; warms the stand up too."""
@@ -64,13 +68,11 @@ def measure(world: World) -> list[Row]:
             for protocol, plain_limit in PROTOCOLS.items():
                 case = f"{protocol}, {'TLS' if tls else 'plain'}"
                 limit = TLS_LIMIT if tls else plain_limit
-                cpu = Row("transactions", case, "proxy CPU per transaction", "µs", limit=limit)
-                rate = Row("transactions", case, "throughput", "1/s")
                 load = Load(CLIENTS, seconds=world.options.seconds, protocol=protocol)
                 shown = comparable(world, stands, protocol)
-                one = PerTransaction(world, cpu, rate, load)
+                one = PerTransaction(world, "transactions", case, limit, load)
                 world.rounds(shown, f"transactions, {case}", one.sample)
-                rows += [cpu, rate]
+                rows += [one.cpu, one.user, one.rate]
     return rows
 
 
