@@ -111,7 +111,7 @@ def run_bounded(
     Raises subprocess.TimeoutExpired after ``timeout_s`` seconds; whatever happens, nothing of it
     is left running.
     """
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command,
         stdin=stdin,
         stdout=subprocess.PIPE,
@@ -120,12 +120,12 @@ def run_bounded(
         start_new_session=True,
         env=env,
         cwd=cwd,
-    )
-    try:
-        stdout, stderr = process.communicate(timeout=timeout_s)
-    except BaseException:
-        kill_session(process)
-        raise
+    ) as process:
+        try:
+            stdout, stderr = process.communicate(timeout=timeout_s)
+        except BaseException:
+            kill_session(process)
+            raise
     return Done(process.returncode, stdout, stderr)
 
 

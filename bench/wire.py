@@ -164,15 +164,16 @@ class Client:
 class Scram:
     """The client's side of SCRAM-SHA-256 without channel binding (RFC 5802, RFC 7677)."""
 
-    def __init__(self, password: str) -> None:
-        self._password = password
+    def __init__(self, password: str, user: str = "") -> None:
+        # PostgreSQL goes by the start-up packet's user, and libpq leaves this one empty.
+        self._user, self._password = user, password
         self._nonce = secrets.token_urlsafe(18)
         self._exchange = ""
         self._server_key = b""
 
     def first(self) -> bytes:
         """Give the client-first-message."""
-        return f"n,,n=,r={self._nonce}".encode()
+        return f"n,,n={self._user},r={self._nonce}".encode()
 
     def final(self, server_first: bytes) -> bytes:
         """Give the client-final-message. Raises ClientError if the challenge is not for us."""
@@ -184,7 +185,7 @@ class Scram:
             self._password, base64.b64decode(fields["s"]), int(fields["i"])
         )
         bare = f"c=biws,r={fields['r']}"
-        self._exchange = f"n=,r={self._nonce},{text},{bare}"
+        self._exchange = f"n={self._user},r={self._nonce},{text},{bare}"
         signature = _sign(hashlib.sha256(client_key).digest(), self._exchange)
         proof = bytes(a ^ b for a, b in zip(client_key, signature, strict=True))
         return f"{bare},p={base64.b64encode(proof).decode()}".encode()
