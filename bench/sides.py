@@ -73,6 +73,11 @@ class Stand:
         except OSError:
             raise SideError(f"{self.side} has ended: {self.process.tail()}") from None
 
+    def ended(self) -> str | None:
+        """Give its last words if it ended by itself."""
+        gone = self.process is not None and self.process.ended()
+        return self.process.tail() if gone and self.process is not None else None
+
     def _tree(self) -> list[int]:
         assert self.process is not None
         self._pids = self._pids or proc.tree(self.process.pid)
@@ -227,5 +232,3 @@ def running(stand: Stand) -> Iterator[Stand]:
                     raise SideError(f"{stand.side} did not start: {error}\n{said}") from None
             time.sleep(0.05)
         yield stand
-        if stand.process is not None and stand.process.ended():
-            raise SideError(f"{stand.side} ended by itself: {stand.process.tail()}")

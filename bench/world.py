@@ -82,9 +82,12 @@ class World:
                     continue
                 try:
                     started.append(stack.enter_context(self._stand(side, shape)))
-                except SideError as error:
+                except (SideError, OSError) as error:
                     self.fail(side, "start", error)
             yield started
+            for stand in started:
+                if (said := stand.ended()) is not None:
+                    self.fail(stand.side, "ended by itself", said)
 
     def rounds(self, stands: list[Stand], label: str, action: Callable[[Stand], None]) -> None:
         """Do ``action`` on every stand in every round, beginning with another stand each time."""
@@ -137,17 +140,15 @@ class World:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
-        try:
-            process.stdin.write(request_line(target, request))
-            process.stdin.flush()
-            line = process.stdout.readline()
-            yield parse_answer(line, "" if line else process.stderr.read())
-            process.stdin.close()
-            process.wait(GRACE_S)
-        finally:
-            kill_session(process)
-            process.stdout.close()
-            process.stderr.close()
+        with process:
+            try:
+                with contextlib.suppress(BrokenPipeError):  # it died, and says why
+                    process.stdin.write(request_line(target, request))
+                    process.stdin.flush()
+                line = process.stdout.readline()
+                yield parse_answer(line, "" if line else process.stderr.read())
+            finally:
+                kill_session(process)
 
     @contextlib.contextmanager
     def _stand(self, side: Side, shape: Shape) -> Iterator[Stand]:

@@ -39,4 +39,16 @@ def measure(world: World) -> list[Row]:
 
             world.rounds(stands, f"waiting, {case}", sample)
             rows += [p50, p99, spread]
+        check_connections(world, stands)
     return rows
+
+
+def check_connections(world: World, stands: list[Stand]) -> None:
+    """See that nobody used more database connections than the comparison gives to each."""
+    [(text,)] = world.server.sql(
+        f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{world.database.user}'"
+    )
+    allowed = CONNECTIONS * len(stands)
+    if int(text or 0) > allowed:
+        names = " and ".join(stand.side for stand in stands)
+        world.failures.append(f"waiting: {names} hold {text} database connections, not {allowed}")
