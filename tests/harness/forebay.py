@@ -133,9 +133,7 @@ class Forebay:
         self._write()
         before = len(self.text)
         self.signal(signal.SIGHUP)
-        eventually(
-            lambda: re.search("reload", self.text[before:], re.IGNORECASE), "a word on the reload"
-        )
+        eventually(lambda: re.search("[Rr]eloaded", self.text[before:]), "a word on the reload")
 
     @property
     def pid(self) -> int:
