@@ -14,7 +14,7 @@ PROCESSED = re.compile(r"^number of transactions actually processed: (\d+)", re.
 FAILED = re.compile(r"^number of failed transactions: (\d+)", re.MULTILINE)
 RATE = re.compile(r"^tps = ([0-9.]+) \(without initial connection time\)", re.MULTILINE)
 # Time beyond a run's own length that it may take to connect and to stop, before it is stopped.
-GRACE_S = 60
+GRACE_S = 30
 
 
 class PgbenchError(Exception):

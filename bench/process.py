@@ -8,6 +8,7 @@ per transaction by some 15 %.
 import contextlib
 import os
 import pwd
+import re
 import resource
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from types import TracebackType
 from typing import IO
 
 STOP_S = 10
+TROUBLE = re.compile(r"error|fatal|exception", re.IGNORECASE)
 UNPRIVILEGED = "nobody"
 
 
@@ -63,10 +65,11 @@ class Process:
         """Say whether it has ended."""
         return self._process.poll() is not None
 
-    def tail(self, lines: int = 5) -> str:
-        """Give the last lines of its output."""
-        text = self.log.read_text(errors="replace")
-        return "\n".join(text.splitlines()[-lines:])
+    def tail(self, lines: int = 3) -> str:
+        """Give the last lines of its output that speak of errors, or the last ones of all."""
+        said = self.log.read_text(errors="replace").splitlines()
+        errors = [line for line in said if TROUBLE.search(line)]
+        return "\n".join((errors or said)[-lines:])
 
     def stop(self) -> None:
         """End it: SIGINT, then SIGKILL for it and its session. Idempotent."""

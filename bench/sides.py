@@ -57,21 +57,11 @@ class Stand:
 
     def usage(self) -> proc.Usage:
         """Give the CPU time of its processes so far. Raises SideError if one has ended."""
-        if self.process is None:
-            return proc.Usage(0, 0, 0)
-        try:
-            return proc.usage(self._tree())
-        except OSError:
-            raise SideError(f"{self.side} has ended: {self.process.tail()}") from None
+        return proc.usage(self._tree())
 
     def memory_bytes(self) -> int:
         """Give the memory of its processes. Raises SideError if one has ended."""
-        if self.process is None:
-            return 0
-        try:
-            return proc.memory_bytes(self._tree())
-        except OSError:
-            raise SideError(f"{self.side} has ended: {self.process.tail()}") from None
+        return proc.memory_bytes(self._tree())
 
     def ended(self) -> str | None:
         """Give its last words if it ended by itself."""
@@ -79,9 +69,15 @@ class Stand:
         return self.process.tail() if gone and self.process is not None else None
 
     def _tree(self) -> list[int]:
-        assert self.process is not None
-        self._pids = self._pids or proc.tree(self.process.pid)
-        return self._pids
+        """Give its processes; the same ones as ever, or what is measured would be no difference."""
+        if self.process is None:
+            return []
+        now = [] if self.process.ended() else proc.tree(self.process.pid)
+        gone = set(self._pids) - set(now)
+        self._pids = now  # the next measurement may go on with its successors
+        if gone or not now:
+            raise SideError(f"a process of it has ended: {self.process.tail()}")
+        return now
 
 
 @dataclass(frozen=True, slots=True)

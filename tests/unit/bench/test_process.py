@@ -21,6 +21,13 @@ def test_its_output_is_kept(tmp_path: Path) -> None:
     assert one.tail(2) == "b\nc"
 
 
+def test_its_errors_are_told_rather_than_its_last_words(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("all is well\nFATAL: it is not\ngoing on\n")
+    with Process([sys.executable, "-c", ""], log) as one:
+        assert one.tail() == "FATAL: it is not"
+
+
 def test_a_bounded_run_gives_its_output() -> None:
     done = run_bounded([sys.executable, "-c", "print(1); exit(3)"], timeout_s=60)
     assert (done.returncode, done.stdout) == (3, "1\n")
