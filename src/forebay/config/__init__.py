@@ -1,0 +1,34 @@
+"""Forebay's configuration: typed settings and the ways to load them."""
+
+from forebay.config.addresses import Address, parse_address
+from forebay.config.errors import ConfigError, Problem
+from forebay.config.loading import from_environment, from_url, load, load_any
+from forebay.config.settings import (
+    AuthSettings,
+    Config,
+    Hidden,
+    NodeSettings,
+    PoolSettings,
+    ProxySettings,
+    TargetSettings,
+)
+from forebay.config.url import is_url
+
+__all__ = [
+    "Address",
+    "AuthSettings",
+    "Config",
+    "ConfigError",
+    "Hidden",
+    "NodeSettings",
+    "PoolSettings",
+    "Problem",
+    "ProxySettings",
+    "TargetSettings",
+    "from_environment",
+    "from_url",
+    "is_url",
+    "load",
+    "load_any",
+    "parse_address",
+]

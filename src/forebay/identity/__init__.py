@@ -1,0 +1,1 @@
+"""Who may log in: secrets now; tokens and policies stand here too."""

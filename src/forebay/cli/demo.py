@@ -1,0 +1,119 @@
+"""``forebay demo``: 300 clients on 45 database connections, without Forebay and with it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Coroutine
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import Parameter
+from rich.console import Console
+from rich.text import Text
+
+from forebay.demo.errors import DemoError
+from forebay.demo.result import Result
+from forebay.demo.surroundings import HOST, free_port
+from forebay.demo.tour import DATABASE, PASSWORD, USER, Plan, Tour, fill, make_server
+from forebay.demo.view import ConsoleView, View, summary
+
+DEFAULT_PORT = 6432
+INTERRUPTED = 128 + signal.SIGINT
+TERMINATED = 128 + signal.SIGTERM
+
+
+def demo(
+    *,
+    keep: bool = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    port: int | None = None,
+    seconds: float = 6.0,
+) -> int:
+    """Show 300 clients at work on a database that allows 45 connections.
+
+    An own PostgreSQL is started in a temporary directory and removed afterwards.
+
+    Parameters
+    ----------
+    keep
+        Leave everything running afterwards, until Ctrl-C.
+    as_json
+        Print one JSON object instead of the table.
+    port
+        Where Forebay listens on 127.0.0.1; 6432, or another one if that is in use.
+    seconds
+        How long the clients work through Forebay.
+    """
+    progress = Console(stderr=True)
+    try:
+        plan = Plan(port=_port(port), pooled_s=seconds)
+        return _run(plan, keep, as_json, progress)
+    except DemoError as error:
+        progress.print(Text(f"forebay demo: {error}"))
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except asyncio.CancelledError:
+        return TERMINATED
+
+
+def _run(plan: Plan, keep: bool, as_json: bool, progress: Console) -> int:
+    view = View() if as_json and not progress.is_terminal else ConsoleView(progress)
+    told: list[Result] = []
+
+    def tell(result: Result) -> None:
+        told.append(result)
+        _print(result, plan, keep, as_json)
+
+    with make_server() as server:
+        fill(server)
+        try:
+            asyncio.run(_until_terminated(Tour(server, plan, view).run(tell, keep)))
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            if not (keep and told):
+                raise
+        finally:
+            view.close()
+    return 0 if told and told[0].is_good else 1
+
+
+async def _until_terminated(tour: Coroutine[Any, Any, None]) -> None:
+    """Ends the tour in order on SIGTERM; asyncio.run does so on Ctrl-C."""
+    task = asyncio.ensure_future(tour)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await task
+
+
+def _print(result: Result, plan: Plan, keep: bool, as_json: bool) -> None:
+    if as_json:
+        print(msgspec.json.encode(result).decode(), flush=True)
+        return
+    console = Console()
+    console.print(summary(result))
+    for complaint in result.complaints():
+        console.print(Text(complaint, style="red"))
+    url = f"postgresql://{USER}:{PASSWORD}@{HOST}:{plan.port}/{DATABASE}?sslmode=require"
+    if keep:
+        print("\nForebay and its database keep running until Ctrl-C. Play on:")
+    else:
+        print("\nTo play on, let it stay until Ctrl-C (forebay demo --keep), and:")
+    print(f'  psql "{url}"')
+    print(f"  export DATABASE_URL='{url}'", flush=True)
+
+
+def _port(wanted: int | None) -> int:
+    """The port that was asked for, if it is free; without one, the usual port or any free one."""
+    port = DEFAULT_PORT if wanted is None else wanted
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except (OSError, OverflowError) as error:
+            if wanted is None:
+                return free_port()
+            raise DemoError(
+                f"cannot listen on {HOST}:{port} ({error}): choose another with --port"
+            ) from None
+    return port

@@ -1,0 +1,132 @@
+"""What must hold between keys, and inside the strings that are more than strings."""
+
+import re
+from collections.abc import Iterator
+from itertools import combinations
+
+from forebay.config.addresses import Address, parse_address
+from forebay.config.reading import Check, Path, Reading
+from forebay.config.settings import AuthSettings, PoolSettings, ProxySettings, TargetSettings
+
+# RDS Proxy's rule for names (DBProxyName): letters, digits and single hyphens.
+PROXY_NAME = re.compile(r"[a-zA-Z](?:-?[a-zA-Z0-9]+)*")
+MAX_PROXY_NAME_LENGTH = 63
+MAX_USERS = 200  # RDS Proxy's: secrets per proxy
+SECRET_FORMS = "file:PATH, env:NAME or the ARN of a Secrets Manager secret"  # noqa: S105
+_SECRET = re.compile(r"(file|env|given):.+|arn:[\w-]+:secretsmanager:.+", re.DOTALL)
+
+Found = Iterator[tuple[Path, str]]
+
+
+def check_name(name: str, reading: Reading) -> None:
+    """Report a proxy's name that RDS Proxy would not allow."""
+    if not PROXY_NAME.fullmatch(name) or len(name) > MAX_PROXY_NAME_LENGTH:
+        text = (
+            "is no name that RDS Proxy allows: a letter first, then letters, digits and single"
+            f" hyphens, at most {MAX_PROXY_NAME_LENGTH} characters"
+        )
+        reading.report(("proxies", name), text)
+
+
+def check_together(proxies: dict[str, ProxySettings], reading: Reading) -> None:
+    """Report what two proxies can't have both: one name, one address."""
+    for one, other in combinations(proxies, 2):
+        if one.casefold() == other.casefold():
+            reading.report(("proxies", other), f"differs from {one} only in the case of letters")
+        both = set(_readable(proxies[one])) & set(_readable(proxies[other]))
+        for address in sorted(map(str, (each for each in both if each.port))):
+            reading.report(("proxies", other, "listen"), f"{address} is taken by proxies.{one}")
+
+
+def _readable(proxy: ProxySettings) -> list[Address]:
+    try:
+        return proxy.listen_addresses()
+    except ValueError:
+        return []  # reported where that proxy is checked
+
+
+def _proxy(proxy: ProxySettings) -> Found:
+    yield from _listen(proxy)
+    yield from _certificates(proxy)
+    yield from _users(proxy)
+
+
+def _listen(proxy: ProxySettings) -> Found:
+    try:
+        addresses = proxy.listen_addresses()
+    except ValueError as error:
+        yield ("listen",), str(error)
+        return
+    if not addresses:
+        yield ("listen",), "is an empty list; it must name at least one address"
+    fixed = [address for address in addresses if address.port]
+    if len(set(fixed)) != len(fixed):
+        yield ("listen",), "names an address twice"
+
+
+def _certificates(proxy: ProxySettings) -> Found:
+    if (proxy.tls_certificate is None) != (proxy.tls_private_key is None):
+        given, absent = "tls_certificate", "tls_private_key"
+        if proxy.tls_certificate is None:
+            given, absent = absent, given
+        yield (
+            (absent,),
+            f"is missing while {given} is set; give both, or neither for a self-made certificate",
+        )
+
+
+def _users(proxy: ProxySettings) -> Found:
+    if not proxy.auth:
+        yield ("auth",), "is empty: without [[auth]] entries nobody could log in"
+    if len(proxy.auth) > MAX_USERS:
+        yield ("auth",), f"has {len(proxy.auth)} entries; at most {MAX_USERS} are allowed"
+    seen: dict[str, int] = {}
+    for index, auth in enumerate(proxy.auth):
+        if auth.secret in seen:
+            yield ("auth", index, "secret"), f"is the same as that of auth[{seen[auth.secret]}]"
+        seen.setdefault(auth.secret, index)
+
+
+def _user(auth: AuthSettings) -> Found:
+    if not _SECRET.fullmatch(auth.secret):
+        yield ("secret",), f"must be {SECRET_FORMS}; the value given is not shown"
+    if auth.iam_auth != "DISABLED":
+        yield ("iam_auth",), f'is "{auth.iam_auth}", which is not supported yet; use "DISABLED"'
+
+
+def _target(target: TargetSettings) -> Found:
+    if not target.hosts:
+        yield ("hosts",), 'is empty; it must name at least one, as in ["127.0.0.1:5432"]'
+    for index, host in enumerate(target.hosts):
+        try:
+            parse_address(host, wildcard=False)
+        except ValueError as error:
+            yield ("hosts", index), str(error)
+    verifies = target.sslmode in ("verify-ca", "verify-full")
+    if verifies and target.sslrootcert is None:
+        yield (
+            ("sslrootcert",),
+            f'is missing; sslmode = "{target.sslmode}" needs CA certificates: a file, or "system"',
+        )
+    if target.sslrootcert == "system" and target.sslmode != "verify-full":
+        # libpq refuses it too: anyone can get a certificate from a public CA for another name.
+        yield ("sslmode",), 'must be "verify-full" when sslrootcert is "system"'
+
+
+def _pool(pool: PoolSettings) -> Found:
+    if pool.max_idle_connections_percent > pool.max_connections_percent:
+        text = (
+            f"is {pool.max_idle_connections_percent}; it must be at most max_connections_percent,"
+            f" which is {pool.max_connections_percent}"
+        )
+        yield ("max_idle_connections_percent",), text
+    if "\0" in pool.init_query:
+        yield ("init_query",), "holds a zero byte"
+
+
+CHECKS: dict[type, Check] = {
+    ProxySettings: _proxy,
+    AuthSettings: _user,
+    TargetSettings: _target,
+    PoolSettings: _pool,
+}

@@ -1,0 +1,178 @@
+"""One configuration from a file, a URL or the environment; all that is wrong is told at once.
+
+``load`` reads a TOML file and lays ``FOREBAY_…`` variables over it; ``from_url`` makes a
+configuration of one proxy from ``postgresql://…``; ``from_environment`` needs no file at all.
+Relative paths are relative to the directory of the file (without one: the current directory).
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from forebay.config.checks import CHECKS, check_name, check_together
+from forebay.config.environment import overlay
+from forebay.config.errors import ConfigError, Problem, nearest
+from forebay.config.reading import Reading, read_struct
+from forebay.config.settings import (
+    DEFAULT_PROXY,
+    AuthSettings,
+    Config,
+    Hidden,
+    NodeSettings,
+    ProxySettings,
+)
+from forebay.config.url import DatabaseUrl, is_url, parse_url
+
+MAX_FILE_BYTES = 4 * 1024 * 1024
+_GIVEN = "url"
+
+
+def load(path: str | os.PathLike[str], environ: Mapping[str, str] | None = None) -> Config:
+    """Read a TOML file. Raises ConfigError with every problem found."""
+    path = Path(path)
+    reading = Reading(str(path), CHECKS)
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            raise ConfigError([Problem(str(path), "", f"is over {MAX_FILE_BYTES} bytes")])
+        raw = tomllib.loads(content.decode())
+    except OSError as error:
+        raise ConfigError([Problem(str(path), "", _os_reason(error))]) from None
+    except UnicodeDecodeError as error:
+        text = f"is not UTF-8 text (byte {error.start})"
+        raise ConfigError([Problem(str(path), "", text)]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([Problem(str(path), "", f"is not TOML: {error}")]) from None
+    except RecursionError:
+        raise ConfigError([Problem(str(path), "", "is nested too deeply")]) from None
+    return _read(raw, environ, reading, path.parent)
+
+
+def from_environment(environ: Mapping[str, str] | None = None) -> Config:
+    """Read the settings from ``FOREBAY_…`` variables only; a FOREBAY_DATABASE_URL goes first.
+
+    Raises ConfigError with every problem found."""
+    environ = os.environ if environ is None else environ
+    if url := environ.get("FOREBAY_DATABASE_URL"):
+        return from_url(url, environ, where="environment: FOREBAY_DATABASE_URL")
+    return _read({}, environ, Reading("environment", CHECKS), Path())
+
+
+def from_url(text: str, environ: Mapping[str, str] | None = None, *, where: str = "URL") -> Config:
+    """One proxy, named "default", whose only user is the URL's.
+
+    The password may come from PGPASSWORD instead, which keeps it out of the list of processes.
+    Raises ConfigError with every problem found; no error holds the password.
+    """
+    environ = os.environ if environ is None else environ
+    try:
+        url = parse_url(text)
+    except ValueError as error:
+        raise ConfigError([Problem(where, "", f"the URL {error}")]) from None
+    password = url.password or environ.get("PGPASSWORD", "")
+    absent = [
+        Problem(where, "", f"the URL has no {what}")
+        for what, value in (("user", url.user), ("password (PGPASSWORD is read too)", password))
+        if not value
+    ]
+    if absent:
+        raise ConfigError(absent)
+    secret = msgspec.json.encode({"username": url.user, "password": password}).decode()
+    raw = {"proxies": {DEFAULT_PROXY: {"target": _target(url, where), "auth": [_url_user()]}}}
+    return _read(raw, environ, Reading(where, CHECKS), Path(), {_GIVEN: Hidden(secret)})
+
+
+def _target(url: DatabaseUrl, where: str) -> dict[str, Any]:
+    parameters: dict[str, Any] = dict(url.parameters)
+    if (timeout := parameters.pop("connect_timeout", None)) is not None:
+        try:
+            seconds = int(timeout)
+        except ValueError:
+            problem = Problem(where, "connect_timeout", "must be a whole number of seconds")
+            raise ConfigError([problem]) from None
+        if seconds > 0:  # libpq: zero or negative means "wait for ever"; here the default holds
+            parameters["connect_timeout"] = seconds
+    return {
+        "hosts": [str(address) for address in url.addresses],
+        "database": url.database,
+        **parameters,
+    }
+
+
+def _url_user() -> dict[str, str]:
+    return {"secret": f"given:{_GIVEN}"}
+
+
+def _read(
+    raw: dict[str, Any],
+    environ: Mapping[str, str] | None,
+    reading: Reading,
+    base: Path,
+    given: dict[str, Hidden] | None = None,
+) -> Config:
+    overlay(raw, os.environ if environ is None else environ, reading)
+    for key in raw:
+        if key not in ("node", "proxies"):
+            reading.report((key,), f"is not a known key{nearest(key, ('node', 'proxies'))}")
+    node = read_struct(NodeSettings, raw.get("node", {}), ("node",), reading)
+    tables = raw.get("proxies", {})
+    proxies: dict[str, ProxySettings] = {}
+    if not isinstance(tables, dict):
+        reading.report(("proxies",), "must be a table: [proxies.NAME]")
+    elif not tables:
+        reading.report(("proxies",), "is missing: a [proxies.NAME] table with its target and auth")
+    else:
+        for name, table in tables.items():
+            check_name(name, reading)
+            proxy = read_struct(ProxySettings, table, ("proxies", name), reading)
+            if proxy is not None:
+                proxies[name] = _absolute(proxy, base)
+        check_together(proxies, reading)
+    if reading.problems or node is None:
+        raise ConfigError(reading.problems)
+    return Config(node=node, proxies=proxies, given_secrets=given or {}, source=reading.source)
+
+
+def _absolute(proxy: ProxySettings, base: Path) -> ProxySettings:
+    """The same settings with every relative path made absolute."""
+
+    def absolute(path: str | None) -> str | None:
+        return None if path is None else str((base / path).absolute())
+
+    def with_path(auth: AuthSettings) -> AuthSettings:
+        if not auth.secret.startswith("file:"):
+            return auth
+        path = absolute(auth.secret.removeprefix("file:"))
+        return msgspec.structs.replace(auth, secret=f"file:{path}")
+
+    target = proxy.target
+    if target.sslrootcert != "system":
+        target = msgspec.structs.replace(target, sslrootcert=absolute(target.sslrootcert))
+    return msgspec.structs.replace(
+        proxy,
+        tls_certificate=absolute(proxy.tls_certificate),
+        tls_private_key=absolute(proxy.tls_private_key),
+        target=target,
+        auth=[with_path(auth) for auth in proxy.auth],
+    )
+
+
+def _os_reason(error: OSError) -> str:
+    return f"can't be read: {error.strerror or type(error).__name__}"
+
+
+def load_any(argument: str | None, environ: Mapping[str, str] | None = None) -> Config:
+    """What ``forebay serve`` and ``forebay check`` take: a file's name, a URL, or nothing.
+
+    Nothing means FOREBAY_CONFIG (a file's name), else the environment alone.
+    Raises ConfigError with every problem found."""
+    environ = os.environ if environ is None else environ
+    argument = argument or environ.get("FOREBAY_CONFIG") or None
+    if argument is None:
+        return from_environment(environ)
+    return from_url(argument, environ) if is_url(argument) else load(argument, environ)

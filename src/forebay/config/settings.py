@@ -1,0 +1,132 @@
+"""The settings, typed, under RDS Proxy's names where RDS Proxy has one.
+
+Ranges are RDS Proxy's too (CreateDBProxy, ConnectionPoolConfig in its API reference). Times are in
+seconds and may have fractions. ``Meta`` carries the range and the sentence that errors print; every
+key is described for users in docs/configuration.md.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from forebay.config.addresses import Address, parse_address
+
+DEFAULT_LISTEN = "127.0.0.1:6432"
+DEFAULT_PROXY = "default"
+
+SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
+Pinning = Literal["minimal", "rds"]
+IamAuth = Literal["DISABLED", "REQUIRED", "ENABLED"]
+ClientPasswordAuthType = Literal["POSTGRES_SCRAM_SHA_256", "POSTGRES_MD5"]
+PinningFilter = Literal["EXCLUDE_VARIABLE_SETS"]
+
+# "Half of max_connections_percent", RDS Proxy's default; resolved when the struct is made.
+HALF_OF_MAXIMUM = -1
+
+DAY_S = 86_400.0
+
+
+class Hidden:
+    """Text that must not be printed: its repr and str show nothing of it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself; call it only where it is used."""
+        return self._text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Hidden) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __repr__(self) -> str:
+        return "Hidden(***)"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("hidden text is not to be pickled")
+
+
+class AuthSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One user that may log in, and how (RDS Proxy's UserAuthConfig)."""
+
+    secret: str
+    iam_auth: IamAuth = "DISABLED"
+    client_password_auth_type: ClientPasswordAuthType = "POSTGRES_SCRAM_SHA_256"  # noqa: S105
+
+
+class TargetSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The database server behind a proxy; ``sslmode`` and ``sslrootcert`` mean what libpq means."""
+
+    hosts: list[str]
+    sslmode: SslMode = "prefer"
+    sslrootcert: str | None = None
+    database: Annotated[str, Meta(min_length=1, max_length=63)] = "postgres"
+    connect_timeout: Annotated[float, Meta(gt=0, le=300)] = 15.0
+
+    def addresses(self) -> list[Address]:
+        """``hosts``, read. Raises ValueError on a host that was not checked by loading."""
+        return [parse_address(host, wildcard=False) for host in self.hosts]
+
+
+class PoolSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many database connections, and how they are kept (RDS Proxy's ConnectionPoolConfig)."""
+
+    max_connections_percent: Annotated[int, Meta(ge=1, le=100)] = 100
+    max_idle_connections_percent: Annotated[int, Meta(ge=0, le=100)] = HALF_OF_MAXIMUM
+    connection_borrow_timeout: Annotated[float, Meta(ge=0, le=300)] = 120.0
+    max_waiting_clients: Annotated[int, Meta(ge=0, le=1_000_000)] = 10_000
+    init_query: Annotated[str, Meta(max_length=16_384)] = ""
+    session_pinning_filters: list[PinningFilter] = []
+    max_idle_time: Annotated[float, Meta(gt=0, le=DAY_S)] = 300.0
+    max_connection_age: Annotated[float, Meta(gt=0, le=30 * DAY_S)] = DAY_S
+
+    def __post_init__(self) -> None:
+        if self.max_idle_connections_percent == HALF_OF_MAXIMUM:
+            half = self.max_connections_percent // 2
+            msgspec.structs.force_setattr(self, "max_idle_connections_percent", half)
+
+
+class ProxySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One endpoint, the users it knows, and its pool (RDS Proxy's DBProxy and its target group)."""
+
+    listen: str | list[str] = DEFAULT_LISTEN
+    require_tls: bool = True
+    tls_certificate: str | None = None
+    tls_private_key: str | None = None
+    idle_client_timeout: Annotated[float, Meta(ge=1, le=28_800)] = 1800.0
+    max_client_age: Annotated[float, Meta(ge=1, le=30 * DAY_S)] = DAY_S
+    max_client_connections: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    login_timeout: Annotated[float, Meta(gt=0, le=300)] = 15.0
+    pinning: Pinning = "minimal"
+    debug_logging: bool = False
+    auth: list[AuthSettings] = []
+    target: TargetSettings
+    pool: PoolSettings = PoolSettings()
+
+    def listen_addresses(self) -> list[Address]:
+        """``listen``, read. Raises ValueError on an address that was not checked by loading."""
+        listen = [self.listen] if isinstance(self.listen, str) else self.listen
+        return [parse_address(text, wildcard=True) for text in listen]
+
+
+class NodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What belongs to the process, not to one proxy."""
+
+    control_listen: str = "127.0.0.1:6480"
+    drain_timeout: Annotated[float, Meta(ge=0, le=3600)] = 30.0
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A whole configuration. ``given_secrets`` serves ``secret = "given:NAME"``: it is filled by
+    a URL or by a program, never from a file, and holds the same JSON that a secret file holds."""
+
+    node: NodeSettings = NodeSettings()
+    proxies: dict[str, ProxySettings] = {}
+    given_secrets: dict[str, Hidden] = {}
+    source: str = ""

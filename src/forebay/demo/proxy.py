@@ -1,0 +1,88 @@
+"""The Forebay of the demo: the real node and worker, configured by the program."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import AsyncIterator
+
+from forebay.config import (
+    AuthSettings,
+    Config,
+    Hidden,
+    NodeSettings,
+    PoolSettings,
+    ProxySettings,
+    TargetSettings,
+)
+from forebay.demo.errors import DemoError
+from forebay.demo.postgres import Postgres
+from forebay.demo.surroundings import HOST, free_port
+from forebay.logs import ENV_LEVEL
+from forebay.node.node import Node, NodeError, WorkerUnavailableError
+
+PROXY = "demo"
+MAX_CONNECTIONS_PERCENT = 90
+MAX_IDLE_CONNECTIONS_PERCENT = 50
+DRAIN_TIMEOUT_S = 5.0
+
+
+def configuration(server: Postgres, port: int, user: str, password: str, database: str) -> Config:
+    """The decision record's properties, in front of this server."""
+    secret = json.dumps({"username": user, "password": password})
+    proxy = ProxySettings(
+        listen=f"{HOST}:{port}",
+        require_tls=True,
+        idle_client_timeout=1800,
+        auth=[AuthSettings(secret=f"given:{PROXY}")],
+        target=TargetSettings(
+            hosts=[f"{server.host}:{server.port}"],
+            sslmode="require" if server.tls else "disable",
+            database=database,
+        ),
+        pool=PoolSettings(
+            max_connections_percent=MAX_CONNECTIONS_PERCENT,
+            max_idle_connections_percent=MAX_IDLE_CONNECTIONS_PERCENT,
+        ),
+    )
+    return Config(
+        node=NodeSettings(control_listen=f"{HOST}:{free_port()}", drain_timeout=DRAIN_TIMEOUT_S),
+        proxies={PROXY: proxy},
+        given_secrets={PROXY: Hidden(secret)},
+        source="demo",
+    )
+
+
+class Front:
+    """The running Forebay, as far as the demo needs it."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def figures(self) -> dict[str, int | float]:
+        """The proxy's own counts; empty while its worker does not answer."""
+        try:
+            return (await self._node.stats()).get(PROXY, {})
+        except WorkerUnavailableError:
+            return {}
+
+
+@contextlib.asynccontextmanager
+async def running(
+    server: Postgres, port: int, user: str, password: str, database: str
+) -> AsyncIterator[Front]:
+    """Runs a Forebay for as long as the context lasts. Raises DemoError if it cannot start."""
+    node = Node(
+        configuration(server, port, user, password, database),
+        environ=dict(os.environ)
+        | {ENV_LEVEL: "warning"},  # the worker's words would break the view
+    )
+    try:
+        await node.start()
+    except NodeError as error:
+        raise DemoError(f"Forebay did not start: {'; '.join(error.problems)}") from error
+    try:
+        yield Front(node)
+    finally:
+        await node.drain(DRAIN_TIMEOUT_S)

@@ -1,0 +1,112 @@
+"""The TLS certificate and key of each proxy: read, checked, or made at start."""
+
+import logging
+import stat
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from forebay.config.settings import ProxySettings
+from forebay.worker import tls
+
+log = logging.getLogger("forebay.node")
+
+MAX_PEM_BYTES = 1024 * 1024
+EXPIRES_SOON = timedelta(days=14)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate (with its chain) and its key, both PEM. The repr hides the key."""
+
+    certificate_pem: str
+    private_key_pem: str
+    self_made: bool
+
+    def __repr__(self) -> str:
+        return f"Certificate({'self-made' if self.self_made else 'given'}, {fingerprint(self)})"
+
+
+class CertificateError(Exception):
+    """A certificate or key can't be used; the text names the file and says why."""
+
+
+class Certificates:
+    """Keeps the self-made ones, so that a reload doesn't take away what clients came to trust."""
+
+    def __init__(self) -> None:
+        self._self_made: dict[str, Certificate] = {}
+
+    def get(self, name: str, proxy: ProxySettings) -> Certificate:
+        """The proxy's certificate. Raises CertificateError."""
+        if proxy.tls_certificate is None or proxy.tls_private_key is None:
+            if name not in self._self_made:
+                self._self_made[name] = self_made(proxy)
+                log.info(
+                    "Made a TLS certificate, for none is configured",
+                    extra={"fields": {"proxy": name, "sha256": fingerprint(self._self_made[name])}},
+                )
+            return self._self_made[name]
+        return read(proxy.tls_certificate, proxy.tls_private_key)
+
+
+def self_made(proxy: ProxySettings) -> Certificate:
+    """A new certificate for this machine's loopback names and the hosts that are listened on."""
+    hosts = [each.host for each in proxy.listen_addresses() if each.host and not each.is_unix]
+    names = tuple(dict.fromkeys(("localhost", "127.0.0.1", "::1", *hosts)))
+    certificate, key = tls.self_signed_certificate(names)
+    return Certificate(certificate, key, self_made=True)
+
+
+def read(certificate_path: str, key_path: str) -> Certificate:
+    """Read both files and see that they belong together. Raises CertificateError."""
+    certificate, key = _text(certificate_path), _text(key_path)
+    try:
+        tls.server_context(certificate, key)
+    except ValueError as error:
+        raise CertificateError(f"{certificate_path}, {key_path}: {error}") from None
+    return Certificate(certificate, key, self_made=False)
+
+
+def _text(path: str) -> str:
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(MAX_PEM_BYTES + 1)
+    except OSError as error:
+        raise CertificateError(f"{path}: can't be read: {error.strerror or error}") from None
+    if len(content) > MAX_PEM_BYTES:
+        raise CertificateError(f"{path}: is over {MAX_PEM_BYTES} bytes")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise CertificateError(f"{path}: is not PEM text") from None
+
+
+def fingerprint(certificate: Certificate) -> str:
+    """SHA-256 of the certificate, in hexadecimal, as ``openssl x509 -fingerprint`` computes it."""
+    parsed = x509.load_pem_x509_certificate(certificate.certificate_pem.encode())
+    return parsed.fingerprint(hashes.SHA256()).hex()
+
+
+def concerns(certificate: Certificate, now: datetime | None = None) -> list[str]:
+    """What is doubtful about its dates, in sentences."""
+    now = now or datetime.now(UTC)
+    parsed = x509.load_pem_x509_certificate(certificate.certificate_pem.encode())
+    if now < parsed.not_valid_before_utc:
+        return [f"the TLS certificate is not valid before {parsed.not_valid_before_utc:%Y-%m-%d}"]
+    if now > parsed.not_valid_after_utc:
+        return [f"the TLS certificate expired on {parsed.not_valid_after_utc:%Y-%m-%d}"]
+    if now > parsed.not_valid_after_utc - EXPIRES_SOON:
+        return [f"the TLS certificate expires on {parsed.not_valid_after_utc:%Y-%m-%d}"]
+    return []
+
+
+def key_is_world_readable(path: str) -> bool:
+    """Whether every user of this machine can read the private key's file (best effort)."""
+    try:
+        return bool(Path(path).stat().st_mode & stat.S_IROTH)
+    except OSError:
+        return False

@@ -1,0 +1,230 @@
+"""The worker's process: the channel to the node on one side, the data plane on the other.
+
+Started by the node as ``python -m forebay.worker CHANNEL_FD`` in a session of its own, so that
+Ctrl-C at the terminal reaches the node alone. If the node dies, the worker keeps serving with what
+it has until SIGTERM, which it then drains on by itself.
+"""
+
+import asyncio
+import importlib
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import Protocol
+
+from forebay import logs
+from forebay.worker.channel import (
+    Channel,
+    ChannelError,
+    Configure,
+    Drain,
+    Drained,
+    NodeMessage,
+    Notice,
+    Ready,
+    Refused,
+    Stats,
+    StatsRequest,
+    WorkerMessage,
+    worker_end,
+)
+from forebay.worker.tasks import spawn
+
+log = logging.getLogger("forebay.worker")
+
+# How much longer than its timeout a drain may take before the process ends regardless.
+DRAIN_GRACE_S = 2.0
+# Descriptors that are neither clients nor database connections: listeners, channel, logs, epoll.
+SPARE_DESCRIPTORS = 64
+# An unlimited hard limit is no number to ask for everywhere (macOS refuses it).
+MANY_DESCRIPTORS = 1_048_576
+
+
+class Plane(Protocol):
+    """The data plane, as the process drives it (`forebay.worker.dataplane.DataPlane`).
+
+    It may have an attribute ``notice``; then it is set to a function that takes a `Notice` for the
+    node and never blocks.
+    """
+
+    async def configure(self, message: Configure) -> list[str]:
+        """Serve so from now on; the first call starts serving. Returns, in sentences, what could
+        not be changed while running. Raises with a reason when nothing was changed."""
+
+    async def drain(self, timeout_s: float) -> None:
+        """Accept nobody, finish transactions, close everything within ``timeout_s``. May be
+        called again, with less time, while the first call is still under way."""
+
+    def stats(self) -> dict[str, dict[str, int | float]]:
+        """Counters and gauges by proxy."""
+
+
+PlaneFactory = Callable[[asyncio.AbstractEventLoop], Plane]
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+class WorkerProcess:
+    """What the node says, done; what the data plane says, told."""
+
+    def __init__(self, plane: Plane, channel: Channel[WorkerMessage, NodeMessage]) -> None:
+        self._plane = plane
+        self._channel = channel
+        self._drain_timeout_s: float | None = None  # None: nothing is served yet
+        self._signals = 0
+        self._ended = asyncio.Event()
+        self._exit_code = 0
+
+    async def run(self) -> int:
+        """Serve until drained. Returns the exit code."""
+        listener = spawn(self._listen(), "node channel")
+        try:
+            await self._ended.wait()
+        finally:
+            listener.cancel()
+        await self._channel.send(Drained())
+        self._channel.close()
+        await self._channel.wait_closed()
+        return self._exit_code
+
+    def on_terminate(self) -> None:
+        """SIGTERM: drain as the node would ask for; the second time at once."""
+        self._signals += 1
+        timeout_s = self._drain_timeout_s if self._signals == 1 else 0.0
+        log.info("SIGTERM: draining", extra={"fields": {"timeout_s": timeout_s or 0}})
+        spawn(self._drain(timeout_s or 0.0))
+
+    async def _listen(self) -> None:
+        try:
+            while (message := await self._channel.receive()) is not None:
+                match message:
+                    case Configure():
+                        await self._configure(message)
+                    case Drain(timeout_s=timeout_s):
+                        spawn(self._drain(timeout_s))
+                    case StatsRequest(id=number):
+                        self._tell_stats(number)
+        except ChannelError as error:
+            log.error("The node's channel can't be used: %s", error)
+        if self._drain_timeout_s is None:
+            self._end(1)
+        elif not self._ended.is_set():
+            log.warning("The node is gone; serving on with what is known, until SIGTERM")
+
+    async def _configure(self, message: Configure) -> None:
+        try:
+            unchanged = await self._plane.configure(message)
+        except Exception as error:
+            level = logging.DEBUG if isinstance(error, OSError | ValueError) else logging.ERROR
+            log.log(level, "The configuration was refused", exc_info=True)
+            reason = str(error) or type(error).__name__
+            await self._channel.send(Refused(generation=message.generation, reason=reason))
+            if self._drain_timeout_s is None:
+                self._end(1)
+            return
+        self._drain_timeout_s = message.drain_timeout_s
+        _warn_about_descriptors(message)
+        await self._channel.send(Ready(generation=message.generation, unchanged=unchanged))
+
+    def _tell_stats(self, number: int) -> None:
+        try:
+            self._channel.post(Stats(id=number, proxies=self._plane.stats()))
+        except Exception:
+            log.exception("The statistics can't be told")
+
+    async def _drain(self, timeout_s: float) -> None:
+        try:
+            async with asyncio.timeout(timeout_s + DRAIN_GRACE_S):
+                await self._plane.drain(timeout_s)
+        except TimeoutError:
+            log.error("Draining took longer than %g s; ending anyway", timeout_s + DRAIN_GRACE_S)
+            self._end(1)
+        except Exception:
+            log.exception("Draining failed; ending anyway")
+            self._end(1)
+        self._end(0)
+
+    def _end(self, exit_code: int) -> None:
+        if not self._ended.is_set():
+            self._exit_code = exit_code
+            self._ended.set()
+
+
+def raise_descriptor_limit() -> int:
+    """Allow this process as many descriptors as it may have. Returns how many that is."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MANY_DESCRIPTORS if hard == resource.RLIM_INFINITY else hard
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return soft if soft != resource.RLIM_INFINITY else MANY_DESCRIPTORS
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (OSError, ValueError):
+        return soft
+    return wanted
+
+
+def _warn_about_descriptors(message: Configure) -> None:
+    limit = raise_descriptor_limit()
+    wanted = sum(proxy.settings.max_client_connections for proxy in message.proxies)
+    if wanted + SPARE_DESCRIPTORS > limit:
+        log.warning(
+            "The limit of open files is too small for max_client_connections",
+            extra={"fields": {"limit": limit, "max_client_connections": wanted}},
+        )
+
+
+def relay_loop() -> asyncio.AbstractEventLoop:
+    """asyncio's loop on the relay's selector."""
+    relay = importlib.import_module("forebay.worker.relay")  # compiled: not there in every test
+    return asyncio.SelectorEventLoop(relay.Relay())
+
+
+def _data_plane(loop: asyncio.AbstractEventLoop) -> Plane:
+    dataplane = importlib.import_module("forebay.worker.dataplane")
+    plane: Plane = dataplane.DataPlane(loop)
+    return plane
+
+
+def run(
+    channel_fd: int,
+    *,
+    make_loop: LoopFactory = relay_loop,
+    make_plane: PlaneFactory = _data_plane,
+) -> int:
+    """Be the worker on this inherited socket until drained. Returns the exit code."""
+
+    async def serve() -> int:
+        loop = asyncio.get_running_loop()
+        sock = socket.socket(fileno=channel_fd)
+        os.set_inheritable(channel_fd, False)
+        channel = await worker_end(sock)
+        plane = make_plane(loop)
+        if hasattr(plane, "notice"):
+            plane.notice = lambda notice: _notice(channel, notice)
+        process = WorkerProcess(plane, channel)
+        loop.add_signal_handler(signal.SIGTERM, process.on_terminate)
+        return await process.run()
+
+    for ignored in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        return runner.run(serve())
+
+
+def _notice(channel: Channel[WorkerMessage, NodeMessage], notice: Notice) -> None:
+    channel.post(notice)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """``python -m forebay.worker CHANNEL_FD``. Returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if len(arguments) != 1 or not arguments[0].isdigit():
+        sys.stderr.write("forebay.worker is started by forebay serve\n")
+        return 2
+    logs.set_up()
+    logs.log_uncaught()
+    log.debug("started", extra={"fields": {"descriptor_limit": raise_descriptor_limit()}})
+    return run(int(arguments[0]))

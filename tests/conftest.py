@@ -1,0 +1,80 @@
+"""Fixtures for every test; servers start only when a test asks for one."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forebay.demo.postgres import DemoError, Postgres
+from tests.harness import Forebay, TestDatabase
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL for this process's tests; it may lack TLS."""
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def tls_postgres() -> Iterator[Postgres]:
+    """A PostgreSQL built with TLS, and using it; skips where there is none."""
+    try:
+        server = Postgres(tls=True)
+    except DemoError as error:
+        pytest.skip(str(error))
+    with server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres: Postgres) -> Iterator[TestDatabase]:
+    """A database and a user of this test's own on ``postgres``."""
+    yield from _database(postgres)
+
+
+@pytest.fixture
+def tls_database(tls_postgres: Postgres) -> Iterator[TestDatabase]:
+    """A database and a user of this test's own on ``tls_postgres``."""
+    yield from _database(tls_postgres)
+
+
+@pytest.fixture
+def start_forebay(tmp_path: Path) -> Iterator[Callable[..., Forebay]]:
+    """Starts Forebays: ``start_forebay(target_port, database, pool={...})``; see ``Forebay``.
+
+    All are checked (no traceback, no lost descriptor) and stopped at the end of the test.
+    """
+    running: list[Forebay] = []
+
+    def start(target_port: int, database: TestDatabase, **settings: Any) -> Forebay:
+        forebay = Forebay(tmp_path / f"forebay-{len(running)}", target_port, database, **settings)
+        running.append(forebay)
+        return forebay.__enter__()
+
+    yield start
+    try:
+        for forebay in running:
+            forebay.check()
+    finally:
+        for forebay in running:
+            forebay.stop()
+
+
+@pytest.fixture
+def forebay(
+    start_forebay: Callable[..., Forebay], postgres: Postgres, database: TestDatabase
+) -> Forebay:
+    """A Forebay with default settings in front of ``postgres``."""
+    return start_forebay(postgres.port, database)
+
+
+def _database(server: Postgres) -> Iterator[TestDatabase]:
+    name = f"test_{secrets.token_hex(6)}"
+    database = TestDatabase(name, name, secrets.token_urlsafe(9))
+    server.create_user(name, database.password)
+    server.create_database(name, owner=name)
+    yield database
+    server.sql(f'DROP DATABASE "{name}" WITH (FORCE); DROP OWNED BY "{name}"; DROP ROLE "{name}"')

@@ -1,0 +1,72 @@
+"""Which descriptors a process holds, and which of them nobody needs any more (Linux only)."""
+
+import os
+from pathlib import Path
+
+TCP_ESTABLISHED, TCP_LISTEN = "01", "0A"
+
+
+def available() -> bool:
+    return Path("/proc/self/fd").is_dir()
+
+
+def family(pid: int) -> list[int]:
+    """The process and all its descendants."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                # The name in parentheses may hold anything; the parent's pid follows the state.
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+    found, todo = [], [pid]
+    while todo:
+        current = todo.pop()
+        found.append(current)
+        todo += children.get(current, [])
+    return found
+
+
+def descriptors(pid: int) -> dict[int, str]:
+    """Each open descriptor and what it points to, such as ``socket:[4711]``."""
+    answer = {}
+    try:
+        with os.scandir(f"/proc/{pid}/fd") as entries:
+            for entry in entries:
+                try:
+                    answer[int(entry.name)] = str(Path(entry.path).readlink())
+                except OSError:
+                    continue
+    except OSError:
+        pass  # it has ended
+    return answer
+
+
+def others_count(pid: int) -> int:
+    """How many descriptors are no sockets: files, pipes, epoll sets."""
+    return sum(not target.startswith("socket:") for target in descriptors(pid).values())
+
+
+def dead_sockets(pid: int) -> list[str]:
+    """Sockets that the process keeps though their connection has ended."""
+    alive = set()
+    for table in ("tcp", "tcp6"):
+        for fields in _table(pid, table):
+            if fields[3] in (TCP_ESTABLISHED, TCP_LISTEN):
+                alive.add(fields[9])
+    alive |= {fields[6] for fields in _table(pid, "unix")}
+    return [
+        target
+        for target in descriptors(pid).values()
+        if target.startswith("socket:") and target[8:-1] not in alive
+    ]
+
+
+def _table(pid: int, name: str) -> list[list[str]]:
+    try:
+        lines = Path(f"/proc/{pid}/net/{name}").read_text().splitlines()
+    except OSError:
+        return []
+    return [line.split() for line in lines[1:]]

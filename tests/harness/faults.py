@@ -1,0 +1,169 @@
+"""A TCP proxy that spoils the network on command: cuts, freezes, resets, delays, refuses.
+
+It runs on an event loop in a thread of its own, so that tests of every kind, blocking or not, can
+use it in the same way.
+"""
+
+import asyncio
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Any, Self
+
+CHUNK_BYTES = 65536
+THREAD_TIMEOUT_S = 10.0
+
+
+class FaultProxy:
+    """Stands at ``port`` in front of ``(host, target_port)``; ``with FaultProxy(...) as proxy:``.
+
+    Faults hold for connections there are and for those to come, until ``heal``.
+    """
+
+    def __init__(self, target_port: int, host: str = "127.0.0.1") -> None:
+        self.host = host
+        self.port = 0
+        self.accepted = 0  # connections ever accepted
+        self._target_port = target_port
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._server: asyncio.Server | None = None
+        self._links: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._flowing = asyncio.Event()
+        self._refusing = False
+        self._delay_s = 0.0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._call(self._open())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._call(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(THREAD_TIMEOUT_S)
+        self._loop.close()
+
+    @property
+    def connections(self) -> int:
+        return len(self._links)
+
+    def freeze(self) -> None:
+        """Bytes stay where they are; connections stay open: a network that went silent."""
+        self._call(self._set(flowing=False))
+
+    def heal(self) -> None:
+        """Everything flows again, at once, and new connections are accepted."""
+        self._call(self._set(flowing=True, refusing=False, delay_s=0.0))
+
+    def delay(self, delay_s: float) -> None:
+        """Every chunk is held back this long, in each direction."""
+        self._call(self._set(delay_s=delay_s))
+
+    def refuse(self) -> None:
+        """New connections are reset as soon as they are made."""
+        self._call(self._set(refusing=True))
+
+    def cut(self) -> None:
+        """Closes all connections in order (FIN to both ends)."""
+        self._call(self._end(reset=False))
+
+    def reset(self) -> None:
+        """Ends all connections by force (RST to both ends)."""
+        self._call(self._end(reset=True))
+
+    # -- on the loop ------------------------------------------------------------------------------
+
+    def _call(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(THREAD_TIMEOUT_S)
+
+    async def _open(self) -> None:
+        self._flowing.set()
+        self._server = await asyncio.start_server(self._accept, self.host, 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        await self._end(reset=True)
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _set(
+        self,
+        flowing: bool | None = None,
+        refusing: bool | None = None,
+        delay_s: float | None = None,
+    ) -> None:
+        if flowing is not None:
+            (self._flowing.set if flowing else self._flowing.clear)()
+        if refusing is not None:
+            self._refusing = refusing
+        if delay_s is not None:
+            self._delay_s = delay_s
+
+    async def _end(self, reset: bool) -> None:
+        for link in list(self._links):
+            for writer in link:
+                _abort(writer) if reset else writer.close()
+        self._links.clear()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            await self._serve(reader, writer)
+        except asyncio.CancelledError:
+            pass  # the proxy is closing; asyncio's streams would log it
+        finally:
+            self._tasks.discard(task)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        if self._refusing:
+            _abort(writer)
+            return
+        try:
+            far_reader, far_writer = await asyncio.open_connection(self.host, self._target_port)
+        except OSError:
+            _abort(writer)
+            return
+        link = (writer, far_writer)
+        self._links.add(link)
+        try:
+            await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+        finally:
+            self._links.discard(link)
+            writer.close()
+            far_writer.close()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while chunk := await reader.read(CHUNK_BYTES):
+                if self._delay_s:
+                    await asyncio.sleep(self._delay_s)
+                await self._flowing.wait()
+                writer.write(chunk)
+                await writer.drain()
+            await self._flowing.wait()
+            writer.write_eof()
+
+
+def _abort(writer: asyncio.StreamWriter) -> None:
+    """Closes with RST: lingering for zero seconds throws away what was not sent."""
+    underlying = writer.get_extra_info("socket")
+    with contextlib.suppress(OSError):
+        underlying.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()

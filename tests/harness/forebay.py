@@ -1,0 +1,238 @@
+"""Runs the real program, ``forebay serve``, as its users do."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlencode
+
+from forebay.demo.certificates import Authority
+from forebay.demo.surroundings import clean_environment, free_port
+from tests.harness import descriptors
+from tests.harness.clients import Finished, TestDatabase, pgbench, psql
+from tests.harness.waiting import eventually
+
+HOST = "127.0.0.1"
+NAME = "app"  # of the one proxy in the generated configuration
+MAIN = "import sys; from forebay.cli import main; sys.exit(main())"
+STOP_TIMEOUT_S = 40.0
+
+
+class Forebay:
+    """One ``forebay serve`` with one proxy in front of one server.
+
+    target_port: of PostgreSQL or of a FaultProxy, on 127.0.0.1. database: who may log in (more with
+    ``users``), and what ``dsn`` names by default. ``proxy``, ``target``, ``pool`` and ``node`` are
+    keys of the sections of the configuration file.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        target_port: int,
+        database: TestDatabase,
+        *,
+        users: Mapping[str, str] | None = None,
+        proxy: Mapping[str, Any] | None = None,
+        target: Mapping[str, Any] | None = None,
+        pool: Mapping[str, Any] | None = None,
+        node: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.host = HOST
+        self.port = free_port()
+        self.database = database
+        self.directory = directory
+        self.config = directory / "forebay.toml"
+        self.log = directory / "forebay.log"
+        self.ca_file = directory / "ca.crt"
+        self._users = {database.user: database.password, **(users or {})}
+        self._sections: dict[str, dict[str, Any]] = {
+            "node": {"control_listen": f"{HOST}:{free_port()}", **(node or {})},
+            "proxy": {
+                "listen": f"{HOST}:{self.port}",
+                "tls_certificate": "server.crt",
+                "tls_private_key": "server.key",
+                **(proxy or {}),
+            },
+            "target": {"hosts": [f"{HOST}:{target_port}"], **(target or {})},
+            "pool": dict(pool or {}),
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+        self._others: dict[int, int] = {}
+
+    # -- life -------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        authority = Authority()
+        certificate, key = authority.issue()
+        self.ca_file.write_bytes(authority.certificate_pem)
+        (self.directory / "server.crt").write_bytes(certificate)
+        (self.directory / "server.key").write_bytes(key)
+        (self.directory / "server.key").chmod(0o600)
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self.check()
+        finally:
+            self.stop()
+
+    def start(self) -> Self:
+        """Starts the program and waits until it takes connections."""
+        self._write()
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", MAIN, "serve", str(self.config)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+                env=clean_environment(),
+                start_new_session=True,  # apart from pytest: signals and scheduling
+            )
+        eventually(self._is_listening, "forebay listens", timeout_s=30)
+        if descriptors.available():
+            self._others = {pid: descriptors.others_count(pid) for pid in self.pids}
+        return self
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Stops it (SIGTERM drains) and waits; its exit code."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        if process.poll() is None:
+            process.send_signal(number)
+        try:
+            return process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"did not stop within {STOP_TIMEOUT_S} s\n{self.text}") from None
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def reload(self, **sections: Mapping[str, Any]) -> None:
+        """Changes sections (``pool={...}``), reloads with SIGHUP and waits until it says so."""
+        for name, values in sections.items():
+            self._sections[name] |= values
+        self._write()
+        before = len(self.text)
+        self.signal(signal.SIGHUP)
+        eventually(lambda: re.search("[Rr]eloaded", self.text[before:]), "a word on the reload")
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def pids(self) -> list[int]:
+        """The node and its workers."""
+        return descriptors.family(self.pid)
+
+    @property
+    def worker_pids(self) -> list[int]:
+        return [pid for pid in self.pids if pid != self.pid]
+
+    # -- use --------------------------------------------------------------------------------------
+
+    def dsn(
+        self,
+        user: str | None = None,
+        password: str | None = None,
+        database: str | None = None,
+        **options: str,
+    ) -> str:
+        """A URL for libpq; ``sslmode=verify-full`` unless told otherwise."""
+        user = user or self.database.user
+        if password is None:
+            password = self._users.get(user, "")
+        settings = {"sslmode": "verify-full", "sslrootcert": str(self.ca_file)} | options
+        name = quote(database or self.database.name, safe="")
+        return (
+            f"postgresql://{quote(user, safe='')}:{quote(password, safe='')}@{HOST}:{self.port}"
+            f"/{name}?{urlencode(settings, quote_via=quote)}"
+        )
+
+    def psql(self, *commands: str, script: str | None = None, **options: str) -> Finished:
+        """psql through Forebay; ``options`` as for ``dsn``."""
+        return psql(self.dsn(**options), *commands, script=script)
+
+    def pgbench(self, *options: str, timeout_s: float = 60.0) -> Finished:
+        return pgbench(self.dsn(), *options, timeout_s=timeout_s)
+
+    # -- what it says and holds -------------------------------------------------------------------
+
+    @property
+    def text(self) -> str:
+        """The log so far."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def logged(self, pattern: str) -> list[str]:
+        """The lines of the log in which the pattern is found."""
+        return [line for line in self.text.splitlines() if re.search(pattern, line)]
+
+    def wait_for_log(self, pattern: str) -> str:
+        """The first line with the pattern, as soon as there is one."""
+        return eventually(lambda: self.logged(pattern), f"{pattern!r} in the log")[0]
+
+    def check(self) -> None:
+        """Fails if the log holds a traceback or a descriptor was not given back."""
+        assert "Traceback (most recent call last)" not in self.text, self.text
+        if self._process is None or not descriptors.available():
+            return
+        assert self._process.poll() is None, f"it ended by itself\n{self.text}"
+        for pid in self.pids:
+            _check_descriptors(pid, self._others.get(pid))
+
+    # -- how --------------------------------------------------------------------------------------
+
+    def _is_listening(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, f"forebay serve ended\n{self.text}"
+        with socket.socket() as probe:
+            return probe.connect_ex((HOST, self.port)) == 0
+
+    def _write(self) -> None:
+        secrets = []
+        for number, (user, password) in enumerate(self._users.items()):
+            path = self.directory / f"user-{number}.json"
+            path.write_text(json.dumps({"username": user, "password": password}))
+            path.chmod(0o600)
+            secrets.append(f"file:{path}")
+        lines = ["[node]", *_lines(self._sections["node"])]
+        lines += [f"[proxies.{NAME}]", *_lines(self._sections["proxy"])]
+        for secret in secrets:
+            lines += [f"[[proxies.{NAME}.auth]]", f"secret = {json.dumps(secret)}"]
+        for section in ("target", "pool"):
+            lines += [f"[proxies.{NAME}.{section}]", *_lines(self._sections[section])]
+        self.config.write_text("\n".join(lines) + "\n")
+
+
+def _lines(values: Mapping[str, Any]) -> list[str]:
+    """Keys of a TOML section; JSON's forms of scalars and lists are TOML's too."""
+    return [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+
+
+def _check_descriptors(pid: int, others_limit: int | None) -> None:
+    eventually(lambda: not descriptors.dead_sockets(pid), "dead sockets are closed")
+    if others_limit is not None:
+        eventually(
+            lambda: descriptors.others_count(pid) <= others_limit,
+            f"no more than {others_limit} files and pipes: {descriptors.descriptors(pid)}",
+        )
