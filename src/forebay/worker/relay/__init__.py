@@ -1,0 +1,20 @@
+"""The compiled folder: what touches every byte between clients and the database.
+
+    poller     one epoll set and the owners of its descriptors
+    selector   Relay: asyncio's selector, which serves relayed sockets inside select()
+    peer       a relayed socket: buffers, back-pressure, TLS
+    ledger     which replies are owed, and to whom they go
+    micropool  idle connections and the queue of one (database, user)
+    server     a database connection
+    client     an established client
+    glance     a fast look at a statement: does it certainly leave the session alone?
+"""
+
+from forebay.worker.relay.client import Client
+from forebay.worker.relay.ledger import Ledger
+from forebay.worker.relay.micropool import MicroPool, Waiter
+from forebay.worker.relay.poller import Poller
+from forebay.worker.relay.selector import Relay
+from forebay.worker.relay.server import Command, Server
+
+__all__ = ["Client", "Command", "Ledger", "MicroPool", "Poller", "Relay", "Server", "Waiter"]

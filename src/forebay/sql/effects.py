@@ -1,0 +1,383 @@
+"""What a statement does to the session that runs it, as far as its text shows.
+
+A session here is the server's: what outlives the statement and would be seen by the next client on
+the same connection. What the text cannot show (a function that changes settings in its body, a
+serial column's default) is not found.
+"""
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from forebay.sql.lexer import NAMES, STRINGS, Kind, Lexed, Token, lex, segments
+from forebay.sql.settings import (
+    SettingChange,
+    reset_change,
+    set_config_change,
+    setting_change,
+    word,
+)
+
+
+class Reason(StrEnum):
+    """Why a statement matters to the session. A closed list: metrics and logs are keyed by it."""
+
+    SETTING = "setting"  # SET, RESET, set_config
+    PREPARE = "prepare"  # PREPARE, EXECUTE, DEALLOCATE as statements
+    TEMPORARY_OBJECT = "temporary_object"
+    CURSOR = "cursor"  # DECLARE
+    LISTEN = "listen"  # LISTEN, UNLISTEN
+    ADVISORY_LOCK = "advisory_lock"  # session-level ones, taken or released
+    SEQUENCE = "sequence"  # nextval, setval, currval, lastval
+    LOAD = "load"
+    DISCARD = "discard"
+    DO_BLOCK = "do_block"  # its body may do anything
+    SESSION_FUNCTION = "session_function"  # setseed and others that change the session
+    TOO_LONG = "too_long"  # not found here: for the caller, which knows the limit
+    UNREADABLE = "unreadable"  # the text cannot be read with certainty
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of a function; ``function`` without its schema."""
+
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command (LISTEN, DEALLOCATE ...) and what it names, lower-cased unless quoted."""
+
+    command: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A cursor that is declared; without ``hold`` it ends with its transaction."""
+
+    name: str
+    hold: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TemporaryObject:
+    """Something created in the session's temporary schema; ``kind`` as in CREATE, lower case."""
+
+    kind: str
+    name: str
+    on_commit_drop: bool = False
+
+
+Detail = SettingChange | Call | Command | Cursor | TemporaryObject
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One thing that a text does to the session; ``statement`` counts the text's from 0."""
+
+    reason: Reason
+    detail: Detail | None = None
+    statement: int = 0
+
+    @property
+    def ends_with_transaction(self) -> bool:
+        """Whether nothing of it is left after COMMIT or ROLLBACK."""
+        if isinstance(self.detail, Cursor):
+            return not self.detail.hold
+        return isinstance(self.detail, TemporaryObject) and self.detail.on_commit_drop
+
+
+Effects = tuple[Effect, ...]
+
+_FUNCTIONS: Final[dict[bytes, Reason]] = {
+    **dict.fromkeys((b"nextval", b"setval", b"currval", b"lastval"), Reason.SEQUENCE),
+    **dict.fromkeys(
+        (
+            b"pg_advisory_lock",
+            b"pg_advisory_lock_shared",
+            b"pg_try_advisory_lock",
+            b"pg_try_advisory_lock_shared",
+            b"pg_advisory_unlock",
+            b"pg_advisory_unlock_shared",
+            b"pg_advisory_unlock_all",
+        ),
+        Reason.ADVISORY_LOCK,
+    ),
+    **dict.fromkeys(
+        (
+            b"setseed",
+            # A session's replication origin; slots, which may be temporary.
+            b"pg_replication_origin_session_setup",
+            b"pg_replication_origin_session_reset",
+            b"pg_create_physical_replication_slot",
+            b"pg_create_logical_replication_slot",
+            b"pg_copy_physical_replication_slot",
+            b"pg_copy_logical_replication_slot",
+        ),
+        Reason.SESSION_FUNCTION,
+    ),
+    b"set_config": Reason.SETTING,
+}
+_CLAUSES: Final = frozenset({b"create", b"into", b"execute"})
+_WATCHED: Final = frozenset(_FUNCTIONS) | _CLAUSES
+_TEMPORARY: Final = (b"temp", b"temporary")
+_BEYOND_ASCII: Final = re.compile(rb"[\x80-\xff]+")
+_TEMPORARY_SCHEMA: Final = b"pg_temp"  # also pg_temp_3
+
+
+def effects(
+    text: str | bytes,
+    *,
+    standard_conforming_strings: bool = True,
+    ambiguous_encoding: bool = False,
+) -> Effects:
+    """What ``text`` (one or more statements) does to the session, in order; empty: nothing.
+
+    The keywords are those of ``lexer.lex``. Never raises. A text that cannot be read with certainty
+    has the one effect UNREADABLE.
+    """
+    raw = text.encode(errors="surrogatepass") if isinstance(text, str) else text
+    lexed = lex(
+        raw,
+        standard_conforming_strings=standard_conforming_strings,
+        ambiguous_encoding=ambiguous_encoding,
+    )
+    if lexed.trouble is not None:
+        return (Effect(Reason.UNREADABLE),)
+    tokens = lexed.tokens if raw.isascii() else _turkish(lexed.tokens)
+    found: dict[Effect, None] = {}
+    for number, statement in enumerate(segments(tokens)):
+        for reason, detail in _of_statement(lexed, statement):
+            found[Effect(reason, detail, number)] = None
+    return tuple(found)
+
+
+def _turkish(tokens: list[Token]) -> list[Token]:
+    """Read letters beyond ASCII in unquoted names as i.
+
+    A server with a Turkish single-byte locale folds the dotted capital I (one or two bytes, as the
+    client's encoding has it) to a plain i: SET_CONF\u0130G names set_config there.
+    """
+    return [
+        token
+        if token.kind is not Kind.WORD or token.value.isascii()
+        else token._replace(value=_BEYOND_ASCII.sub(b"i", token.value))
+        for token in tokens
+    ]
+
+
+Found = list[tuple[Reason, Detail | None]]
+
+
+def _of_statement(lexed: Lexed, tokens: list[Token]) -> Found:
+    found: Found = []
+    command = _COMMANDS.get(word(tokens, 0))
+    if command is not None:
+        found += command(lexed, tokens)
+    for index, token in enumerate(tokens):
+        value = token.value
+        if value in _WATCHED:
+            if value in _FUNCTIONS:
+                found += _call(lexed, tokens, index)
+            elif token.kind is Kind.WORD:
+                found += _clause(tokens, index)
+        elif value.startswith(_TEMPORARY_SCHEMA):
+            found += _temporary_schema(tokens, index)
+    return found
+
+
+def _call(lexed: Lexed, tokens: list[Token], index: int) -> Found:
+    """A watched function's name: is it called here?"""
+    token = tokens[index]
+    if token.kind not in NAMES or index + 1 >= len(tokens) or tokens[index + 1].value != b"(":
+        return []
+    reason = _FUNCTIONS[token.value]
+    if reason is not Reason.SETTING:
+        return [(reason, Call(_text(token)))]
+    change = set_config_change(lexed.text, tokens, index + 1, lexed.standard_conforming_strings)
+    return [] if change.local else [(reason, change)]
+
+
+def _clause(tokens: list[Token], index: int) -> Found:
+    """CREATE TEMP ..., SELECT ... INTO TEMP, CREATE TABLE ... AS EXECUTE, EXPLAIN EXECUTE."""
+    value = tokens[index].value
+    before = word(tokens, index - 1) if index else b""
+    if value == b"execute":
+        if index and (before == b"as" or word(tokens, 0) == b"explain"):
+            return [(Reason.PREPARE, Command("EXECUTE", _name(tokens, index + 1)))]
+        return []
+    following = index + 1
+    if value == b"create" and word(tokens, following) == b"or":
+        following += 2  # OR REPLACE
+    if word(tokens, following) in (b"local", b"global"):
+        following += 1
+    if word(tokens, following) not in _TEMPORARY:
+        return []
+    if value == b"into":
+        if before in (b"insert", b"merge"):  # a table named temp
+            return []
+        following += 2 if word(tokens, following + 1) == b"table" else 1
+        return [(Reason.TEMPORARY_OBJECT, TemporaryObject("table", _name(tokens, following)))]
+    following += 1
+    if word(tokens, following) == b"recursive":
+        following += 1
+    kind = word(tokens, following)
+    following += 1
+    if word(tokens, following) == b"if":
+        following += 3  # IF NOT EXISTS
+    made = TemporaryObject(
+        kind.decode(), _name(tokens, following), index == 0 and _drops_on_commit(tokens)
+    )
+    return [(Reason.TEMPORARY_OBJECT, made)]
+
+
+def _temporary_schema(tokens: list[Token], index: int) -> Found:
+    """``pg_temp.x`` where x may be made: in CREATE, or behind the INTO of a SELECT."""
+    if tokens[index].kind not in NAMES or index + 1 >= len(tokens):
+        return []
+    if tokens[index + 1].value != b".":
+        return []
+    kind = word(tokens, 1).decode() if word(tokens, 0) == b"create" else "table"
+    if word(tokens, 0) not in (b"create", b"explain") and not _selected_into(tokens, index):
+        return []
+    dropped = index < 8 and _drops_on_commit(tokens)
+    made = TemporaryObject(kind, _name(tokens, index + 2), dropped)
+    return [(Reason.TEMPORARY_OBJECT, made)]
+
+
+def _selected_into(tokens: list[Token], index: int) -> bool:
+    """Whether the name at ``index`` follows SELECT ... INTO [UNLOGGED] [TABLE] [database.]."""
+    for near in range(index - 1, max(index - 6, 0), -1):
+        if word(tokens, near) == b"into":
+            return word(tokens, near - 1) not in (b"insert", b"merge")
+    return False
+
+
+def _drops_on_commit(tokens: list[Token]) -> bool:
+    return any(
+        word(tokens, index) == b"on"
+        and word(tokens, index + 1) == b"commit"
+        and word(tokens, index + 2) == b"drop"
+        for index in range(len(tokens) - 2)
+    )
+
+
+def _text(token: Token) -> str:
+    return token.value.decode(errors="replace")
+
+
+def _name(tokens: list[Token], index: int) -> str:
+    """The last part of the name, possibly qualified, at ``index``; empty if there is none."""
+    while index + 2 < len(tokens) and tokens[index + 1].value == b".":
+        index += 2
+    if index < len(tokens) and tokens[index].kind in NAMES:
+        return _text(tokens[index])
+    return ""
+
+
+def _set(lexed: Lexed, tokens: list[Token]) -> Found:
+    change = setting_change(lexed.text, tokens)
+    return [] if change is None or change.local else [(Reason.SETTING, change)]
+
+
+def _reset(_lexed: Lexed, tokens: list[Token]) -> Found:
+    return [(Reason.SETTING, reset_change(tokens))]
+
+
+def _prepare(_lexed: Lexed, tokens: list[Token]) -> Found:
+    if word(tokens, 1) == b"transaction" and len(tokens) > 2 and tokens[2].kind in STRINGS:
+        return []
+    return [(Reason.PREPARE, Command("PREPARE", _name(tokens, 1)))]
+
+
+def _deallocate(_lexed: Lexed, tokens: list[Token]) -> Found:
+    named = 2 if word(tokens, 1) == b"prepare" and len(tokens) > 2 else 1
+    command = "DEALLOCATE ALL" if word(tokens, named) == b"all" else "DEALLOCATE"
+    name = _name(tokens, named) if command == "DEALLOCATE" else ""
+    return [(Reason.PREPARE, Command(command, name))]
+
+
+def _declare(_lexed: Lexed, tokens: list[Token]) -> Found:
+    hold = any(
+        word(tokens, index) == b"with" and word(tokens, index + 1) == b"hold"
+        for index in range(2, len(tokens) - 1)
+    )
+    return [(Reason.CURSOR, Cursor(_name(tokens, 1), hold))]
+
+
+def _plain(reason: Reason) -> Callable[[Lexed, list[Token]], Found]:
+    """A command that is always reported, with the name behind it."""
+
+    def found(_lexed: Lexed, tokens: list[Token]) -> Found:
+        return [(reason, Command(_text(tokens[0]).upper(), _name(tokens, 1)))]
+
+    return found
+
+
+_COMMANDS: Final[dict[bytes, Callable[[Lexed, list[Token]], Found]]] = {
+    b"set": _set,
+    b"reset": _reset,
+    b"prepare": _prepare,
+    b"execute": _plain(Reason.PREPARE),
+    b"deallocate": _deallocate,
+    b"declare": _declare,
+    b"listen": _plain(Reason.LISTEN),
+    b"unlisten": _plain(Reason.LISTEN),
+    b"load": _plain(Reason.LOAD),
+    b"discard": _plain(Reason.DISCARD),
+    b"do": _plain(Reason.DO_BLOCK),
+}
+
+
+class EffectsCache:
+    """Remembers the effects of texts, the least recently used out first.
+
+    At most ``max_entries`` texts are kept, together at most ``max_text_bytes`` long; a text longer
+    than an eighth of that is never kept, so that one text cannot push out many.
+    """
+
+    __slots__ = ("_entries", "_max_entries", "_max_text_bytes", "_text_bytes")
+
+    def __init__(self, max_entries: int = 4096, max_text_bytes: int = 4 << 20) -> None:
+        self._entries: OrderedDict[tuple[bytes, bool, bool], Effects] = OrderedDict()
+        self._max_entries = max_entries
+        self._max_text_bytes = max_text_bytes
+        self._text_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def text_bytes(self) -> int:
+        """The length of all texts kept, together."""
+        return self._text_bytes
+
+    def effects(
+        self,
+        text: bytes,
+        *,
+        standard_conforming_strings: bool = True,
+        ambiguous_encoding: bool = False,
+    ) -> Effects:
+        """What ``effects`` answers for the same arguments."""
+        key = (text, standard_conforming_strings, ambiguous_encoding)
+        known = self._entries.get(key)
+        if known is not None:
+            self._entries.move_to_end(key)
+            return known
+        found = effects(
+            text,
+            standard_conforming_strings=standard_conforming_strings,
+            ambiguous_encoding=ambiguous_encoding,
+        )
+        if len(text) <= self._max_text_bytes // 8:
+            self._entries[key] = found
+            self._text_bytes += len(text)
+            while len(self._entries) > self._max_entries or self._text_bytes > self._max_text_bytes:
+                (oldest, _, _), _ = self._entries.popitem(last=False)
+                self._text_bytes -= len(oldest)
+        return found

@@ -1,0 +1,49 @@
+"""Cancel requests: to the connection that serves the client now, or out of the queue, or nothing."""
+
+import logging
+from collections.abc import Callable
+
+from forebay.protocol import errors
+from forebay.worker import connector
+from forebay.worker.connector import ConnectError, Target
+from forebay.worker.relay import Client, Server
+from forebay.worker.tls import ClientContexts
+
+logger = logging.getLogger("forebay.cancel")
+
+DELIVERY_TIMEOUT_S = 5.0
+
+
+class Canceller:
+    """Delivers cancel requests to one database server."""
+
+    def __init__(self, target: Callable[[], Target], tls_contexts: ClientContexts) -> None:
+        self._target = target
+        self._tls_contexts = tls_contexts
+
+    async def cancel_client(self, client: Client) -> None:
+        """Do what PostgreSQL does for a cancel request that names this client.
+
+        Waiting for a connection: it is answered at once. Without a statement under way: nothing.
+        """
+        if client.is_waiting:
+            client.refuse(errors.query_canceled().encode())
+        elif client.server is not None:
+            await self.cancel_server(client.server)
+
+    async def cancel_server(self, server: Server) -> None:
+        """Cancel what runs on `server`. It serves nobody else until the request has been delivered,
+        or a late one would hit somebody else's statement."""
+        server.cancels_in_flight += 1
+        try:
+            await connector.send_cancel(
+                self._target(),
+                server.pid,
+                server.cancel_key,
+                timeout_s=DELIVERY_TIMEOUT_S,
+                tls_contexts=self._tls_contexts,
+            )
+        except ConnectError as error:
+            logger.warning("A cancel request could not be delivered: %s", error)
+        finally:
+            server.cancel_finished()

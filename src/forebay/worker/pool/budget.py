@@ -1,0 +1,50 @@
+"""How many connections the database allows, and how many of them are Forebay's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# reserved_connections came with PostgreSQL 16; RDS reserves some more under a name of its own.
+LIMITS_QUERY = (
+    "SELECT current_setting('max_connections'),"
+    " current_setting('superuser_reserved_connections'),"
+    " coalesce(current_setting('reserved_connections', true), '0'),"
+    " coalesce(current_setting('rds.rds_superuser_reserved_connections', true), '0')"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Limits that follow from the server's settings and the pool's percentages.
+
+    Rounded as RDS Proxy does: down. At least one connection is always allowed.
+    """
+
+    max_connections: int
+    reserved: int
+    limit: int
+    idle_limit: int
+
+    @classmethod
+    def of(
+        cls, max_connections: int, reserved: int, percent: int, idle_percent: int
+    ) -> "Budget":
+        usable = max(0, max_connections - reserved)
+        return cls(
+            max_connections=max_connections,
+            reserved=reserved,
+            limit=max(1, usable * percent // 100),
+            idle_limit=usable * idle_percent // 100,
+        )
+
+
+def parse_limits(row: Sequence[str | None]) -> tuple[int, int]:
+    """A row of LIMITS_QUERY → (max_connections, reserved connections).
+
+    Raises ValueError when the database answered something else.
+    """
+    if len(row) != 4 or any(value is None for value in row):
+        raise ValueError("the database did not tell its connection limits")
+    numbers = [int(value or "0") for value in row]
+    if numbers[0] < 1 or min(numbers) < 0:
+        raise ValueError("the database told impossible connection limits")
+    return numbers[0], sum(numbers[1:])

@@ -1,0 +1,103 @@
+"""Everything that happens to a proxy's clients and connections because time has passed."""
+
+import heapq
+from dataclasses import dataclass
+
+from forebay.protocol import errors
+from forebay.worker.agenda import Agenda
+from forebay.worker.pool.manager import PoolManager
+from forebay.worker.relay import Client
+from forebay.worker.session.sessions import Sessions
+
+TICK_S = 0.1
+# Chores that need no haste: ages, idle connections, the server's own limits.
+SLOW_TICK_S = 1.0
+ASK_LIMITS_S = 60.0
+
+
+@dataclass(slots=True)
+class Timeouts:
+    """How long things may last, in seconds. May change while running."""
+
+    connection_borrow_timeout_s: float
+    idle_client_timeout_s: float
+    max_client_age_s: float
+    max_idle_time_s: float
+    max_connection_age_s: float
+
+
+class Janitor:
+    """Looks after one proxy. ``tick`` does all that is due at `now`."""
+
+    def __init__(
+        self, agenda: Agenda, timeouts: Timeouts, manager: PoolManager, sessions: Sessions
+    ) -> None:
+        self.timeouts = timeouts
+        self._agenda = agenda
+        self._manager = manager
+        self._sessions = sessions
+        # When each client is looked at next; lazily put off when it was active meanwhile.
+        self._due: list[tuple[float, int]] = []
+        self._slow_at = 0.0
+        self._ask_at = agenda.now() + ASK_LIMITS_S
+        self._stopped = False
+
+    def start(self) -> None:
+        """Tick from now on."""
+        self._agenda.later(TICK_S, self._tick_and_go_on)
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def watch(self, client: Client) -> None:
+        """Look after a new client."""
+        due = min(self.timeouts.idle_client_timeout_s, self.timeouts.max_client_age_s)
+        heapq.heappush(self._due, (self._agenda.now() + due, client.process_id))
+
+    def _tick_and_go_on(self) -> None:
+        if not self._stopped:
+            try:
+                self.tick(self._agenda.now())
+            finally:
+                self._agenda.later(TICK_S, self._tick_and_go_on)
+
+    def tick(self, now: float) -> None:
+        """Do what is due."""
+        self._end_waits(now)
+        if now < self._slow_at:
+            return
+        self._slow_at = now + SLOW_TICK_S
+        self._end_clients(now)
+        timeouts = self.timeouts
+        self._manager.close_idle(now, timeouts.max_idle_time_s, timeouts.max_connection_age_s)
+        self._manager.forget_unused_pools()
+        if now >= self._ask_at:
+            self._ask_at = now + ASK_LIMITS_S
+            self._manager.ask_limits()
+
+    def _end_waits(self, now: float) -> None:
+        """Borrow timeouts: the first in each queue has waited longest."""
+        oldest = now - self.timeouts.connection_borrow_timeout_s
+        for pool in list(self._manager.pools.values()):
+            while (place := pool.first_waiter) is not None and place.waits_since <= oldest:
+                error = errors.borrow_timed_out(self._manager.last_error(pool))
+                self._manager.refuse(place.borrower, error)
+
+    def _end_clients(self, now: float) -> None:
+        timeouts = self.timeouts
+        while self._due and self._due[0][0] <= now:
+            _, process_id = heapq.heappop(self._due)
+            client = self._sessions.clients.get(process_id)
+            if client is None:
+                continue
+            ages_at = client.connected_at + timeouts.max_client_age_s
+            idles_at = client.last_active + timeouts.idle_client_timeout_s
+            if ages_at <= now:
+                client.part(errors.client_too_old().encode())
+                continue
+            if client.is_busy:
+                idles_at = now + timeouts.idle_client_timeout_s
+            elif idles_at <= now:
+                client.fail(errors.idle_timeout().encode(), "it was idle for too long")
+                continue
+            heapq.heappush(self._due, (min(ages_at, idles_at), process_id))

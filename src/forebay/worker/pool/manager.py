@@ -1,0 +1,410 @@
+"""All micro-pools before one database server: opens, evicts, cleans and counts their connections.
+
+The micro-pools (compiled) do what happens for every transaction; they and the connections call in
+here for the rest. What is decided stands in `decide`; this class carries it out.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from forebay.protocol import errors
+from forebay.protocol.errors import PgError, Severity
+from forebay.protocol.messages import parse_data_row, parse_parameter_status
+from forebay.worker.agenda import Agenda
+from forebay.worker.connector import ConnectError
+from forebay.worker.pool.budget import LIMITS_QUERY, Budget, parse_limits
+from forebay.worker.pool.decide import claimant, next_step
+from forebay.worker.pool.waits import WaitHistogram
+from forebay.worker.relay import Client, Command, MicroPool, Server
+from forebay.worker.session.settings import InternTable, Parameters, Replays, Settings
+
+logger = logging.getLogger("forebay.pool")
+
+# Connections being opened at once: a PostgreSQL backend costs milliseconds of a core to start.
+OPENING_LIMIT = 10
+# After a failed opening, the next try waits; doubled each time.
+FIRST_RETRY_S = 0.1
+LONGEST_RETRY_S = 2.0
+# What the database refused for good (a wrong password, say) is told to clients for so long without
+# asking it again.
+REFUSAL_KEPT_S = 1.0
+# What a client that vanished had asked may take so long to end; then its connection is closed.
+ABANDONED_S = 5.0
+
+# A refusal by the database that time may heal: too many connections, starting up, shutting down.
+_TRANSIENT = ("53", "57P", "58", "08")
+
+
+@dataclass(slots=True)
+class Backoff:
+    """A micro-pool whose openings fail."""
+
+    error: Exception
+    retry_at: float
+    delay_s: float
+
+
+@dataclass(slots=True)
+class Limits:
+    """The pool's settings that may change while running."""
+
+    max_connections_percent: int
+    max_idle_connections_percent: int
+    max_waiting_clients: int
+    init_query: str
+
+
+class PoolManager:
+    """The connections to one database server.
+
+    `open_server` opens, authenticates and prepares a connection for a micro-pool and returns it
+    unstarted with the server's (max_connections, reserved); `cancel` delivers a cancel request.
+    """
+
+    def __init__(
+        self,
+        agenda: Agenda,
+        limits: Limits,
+        intern: InternTable,
+        open_server: Callable[[MicroPool], Awaitable[tuple[Server, tuple[int, int]]]],
+        cancel: Callable[[Server], Awaitable[None]],
+    ) -> None:
+        self._agenda = agenda
+        self._limits = limits
+        self._intern = intern
+        self._open_server = open_server
+        self._cancel = cancel
+        self._replays = Replays(limits.init_query)
+        self._backoffs: dict[MicroPool, Backoff] = {}
+        self._scheduled = False
+        self._told: tuple[int, int] | None = None
+        self.pools: dict[tuple[str, str], MicroPool] = {}
+        self.servers: set[Server] = set()
+        self.budget: Budget | None = None
+        self.waits = WaitHistogram()
+        self.opened = self.open_failures = self.peak = 0
+
+    def pool(self, database: str, user: str) -> MicroPool:
+        """The micro-pool of (database, user)."""
+        key = (database, user)
+        found = self.pools.get(key)
+        if found is None:
+            found = self.pools[key] = MicroPool(database, user, self)
+        return found
+
+    def apply(self, limits: Limits) -> None:
+        """Use other limits from now on. Connections beyond them are closed as they come free."""
+        if limits.init_query != self._limits.init_query:
+            self._replays = Replays(limits.init_query)
+            self.retire_all()
+        self._limits = limits
+        if self._told is not None:
+            self.note_limits(*self._told)
+
+    # ---- who waits, and what is done about it ----
+
+    @property
+    def size(self) -> int:
+        """Connections open or being opened."""
+        return sum(pool.size for pool in self.pools.values())
+
+    @property
+    def waiting(self) -> int:
+        return sum(pool.waiting for pool in self.pools.values())
+
+    def wanted(self, pool: MicroPool) -> None:
+        """A client waits in `pool`."""
+        if self.waiting > self._limits.max_waiting_clients:
+            newest = pool.last_waiter.borrower
+            error = errors.queue_full(self._limits.max_waiting_clients).encode()
+            self._agenda.soon(newest.refuse, error)
+            return
+        backoff = self._backoffs.get(pool)
+        if backoff is not None and not _is_transient(backoff.error):
+            if self._agenda.now() < backoff.retry_at:
+                self._agenda.soon(self._refuse_all, pool, backoff.error)
+                return
+            del self._backoffs[pool]
+        self.schedule()
+
+    def schedule(self) -> None:
+        """Look soon at what can be done for those who wait."""
+        if not self._scheduled:
+            self._scheduled = True
+            self._agenda.soon(self._run_schedule)
+
+    def _run_schedule(self) -> None:
+        self._scheduled = False
+        limit = None if self.budget is None else self.budget.limit
+        starved = False
+        if limit is not None:
+            self._close_beyond(limit)
+        while True:
+            now = self._agenda.now()
+            ready = [p for p in self.pools.values() if not self._backs_off(p, now)]
+            step = next_step(self.pools.values(), ready, limit, OPENING_LIMIT)
+            if step is None:
+                break
+            if step.action == "starved":
+                starved = True
+                break
+            if step.victim is not None:
+                self._close_idle(step.victim, step.victim.idle[0], "to make room")
+            step.pool.opening += 1
+            self._agenda.spawn(self._open(step.pool), "open a database connection")
+        for pool in self.pools.values():
+            pool.contended = starved or (limit is not None and self.size > limit)
+
+    def _close_beyond(self, limit: int) -> None:
+        """The limit was lowered: close idle connections, never ones in use."""
+        for pool in self.pools.values():
+            while pool.idle and self.size > limit:
+                self._close_idle(pool, pool.idle[0], "the limit was lowered")
+
+    def may_keep(self, pool: MicroPool, server: Server, now: float) -> bool:
+        """A connection of `pool` comes free while another pool wants room, or is to be closed."""
+        limit = None if self.budget is None else self.budget.limit
+        if server.retired:
+            reason = "it was retired"
+        elif limit is None:
+            return True
+        elif self.size >= limit:  # without this one, which is not counted as borrowed any more
+            reason = "the limit was lowered"
+        elif claimant(self.pools.values(), pool, limit) is not None:
+            reason = "to make room for another user or database"
+        else:
+            return True
+        self._close(server, reason)
+        self.schedule()
+        return False
+
+    def waited(self, pool: MicroPool, wait_s: float) -> None:
+        """A client of `pool` got its connection after `wait_s` seconds in the queue."""
+        self.waits.note(wait_s)
+
+    # ---- opening ----
+
+    async def _open(self, pool: MicroPool) -> None:
+        try:
+            server, told = await self._open_server(pool)
+        except (PgError, ConnectError) as error:
+            pool.opening -= 1
+            self._opening_failed(pool, error)
+            return
+        except BaseException:
+            pool.opening -= 1
+            raise
+        pool.opening -= 1
+        pool.borrowed += 1
+        self.opened += 1
+        self.servers.add(server)
+        self.peak = max(self.peak, len(self.servers))
+        self._backoffs.pop(pool, None)
+        self.note_limits(*told)
+        server.start()
+        self.schedule()
+
+    def _opening_failed(self, pool: MicroPool, error: Exception) -> None:
+        self.open_failures += 1
+        previous = self._backoffs.get(pool)
+        transient = _is_transient(error)
+        delay_s = FIRST_RETRY_S if previous is None else min(2 * previous.delay_s, LONGEST_RETRY_S)
+        if not transient:
+            delay_s = REFUSAL_KEPT_S
+        self._backoffs[pool] = Backoff(error, self._agenda.now() + delay_s, delay_s)
+        logger.warning(
+            "A database connection could not be opened: %s",
+            error,
+            extra={"fields": {"database": pool.database, "user": pool.user, "retry_in_s": delay_s}},
+        )
+        if transient or pool.size:
+            # Those who wait have time left, or other connections of this pool will serve them.
+            self._agenda.later(delay_s, self.schedule)
+        else:
+            self._refuse_all(pool, error)
+
+    def _backs_off(self, pool: MicroPool, now: float) -> bool:
+        backoff = self._backoffs.get(pool)
+        return backoff is not None and now < backoff.retry_at
+
+    def last_error(self, pool: MicroPool) -> str | None:
+        """Why no connection could be opened lately, for those who waited in vain."""
+        backoff = self._backoffs.get(pool)
+        return None if backoff is None else str(backoff.error)
+
+    def _refuse_all(self, pool: MicroPool, error: Exception) -> None:
+        """Tell all who wait in `pool` what the database said."""
+        for _ in range(pool.waiting):
+            waiter = pool.first_waiter
+            if waiter is None:
+                return
+            self.refuse(waiter.borrower, error)
+
+    def refuse(self, client: Client, error: Exception) -> None:
+        """Answer what `client` waits for with `error`; a login ends with it, a session goes on."""
+        if not isinstance(error, PgError):
+            error = errors.server_unreachable(str(error))
+        severity = Severity.ERROR if client.greeted else Severity.FATAL
+        client.refuse(error.with_severity(severity).encode())
+
+    def note_limits(self, max_connections: int, reserved: int) -> None:
+        """The server's limits, as it told them now."""
+        self._told = (max_connections, reserved)
+        budget = Budget.of(
+            max_connections,
+            reserved,
+            self._limits.max_connections_percent,
+            self._limits.max_idle_connections_percent,
+        )
+        if budget != self.budget:
+            self.budget = budget
+            logger.info(
+                "At most %d database connections (%d %% of %d usable ones), %d of them idle",
+                budget.limit,
+                self._limits.max_connections_percent,
+                max_connections - reserved,
+                budget.idle_limit,
+            )
+            self.schedule()
+
+    def ask_limits(self) -> None:
+        """Read the server's limits again over an idle connection, if there is one."""
+        for pool in self.pools.values():
+            if pool.idle:
+                server = pool.idle.pop(0)
+                pool.borrowed += 1
+                server.run(LIMITS_QUERY.encode(), self._limits_told)
+                return
+
+    def _limits_told(self, server: Server, command: Command) -> None:
+        if command.error is None and command.rows:
+            try:
+                self.note_limits(*parse_limits(parse_data_row(command.rows[0])))
+            except ValueError as error:
+                logger.warning("The connection limits could not be read: %s", error)
+
+    # ---- closing ----
+
+    def _close(self, server: Server, reason: str) -> None:
+        """Close a connection that is in no pool's list."""
+        self.servers.discard(server)
+        server.shut(reason)
+
+    def _close_idle(self, pool: MicroPool, server: Server, reason: str) -> None:
+        pool.idle.remove(server)
+        self._close(server, reason)
+
+    def close_idle(self, now: float, max_idle_time_s: float, max_age_s: float) -> None:
+        """Close idle connections that are too old, and long unused ones beyond the idle limit."""
+        for server in self.servers:
+            if now - server.opened_at > max_age_s * server.age_jitter:
+                server.retired = True
+        idle_limit = 0 if self.budget is None else self.budget.idle_limit
+        idle = [(server, pool) for pool in self.pools.values() for server in pool.idle]
+        surplus = len(idle) - idle_limit
+        for server, pool in sorted(idle, key=lambda pair: pair[0].idle_since):
+            if server.retired:
+                self._close_idle(pool, server, "it reached its greatest age")
+            elif surplus > 0 and now - server.idle_since > max_idle_time_s:
+                self._close_idle(pool, server, "it was idle beyond the limit for idle connections")
+            else:
+                continue
+            surplus -= 1
+
+    def retire_all(self) -> None:
+        """Close every connection as it comes free; idle ones now."""
+        for server in self.servers:
+            server.retired = True
+        for pool in self.pools.values():
+            for server in list(pool.idle):
+                self._close_idle(pool, server, "it was retired")
+
+    def forget_unused_pools(self) -> None:
+        """Drop micro-pools that have neither connections nor clients waiting."""
+        for key, pool in list(self.pools.items()):
+            if not pool.size and not pool.waiting and not pool.clients:
+                del self.pools[key]
+                self._backoffs.pop(pool, None)
+
+    # ---- what connections report ----
+
+    def server_lost(self, server: Server, reason: str) -> None:
+        """A connection is closed, by the database or by us."""
+        pool = server.pool
+        if server in self.servers:
+            self.servers.discard(server)
+            if server in pool.idle:
+                pool.idle.remove(server)
+            else:
+                pool.borrowed -= 1
+            logger.info(
+                "The database connection closed. Reason: %s",
+                reason,
+                extra={"fields": {"dbConnection": server.pid, "database": pool.database}},
+            )
+            self.schedule()
+
+    def abandoned(self, server: Server, vanished: bool) -> None:
+        """The client of a busy connection is gone: if it vanished, cancel what it had asked."""
+        if not vanished:
+            return
+        self._agenda.spawn(self._cancel(server), "cancel for a client that vanished")
+        self._agenda.later(ABANDONED_S, self._give_up, server, server.lent_at)
+
+    def _give_up(self, server: Server, lent_at: float) -> None:
+        if not server.is_closed and server.client is None and server.lent_at == lent_at:
+            if server.ledger.count:
+                server.shut("what its client had asked did not end after the client was gone")
+
+    def reset(self, server: Server) -> None:
+        """Take every trace of a client's session off the connection."""
+        server.run(b"DISCARD ALL", self._was_reset if not self._limits.init_query else _checked)
+        if self._limits.init_query:
+            server.run(self._limits.init_query.encode(), self._was_reset)
+
+    def _was_reset(self, server: Server, command: Command) -> None:
+        if command.error is not None:
+            server.shut("its session state could not be discarded")
+        else:
+            server.was_reset(self._intern.none)
+
+    def replay(self, old: Settings, new: Settings) -> tuple[bytes, bool]:
+        """See `Replays.replay`."""
+        return self._replays.replay(old, new)
+
+    def replay_failed(self, server: Server, body: bytes) -> None:
+        """Settings that the database had accepted before were refused; the connection is cleaned."""
+        logger.warning(
+            "Session settings could not be put in place: %s",
+            PgError.parse(body).message,
+            extra={"fields": {"dbConnection": server.pid}},
+        )
+
+    def parameter_changed(self, parameters: Parameters, body: bytes) -> Parameters:
+        """The parameters after a ParameterStatus with this body."""
+        name, value = parse_parameter_status(body)
+        return self._intern.parameters({**parameters.values, name: value})
+
+    def announce(self, client: Client, parameters: Parameters) -> None:
+        """Tell the client what its connection reports otherwise than its last one did."""
+        client.say(parameters.changes_from(client.parameters))
+        client.parameters = parameters
+
+    def assert_counts(self) -> None:
+        """Every connection is in exactly one place."""
+        idle = sum(len(pool.idle) for pool in self.pools.values())
+        borrowed = sum(pool.borrowed for pool in self.pools.values())
+        if idle + borrowed != len(self.servers):
+            raise AssertionError(f"{idle} idle + {borrowed} borrowed, of {len(self.servers)}")
+
+
+def _checked(server: Server, command: Command) -> None:
+    if command.error is not None:
+        server.shut("its session state could not be discarded")
+
+
+def _is_transient(error: Exception) -> bool:
+    if isinstance(error, PgError):
+        return error.sqlstate.startswith(_TRANSIENT)
+    return isinstance(error, ConnectError) and error.transient

@@ -1,0 +1,36 @@
+from libc.stdint cimport uint8_t
+
+from .server cimport Borrower
+
+
+cdef class Client(Borrower):
+    cdef readonly object sessions  # answers what is rare or slow; see client.pyx
+    cdef readonly int process_id  # what BackendKeyData tells the client: names it in a cancel request
+    cdef public int protocol_minor
+    cdef readonly bint greeted
+    cdef public double connected_at
+    cdef public double last_active
+    cdef bint held_back  # a connection is lent, and its settings are not confirmed yet
+    cdef bint skipping  # an error was sent in the extended protocol: everything up to Sync is discarded
+    cdef bint terminating  # said Terminate behind statements that are still being answered
+    cdef object refusal  # the error that answers the next message that would need a connection
+    cdef object farewell  # the FATAL error that ends the client when its transaction is over
+
+    cdef bint _borrow(self) except -1
+    cdef bint _is_plausible(self, int kind, Py_ssize_t total) noexcept
+    cdef bint _without_server(self, int kind, bint whole, Py_ssize_t total) except -1
+    cdef int _examine(
+        self, int kind, const unsigned char *body, Py_ssize_t there, bint whole
+    ) except -1
+    cdef int _note_sent(self, int kind, const unsigned char *body, Py_ssize_t there) except -1
+    cdef int _terminate(self) except -1
+    cdef int _end(self, object reason, bint vanished) except -1
+    cdef bint _between_transactions(self) except -1
+    cpdef start(self, bytes early)
+    cpdef welcome(self, bytes greeting)
+    cpdef say(self, bytes message)
+    cpdef refuse(self, bytes error)
+    cpdef answer(self, bytes error)
+    cpdef fail(self, bytes error, str reason)
+    cpdef part(self, bytes farewell)
+    cpdef drop(self)

@@ -1,0 +1,32 @@
+cimport cython
+
+# C integers when compiled; ledger.py gives them their values.
+cdef int QUERY, FUNCTION, SYNC, PARSE, BIND, DESCRIBE, EXECUTE, CLOSE, COPY_END, FORWARD
+cdef int SWALLOW, DESYNC
+cdef int _KIND, _ACTION_SHIFT, _READY_FOR_QUERY, _ERROR_RESPONSE, _COMMAND_COMPLETE
+cdef int _EMPTY_QUERY, _PORTAL_SUSPENDED, _PARSE_COMPLETE, _BIND_COMPLETE, _CLOSE_COMPLETE
+cdef int _ROW_DESCRIPTION, _NO_DATA, _COPY_IN_RESPONSE, _PARAMETER_DESCRIPTION, _DATA_ROW
+cdef int _COPY_DATA, _COPY_DONE, _COPY_OUT_RESPONSE, _FUNCTION_CALL_RESPONSE
+
+
+@cython.final
+cdef class Ledger:
+    cdef bytearray ring
+    cdef Py_ssize_t mask
+    cdef Py_ssize_t head
+    cdef readonly Py_ssize_t count
+    cdef readonly bint failed
+    cdef readonly bint copy_in
+
+    @cython.locals(ignored=cython.bint)
+    cpdef int push(self, int kind, int action) except -2
+    cpdef int action(self) except -2
+    cpdef int head_kind(self) except -2
+    @cython.locals(kind=cython.int, action=cython.int)
+    cpdef int reply(self, int message) except -2
+    cdef int _pop(self) except -2
+    cdef int _fail(self) except -2
+    @cython.locals(index=cython.Py_ssize_t, kept=cython.Py_ssize_t, entry=cython.int)
+    cdef int _begin_copy_in(self) except -2
+    @cython.locals(index=cython.Py_ssize_t, old=cython.Py_ssize_t, ring=bytearray)
+    cdef int _grow(self) except -2

@@ -1,0 +1,198 @@
+"""The reply ledger: which replies a database connection still owes, in order, and what becomes of each.
+
+This is the only truth about when a database connection is free: its ledger is empty and the ReadyForQuery that
+emptied it said "idle". Every message sent to the database that has an answer pushes one entry; every message that
+comes back is looked up against the head. What PostgreSQL skips after an error in the extended protocol (everything
+up to Sync), and the Syncs it ignores while it receives COPY data, are dropped here in the same way, so ledger and
+database stay in step whatever a client pipelines.
+
+Source: "Message Flow" in PostgreSQL's protocol chapter; for Sync during COPY, CopyGetData in copyfromparse.c.
+
+Written in Cython's pure mode (types in ledger.pxd): the same code is tested interpreted and runs compiled.
+"""
+
+# What was sent, hence which reply ends the entry.
+QUERY = 1  # simple Query: ends at ReadyForQuery
+FUNCTION = 2  # FunctionCall: ends at ReadyForQuery
+SYNC = 3  # ends at ReadyForQuery
+PARSE = 4  # ParseComplete
+BIND = 5  # BindComplete
+DESCRIBE = 6  # RowDescription or NoData
+EXECUTE = 7  # CommandComplete, EmptyQueryResponse or PortalSuspended
+CLOSE = 8  # CloseComplete
+COPY_END = 9  # CopyDone or CopyFail: has no reply of its own, only marks a place in the order
+
+# What becomes of the replies to an entry.
+FORWARD = 0  # to the client
+SWALLOW = 1  # Forebay asked: the client never sees it
+
+DESYNC = -1  # a reply that nothing asked for: the connection cannot be trusted any more
+
+_KIND = 0x0F
+_ACTION_SHIFT = 4
+
+_READY_FOR_QUERY = ord("Z")
+_ERROR_RESPONSE = ord("E")
+_COMMAND_COMPLETE = ord("C")
+_EMPTY_QUERY = ord("I")
+_PORTAL_SUSPENDED = ord("s")
+_PARSE_COMPLETE = ord("1")
+_BIND_COMPLETE = ord("2")
+_CLOSE_COMPLETE = ord("3")
+_ROW_DESCRIPTION = ord("T")
+_NO_DATA = ord("n")
+_COPY_IN_RESPONSE = ord("G")
+_PARAMETER_DESCRIPTION = ord("t")
+_DATA_ROW = ord("D")
+_COPY_DATA = ord("d")
+_COPY_DONE = ord("c")
+_COPY_OUT_RESPONSE = ord("H")
+_FUNCTION_CALL_RESPONSE = ord("V")
+
+
+class Ledger:
+    """The replies that one database connection still owes."""
+
+    def __init__(self):
+        self.ring = bytearray(16)
+        self.mask = 15
+        self.head = 0
+        self.count = 0
+        self.failed = False  # an error came and the database skips to the next Sync, which is not sent yet
+        self.copy_in = False  # the database reads COPY data and ignores Sync
+
+    def push(self, kind, action):
+        """Note that a message of `kind` was sent, whose replies are to be treated by `action`."""
+        if kind == SYNC:
+            ignored = self.copy_in
+            self.failed = self.failed and ignored
+        else:
+            ignored = self.failed
+            if kind == COPY_END:
+                self.copy_in = False
+                ignored = ignored or self.count == 0
+        if not ignored:
+            if self.count > self.mask:
+                self._grow()
+            self.ring[(self.head + self.count) & self.mask] = kind | (action << _ACTION_SHIFT)
+            self.count += 1
+
+    def action(self):
+        """What becomes of a reply now; FORWARD when nothing is owed (asynchronous messages)."""
+        if self.count == 0:
+            return FORWARD
+        return self.ring[self.head] >> _ACTION_SHIFT
+
+    def head_kind(self):
+        """The kind of what is being answered now; 0 when nothing is owed."""
+        if self.count == 0:
+            return 0
+        return self.ring[self.head] & _KIND
+
+    def reply(self, message):
+        """Look up a message of type `message` from the database: FORWARD, SWALLOW or DESYNC.
+
+        Not for asynchronous messages (NoticeResponse, NotificationResponse, ParameterStatus).
+        """
+        if self.count == 0:
+            # A connection may be ended by a FATAL error at any time.
+            return FORWARD if message == _ERROR_RESPONSE else DESYNC
+        kind = self.ring[self.head] & _KIND
+        action = self.ring[self.head] >> _ACTION_SHIFT
+        if message == _READY_FOR_QUERY:
+            if kind > SYNC:
+                return DESYNC
+            self.copy_in = False
+            self._pop()
+        elif message == _COMMAND_COMPLETE or message == _EMPTY_QUERY or message == _PORTAL_SUSPENDED:
+            self.copy_in = False
+            if kind == EXECUTE:
+                self._pop()
+            elif kind != QUERY:
+                return DESYNC
+        elif message == _ERROR_RESPONSE:
+            self.copy_in = False
+            if kind > SYNC:
+                self._fail()
+        elif message == _ROW_DESCRIPTION or message == _NO_DATA:
+            if kind == DESCRIBE:
+                self._pop()
+            elif kind != QUERY:
+                return DESYNC
+        elif message == _PARSE_COMPLETE:
+            if kind != PARSE:
+                return DESYNC
+            self._pop()
+        elif message == _BIND_COMPLETE:
+            if kind != BIND:
+                return DESYNC
+            self._pop()
+        elif message == _CLOSE_COMPLETE:
+            if kind != CLOSE:
+                return DESYNC
+            self._pop()
+        elif message == _COPY_IN_RESPONSE:
+            if kind != QUERY and kind != EXECUTE:
+                return DESYNC
+            self._begin_copy_in()
+        elif message == _PARAMETER_DESCRIPTION:
+            if kind != DESCRIBE:
+                return DESYNC
+        elif message == _FUNCTION_CALL_RESPONSE:
+            if kind != FUNCTION:
+                return DESYNC
+        elif (
+            message == _DATA_ROW
+            or message == _COPY_DATA
+            or message == _COPY_DONE
+            or message == _COPY_OUT_RESPONSE
+        ):
+            if kind != QUERY and kind != EXECUTE:
+                return DESYNC
+        else:
+            return DESYNC
+        return action
+
+    def _pop(self):
+        self.head = (self.head + 1) & self.mask
+        self.count -= 1
+        while self.count and self.ring[self.head] & _KIND == COPY_END:
+            self.head = (self.head + 1) & self.mask
+            self.count -= 1
+
+    def _fail(self):
+        """An error in the extended protocol: the database skips everything up to the next Sync."""
+        while self.count and self.ring[self.head] & _KIND != SYNC:
+            self.head = (self.head + 1) & self.mask
+            self.count -= 1
+        self.failed = self.count == 0
+
+    def _begin_copy_in(self):
+        """COPY data is being read: Syncs that were sent before its end are ignored by the database."""
+        kept = 1
+        index = 1
+        while index < self.count:
+            entry = self.ring[(self.head + index) & self.mask]
+            if entry & _KIND == COPY_END:
+                break
+            if entry & _KIND != SYNC:
+                self.ring[(self.head + kept) & self.mask] = entry
+                kept += 1
+            index += 1
+        self.copy_in = index == self.count
+        while index < self.count:
+            self.ring[(self.head + kept) & self.mask] = self.ring[(self.head + index) & self.mask]
+            kept += 1
+            index += 1
+        self.count = kept
+
+    def _grow(self):
+        old = self.mask + 1
+        ring = bytearray(old * 2)
+        index = 0
+        while index < self.count:
+            ring[index] = self.ring[(self.head + index) & self.mask]
+            index += 1
+        self.ring = ring
+        self.mask = old * 2 - 1
+        self.head = 0

@@ -1,0 +1,36 @@
+cimport cython
+
+
+cdef class Waiter:
+    # Links of the queue it waits in; None when it does not wait.
+    cdef public MicroPool waiting_in
+    cdef public Waiter waits_before
+    cdef public Waiter waits_behind
+    cdef public double waits_since
+
+
+@cython.final
+cdef class MicroPool:
+    cdef readonly str database
+    cdef readonly str user
+    cdef readonly object manager
+    cdef readonly list idle
+    cdef readonly Waiter first_waiter
+    cdef readonly Waiter last_waiter
+    cdef readonly Py_ssize_t waiting
+    cdef public Py_ssize_t clients
+    cdef public Py_ssize_t opening
+    cdef public Py_ssize_t borrowed
+    cdef public unsigned long long borrows
+    cdef public unsigned long long transactions
+    cdef public bint contended
+
+    @cython.locals(index=cython.Py_ssize_t)
+    cpdef object borrow(self, object settings)
+    @cython.locals(tail=Waiter)
+    cpdef wait(self, Waiter waiter, double now)
+    @cython.locals(before=Waiter, behind=Waiter)
+    cpdef leave(self, Waiter waiter)
+    @cython.locals(waiter=Waiter)
+    cpdef Waiter next_waiter(self)
+    cpdef Waiter give_back(self, object server, double now)

@@ -1,0 +1,58 @@
+from libc.stdint cimport uint8_t, uint32_t
+
+from .poller cimport Poller
+
+
+cdef enum:
+    RECEIVE_BYTES = 131072  # taken from a socket at once
+    GATHER_BYTES = 65536  # what may be held back until a message is whole
+    TLS_RECORD_BYTES = 8192  # of plain text in one record that Forebay writes
+    TLS_RECORD_LIMIT = 16384  # of plain text in one record that it reads (RFC 8446, 5.1)
+
+
+cdef class Peer:
+    cdef Poller poller
+    cdef readonly int fd
+    cdef uint32_t events
+    cdef uint8_t paused  # nobody reads from it: the other side cannot be written, or it waits
+    cdef bint forgotten  # not watched any more, though still open
+    cdef uint8_t finishing  # closes when what is queued for it has left
+    # Received and not consumed yet: NULL in an idle peer.
+    cdef unsigned char *held
+    cdef Py_ssize_t held_count
+    # To be sent: NULL when all has left.
+    cdef unsigned char *queued
+    cdef Py_ssize_t queued_start
+    cdef Py_ssize_t queued_count
+    cdef Py_ssize_t queued_room
+    # None without TLS.
+    cdef object tls
+    cdef object incoming
+    cdef object outgoing
+
+    cdef int watch(self) except -1
+    cdef int pause_reading(self) except -1
+    cdef int resume_reading(self) except -1
+    cdef int write(self, const unsigned char *data, Py_ssize_t count) except -1
+    cdef int enqueue(self, const unsigned char *data, Py_ssize_t count) except -1
+    cdef int flush(self) except -1
+    cdef int finish(self) except -1
+    cdef int close(self) except -1
+    cdef int forget(self) except -1
+    cdef bint is_blocked(self) noexcept
+    cdef int ready(self, uint32_t events) except -1
+    cdef int consume_held(self) except -1
+
+    # What a client and a database connection each do in their own way.
+    cdef Py_ssize_t consume(self, const unsigned char *data, Py_ssize_t count) except -1
+    cdef int drained(self) except -1
+    cdef int lost(self, object reason) except -1
+
+    cdef int _arm(self, uint32_t events) except -1
+    cdef int _hold(self, const unsigned char *data, Py_ssize_t count) except -1
+    cdef int _read(self) except -1
+    cdef Py_ssize_t _receive(self, unsigned char *into) except -3
+    cdef Py_ssize_t _receive_tls(self, unsigned char *into) except -3
+    cdef int _send(self) except -1
+    cdef int _encrypt(self, const unsigned char *data, Py_ssize_t count) except -1
+    cdef int _append(self, const unsigned char *data, Py_ssize_t count) except -1

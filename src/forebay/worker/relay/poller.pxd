@@ -1,0 +1,46 @@
+from cpython.object cimport PyObject
+from libc.stdint cimport uint32_t, uint64_t
+
+
+cdef extern from "<sys/epoll.h>" nogil:
+    enum:
+        EPOLL_CLOEXEC
+        EPOLL_CTL_ADD
+        EPOLL_CTL_DEL
+        EPOLL_CTL_MOD
+        EPOLLIN
+        EPOLLOUT
+        EPOLLERR
+        EPOLLHUP
+        EPOLLRDHUP
+
+    ctypedef union epoll_data_t:
+        int fd
+        uint64_t u64
+
+    struct epoll_event:
+        uint32_t events
+        epoll_data_t data
+
+
+cdef enum:
+    BATCH = 256  # events taken from the kernel at once; also the most relayed work between two looks at the clock
+
+
+cdef class Poller:
+    cdef int epoll_fd
+    cdef PyObject **owners
+    cdef uint32_t *generations
+    cdef int capacity
+    cdef epoll_event events[BATCH]
+    cdef public double now  # monotonic seconds, read once a batch
+    # Set by anything that asyncio must hear about soon: a callback or timer was added from relayed work.
+    cdef public bint interrupted
+
+    cdef int watch(self, int fd, object owner, uint32_t events) except -1
+    cdef int change(self, int fd, uint32_t events) except -1
+    cdef int own(self, int fd, object owner) except -1
+    cdef int forget(self, int fd) noexcept
+    cdef int wait(self, int timeout_ms) except -1
+    cdef object owner(self, int index)
+    cdef int _grow(self, int wanted) except -1

@@ -1,0 +1,76 @@
+from libc.stdint cimport uint8_t, uint32_t
+
+from .ledger cimport Ledger
+from .micropool cimport MicroPool, Waiter
+from .peer cimport Peer
+
+
+cdef class Borrower(Peer):
+    # A queue link of its own class, since a Peer cannot be a Waiter as well (C structures have one base).
+    cdef readonly Place place
+    cdef readonly Server server
+    cdef readonly MicroPool pool
+    cdef public object settings
+    cdef public object parameters
+    cdef readonly bint pinned
+    cdef bint unsynced  # sent part of an extended batch whose Sync is still to come
+    cdef bint prepared_unnamed  # parsed the unnamed statement and has not bound it yet
+    cdef uint32_t body_left  # of the message it is sending
+    cdef bint body_forward
+
+    cdef int lent(self, bint confirming) except -1
+    cdef int go_on(self) except -1
+    cdef int confirmed(self, object error) except -1
+    cdef int turn_ended(self) except -1
+    cdef int server_lost(self, object error) except -1
+    cdef int pin(self, str reason, object statement) except -1
+
+
+cdef class Place(Waiter):
+    cdef readonly Borrower borrower
+
+
+cdef class Server(Peer):
+    cdef readonly MicroPool pool
+    cdef readonly Borrower client
+    cdef readonly Ledger ledger
+    cdef public object settings
+    cdef public object parameters
+    cdef object parameters_before
+    cdef readonly int pid
+    cdef readonly bytes cancel_key
+    cdef readonly int status  # of the last ReadyForQuery: "I", "T" or "E"
+    cdef readonly bint dirty  # carries session state of its last client
+    cdef public bint retired  # closes as soon as it is free
+    cdef bint rolled_back
+    cdef bint confirming
+    cdef bint parked  # free, but a cancel request that could still hit it is under way
+    cdef public int cancels_in_flight
+    cdef public double opened_at
+    cdef public double idle_since
+    cdef readonly double lent_at
+    cdef public double age_jitter  # what its greatest age is multiplied with, so that not all end at once
+    cdef uint32_t body_left
+    cdef object commands  # Forebay's own, unanswered: deque of Command
+    cdef bint fatal_forwarded  # the client knows already why the connection ends
+
+    cdef int lend(self, Borrower client) except -1
+    cdef int take_back(self) except -1
+    cdef int abandon(self, bint vanished) except -1
+    cdef int settle(self) except -1
+    cpdef start(self)
+    cpdef go_free(self)
+    cpdef cancel_finished(self)
+    cpdef run(self, bytes sql, object done)
+    cpdef shut(self, str reason)
+
+    cdef int _replay(self, Borrower client) except -1
+    cdef int _replayed(self, object error) except -1
+    cdef int _sync(self) except -1
+    cdef int _fail_copy(self, bint unsynced) except -1
+    cdef int _pass(self, const unsigned char *data, Py_ssize_t count) except -1
+    cdef int _ready_for_query(self) except -1
+    cdef int _swallow(self, const unsigned char *frame, Py_ssize_t total) except -1
+    cdef int _command_done(self) except -1
+    cdef int _note_parameter(self, const unsigned char *body, Py_ssize_t count) except -1
+    cdef int _note_error(self, const unsigned char *frame, Py_ssize_t total) except -1

@@ -1,0 +1,390 @@
+"""A database connection: walks what the database sends, keeps the ledger, and knows when it is free.
+
+    lend ──▶ (replay of settings) ──▶ client's messages ⇄ replies ──▶ ReadyForQuery "idle", ledger empty
+                                                                          │
+             go_free ◀── DISCARD ALL if dirty ◀── ROLLBACK if needed ◀── settle
+
+The bodies of rows are passed on by count. Held back until whole are only ReadyForQuery, ParameterStatus, and the
+answers to Forebay's own commands.
+"""
+
+from collections import deque
+
+
+from libc.stdint cimport uint32_t
+
+from .frames cimport HEADER_BYTES, LARGE_MESSAGE_LIMIT, length_word
+from .ledger cimport COPY_END, DESYNC, EXECUTE, FORWARD, QUERY, SWALLOW, SYNC, Ledger
+from .micropool cimport MicroPool
+from .peer cimport GATHER_BYTES, Peer
+from .poller cimport Poller
+
+cdef bytes TERMINATE = b"X\x00\x00\x00\x04"
+cdef bytes SYNC_MESSAGE = b"S\x00\x00\x00\x04"
+cdef bytes COPY_FAIL = b"f\x00\x00\x00\x18client disconnected\x00"
+cdef int COMMAND_ROWS_LIMIT = 1000  # Forebay's own commands yield a handful
+
+
+class Command:
+    """One simple Query of Forebay's own, and what came back.
+
+    At its ReadyForQuery ``done(server, command)`` is called, unless it is None. ``rows`` holds the bodies of DataRow
+    messages, ``error`` the body of the last ErrorResponse, or None.
+    """
+
+    __slots__ = ("done", "error", "is_replay", "rows")
+
+    def __init__(self, done=None, is_replay=False):
+        self.done = done
+        self.is_replay = is_replay
+        self.error = None
+        self.rows = []
+
+
+cdef class Place(Waiter):
+    """A borrower's place in a queue."""
+
+    def __init__(self, Borrower borrower):
+        Waiter.__init__(self)
+        self.borrower = borrower
+
+
+cdef class Borrower(Peer):
+    """What a database connection knows of the client that borrowed it."""
+
+    cdef int lent(self, bint confirming) except -1:
+        """A connection was lent. `confirming`: nothing may be sent before ``confirmed``."""
+        raise NotImplementedError
+
+    cdef int go_on(self) except -1:
+        """Nothing stands in the way any more of what is held back."""
+        raise NotImplementedError
+
+    cdef int confirmed(self, object error) except -1:
+        """The settings are in place, or `error` (the body of an ErrorResponse) says why not."""
+        raise NotImplementedError
+
+    cdef int turn_ended(self) except -1:
+        """All replies have come; the connection may have been taken back."""
+        raise NotImplementedError
+
+    cdef int server_lost(self, object error) except -1:
+        """The connection is gone. `error`: what the database said last has been passed on if None."""
+        raise NotImplementedError
+
+    cdef int pin(self, str reason, object statement) except -1:
+        """Tie the client to its connection because of `statement` (bytes, or None when there was none)."""
+        raise NotImplementedError
+
+
+cdef class Server(Peer):
+    """One connection to the database, logged in."""
+
+    def __init__(
+        self, Poller poller, int fd, MicroPool pool not None, int pid, bytes cancel_key, *,
+        settings, parameters, tls=None, incoming=None, outgoing=None,
+    ):
+        Peer.__init__(self, poller, fd, tls, incoming, outgoing)
+        self.pool = pool
+        self.pid = pid
+        self.cancel_key = cancel_key
+        self.settings = settings
+        self.parameters = parameters
+        self.parameters_before = parameters
+        self.ledger = Ledger()
+        self.status = c"I"
+        self.commands = deque()
+        self.opened_at = self.idle_since = poller.now
+        self.age_jitter = 1.0
+
+    @property
+    def in_transaction(self) -> bool:
+        return self.status != c"I"
+
+    @property
+    def is_pinned(self) -> bool:
+        return self.client is not None and self.client.pinned
+
+    cpdef start(self):
+        """Begin to serve: the pool has counted it as borrowed until now."""
+        self.watch()
+        self.go_free()
+
+    # ---- lending and taking back ----
+
+    cdef int lend(self, Borrower client) except -1:
+        """Give this free connection to `client`, with the client's settings."""
+        self.client = client
+        client.server = self
+        self.lent_at = self.poller.now
+        self.rolled_back = False
+        self.parameters_before = self.parameters
+        if client.settings is not self.settings:
+            self._replay(client)
+        elif client.parameters is not self.parameters and client.parameters is not None:
+            self.pool.manager.announce(client, self.parameters)
+        return client.lent(self.confirming)
+
+    cdef int _replay(self, Borrower client) except -1:
+        """Put the client's settings in place, in the same write as its first message where that is safe."""
+        cdef bytes message
+        message, self.confirming = self.pool.manager.replay(self.settings, client.settings)
+        # Before the client knows its parameters there is no message of its own to send along.
+        self.confirming = self.confirming or client.parameters is None
+        self.settings = client.settings
+        self.commands.append(Command(None, is_replay=True))
+        self.ledger.push(QUERY, SWALLOW)
+        self.enqueue(message, len(message))
+        if self.confirming:
+            self.flush()
+        return 0
+
+    cdef int _replayed(self, object error) except -1:
+        cdef Borrower client = self.client
+        cdef bint confirming = self.confirming
+        self.confirming = False
+        self.parameters_before = self.parameters
+        if error is not None:
+            self.dirty = True
+            self.pool.manager.replay_failed(self, error)
+        if client is None:
+            return 0
+        if client.parameters is not None and client.parameters is not self.parameters:
+            self.pool.manager.announce(client, self.parameters)
+        if confirming:
+            client.confirmed(error)
+        return 0
+
+    cdef int take_back(self) except -1:
+        """Part the client and the connection, which owe each other nothing, and go on without it."""
+        if self.client is not None:
+            self.client.server = None
+            self.client = None
+        return self.settle()
+
+    cdef int abandon(self, bint vanished) except -1:
+        """The client is gone. What it left is ended or waited for before the connection serves another.
+
+        `vanished`: without a word (Terminate), so that a running statement serves nobody and is cancelled.
+        """
+        cdef Borrower client = self.client
+        cdef bint mid_message = client.body_left > 0 and client.body_forward
+        cdef bint unsynced = client.unsynced
+        self.dirty = self.dirty or client.pinned
+        client.server = None
+        self.client = None
+        if self.fd < 0:
+            return 0
+        if mid_message or (unsynced and not self.ledger.copy_in):
+            # Half a message cannot be taken back, and a Sync would commit what the client had not ended.
+            self.shut("its client was closed in the middle of a request")
+            return 0
+        # Replies from here on are counted off and dropped, at full speed.
+        self.resume_reading()
+        if self.ledger.copy_in:
+            self._fail_copy(unsynced)
+        if self.ledger.count == 0:
+            return self.settle()
+        self.pool.manager.abandoned(self, vanished)
+        return 0
+
+    cdef int _sync(self) except -1:
+        self.commands.append(Command())
+        self.ledger.push(SYNC, SWALLOW)
+        return self.write(SYNC_MESSAGE, len(SYNC_MESSAGE))
+
+    cdef int _fail_copy(self, bint unsynced) except -1:
+        """End a COPY whose client is gone. In the extended protocol a Sync must follow (the earlier was ignored)."""
+        cdef bint extended = self.ledger.head_kind() == EXECUTE
+        self.ledger.push(COPY_END, SWALLOW)
+        self.write(COPY_FAIL, len(COPY_FAIL))
+        if extended or unsynced:
+            self._sync()
+        return 0
+
+    cdef int settle(self) except -1:
+        """Nothing is owed and no client is there: clean up step by step, then go free."""
+        if self.fd < 0:
+            return 0
+        if self.status != c"I":
+            if self.rolled_back:
+                self.shut("the database did not leave the transaction")
+            else:
+                self.rolled_back = True
+                self.run(b"ROLLBACK", None)
+        elif self.dirty:
+            self.pool.manager.reset(self)
+        else:
+            self.go_free()
+        return 0
+
+    cpdef go_free(self):
+        """Hand this clean connection to the next waiter, or leave it with the pool."""
+        cdef Place place
+        if self.cancels_in_flight:
+            self.parked = True
+            return
+        place = self.pool.give_back(self, self.poller.now)
+        if place is not None:
+            self.lend(place.borrower)
+            place.borrower.go_on()
+
+    cpdef cancel_finished(self):
+        """A cancel request for this connection has been delivered and cannot hit a later statement."""
+        self.cancels_in_flight -= 1
+        if self.parked and not self.cancels_in_flight and self.fd >= 0:
+            self.parked = False
+            self.go_free()
+
+    cpdef run(self, bytes sql, object done):
+        """Send a simple Query of Forebay's own; ``done(server, command)`` is called when it is answered."""
+        cdef bytes message = b"Q" + (len(sql) + 5).to_bytes(4, "big") + sql + b"\0"
+        self.commands.append(Command(done))
+        self.ledger.push(QUERY, SWALLOW)
+        self.write(message, len(message))
+
+    def was_reset(self, settings) -> None:
+        """Nothing of the last client's session is left; the settings are `settings`."""
+        self.dirty = False
+        self.settings = settings
+
+    cpdef shut(self, str reason):
+        """Close at once, with Terminate; a client that has the connection is told `reason`."""
+        if self.fd >= 0:
+            self.write(TERMINATE, len(TERMINATE))
+            self.lost(reason)
+
+    # ---- what the database sends ----
+
+    cdef Py_ssize_t consume(self, const unsigned char *data, Py_ssize_t count) except -1:
+        cdef Py_ssize_t at = 0
+        cdef Py_ssize_t passed = 0  # up to here everything has been passed on or dropped
+        cdef Py_ssize_t total, step
+        cdef int kind, action
+        cdef bint whole
+        while self.fd >= 0:
+            if self.body_left:
+                step = min(<Py_ssize_t> self.body_left, count - at)
+                self.body_left -= step
+                at += step
+            if count - at < HEADER_BYTES:
+                break
+            kind = data[at]
+            total = <Py_ssize_t> length_word(data + at) + 1
+            whole = count - at >= total
+            action = FORWARD if self.ledger.count == 0 else self.ledger.action()
+            if total < HEADER_BYTES or total > LARGE_MESSAGE_LIMIT:
+                action = DESYNC
+            elif not whole and (action == SWALLOW or kind == c"Z" or kind == c"S"):
+                if total <= GATHER_BYTES:
+                    break
+                action = DESYNC
+            elif kind == c"D" or kind == c"d":
+                # The bulk of all traffic: rows and COPY data change nothing in the ledger.
+                if self.ledger.count == 0:
+                    action = DESYNC
+            elif kind == c"S":
+                self._note_parameter(data + at + HEADER_BYTES, total - HEADER_BYTES)
+            elif kind != c"N" and kind != c"A":
+                action = self.ledger.reply(kind)
+            if action == FORWARD:
+                if not whole:
+                    self.body_left = <uint32_t> (total - (count - at))
+                    at = count
+                    break
+                if kind == c"E":
+                    self._note_error(data + at, total)
+                elif kind == c"G" and self.client is None and self.ledger.copy_in:
+                    self._fail_copy(False)
+                at += total
+                if kind == c"Z":
+                    self.status = data[at - 1]
+                    if self.ledger.count == 0:
+                        self._pass(data + passed, at - passed)
+                        passed = at
+                        self._ready_for_query()
+                continue
+            self._pass(data + passed, at - passed)
+            if action == DESYNC:
+                self.shut(f"the database sent an unexpected message (type {chr(kind)!r})")
+                return count
+            self._swallow(data + at, total)
+            at += total
+            passed = at
+            if kind == c"Z":
+                self.status = data[at - 1]
+                self._command_done()
+        if self.fd < 0:
+            return count
+        self._pass(data + passed, at - passed)
+        return at
+
+    cdef int _pass(self, const unsigned char *data, Py_ssize_t count) except -1:
+        """Pass replies on to the client, if it is still there; wait for it if it does not take them."""
+        if count and self.client is not None:
+            self.client.write(data, count)
+            if self.client is not None and self.client.is_blocked():
+                self.pause_reading()
+        return 0
+
+    cdef int _ready_for_query(self) except -1:
+        """All replies have come. The connection is free if the client is between transactions and not pinned."""
+        cdef Borrower client = self.client
+        if client is None:
+            return self.settle()
+        if self.status == c"I":
+            self.pool.transactions += 1
+            if not client.unsynced and not (client.body_left and client.body_forward):
+                if self.parameters is not self.parameters_before and not client.pinned:
+                    client.pin("PARAMETER_CHANGED", None)
+                if not client.pinned and not client.prepared_unnamed:
+                    self.take_back()
+        return client.turn_ended()
+
+    cdef int _swallow(self, const unsigned char *frame, Py_ssize_t total) except -1:
+        """Part of the answer to a command of Forebay's own."""
+        if frame[0] == c"E":
+            self.commands[0].error = frame[HEADER_BYTES:total]
+        elif frame[0] == c"D" and len(self.commands[0].rows) < COMMAND_ROWS_LIMIT:
+            self.commands[0].rows.append(frame[HEADER_BYTES:total])
+        return 0
+
+    cdef int _command_done(self) except -1:
+        command = self.commands.popleft()
+        if command.is_replay:
+            self._replayed(command.error)
+        elif command.done is not None:
+            command.done(self, command)
+        if self.fd >= 0 and self.ledger.count == 0 and self.client is None and not self.parked:
+            self.settle()
+        return 0
+
+    cdef int _note_parameter(self, const unsigned char *body, Py_ssize_t count) except -1:
+        self.parameters = self.pool.manager.parameter_changed(self.parameters, body[:count])
+        return 0
+
+    cdef int _note_error(self, const unsigned char *frame, Py_ssize_t total) except -1:
+        """After a FATAL error the connection ends, and the client knows why."""
+        cdef bytes start = frame[HEADER_BYTES:min(total, <Py_ssize_t> 80)]
+        if b"\0VFATAL\0" in start or b"\0VPANIC\0" in start:
+            self.fatal_forwarded = self.client is not None
+        return 0
+
+    # ---- what a peer must do ----
+
+    cdef int drained(self) except -1:
+        if self.client is not None:
+            self.client.resume_reading()
+        return 0
+
+    cdef int lost(self, object reason) except -1:
+        cdef Borrower client = self.client
+        if self.fd < 0:
+            return 0
+        self.client = None
+        self.close()
+        self.pool.manager.server_lost(self, reason)
+        if client is not None:
+            client.server = None
+            client.server_lost(None if self.fatal_forwarded else reason)
+        return 0

@@ -1,0 +1,131 @@
+"""What a session has set: interned, so that equal settings are one object, and how to change over.
+
+`Settings` are the values a client asked for (start-up parameters, ``options=-c …``); `Parameters` are
+what the database reports of itself (ParameterStatus). Both are compared by identity on the hot path.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from functools import cached_property
+from weakref import WeakValueDictionary
+
+from forebay.protocol.messages import parameter_status, query
+
+Values = tuple[tuple[str, str], ...]
+
+# Access or meaning depends on them: a statement must never run where setting them has failed.
+DECISIVE = frozenset({"role", "session_authorization", "row_security", "search_path"})
+
+# Change-overs between two Settings that are remembered ready to send.
+REPLAYS_KEPT = 1024
+
+
+class Settings:
+    """Names (lower case, sorted, once each) and values that differ from a fresh connection's."""
+
+    __slots__ = ("__weakref__", "values")
+
+    def __init__(self, values: Values) -> None:
+        self.values = values
+
+
+class Parameters:
+    """A set of reported parameters."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self.values = dict(values)
+
+    @cached_property
+    def encoded(self) -> bytes:
+        """All of them as ParameterStatus messages."""
+        return b"".join(parameter_status(name, value) for name, value in self.values.items())
+
+    def changes_from(self, old: "Parameters") -> bytes:
+        """ParameterStatus messages for what differs from `old`."""
+        return b"".join(
+            parameter_status(name, value)
+            for name, value in self.values.items()
+            if old.values.get(name) != value
+        )
+
+
+class InternTable:
+    """Gives equal Settings, and equal Parameters, one identity for as long as they are in use."""
+
+    def __init__(self) -> None:
+        self._settings: WeakValueDictionary[Values, Settings] = WeakValueDictionary()
+        self._parameters: WeakValueDictionary[frozenset[tuple[str, str]], Parameters]
+        self._parameters = WeakValueDictionary()
+        self.none = self.settings(())
+
+    def settings(self, values: Values) -> Settings:
+        found = self._settings.get(values)
+        if found is None:
+            found = self._settings[values] = Settings(values)
+        return found
+
+    def parameters(self, values: Mapping[str, str]) -> Parameters:
+        key = frozenset(values.items())
+        found = self._parameters.get(key)
+        if found is None:
+            found = self._parameters[key] = Parameters(values)
+        return found
+
+
+class Replays:
+    """The messages that change a connection over from one client's settings to another's.
+
+    `init_query` is what every new connection has run: a setting that is taken back must become what
+    that had made it, so it runs again behind a RESET.
+    """
+
+    def __init__(self, init_query: str = "") -> None:
+        self._init_query = init_query
+        self._kept: OrderedDict[tuple[Settings, Settings], tuple[bytes, bool]] = OrderedDict()
+
+    def replay(self, old: Settings, new: Settings) -> tuple[bytes, bool]:
+        """One Query message, and whether its success must be seen before anything else is sent."""
+        key = (old, new)
+        found = self._kept.get(key)
+        if found is None:
+            found = self._kept[key] = self._build(old, new)
+            if len(self._kept) > REPLAYS_KEPT:
+                self._kept.popitem(last=False)
+        return found
+
+    def _build(self, old: Settings, new: Settings) -> tuple[bytes, bool]:
+        before, after = dict(old.values), dict(new.values)
+        taken_back = [name for name in before if name not in after]
+        changed = [name for name, value in after.items() if before.get(name) != value]
+        if taken_back and self._init_query:
+            # It may set anything: what the client asked for must come after it, all of it.
+            changed = list(after)
+        statements = [f"RESET {quote_identifier(name)}" for name in taken_back]
+        if taken_back and self._init_query:
+            statements.append(self._init_query.rstrip().rstrip(";"))
+        if changed:
+            calls = (
+                f"pg_catalog.set_config({quote_literal(name)}, {quote_literal(after[name])}, false)"
+                for name in changed
+            )
+            statements.append("SELECT " + ", ".join(calls))
+        return query(";".join(statements)), not DECISIVE.isdisjoint([*taken_back, *changed])
+
+
+def quote_literal(value: str) -> str:
+    """A string literal that means `value` whatever client_encoding and string settings hold."""
+    escaped = value.replace("\\", "\\\\").replace("'", "''")
+    if value.isascii():
+        return f"E'{escaped}'" if "\\" in value else f"'{escaped}'"
+    if any(0xDC80 <= ord(char) <= 0xDCFF for char in value):
+        return f"E'{escaped}'"  # not UTF-8: the bytes as they came
+    return "U&'" + "".join(map(_unicode_escape, escaped)) + "'"
+
+
+def quote_identifier(name: str) -> str:
+    """A setting's name as SQL; custom ones have a dot between two identifiers."""
+    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
+
+
+def _unicode_escape(char: str) -> str:
+    return char if char.isascii() else f"\\+{ord(char):06x}"
