@@ -87,6 +87,7 @@ class Tour:
                 await self._go_through(front, sampler)
                 await self._compare()
                 self._check_books()
+                self.result.worker_restarts = front.worker_restarts
                 self._view.close()
                 tell(self.result)
                 if keep:

@@ -27,6 +27,7 @@ def test_a_good_run() -> None:
         ("failed_transactions", 3, "3 transactions failed"),
         ("transactions", 0, "no transaction"),
         ("database_connections_peak", 41, "41 database connections"),
+        ("worker_restarts", 1, "worker died"),
         ("books_balance", False, "do not add up"),
         ("errors", {"lost": 4}, "4 × lost"),
     ],
