@@ -58,9 +58,7 @@ class Ledger:
         self.mask = 15
         self.head = 0
         self.count = 0
-        self.failed = (
-            False  # an error came and the database skips to the next Sync, which is not sent yet
-        )
+        self.failed = False  # an error came and the database skips to the next Sync, which is not sent yet
         self.copy_in = False  # the database reads COPY data and ignores Sync
 
     def push(self, kind, action):
@@ -106,9 +104,7 @@ class Ledger:
                 return DESYNC
             self.copy_in = False
             self._pop()
-        elif (
-            message == _COMMAND_COMPLETE or message == _EMPTY_QUERY or message == _PORTAL_SUSPENDED
-        ):
+        elif message == _COMMAND_COMPLETE or message == _EMPTY_QUERY or message == _PORTAL_SUSPENDED:
             self.copy_in = False
             if kind == EXECUTE:
                 self._pop()
