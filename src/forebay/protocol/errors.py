@@ -63,6 +63,12 @@ class PgError(Exception):
         body = self.raw if self.raw is not None else self._encode_fields()
         return b"E" + struct.pack("!I", len(body) + 4) + body
 
+    def with_severity(self, severity: Severity) -> "PgError":
+        """The same error, ending the session or not. Itself when that is what it says already."""
+        if self.severity is severity:
+            return self
+        return PgError(severity, self.sqlstate, self.message, self.detail, self.hint)
+
     def _encode_fields(self) -> bytes:
         fields = [
             ("S", self.severity.value),

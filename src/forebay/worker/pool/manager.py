@@ -185,6 +185,11 @@ class PoolManager:
 
     # ---- opening ----
 
+    def probe(self, pool: MicroPool) -> None:
+        """Open one connection ahead of any client: it tells the server's limits."""
+        pool.opening += 1
+        self._agenda.spawn(self._open(pool), "open the first database connection")
+
     async def _open(self, pool: MicroPool) -> None:
         try:
             server, told = await self._open_server(pool)
@@ -319,6 +324,11 @@ class PoolManager:
         for pool in self.pools.values():
             for server in list(pool.idle):
                 self._close_idle(pool, server, "it was retired")
+
+    def close_all(self) -> None:
+        """Close every connection now."""
+        for server in list(self.servers):
+            server.shut("Forebay is shutting down")
 
     def forget_unused_pools(self) -> None:
         """Drop micro-pools that have neither connections nor clients waiting."""

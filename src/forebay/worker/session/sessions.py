@@ -147,7 +147,7 @@ class Sessions:
     def examine(self, client: Client, text: bytes) -> str | None:
         """Why this statement pins the client; None if it does not."""
         values = client.parameters.values
-        effects = self._effects.get(
+        effects = self._effects.effects(
             text,
             standard_conforming_strings=values.get("standard_conforming_strings") != "off",
             ambiguous_encoding=values.get("client_encoding", "").upper() in AMBIGUOUS_ENCODINGS,

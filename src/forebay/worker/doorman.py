@@ -1,0 +1,104 @@
+"""Accepts connections and lets them log in, so many at a time as the process can hold."""
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+
+from forebay.worker.tasks import spawn
+
+logger = logging.getLogger("forebay.login")
+
+# Taken from a listener at once, before others have their turn.
+ACCEPTS_AT_ONCE = 32
+# Connections that have not logged in yet. More wait in the kernel's queue.
+LOGINS_LIMIT = 2000
+# Without descriptors or memory, accepting pauses; it would fail again at once.
+PAUSE_S = 0.2
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class Doorman:
+    """Accepts on some listening sockets; `log_in` takes each connection through its login."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        log_in: Callable[[socket.socket], Awaitable[None]],
+        logins_limit: int = LOGINS_LIMIT,
+    ) -> None:
+        self._loop = loop
+        self._log_in = log_in
+        self._logins_limit = logins_limit
+        self._listeners: list[socket.socket] = []
+        self._logins: set[asyncio.Task[None]] = set()
+        self._paused = False
+        self._closed = False
+
+    @property
+    def logins(self) -> int:
+        """Logins under way."""
+        return len(self._logins)
+
+    def listen(self, descriptors: list[int]) -> None:
+        """Accept on these inherited listening sockets."""
+        for descriptor in descriptors:
+            listener = socket.socket(fileno=descriptor)
+            listener.setblocking(False)
+            self._listeners.append(listener)
+            self._loop.add_reader(listener, self._accept, listener)
+
+    def close(self) -> None:
+        """Accept nobody any more, and end the logins under way."""
+        self._closed = True
+        for listener in self._listeners:
+            self._loop.remove_reader(listener)
+            listener.close()
+        self._listeners.clear()
+        for login in self._logins:
+            login.cancel()
+
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(ACCEPTS_AT_ONCE):
+            if len(self._logins) >= self._logins_limit:
+                self._pause()
+                return
+            try:
+                sock, _ = listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in _EXHAUSTED:
+                    raise
+                logger.warning("Connections cannot be accepted for now: %s", error)
+                self._pause()
+                self._loop.call_later(PAUSE_S, self._resume)
+                return
+            sock.setblocking(False)
+            if sock.family != socket.AF_UNIX:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            task = spawn(self._run(sock), name="login")
+            self._logins.add(task)
+            task.add_done_callback(self._ended)
+
+    async def _run(self, sock: socket.socket) -> None:
+        await self._log_in(sock)
+
+    def _ended(self, login: asyncio.Task[None]) -> None:
+        self._logins.discard(login)
+        if self._paused and len(self._logins) < self._logins_limit:
+            self._resume()
+
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            for listener in self._listeners:
+                self._loop.remove_reader(listener)
+
+    def _resume(self) -> None:
+        if self._paused and not self._closed:
+            self._paused = False
+            for listener in self._listeners:
+                self._loop.add_reader(listener, self._accept, listener)

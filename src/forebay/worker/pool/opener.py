@@ -1,0 +1,112 @@
+"""Opens a database connection and makes it ready for a micro-pool."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from forebay.protocol import errors
+from forebay.protocol.errors import PgError
+from forebay.worker import connector
+from forebay.worker.agenda import Agenda
+from forebay.worker.connector import ConnectError, DatabaseConnection, Target
+from forebay.worker.pool.budget import LIMITS_QUERY, parse_limits
+from forebay.worker.relay import MicroPool, Server
+from forebay.worker.session.settings import InternTable
+from forebay.worker.tls import ClientContexts
+
+# Connections end after max_connection_age less up to a tenth of it, so that they do not all end at once.
+AGE_SPREAD = 0.1
+
+
+@dataclass(slots=True)
+class Login:
+    """How connections log in. May change while running."""
+
+    password_of: Callable[[str], str | None]
+    init_query: str
+    connect_timeout_s: float
+
+
+class Opener:
+    """Opens connections to one database server."""
+
+    def __init__(
+        self,
+        agenda: Agenda,
+        intern: InternTable,
+        login: Login,
+        target: Callable[[], Target],
+        tls_contexts: ClientContexts,
+    ) -> None:
+        self.login = login
+        self._agenda = agenda
+        self._intern = intern
+        self._target = target
+        self._tls_contexts = tls_contexts
+
+    async def open(self, pool: MicroPool) -> tuple[Server, tuple[int, int]]:
+        """A connection that has run init_query, not started yet, and the server's
+        (max_connections, reserved connections).
+
+        Raises PgError with what the database said, else ConnectError.
+        """
+        password = self.login.password_of(pool.user)
+        if password is None:
+            raise errors.no_credentials(pool.user)
+        connection = await connector.connect(
+            self._target(),
+            user=pool.user,
+            password=password,
+            database=pool.database,
+            parameters={},
+            connect_timeout_s=self.login.connect_timeout_s,
+            tls_contexts=self._tls_contexts,
+        )
+        try:
+            told = await self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return self._hand_over(connection, pool), told
+
+    async def _prepare(self, connection: DatabaseConnection) -> tuple[int, int]:
+        try:
+            async with asyncio.timeout(self.login.connect_timeout_s):
+                rows = await self._query(connection, LIMITS_QUERY)
+                told = parse_limits(rows[0] if rows else ())
+                if self.login.init_query:
+                    await self._query(connection, self.login.init_query, "init_query failed: ")
+                return told
+        except ValueError as error:
+            raise ConnectError(str(error), transient=False) from None
+        except TimeoutError:
+            raise ConnectError("the database did not answer in time", transient=True) from None
+
+    async def _query(
+        self, connection: DatabaseConnection, sql: str, prefix: str = ""
+    ) -> list[list[str | None]]:
+        try:
+            return await connector.simple_query(connection.stream, sql, connection.parameters)
+        except PgError as error:
+            if not prefix:
+                raise
+            message = prefix + error.message
+            raise PgError(error.severity, error.sqlstate, message, error.detail) from None
+
+    def _hand_over(self, connection: DatabaseConnection, pool: MicroPool) -> Server:
+        detached = connection.detach()
+        server = Server(
+            self._agenda.poller,
+            detached.fd,
+            pool,
+            connection.pid,
+            connection.cancel_key,
+            settings=self._intern.none,
+            parameters=self._intern.parameters(connection.parameters),
+            tls=detached.sslobj,
+            incoming=detached.incoming,
+            outgoing=detached.outgoing,
+        )
+        server.age_jitter = 1.0 - AGE_SPREAD * random.random()  # noqa: S311 - no secret
+        return server

@@ -1,0 +1,236 @@
+"""One endpoint with its pool: puts together what serves its clients.
+
+    Doorman ──▶ log_in ──▶ Sessions ──▶ relay ⇄ MicroPool ◀── PoolManager ◀── Opener ──▶ database
+                                                    Janitor: whatever is due
+"""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Mapping
+
+from forebay.config.settings import ProxySettings
+from forebay.protocol import errors
+from forebay.protocol.startup import CancelRequest
+from forebay.worker.agenda import Agenda
+from forebay.worker.cancel import Canceller
+from forebay.worker.channel import WorkerProxy
+from forebay.worker.connector import Target
+from forebay.worker.credentials import Credentials, Throttle
+from forebay.worker.doorman import Doorman
+from forebay.worker.login import LoggedIn, LoginFailed, LoginPolicy, log_in
+from forebay.worker.pool.janitor import Janitor, Timeouts
+from forebay.worker.pool.manager import Limits, PoolManager
+from forebay.worker.pool.opener import Login, Opener
+from forebay.worker.session.sessions import Sessions
+from forebay.worker.session.settings import InternTable
+from forebay.worker.stream import Stream
+from forebay.worker.tls import ClientContexts, server_context
+
+logger = logging.getLogger("forebay.login")
+
+# How often a drain looks whether the last client has gone.
+DRAIN_STEP_S = 0.02
+
+
+class Proxy:
+    """One endpoint. Made by ``Proxy.start``."""
+
+    def __init__(self, agenda: Agenda, given: WorkerProxy, policy: LoginPolicy) -> None:
+        settings = given.settings
+        self._agenda = agenda
+        self._settings = settings
+        self._policy = policy
+        self._draining = False
+        self._tls_contexts = ClientContexts()
+        self._intern = InternTable()
+        self._sessions = Sessions(agenda, self._intern)
+        self._canceller = Canceller(self._target, self._tls_contexts)
+        self._opener = Opener(
+            agenda, self._intern, self._login(settings), self._target, self._tls_contexts
+        )
+        self._manager = PoolManager(
+            agenda,
+            _limits(settings),
+            self._intern,
+            self._opener.open,
+            self._canceller.cancel_server,
+        )
+        self._janitor = Janitor(agenda, _timeouts(settings), self._manager, self._sessions)
+        self._doorman = Doorman(agenda.loop, self._log_in)
+
+    @classmethod
+    async def start(cls, agenda: Agenda, given: WorkerProxy) -> "Proxy":
+        """Serve this endpoint. Raises ValueError with the reason when the settings cannot be used."""
+        proxy = cls(agenda, given, await _policy(given, None))
+        proxy._janitor.start()
+        proxy._doorman.listen(given.listen_fds)
+        if given.credentials:
+            database, user = given.settings.target.database, given.credentials[0].username
+            proxy._manager.probe(proxy._manager.pool(database, user))
+        return proxy
+
+    async def reconfigure(self, given: WorkerProxy) -> list[str]:
+        """Use other settings from now on. Returns in sentences what could not be changed."""
+        policy = await _policy(given, self._policy)
+        settings, old = given.settings, self._settings
+        unchanged = []
+        if settings.target != old.target:
+            unchanged.append(f"{given.name}: the target can't be changed while running")
+        self._policy = policy
+        self._settings = settings
+        self._opener.login = self._login(settings)
+        self._manager.apply(_limits(settings))
+        self._janitor.timeouts = _timeouts(settings)
+        if settings.pool.init_query != old.pool.init_query:
+            self._sessions.forget_parameters()
+        return unchanged
+
+    def _target(self) -> Target:
+        target = self._settings.target
+        address = target.addresses()[0]
+        return Target(address.host, address.port, target.sslmode, target.sslrootcert)
+
+    def _login(self, settings: ProxySettings) -> Login:
+        return Login(self._password_of, settings.pool.init_query, settings.target.connect_timeout)
+
+    def _password_of(self, user: str) -> str | None:
+        known = self._policy.credentials.get(user)
+        return None if known is None else known.passwords[0]
+
+    # ---- a connection comes ----
+
+    async def _log_in(self, sock: socket.socket) -> None:
+        """Take one new connection through its login."""
+        self._sessions.counts.received += 1
+        stream = Stream(sock, self._agenda.loop)
+        address = _address_of(sock)
+        try:
+            outcome = await log_in(stream, self._policy, address)
+            if isinstance(outcome, LoggedIn):
+                await self._admit(outcome)
+            elif isinstance(outcome, CancelRequest):
+                await self._cancel(outcome, stream)
+        except LoginFailed as failure:
+            self._sessions.counts.failed += 1
+            logger.warning(
+                "A client could not log in: %s",
+                failure.reason,
+                extra={
+                    "fields": {
+                        "client": address,
+                        "user": failure.user or "",
+                        "sqlstate": failure.sqlstate,
+                    }
+                },
+            )
+
+    async def _admit(self, login: LoggedIn) -> None:
+        limit = self._settings.max_client_connections
+        if self._draining or len(self._sessions.clients) >= limit:
+            error = errors.admin_shutdown() if self._draining else errors.too_many_clients(limit)
+            login.stream.write(error.encode())
+            await login.stream.drain()
+            login.stream.close()
+            raise LoginFailed(error.message, login.user, error.sqlstate)
+        await login.stream.drain()
+        pool = self._manager.pool(login.database, login.user)
+        self._janitor.watch(self._sessions.admit(login, pool))
+
+    async def _cancel(self, request: CancelRequest, stream: Stream) -> None:
+        try:
+            client = self._sessions.find(request.pid, request.key)
+            if client is not None:
+                await self._canceller.cancel_client(client)
+        finally:
+            stream.close()
+
+    # ---- the end ----
+
+    async def drain(self, deadline: float) -> None:
+        """Accept nobody, let transactions end, and close everything by `deadline` (loop time)."""
+        self._draining = True
+        self._doorman.close()
+        farewell = errors.admin_shutdown().encode()
+        for client in list(self._sessions.clients.values()):
+            client.part(farewell)
+        while self._sessions.clients and self._agenda.now() < deadline:
+            await asyncio.sleep(DRAIN_STEP_S)
+        for client in list(self._sessions.clients.values()):
+            client.fail(farewell, "Forebay is shutting down")
+        self._janitor.stop()
+        self._manager.close_all()
+        await asyncio.sleep(0)
+
+    def stats(self) -> Mapping[str, int | float]:
+        """Counters and gauges; see docs/operations.md."""
+        manager, sessions = self._manager, self._sessions
+        servers, budget = manager.servers, manager.budget
+        at_once = sum(pool.borrows for pool in manager.pools.values()) - manager.waits.count
+        return {
+            "client_connections": len(sessions.clients),
+            "client_connections_received": sessions.counts.received,
+            "client_connections_setup_succeeded": sessions.counts.succeeded,
+            "client_connections_setup_failed": sessions.counts.failed,
+            "client_connections_closed": sessions.counts.closed,
+            "wrong_passwords": self._policy.throttle.wrong_passwords,
+            "logins_under_way": self._doorman.logins,
+            "clients_waiting": manager.waiting,
+            "clients_pinned": sum(server.is_pinned for server in servers),
+            "pins": sessions.pins.total(),
+            "database_connections": len(servers),
+            "database_connections_peak": manager.peak,
+            "database_connections_borrowed": sum(p.borrowed for p in manager.pools.values()),
+            "database_connections_in_transaction": sum(s.in_transaction for s in servers),
+            "database_connections_opened": manager.opened,
+            "database_connections_failed": manager.open_failures,
+            "max_database_connections_allowed": budget.limit if budget else 0,
+            "server_max_connections": budget.max_connections if budget else 0,
+            "server_reserved_connections": budget.reserved if budget else 0,
+            "transactions": sum(pool.transactions for pool in manager.pools.values()),
+            "borrow_wait_us_p50": manager.waits.percentile_us(0.5, at_once),
+            "borrow_wait_us_p99": manager.waits.percentile_us(0.99, at_once),
+        }
+
+
+async def _policy(given: WorkerProxy, old: LoginPolicy | None) -> LoginPolicy:
+    credentials = await Credentials.derive(
+        [(each.username, each.password, each.auth) for each in given.credentials],
+        previous=None if old is None else old.credentials,
+    )
+    return LoginPolicy(
+        credentials=credentials,
+        require_tls=given.settings.require_tls,
+        tls_context=server_context(given.tls_certificate_pem, given.tls_private_key_pem),
+        throttle=Throttle() if old is None else old.throttle,
+        login_timeout_s=given.settings.login_timeout,
+    )
+
+
+def _limits(settings: ProxySettings) -> Limits:
+    pool = settings.pool
+    return Limits(
+        max_connections_percent=pool.max_connections_percent,
+        max_idle_connections_percent=pool.max_idle_connections_percent,
+        max_waiting_clients=pool.max_waiting_clients,
+        init_query=pool.init_query.strip(),
+    )
+
+
+def _timeouts(settings: ProxySettings) -> Timeouts:
+    return Timeouts(
+        connection_borrow_timeout_s=settings.pool.connection_borrow_timeout,
+        idle_client_timeout_s=settings.idle_client_timeout,
+        max_client_age_s=settings.max_client_age,
+        max_idle_time_s=settings.pool.max_idle_time,
+        max_connection_age_s=settings.pool.max_connection_age,
+    )
+
+
+def _address_of(sock: socket.socket) -> str:
+    try:
+        name = sock.getpeername()
+    except OSError:
+        return "?"
+    return name[0] if isinstance(name, tuple) else f"unix:{os.getuid()}"
