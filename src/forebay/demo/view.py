@@ -104,6 +104,8 @@ def summary(result: Result) -> Table:
     table.add_column("")
     table.add_column("direct", justify="right")
     table.add_column("through Forebay", justify="right")
+    # Clients of Forebay are encrypted; if those of the database are not, the difference has it in it.
+    encryption = "" if result.database_tls else ", TLS included"
     connected = result.clients - result.refused - result.unconnected
     rows: list[tuple[str, str, str]] = [
         ("clients connected", f"{result.direct_connected}", f"{connected}"),
@@ -122,7 +124,7 @@ def summary(result: Result) -> Table:
         (
             "latency of a statement, median",
             f"{result.direct_latency_us_p50:.0f} µs",
-            f"+{result.added_latency_us_p50:.0f} µs",
+            f"{result.added_latency_us_p50:+.0f} µs{encryption}",
         ),
     ]
     for row in rows:
