@@ -104,7 +104,7 @@ def summary(result: Result) -> Table:
     table.add_column("")
     table.add_column("direct", justify="right")
     table.add_column("through Forebay", justify="right")
-    # Clients of Forebay are encrypted; if those of the database are not, the difference has it in it.
+    # Forebay's clients are encrypted; if the database's are not, the difference has that in it.
     encryption = "" if result.database_tls else ", TLS included"
     connected = result.clients - result.refused - result.unconnected
     rows: list[tuple[str, str, str]] = [
