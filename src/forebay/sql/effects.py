@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from forebay.sql.lexer import NAMES, STRINGS, Kind, Lexed, Token, lex, segments
+from forebay.sql.lexer import NAMES, STRINGS, Kind, Lexed, Token, lex
 from forebay.sql.settings import (
     SettingChange,
     reset_change,
@@ -20,6 +20,7 @@ from forebay.sql.settings import (
     setting_change,
     word,
 )
+from forebay.sql.split import segments, statements
 
 
 class Reason(StrEnum):
@@ -150,9 +151,13 @@ def effects(
         return (Effect(Reason.UNREADABLE),)
     tokens = lexed.tokens if raw.isascii() else _turkish(lexed.tokens)
     found: dict[Effect, None] = {}
-    for number, statement in enumerate(segments(tokens)):
-        for reason, detail in _of_statement(lexed, statement):
-            found[Effect(reason, detail, number)] = None
+    for number, statement in enumerate(statements(tokens)):
+        # A semicolon within a statement is that of a rule or a function body, whose parts change
+        # no session; looking at each as if it were a statement is safe whatever the nesting is.
+        nested = raw.find(b";", statement[0].start, statement[-1].end) >= 0
+        for part in segments(statement) if nested else (statement,):
+            for reason, detail in _of_statement(lexed, part):
+                found[Effect(reason, detail, number)] = None
     return tuple(found)
 
 
@@ -207,7 +212,8 @@ def _clause(tokens: list[Token], index: int) -> Found:
     value = tokens[index].value
     before = word(tokens, index - 1) if index else b""
     if value == b"execute":
-        if index and (before == b"as" or word(tokens, 0) == b"explain"):
+        first = word(tokens, 0)
+        if first == b"explain" or (first == b"create" and before == b"as"):
             return [(Reason.PREPARE, Command("EXECUTE", _name(tokens, index + 1)))]
         return []
     following = index + 1

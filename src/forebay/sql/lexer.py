@@ -304,23 +304,3 @@ def _encoding_trouble(
         elif kind in escaped and _ESCAPED_HALF.search(text, start, end):
             return Trouble.ENCODING
     return None
-
-
-def segments(tokens: list[Token]) -> list[list[Token]]:
-    """Cut at every semicolon, also inside parentheses and SQL function bodies; none is empty.
-
-    The bodies of rules and functions hold no statement that changes a session, so for that question
-    this cut errs on the safe side whatever the nesting is.
-    """
-    found: list[list[Token]] = []
-    current: list[Token] = []
-    for token in tokens:
-        if token.value == b";" and token.kind == Kind.PUNCTUATION:
-            if current:
-                found.append(current)
-                current = []
-        else:
-            current.append(token)
-    if current:
-        found.append(current)
-    return found

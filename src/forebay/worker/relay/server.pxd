@@ -44,6 +44,7 @@ cdef class Server(Peer):
     cdef public bint retired  # closes as soon as it is free
     cdef bint rolled_back
     cdef bint confirming
+    cdef bint at_rest  # the pool has it, or it is parked
     cdef bint parked  # free, but a cancel request that could still hit it is under way
     cdef public int cancels_in_flight
     cdef public double opened_at

@@ -114,6 +114,7 @@ cdef class Server(Peer):
 
     cdef int lend(self, Borrower client) except -1:
         """Give this free connection to `client`, with the client's settings."""
+        self.at_rest = False
         self.client = client
         client.server = self
         self.lent_at = self.poller.now
@@ -221,6 +222,7 @@ cdef class Server(Peer):
     cpdef go_free(self):
         """Hand this clean connection to the next waiter, or leave it with the pool."""
         cdef Place place
+        self.at_rest = True
         if self.cancels_in_flight:
             self.parked = True
             return
@@ -239,6 +241,7 @@ cdef class Server(Peer):
     cpdef run(self, bytes sql, object done):
         """Send a simple Query of Forebay's own; ``done(server, command)`` is called when it is answered."""
         cdef bytes message = b"Q" + (len(sql) + 5).to_bytes(4, "big") + sql + b"\0"
+        self.at_rest = False
         self.commands.append(Command(done))
         self.ledger.push(QUERY, SWALLOW)
         self.write(message, len(message))
@@ -355,7 +358,7 @@ cdef class Server(Peer):
             self._replayed(command.error)
         elif command.done is not None:
             command.done(self, command)
-        if self.fd >= 0 and self.ledger.count == 0 and self.client is None and not self.parked:
+        if self.ledger.count == 0 and self.client is None and not self.at_rest:
             self.settle()
         return 0
 

@@ -1,0 +1,20 @@
+"""A first look at statement text: certainly without effect on the session, or not."""
+
+cdef enum:
+    CARRY_BYTES = 64
+
+
+# A look at a text that arrives in pieces. Zeroed memory is not enough: use glance_begin.
+cdef struct GlanceState:
+    unsigned char mode
+    bint at_start  # the next word begins a statement
+    bint failed
+    int depth  # of nested comments
+    int carried  # bytes of an unfinished token, kept in `carry` until more of it arrives
+    unsigned char carry[CARRY_BYTES]
+
+
+cdef bint glance(const unsigned char* text, Py_ssize_t size) noexcept nogil
+cdef void glance_begin(GlanceState* state) noexcept nogil
+cdef bint glance_feed(GlanceState* state, const unsigned char* text, Py_ssize_t size) noexcept nogil
+cdef bint glance_finish(GlanceState* state) noexcept nogil

@@ -1,0 +1,484 @@
+# cython: language_level=3, boundscheck=True, wraparound=False, initializedcheck=False
+"""A first look at statement text: certainly without effect on the session, or not.
+
+Every statement passes here, so this reads each byte once, makes no object and knows just enough of
+PostgreSQL's lexical rules to be certain. True means that ``forebay.sql.effects`` would find nothing,
+whatever standard_conforming_strings and the client's encoding are. False means: ask it.
+
+Certain are statements that
+
+- begin with a word from a short list (SELECT, INSERT, BEGIN ...; so nothing can hide behind a
+  command that is unknown here),
+- and hold none of the names that matter anywhere (nextval, set_config, TEMP, all that begins with
+  pg_), neither as a word nor as a whole quoted name,
+- and hold nothing whose end or meaning depends on more than this file knows: dollar quotes,
+  ``U&""`` names, a backslash before a quote, letters beyond ASCII outside quotes, words glued to
+  numbers, zero bytes.
+
+A statement that is longer than what the relay gathers is looked at in pieces. What is unfinished at
+the end of a piece (a word, half an operator) is carried over; strings and comments are a mode.
+"""
+
+from libc.string cimport memchr, memcpy
+
+cdef enum:
+    # where the text stands
+    NORMAL
+    STRING
+    LONG_NAME  # in a quoted name too long to matter
+    LINE_COMMENT
+    BLOCK_COMMENT
+
+cdef enum:
+    # what a byte begins outside quotes and comments
+    PLAIN
+    SPACE
+    LETTER
+    DIGIT
+    QUOTE
+    NAME_QUOTE
+    SEMICOLON
+    OPENING
+    HYPHEN
+    SLASH
+    DOLLAR
+    AMPERSAND
+    BEYOND_ASCII
+
+cdef enum:
+    MAX_COMMENT_DEPTH = 1000000
+
+cdef unsigned char CLASS[256]
+cdef unsigned char LOWER[256]
+cdef unsigned char CONTINUES[256]  # whether a byte continues a word; those beyond ASCII too
+
+
+def _fill_tables():
+    for byte in range(256):
+        character = chr(byte)
+        LOWER[byte] = ord(character.lower()) if byte < 128 else byte
+        CONTINUES[byte] = byte >= 128 or character.isalnum() or character in "_$"
+        CLASS[byte] = PLAIN
+        if byte >= 128:
+            CLASS[byte] = BEYOND_ASCII
+        elif character.isalpha() or character == "_":
+            CLASS[byte] = LETTER
+        elif character.isdigit():
+            CLASS[byte] = DIGIT
+        elif character in " \t\n\r\f\v":
+            CLASS[byte] = SPACE
+    CLASS[b"'"] = QUOTE
+    CLASS[b'"'] = NAME_QUOTE
+    CLASS[b";"] = SEMICOLON
+    CLASS[b"("] = OPENING
+    CLASS[b"-"] = HYPHEN
+    CLASS[b"/"] = SLASH
+    CLASS[b"$"] = DOLLAR
+    CLASS[b"&"] = AMPERSAND
+
+
+_fill_tables()
+
+
+cdef inline bint _same(const unsigned char* word, const char* other, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t index
+    for index in range(size):
+        if LOWER[word[index]] != <unsigned char>other[index]:
+            return False
+    return True
+
+
+cdef inline bint _matters(const unsigned char* word, Py_ssize_t size) noexcept nogil:
+    """Whether a word or quoted name matters wherever it stands."""
+    cdef unsigned char first
+    if size < 3:
+        return False
+    first = LOWER[word[0]]
+    if first == b"p":
+        return LOWER[word[1]] == b"g" and word[2] == b"_"
+    if first == b"t":
+        if size == 4:
+            return _same(word, b"temp", 4)
+        return size == 9 and _same(word, b"temporary", 9)
+    if first == b"s":
+        if size == 6:
+            return _same(word, b"setval", 6)
+        if size == 7:
+            return _same(word, b"setseed", 7)
+        return size == 10 and _same(word, b"set_config", 10)
+    if size != 7:
+        return False
+    if first == b"n":
+        return _same(word, b"nextval", 7)
+    if first == b"c":
+        return _same(word, b"currval", 7)
+    return first == b"l" and _same(word, b"lastval", 7)
+
+
+cdef bint _may_begin(const unsigned char* word, Py_ssize_t size) noexcept nogil:
+    """Whether a statement that begins with this word changes nothing but by names that matter."""
+    if size == 3:
+        return _same(word, b"end", 3)
+    if size == 4:
+        return (
+            _same(word, b"with", 4)
+            or _same(word, b"copy", 4)
+            or _same(word, b"show", 4)
+            or _same(word, b"call", 4)
+            or _same(word, b"lock", 4)
+            or _same(word, b"move", 4)
+        )
+    if size == 5:
+        return (
+            _same(word, b"begin", 5)
+            or _same(word, b"start", 5)
+            or _same(word, b"fetch", 5)
+            or _same(word, b"close", 5)
+            or _same(word, b"merge", 5)
+            or _same(word, b"table", 5)
+            or _same(word, b"abort", 5)
+        )
+    if size == 6:
+        return (
+            _same(word, b"select", 6)
+            or _same(word, b"insert", 6)
+            or _same(word, b"update", 6)
+            or _same(word, b"commit", 6)
+            or _same(word, b"delete", 6)
+            or _same(word, b"values", 6)
+            or _same(word, b"notify", 6)
+            or _same(word, b"vacuum", 6)
+        )
+    if size == 7:
+        return _same(word, b"release", 7) or _same(word, b"analyze", 7)
+    if size == 8:
+        return _same(word, b"rollback", 8) or _same(word, b"truncate", 8)
+    return size == 9 and _same(word, b"savepoint", 9)
+
+
+cdef inline const unsigned char* _fail(
+    GlanceState* state, const unsigned char* end
+) noexcept nogil:
+    state.failed = True
+    return end
+
+
+cdef const unsigned char* _string(
+    GlanceState* state, const unsigned char* at, const unsigned char* end, bint final
+) noexcept nogil:
+    """Go on within '...', of whatever kind; the position behind its quote, or where to wait.
+
+    Kinds differ only in what a backslash does to a quote behind it; where that happens, or where
+    the backslash may be half a character, nothing is certain. ``''`` reads as an end and a start.
+    """
+    cdef const unsigned char* first = at
+    cdef const unsigned char* quote = <const unsigned char*>memchr(at, b"'", end - at)
+    cdef const unsigned char* limit = end if quote == NULL else quote
+    while True:
+        at = <const unsigned char*>memchr(at, b"\\", limit - at)
+        if at == NULL:
+            break
+        if at > first and at[-1] >= 0x80:
+            return _fail(state, end)
+        if at + 1 == end:
+            return _fail(state, end) if final else at
+        if at[1] == b"'":
+            return _fail(state, end)
+        at += 2
+    if quote != NULL:
+        state.mode = NORMAL
+        return quote + 1
+    if final:
+        return _fail(state, end)
+    # The last byte is needed again if the next one is a backslash.
+    return end - 1 if end > first and end[-1] >= 0x80 else end
+
+
+cdef const unsigned char* _block_comment(
+    GlanceState* state, const unsigned char* at, const unsigned char* end, bint final
+) noexcept nogil:
+    """Go on within a block comment; the position behind it, or where to wait."""
+    while at < end:
+        if at[0] != b"*" and at[0] != b"/":
+            at += 1
+            continue
+        if at + 1 == end:
+            return _fail(state, end) if final else at
+        if at[0] == b"*" and at[1] == b"/":
+            at += 2
+            state.depth -= 1
+            if state.depth == 0:
+                state.mode = NORMAL
+                return at
+        elif at[0] == b"/" and at[1] == b"*":
+            at += 2
+            state.depth += 1
+            if state.depth > MAX_COMMENT_DEPTH:
+                return _fail(state, end)
+        else:
+            at += 1
+    return _fail(state, end) if final else at
+
+
+cdef const unsigned char* _quoted_name(
+    GlanceState* state, const unsigned char* at, const unsigned char* end, bint final
+) noexcept nogil:
+    """Read "..." from its first quote on; the position behind its last, or where to wait."""
+    cdef const unsigned char* close = <const unsigned char*>memchr(at + 1, b'"', end - at - 1)
+    if close != NULL:
+        if _matters(at + 1, close - at - 1):
+            return _fail(state, end)
+        return close + 1
+    if final:
+        return _fail(state, end)
+    if end - at <= CARRY_BYTES:
+        return at
+    if _matters(at + 1, end - at - 1):
+        return _fail(state, end)
+    state.mode = LONG_NAME
+    return end
+
+
+cdef const unsigned char* _number(
+    GlanceState* state, const unsigned char* at, const unsigned char* end, bint final
+) noexcept nogil:
+    """Read a number from its first digit on; a word glued to it is more than this file knows."""
+    cdef const unsigned char* first = at
+    while at < end and CLASS[at[0]] == DIGIT:
+        at += 1
+    if at < end and at[0] == b".":
+        at += 1
+        while at < end and CLASS[at[0]] == DIGIT:
+            at += 1
+    if at < end and (at[0] == b"e" or at[0] == b"E"):
+        at += 1
+        if at < end and (at[0] == b"+" or at[0] == b"-"):
+            at += 1
+        if at < end and CLASS[at[0]] != DIGIT:
+            return _fail(state, end)
+        while at < end and CLASS[at[0]] == DIGIT:
+            at += 1
+    if at == end:
+        return at if final else first
+    if CONTINUES[at[0]]:
+        return _fail(state, end)
+    return at
+
+
+cdef const unsigned char* _mark(
+    GlanceState* state, const unsigned char* at, const unsigned char* end, bint final
+) noexcept nogil:
+    """Read what begins with - / & or $; the position behind it, or where to wait."""
+    cdef unsigned char first = at[0]
+    cdef unsigned char second
+    if at + 1 == end:
+        if not final:
+            return at
+        second = b" "
+    else:
+        second = at[1]
+    if first == b"-" and second == b"-":
+        state.mode = LINE_COMMENT
+        return at + 2
+    if first == b"/" and second == b"*":
+        state.mode = BLOCK_COMMENT
+        state.depth = 1
+        return at + 2
+    if state.at_start or (first == b"&" and second == b'"'):
+        return _fail(state, end)
+    if first == b"$":
+        if CLASS[second] != DIGIT:
+            return _fail(state, end)
+        return _parameter(state, at, end, final)
+    return at + 1
+
+
+cdef const unsigned char* _parameter(
+    GlanceState* state, const unsigned char* at, const unsigned char* end, bint final
+) noexcept nogil:
+    cdef const unsigned char* first = at
+    at += 1
+    while at < end and CLASS[at[0]] == DIGIT:
+        at += 1
+    if at == end:
+        return at if final else first
+    if CONTINUES[at[0]]:
+        return _fail(state, end)
+    return at
+
+
+cdef const unsigned char* _normal(
+    GlanceState* state, const unsigned char* at, const unsigned char* end, bint final
+) noexcept nogil:
+    """Go on outside strings and comments until one begins; the position behind what was read."""
+    cdef const unsigned char* first
+    cdef unsigned char kind
+    while at < end:
+        kind = CLASS[at[0]]
+        if kind == LETTER:
+            first = at
+            at += 1
+            while at < end and CONTINUES[at[0]]:
+                if at[0] >= 0x80:
+                    return _fail(state, end)
+                at += 1
+            if at == end and not final:
+                return first
+            if state.at_start:
+                if not _may_begin(first, at - first):
+                    return _fail(state, end)
+                state.at_start = False
+            elif _matters(first, at - first):
+                return _fail(state, end)
+        elif kind == SPACE or kind == OPENING:
+            at += 1
+        elif kind == SEMICOLON:
+            state.at_start = True
+            at += 1
+        elif kind >= HYPHEN and kind <= AMPERSAND:
+            first = at
+            at = _mark(state, at, end, final)
+            if state.mode != NORMAL or at == first:
+                return at
+        elif state.at_start or kind == BEYOND_ASCII:
+            return _fail(state, end)
+        elif kind == PLAIN:
+            at += 1
+        elif kind == QUOTE:
+            state.mode = STRING
+            return at + 1
+        elif kind == DIGIT:
+            first = at
+            at = _number(state, at, end, final)
+            if at == first:
+                return at
+        else:
+            first = at
+            at = _quoted_name(state, at, end, final)
+            if state.mode != NORMAL or at == first:
+                return at
+    return at
+
+
+cdef const unsigned char* _scan(
+    GlanceState* state, const unsigned char* at, const unsigned char* end, bint final
+) noexcept nogil:
+    """Read on; the position up to which everything is settled (``end`` if final or failed)."""
+    cdef const unsigned char* before
+    cdef unsigned char mode
+    while at < end and not state.failed:
+        before = at
+        mode = state.mode
+        if mode == NORMAL:
+            at = _normal(state, at, end, final)
+        elif mode == STRING:
+            at = _string(state, at, end, final)
+        elif mode == BLOCK_COMMENT:
+            at = _block_comment(state, at, end, final)
+        elif mode == LINE_COMMENT:
+            while at < end and at[0] != b"\n" and at[0] != b"\r":
+                at += 1
+            if at < end:
+                state.mode = NORMAL
+        else:
+            at = <const unsigned char*>memchr(at, b'"', end - at)
+            if at == NULL:
+                return end
+            at += 1
+            state.mode = NORMAL
+        if at == before and state.mode == mode:
+            break  # more is needed
+    return at
+
+
+cdef bint _settled(GlanceState* state) noexcept nogil:
+    return not state.failed and (state.mode == NORMAL or state.mode == LINE_COMMENT)
+
+
+cdef bint glance(const unsigned char* text, Py_ssize_t size) noexcept nogil:
+    """Whether the statements in ``text`` certainly change nothing in the session."""
+    cdef GlanceState state
+    if size <= 0:
+        return True
+    if memchr(text, 0, size) != NULL:
+        return False
+    glance_begin(&state)
+    _scan(&state, text, text + size, True)
+    return _settled(&state)
+
+
+cdef void glance_begin(GlanceState* state) noexcept nogil:
+    """Get ready for the first piece of a text."""
+    state.mode = NORMAL
+    state.at_start = True
+    state.failed = False
+    state.depth = 0
+    state.carried = 0
+
+
+cdef bint glance_feed(
+    GlanceState* state, const unsigned char* text, Py_ssize_t size
+) noexcept nogil:
+    """Look at the next piece; False as soon as the answer can only be False."""
+    cdef unsigned char joined[2 * CARRY_BYTES]
+    cdef const unsigned char* end = text + size
+    cdef const unsigned char* at
+    cdef Py_ssize_t carried, taken, used
+    if state.failed or size <= 0:
+        return not state.failed
+    if memchr(text, 0, size) != NULL:
+        state.failed = True
+        return False
+    if state.carried:
+        carried = state.carried
+        taken = size if size < CARRY_BYTES else CARRY_BYTES
+        memcpy(joined, state.carry, carried)
+        memcpy(joined + carried, text, taken)
+        state.carried = 0
+        used = _scan(state, joined, joined + carried + taken, False) - joined
+        if used < carried:
+            # Still unfinished: carry it all on, unless it is longer than anything known here.
+            if taken < size or not _carry(state, joined + used, carried + taken - used):
+                state.failed = True
+            return not state.failed
+        text += used - carried
+    at = _scan(state, text, end, False)
+    return not state.failed and _carry(state, at, end - at)
+
+
+cdef bint _carry(GlanceState* state, const unsigned char* text, Py_ssize_t size) noexcept nogil:
+    if size > CARRY_BYTES:
+        state.failed = True
+        return False
+    memcpy(state.carry, text, size)
+    state.carried = <int>size
+    return True
+
+
+cdef bint glance_finish(GlanceState* state) noexcept nogil:
+    """The answer for the whole text; the state is then used up."""
+    if not state.failed:
+        _scan(state, state.carry, state.carry + state.carried, True)
+    return _settled(state)
+
+
+def glance_text(bytes text not None):
+    """Whether ``text`` certainly changes nothing in the session that runs it."""
+    return glance(text, len(text))
+
+
+cdef class ChunkedGlance:
+    """The same for a text that arrives in pieces."""
+
+    cdef GlanceState state
+
+    def __cinit__(self):
+        glance_begin(&self.state)
+
+    def feed(self, bytes chunk not None):
+        """Look at the next piece; False as soon as the answer can only be False."""
+        return glance_feed(&self.state, chunk, len(chunk))
+
+    def finish(self):
+        """The answer for the whole text."""
+        return glance_finish(&self.state)
