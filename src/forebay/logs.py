@@ -160,6 +160,11 @@ def choose_level(environ: Mapping[str, str]) -> int:
     return int(getattr(logging, wanted.upper())) if wanted in LEVELS else logging.INFO
 
 
+def level_name(level: int) -> str:
+    """The word for FOREBAY_LOG_LEVEL that lets this level through, and nothing below."""
+    return next((w for w in LEVELS if getattr(logging, w.upper()) >= level), LEVELS[-1])
+
+
 def set_up(
     *,
     log_format: LogFormat | None = None,
