@@ -1,11 +1,12 @@
 """``forebay demo`` as its users run it."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,13 +30,12 @@ def leftovers(directory: Path) -> list[str]:
 
 
 @pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The directory in which the demo makes its own ones; all may enter it, as with /tmp."""
-    for level in (tmp_path, *tmp_path.parents[:3]):
-        if os.geteuid() == 0:
-            level.chmod(level.stat().st_mode | 0o011)
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    return tmp_path
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The directory in which the demo makes its own; as /tmp is: short, and open to all."""
+    with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp") as name:
+        Path(name).chmod(0o711)
+        monkeypatch.setenv("TMPDIR", name)
+        yield Path(name)
 
 
 def test_300_clients_share_45_connections(temporary: Path) -> None:
