@@ -1,0 +1,1 @@
+"""Side by side, in one run: straight to the database, through PgBouncer, through Forebay."""

@@ -76,7 +76,9 @@ class HumanFormatter(logging.Formatter):
             level = f"{_COLOURS[record.levelname]}{level}{_RESET}"
         parts = [f"{time:%H:%M:%S}.{int(record.msecs):03d} {level} {name}:"]
         parts.append(record.getMessage().translate(_CONTROL))
-        parts += (f"{key}={_plain(value)}" for key, value in _fields(record).items())
+        # Tables are for programs: the sentence says the same.
+        fields = {k: v for k, v in _fields(record).items() if not isinstance(v, dict | list)}
+        parts += (f"{key}={_plain(value)}" for key, value in fields.items())
         line = " ".join(parts)
         if record.exc_info:
             trace = self.formatException(record.exc_info).splitlines()

@@ -1,0 +1,30 @@
+"""What is measured; one file each. A measure takes the world and gives rows."""
+
+from collections.abc import Callable
+
+from bench.measures import (
+    bulk,
+    latency,
+    literals,
+    logins,
+    memory,
+    storm,
+    transactions,
+    waiting,
+)
+from bench.results import Row
+from bench.world import World
+
+Measure = Callable[[World], list[Row]]
+
+# Name → what it does, in the order of the table.
+MEASURES: dict[str, Measure] = {
+    "transactions": transactions.measure,
+    "literals": literals.measure,
+    "latency": latency.measure,
+    "waiting": waiting.measure,
+    "memory": memory.measure,
+    "logins": logins.measure,
+    "bulk": bulk.measure,
+    "storm": storm.measure,
+}
