@@ -179,9 +179,10 @@ def _run_child(
 
 
 def give_way() -> None:
-    """Let every other session have the processor first (autogroups have a niceness of their own).
+    """Let other sessions have the processor first (autogroups have a niceness of their own).
 
-    A tenth of the others' share, not none: it must still get its work done. Where the kernel knows no autogroups, the usual niceness does.
+    A tenth of the others' share, not none: it must still get its work done. Where the kernel knows
+    no autogroups, the usual niceness does.
     """
     with contextlib.suppress(OSError):
         Path("/proc/self/autogroup").write_text(str(NICENESS))

@@ -60,7 +60,7 @@ def measure(world: World) -> list[Row]:
         world.rounds(both, "storm", sample)
     if (rate.value(Side.FOREBAY) or 0) < LOGINS_PER_S * TAKEN_LEAST:
         ratio.limit = None  # that was no storm
-        ratio.note = "too few logins were taken to judge"
+        ratio.note = "too few logins to judge"
     return [calm, elsewhere, storm, rate, ratio, apart]
 
 
