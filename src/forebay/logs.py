@@ -76,7 +76,9 @@ class HumanFormatter(logging.Formatter):
             level = f"{_COLOURS[record.levelname]}{level}{_RESET}"
         parts = [f"{time:%H:%M:%S}.{int(record.msecs):03d} {level} {name}:"]
         parts.append(record.getMessage().translate(_CONTROL))
-        parts += (f"{key}={_plain(value)}" for key, value in _fields(record).items())
+        # Tables are for programs: the sentence says the same.
+        fields = {k: v for k, v in _fields(record).items() if not isinstance(v, dict | list)}
+        parts += (f"{key}={_plain(value)}" for key, value in fields.items())
         line = " ".join(parts)
         if record.exc_info:
             trace = self.formatException(record.exc_info).splitlines()
@@ -158,6 +160,11 @@ def choose_level(environ: Mapping[str, str]) -> int:
     """FOREBAY_LOG_LEVEL (debug, info, warning, error), else info."""
     wanted = environ.get(ENV_LEVEL, "").casefold()
     return int(getattr(logging, wanted.upper())) if wanted in LEVELS else logging.INFO
+
+
+def level_name(level: int) -> str:
+    """The word for FOREBAY_LOG_LEVEL that lets this level through, and nothing below."""
+    return next((w for w in LEVELS if getattr(logging, w.upper()) >= level), LEVELS[-1])
 
 
 def set_up(

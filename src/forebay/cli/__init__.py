@@ -1,0 +1,51 @@
+"""The ``forebay`` command. Exit codes: 0 fine, 1 it failed, 2 wrong use."""
+
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+import cyclopts
+
+from forebay import __version__
+from forebay.cli.output import EXIT_FAILED, EXIT_FINE, EXIT_WRONG_USE
+
+app = cyclopts.App(
+    name="forebay",
+    help="One pool of database connections in front of PostgreSQL, like Amazon RDS Proxy.",
+    version=f"forebay {__version__}",
+    help_epilogue=(
+        "Exit codes: 0 fine, 1 it failed, 2 wrong use (the command line or the configuration)."
+    ),
+)
+# Each command is imported when it runs or its help is asked for: --version loads none of them.
+app.command("forebay.cli.serve:serve", name="serve", help="Run the proxy.")
+app.command(
+    "forebay.cli.check:check",
+    name="check",
+    help="Try a configuration: log in, show the limits, warn about what will bite.",
+)
+if find_spec("forebay.cli.demo"):
+    app.command(
+        "forebay.cli.demo:demo",
+        name="demo",
+        help="Show 300 clients at work on a database that allows 45 connections.",
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit with its code."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command. Returns the exit code."""
+    try:
+        code = app(
+            list(arguments), exit_on_error=False, print_error=False, result_action="return_value"
+        )
+    except cyclopts.CycloptsError as error:
+        sys.stderr.write(f"forebay: {error}\nforebay --help tells how it is used.\n")
+        return EXIT_WRONG_USE
+    except BrokenPipeError:  # … | head
+        return EXIT_FAILED
+    return code if isinstance(code, int) else EXIT_FINE

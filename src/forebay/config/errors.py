@@ -31,9 +31,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """``; did you mean …?`` for the known name closest to this one, or the list of a few, or ""."""
     known = sorted(known)
     by_folded = {candidate.casefold().replace("-", "_"): candidate for candidate in known}
-    close = difflib.get_close_matches(
-        name.casefold().replace("-", "_"), list(by_folded), n=1, cutoff=0.6
-    )
+    folded = name.casefold().replace("-", "_")
+    # A key cut short means the shortest one that begins so, whatever else is similar.
+    longer = sorted((each for each in by_folded if each.startswith(f"{folded}_")), key=len)
+    close = longer or difflib.get_close_matches(folded, list(by_folded), n=1, cutoff=0.6)
     if close:
         return f"; did you mean {by_folded[close[0]]}?"
     return f"; known here: {', '.join(known)}" if 0 < len(known) <= 20 else ""

@@ -66,8 +66,7 @@ def parse_url(text: str) -> DatabaseUrl:
         if colon:
             values["password"] = _decode(password, "password")
     hosts, ports, rest = _hosts(rest)
-    if hosts:
-        values["host"], values["port"] = hosts, ports
+    values |= {name: text for name, text in (("host", hosts), ("port", ports)) if text}
     database, _, query = rest.removeprefix("/").partition("?")
     if rest.startswith("?"):
         database, query = "", rest[1:]

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from forebay.config.settings import AuthSettings, Config, ProxySettings
 from forebay.identity import secrets
@@ -12,7 +13,11 @@ from forebay.worker.channel import Credential
 
 log = logging.getLogger("forebay.node")
 
-_AUTH_METHODS = {"POSTGRES_SCRAM_SHA_256": "scram-sha-256", "POSTGRES_MD5": "md5"}
+Method = Literal["scram-sha-256", "md5"]
+_AUTH_METHODS: dict[str, Method] = {
+    "POSTGRES_SCRAM_SHA_256": "scram-sha-256",
+    "POSTGRES_MD5": "md5",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ def read_credentials(
     ]
 
 
-def method(auth: AuthSettings) -> str:
+def method(auth: AuthSettings) -> Method:
     """How this user's clients prove the password: "scram-sha-256" or "md5"."""
     return _AUTH_METHODS[auth.client_password_auth_type]
 

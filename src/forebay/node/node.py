@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+from forebay import logs
 from forebay.config.addresses import Address
 from forebay.config.errors import ConfigError
 from forebay.config.settings import Config
@@ -40,6 +41,8 @@ LIMITS_TIMEOUT_S = 3.0
 LIMITS_INTERVAL_S = 0.05
 # Beyond the drain's own timeout: what a worker may take to end before it is killed.
 DRAIN_GRACE_S = 4.0
+# How soon a drain notices that another one brought its deadline forward.
+DEADLINE_CHECK_S = 0.2
 
 # A worker that dies at once must not be restarted in a spin; one that had run well, at once.
 RESTART_DELAY_S = 0.1
@@ -171,6 +174,7 @@ class Node:
         ]
         hidden = materials.secret_variables(self._config)
         environ = {name: text for name, text in self._environ.items() if name not in hidden}
+        environ[logs.ENV_LEVEL] = logs.level_name(logging.getLogger("forebay").getEffectiveLevel())
         worker = await WorkerProcess.start(self._worker_command, descriptors, environ)
         self._worker = worker
         unchanged = await worker.configure(self._configuration(), CONFIGURE_TIMEOUT_S)
@@ -330,16 +334,18 @@ class Node:
         if not self._draining:
             worker.kill()
         end = asyncio.ensure_future(worker.wait())
+        ended_itself = True
         while not end.done():
             left_s = self._drain_deadline - loop.time()
             if left_s <= 0:
                 log.error("The worker did not end in time; killing it")
                 worker.kill()
-                await end
-                return False
-            await asyncio.wait([end], timeout=min(left_s, 0.2))
+                ended_itself = False
+                await asyncio.wait([end])
+            else:
+                await asyncio.wait([end], timeout=min(left_s, DEADLINE_CHECK_S))
         self._worker = None
-        return worker.drained
+        return ended_itself and worker.drained
 
     def _close_listeners(self) -> None:
         for own in self._listeners.values():

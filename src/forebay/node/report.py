@@ -21,11 +21,6 @@ class Limits:
     server_reserved: int = 0
 
 
-def limit_of(percent: int, server_maximum: int, server_reserved: int) -> int:
-    """floor(percent × (max_connections − reserved)), as the pool computes it, at least 1."""
-    return max(1, percent * (server_maximum - server_reserved) // 100)
-
-
 def limits_in(stats: Mapping[str, Mapping[str, int | float]]) -> dict[str, Limits]:
     """The limits of the proxies that know theirs."""
     return {

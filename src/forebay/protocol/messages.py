@@ -164,7 +164,7 @@ def parse_sasl_initial_response(body: bytes) -> tuple[str, bytes]:
 
 def parse_password(body: bytes) -> bytes:
     """The password of a PasswordMessage."""
-    if body.find(b"\0") != len(body) - 1:
+    if not body or body.find(b"\0") != len(body) - 1:
         raise MalformedMessageError("invalid password packet size")
     return body[:-1]
 

@@ -10,7 +10,7 @@ with what it has; a node starts another worker.
 
 import asyncio
 import socket
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -28,11 +28,11 @@ class ChannelError(Exception):
 
 
 class Credential(NamedTuple):
-    """One user of a proxy. ``auth`` is "scram-sha-256" or "md5": how clients prove the password."""
+    """One user of a proxy; ``auth`` is how clients prove that they know the password."""
 
     username: str
     password: str
-    auth: str
+    auth: Literal["scram-sha-256", "md5"]
 
     def __repr__(self) -> str:
         return f"Credential({self.username!r}, ***, {self.auth!r})"

@@ -28,6 +28,8 @@ MAX_HANDSHAKE_BYTES: Final = 131_072
 
 _U32: Final = struct.Struct("!I")
 _HEADER: Final = struct.Struct("!BI")
+_RECORD: Final = struct.Struct("!BHH")
+_APPLICATION_DATA: Final = 23
 
 
 class PeerGoneError(ConnectionError):
@@ -71,7 +73,13 @@ class Stream:
 
     def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop | None = None) -> None:
         sock.setblocking(False)
+        if sock.family != socket.AF_UNIX:
+            # Two sends in a row would otherwise wait for the peer's delayed acknowledgement.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock = sock
+        # The descriptor, not the socket, goes to the event loop: selectors print what they do not
+        # know yet, which for a socket costs two system calls.
+        self._fd = sock.fileno()
         self._loop = loop or asyncio.get_running_loop()
         self._received = bytearray()  # as it came from the socket, not yet decrypted
         self._readable = self._received  # plain bytes; another buffer once TLS is up
@@ -210,12 +218,12 @@ class Stream:
             self._end(TLSError(f"TLS failed: {_reason(error)}"))
 
     def _listen(self) -> None:
-        self._loop.add_reader(self._sock, self._on_readable)
+        self._loop.add_reader(self._fd, self._on_readable)
         self._listening = True
 
     def _stop_listening(self) -> None:
         if self._listening:
-            self._loop.remove_reader(self._sock)
+            self._loop.remove_reader(self._fd)
             self._listening = False
 
     def _end(self, reason: Exception) -> None:
@@ -251,12 +259,12 @@ class Stream:
     async def _send(self) -> None:
         while self._encrypted and not self._send_some():
             writable: asyncio.Future[None] = self._loop.create_future()
-            self._loop.add_writer(self._sock, _resolve, writable)
+            self._loop.add_writer(self._fd, _resolve, writable)
             try:
                 await writable
             finally:
                 if not self._closed:
-                    self._loop.remove_writer(self._sock)
+                    self._loop.remove_writer(self._fd)
 
     def _send_some(self) -> bool:
         """Sends what the socket takes; whether that was everything."""
@@ -307,20 +315,31 @@ class Stream:
 
     async def _handshake(self, tls: _TLS, wait_first: bool) -> None:
         received_bytes = 0
+        # Whether a TLS 1.3 server has only the client's Finished left to check. That is symmetric
+        # cryptography: it costs the loop less than handing it to a thread does.
+        light = False
         done = False
         while not done:
             while wait_first and not self._received:
                 await self._receive_more()
-            # From here to the thread's end nobody but it may touch the BIOs: OpenSSL works on them
-            # without the GIL. What arrives meanwhile stays in self._received.
             received_bytes += len(self._received)
             if received_bytes > MAX_HANDSHAKE_BYTES:
                 raise TLSError("TLS handshake failed: too long")
             tls.incoming.write(self._received)
             self._received.clear()
-            done = await in_crypto_thread(_handshake_step, tls.sslobj)
-            self._encrypted += tls.outgoing.read()
-            await self._send()
+            # Until the thread is done nobody but it may touch the BIOs: OpenSSL works on them
+            # without the GIL. What arrives meanwhile stays in self._received.
+            if light:
+                done = _handshake_step(tls.sslobj)
+            else:
+                done = await in_crypto_thread(_handshake_step, tls.sslobj)
+            flight = tls.outgoing.read()
+            self._encrypted += flight
+            # What the server then has to say is its session ticket, for which nobody waits: it
+            # leaves with the next flight.
+            if not (light and done):
+                await self._send()
+            light = tls.sslobj.server_side and _has_encrypted_record(flight)
             wait_first = True
 
     # ---- The end ---------------------------------------------------------------------------------
@@ -346,7 +365,7 @@ class Stream:
             return
         self._closed = True
         self._stop_listening()
-        self._loop.remove_writer(self._sock)
+        self._loop.remove_writer(self._fd)
         if self._ended is None:
             self._say_goodbye()
         self._sock.close()
@@ -373,6 +392,17 @@ class Stream:
     def fileno(self) -> int:
         """The descriptor, -1 after the end."""
         return self._sock.fileno()
+
+
+def _has_encrypted_record(flight: bytes) -> bool:
+    """Whether a handshake flight holds a TLS 1.3 encrypted record (RFC 8446, section 5.2)."""
+    offset = 0
+    while offset + _RECORD.size <= len(flight):
+        kind, _, length = _RECORD.unpack_from(flight, offset)
+        if kind == _APPLICATION_DATA:
+            return True
+        offset += _RECORD.size + length
+    return False
 
 
 def _handshake_step(sslobj: ssl.SSLObject) -> bool:

@@ -1,5 +1,4 @@
-from libc.stdint cimport uint8_t
-
+from .glance cimport GlanceState
 from .server cimport Borrower
 
 
@@ -13,6 +12,7 @@ cdef class Client(Borrower):
     cdef bint held_back  # a connection is lent, and its settings are not confirmed yet
     cdef bint skipping  # an error was sent in the extended protocol: everything up to Sync is discarded
     cdef bint terminating  # said Terminate behind statements that are still being answered
+    cdef GlanceState *looking  # at a statement that is too long to be held back; mostly NULL
     cdef object refusal  # the error that answers the next message that would need a connection
     cdef object farewell  # the FATAL error that ends the client when its transaction is over
 
@@ -22,6 +22,7 @@ cdef class Client(Borrower):
     cdef int _examine(
         self, int kind, const unsigned char *body, Py_ssize_t there, bint whole
     ) except -1
+    cdef int _look_on(self, const unsigned char *text, Py_ssize_t count) except -1
     cdef int _note_sent(self, int kind, const unsigned char *body, Py_ssize_t there) except -1
     cdef int _terminate(self) except -1
     cdef int _end(self, object reason, bint vanished) except -1

@@ -13,9 +13,11 @@ What is rare or slow is asked of ``sessions`` (Python):
     closed(client, reason)         the client is gone
 """
 
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.string cimport memchr
 
 from .frames cimport HEADER_BYTES, LARGE_MESSAGE_LIMIT, SMALL_MESSAGE_LIMIT, length_word
+from .glance cimport GlanceState, glance, glance_begin, glance_feed, glance_finish
 from .ledger cimport BIND, CLOSE, COPY_END, DESCRIBE, EXECUTE, FORWARD, FUNCTION, PARSE, QUERY, SYNC
 from .micropool cimport MicroPool
 from .peer cimport GATHER_BYTES
@@ -43,6 +45,9 @@ cdef class Client(Borrower):
         self.settings = settings
         self.parameters = parameters
         self.connected_at = self.last_active = poller.now
+
+    def __dealloc__(self):
+        PyMem_Free(self.looking)
 
     @property
     def is_waiting(self) -> bool:
@@ -89,6 +94,8 @@ cdef class Client(Borrower):
         while self.fd >= 0 and not self.finishing:
             if self.body_left:
                 step = min(<Py_ssize_t> self.body_left, count - at)
+                if self.looking != NULL:
+                    self._look_on(data + at, step)
                 self.body_left -= step
                 at += step
                 if not self.body_forward:
@@ -207,14 +214,34 @@ cdef class Client(Borrower):
                 return self.pin("PREPARED_STATEMENT", body[:text - body - 1])
             self.prepared_unnamed = True
         there -= text - body
-        end = <const unsigned char *> memchr(text, 0, there)
         if not whole:
-            return self.pin("STATEMENT_TOO_LONG", text[:min(there, 1024)])
-        if end == NULL:
+            self.looking = <GlanceState *> PyMem_Malloc(sizeof(GlanceState))
+            if self.looking == NULL:
+                raise MemoryError
+            glance_begin(self.looking)
+            return self._look_on(text, there)
+        end = <const unsigned char *> memchr(text, 0, there)
+        if end == NULL or glance(text, end - text):
             return 0
         reason = self.sessions.examine(self, text[:end - text])
         if reason is not None:
             self.pin(reason, text[:end - text])
+        return 0
+
+    cdef int _look_on(self, const unsigned char *text, Py_ssize_t count) except -1:
+        """The next part of a statement too long to be held back: it has only the glance to pass."""
+        cdef const unsigned char *end = <const unsigned char *> memchr(text, 0, count)
+        cdef bint harmless
+        if end == NULL:
+            if glance_feed(self.looking, text, count):
+                return 0
+            harmless = False
+        else:
+            harmless = glance_feed(self.looking, text, end - text) and glance_finish(self.looking)
+        PyMem_Free(self.looking)
+        self.looking = NULL
+        if not harmless:
+            self.pin("STATEMENT_TOO_LONG", None)
         return 0
 
     cdef int _note_sent(self, int kind, const unsigned char *body, Py_ssize_t there) except -1:

@@ -1,0 +1,170 @@
+"""``forebay check``: everything that ``serve`` would find out later, found out now."""
+
+import asyncio
+import os
+import sys
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from forebay.cli import warnings
+from forebay.cli.output import EXIT_FAILED, EXIT_FINE, EXIT_WRONG_USE, complain
+from forebay.cli.probing import Facts, Login, probe
+from forebay.config import Config, ConfigError, PoolSettings, load_any
+from forebay.node import materials
+from forebay.node.certificates import Certificates
+from forebay.node.materials import Material, MaterialError
+from forebay.worker.main import raise_descriptor_limit
+
+
+class UserReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One user on one host. ``limit`` is what the pool would hold there for all users together."""
+
+    user: str
+    host: str
+    error: str | None = None
+    facts: Facts | None = None
+    limit: int | None = None
+    idle_limit: int | None = None
+
+
+class ProxyReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One proxy."""
+
+    name: str
+    listen: list[str]
+    hosts: list[str]
+    users: list[UserReport]
+    warnings: list[str]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """All of it: what --json prints."""
+
+    ok: bool
+    source: str
+    problems: list[str] = []
+    warnings: list[str] = []
+    proxies: list[ProxyReport] = []
+
+
+def check(
+    config: Annotated[str | None, Parameter(name="CONFIG")] = None,
+    /,
+    *,
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Try a configuration: log in, show the limits, warn about what will bite.
+
+    Reads the configuration, its secrets and its certificates, logs in to every database with every
+    user, runs init_query there, shows what the pool's limits would be, and warns about what will
+    bite. Nothing is listened on. Exit codes: 0 it would work (perhaps with warnings), 1 a login
+    failed, 2 the configuration can't be used.
+
+    Parameters
+    ----------
+    config
+        A TOML file, or postgresql://user:password@host:port/db; as for forebay serve.
+    as_json
+        Print one JSON object.
+    """
+    try:
+        settings = load_any(config, os.environ)
+        found = materials.gather(settings, Certificates(), os.environ)
+    except (ConfigError, MaterialError) as error:
+        problems = [str(each) for each in error.problems]
+        if as_json:
+            _print_json(Report(ok=False, source=config or "environment", problems=problems))
+        else:
+            complain("check", problems)
+        return EXIT_WRONG_USE
+    report = asyncio.run(_check(settings, found))
+    if as_json:
+        _print_json(report)
+    else:
+        sys.stdout.write("\n".join(_lines(report, settings)) + "\n")
+    return EXIT_FINE if report.ok else EXIT_FAILED
+
+
+async def _check(config: Config, found: dict[str, Material]) -> Report:
+    descriptor_limit = raise_descriptor_limit()
+    proxies = []
+    for name, proxy in config.proxies.items():
+        credentials = found[name].credentials
+        logins = await probe(proxy, credentials)
+        said = warnings.about_proxy(
+            proxy,
+            credentials,
+            logins,
+            self_made=found[name].certificate.self_made,
+            descriptor_limit=descriptor_limit,
+        )
+        concerns = (text for of, text in materials.concerns(config, found) if of == name)
+        proxies.append(
+            ProxyReport(
+                name=name,
+                listen=[str(each) for each in proxy.listen_addresses()],
+                hosts=[str(each) for each in proxy.target.addresses()],
+                users=[_user_report(config, name, login) for login in logins],
+                warnings=[*concerns, *said],
+            )
+        )
+    return Report(
+        ok=all(user.error is None for proxy in proxies for user in proxy.users),
+        source=config.source,
+        warnings=list(warnings.about_all(config)),
+        proxies=proxies,
+    )
+
+
+def _user_report(config: Config, name: str, login: Login) -> UserReport:
+    if login.facts is None:
+        return UserReport(user=login.user, host=str(login.host), error=login.error)
+    budget = warnings.budget(config.proxies[name], login.facts)
+    return UserReport(
+        user=login.user,
+        host=str(login.host),
+        facts=login.facts,
+        limit=budget.limit,
+        idle_limit=budget.idle_limit,
+    )
+
+
+def _lines(report: Report, config: Config) -> list[str]:
+    lines = []
+    for proxy in report.proxies:
+        lines.append(f"proxy {proxy.name}: {', '.join(proxy.listen)} → {', '.join(proxy.hosts)}")
+        told: set[str] = set()
+        for user in proxy.users:
+            where = f" on {user.host}" if len(proxy.hosts) > 1 else ""
+            if user.facts is None:
+                lines.append(f'  FAILED   user "{user.user}"{where}: {user.error}')
+                continue
+            if user.host not in told:
+                told.add(user.host)
+                lines.append(f"  {_limits(user, config.proxies[proxy.name].pool)}")
+            lines.append(
+                f'  ok       user "{user.user}"{where} logs in: PostgreSQL'
+                f" {user.facts.server_version}, {user.facts.tls or 'not encrypted'}"
+            )
+        lines += (f"  warning  {text}" for text in proxy.warnings)
+    lines += (f"warning  {text}" for text in report.warnings)
+    count = len(report.warnings) + sum(len(proxy.warnings) for proxy in report.proxies)
+    verdict = "would work" if report.ok else "would not work: not every user can log in"
+    counted = f" ({count} warning{'s' * (count > 1)})" if count else ""
+    lines.append(f"{report.source} {verdict}{counted}")
+    return lines
+
+
+def _limits(user: UserReport, pool: PoolSettings) -> str:
+    assert user.facts is not None  # noqa: S101 - the caller looked
+    return (
+        f"limits   {user.host}: {user.limit} database connections, {user.idle_limit} kept idle"
+        f" ({pool.max_connections_percent} % and {pool.max_idle_connections_percent} % of"
+        f" max_connections {user.facts.max_connections} less {user.facts.reserved} reserved)"
+    )
+
+
+def _print_json(report: Report) -> None:
+    sys.stdout.write(msgspec.json.encode(report).decode() + "\n")

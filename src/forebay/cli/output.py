@@ -1,0 +1,18 @@
+"""What all commands share: exit codes, and how errors are told."""
+
+import sys
+from collections.abc import Sequence
+
+EXIT_FINE = 0
+EXIT_FAILED = 1
+EXIT_WRONG_USE = 2
+
+
+def complain(command: str, problems: Sequence[str]) -> None:
+    """One problem on one line; several as a list under a heading."""
+    if len(problems) == 1:
+        sys.stderr.write(f"forebay {command}: {problems[0]}\n")
+        return
+    sys.stderr.write(f"forebay {command}: {len(problems)} problems\n")
+    for problem in problems:
+        sys.stderr.write(f"  - {problem}\n")

@@ -1,0 +1,89 @@
+"""``forebay serve``: run the proxy until it is told to end."""
+
+import asyncio
+import logging
+import os
+import signal
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from forebay import __version__, logs
+from forebay.cli.output import EXIT_FAILED, EXIT_FINE, EXIT_WRONG_USE, complain
+from forebay.config import Config, ConfigError, load_any
+from forebay.node import Node, NodeError
+from forebay.worker.tasks import spawn
+
+log = logging.getLogger("forebay.node")
+
+
+def serve(
+    config: Annotated[str | None, Parameter(name="CONFIG")] = None,
+    /,
+    *,
+    log_format: Literal["human", "json"] | None = None,
+    log_level: Literal["debug", "info", "warning", "error"] | None = None,
+) -> int:
+    """Run the proxy.
+
+    SIGTERM and Ctrl-C let transactions finish first (a second one ends at once). SIGHUP reads
+    configuration, secrets and certificates again.
+
+    Parameters
+    ----------
+    config
+        A TOML file, or postgresql://user:password@host:port/db (put the password into PGPASSWORD to
+        keep it out of the list of processes). Without it, FOREBAY_CONFIG names the file, or the
+        FOREBAY_… variables say everything (FOREBAY_DATABASE_URL is enough).
+    log_format
+        Lines for people, or JSON. Without it FOREBAY_LOG_FORMAT; else by whether stderr is a
+        terminal.
+    log_level
+        What is logged at least. Without it FOREBAY_LOG_LEVEL, else info.
+    """
+    environ = dict(os.environ)
+    try:
+        settings = load_any(config, environ)
+    except ConfigError as error:
+        complain("serve", [str(each) for each in error.problems])
+        return EXIT_WRONG_USE
+    # The worker reads them from its environment.
+    environ |= {logs.ENV_FORMAT: log_format} if log_format else {}
+    environ |= {logs.ENV_LEVEL: log_level} if log_level else {}
+    logs.set_up(environ=environ)
+    logs.log_uncaught()
+
+    def read_again() -> Config:
+        return load_any(config, environ)
+
+    return asyncio.run(_serve(Node(settings, reload_from=read_again, environ=environ)))
+
+
+async def _serve(node: Node) -> int:
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+
+    def on_end() -> None:
+        if asked.is_set():
+            log.warning("Asked to end again: ending at once")
+            spawn(node.drain(0), "drain at once")
+        asked.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_end)
+    loop.add_signal_handler(signal.SIGHUP, lambda: spawn(node.reload(), "reload"))
+    log.debug("Forebay %s", __version__)
+    starting = loop.create_task(node.start())
+    asking = loop.create_task(asked.wait())
+    await asyncio.wait([starting, asking], return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():  # asked to end before it had started
+        starting.cancel()
+        await asyncio.wait([starting])
+        return EXIT_FINE
+    try:
+        starting.result()
+    except NodeError as error:
+        complain("serve", error.problems)
+        return EXIT_FAILED
+    await asking
+    return EXIT_FINE if await node.drain() else EXIT_FAILED

@@ -1,0 +1,147 @@
+from pathlib import Path
+
+import pytest
+
+from forebay.config import Config, ConfigError, ProxySettings, load
+from forebay.config.environment import variable
+from forebay.config.reading import leaves
+from forebay.config.settings import NodeSettings
+
+ONE = """
+[proxies.app]
+[[proxies.app.auth]]
+secret = "env:FOREBAY_APP_USER"
+[proxies.app.target]
+hosts = ["db:5432"]
+"""
+TWO = ONE + ONE.replace("app", "app-pool") + '[proxies.app-pool.pool]\ninit_query = "SELECT 1"\n'
+
+
+def read(folder: Path, text: str, environ: dict[str, str]) -> Config:
+    (folder / "f.toml").write_text(text)
+    return load(folder / "f.toml", environ)
+
+
+def problems(folder: Path, text: str, environ: dict[str, str]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        read(folder, text, environ)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "key", "value"),
+    [
+        ("POOL_MAX_CONNECTIONS_PERCENT", "70", "pool.max_connections_percent", 70),
+        ("POOL_CONNECTION_BORROW_TIMEOUT", "0.5", "pool.connection_borrow_timeout", 0.5),
+        ("POOL_INIT_QUERY", "SET a = 1, b", "pool.init_query", "SET a = 1, b"),
+        ("REQUIRE_TLS", "off", "require_tls", False),
+        ("REQUIRE_TLS", "True", "require_tls", True),
+        ("LISTEN", "127.0.0.1:1,[::1]:1", "listen", ["127.0.0.1:1", "[::1]:1"]),
+        ("LISTEN", "[::1]:1", "listen", ["[::1]:1"]),
+        ("TARGET_HOSTS", '["a:1", "b:2"]', "target.hosts", ["a:1", "b:2"]),
+        ("TARGET_SSLMODE", "require", "target.sslmode", "require"),
+        ("TARGET_HOSTS", "", "target.hosts", ["db:5432"]),  # empty: not set
+    ],
+)
+@pytest.mark.parametrize("prefix", ["FOREBAY_", "FOREBAY_PROXIES_APP_"])
+def test_a_key(tmp_path: Path, prefix: str, name: str, text: str, key: str, value: object) -> None:
+    found: object = read(tmp_path, ONE, {prefix + name: text}).proxies["app"]
+    for part in key.split("."):
+        found = getattr(found, part)
+    assert found == value
+
+
+def test_users_by_index(tmp_path: Path) -> None:
+    environ = {
+        "FOREBAY_AUTH_0_SECRET": "env:A",
+        "FOREBAY_AUTH_1_SECRET": "env:B",
+        "FOREBAY_AUTH_1_CLIENT_PASSWORD_AUTH_TYPE": "POSTGRES_MD5",
+    }
+    auth = read(tmp_path, ONE, environ).proxies["app"].auth
+    assert [each.secret for each in auth] == ["env:A", "env:B"]
+    assert auth[1].client_password_auth_type == "POSTGRES_MD5"
+    assert "skips an index" in problems(tmp_path, ONE, {"FOREBAY_AUTH_2_SECRET": "env:B"})
+
+
+def test_names_that_contain_each_other(tmp_path: Path) -> None:
+    environ = {
+        "FOREBAY_PROXIES_APP_LISTEN": ":1",
+        "FOREBAY_PROXIES_APP_POOL_LISTEN": ":2",
+        "FOREBAY_PROXIES_APP_POOL_INIT_QUERY": "of app",
+        "FOREBAY_PROXIES_APP_POOL_POOL_INIT_QUERY": "of app-pool",
+    }
+    proxies = read(tmp_path, TWO, environ).proxies
+    assert (proxies["app"].listen, proxies["app-pool"].listen) == ([":1"], [":2"])
+    assert proxies["app"].pool.init_query == "of app"
+    assert proxies["app-pool"].pool.init_query == "of app-pool"
+
+
+def test_a_proxy_that_only_the_environment_knows(tmp_path: Path) -> None:
+    environ = {
+        "FOREBAY_PROXIES_THE_OTHER_LISTEN": ":7000",
+        "FOREBAY_PROXIES_THE_OTHER_TARGET_HOSTS": "h",
+        "FOREBAY_PROXIES_THE_OTHER_AUTH_0_SECRET": "env:X",
+    }
+    assert read(tmp_path, ONE, environ).proxies["the-other"].listen == [":7000"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        (
+            {"FOREBAY_POOL_MAX_CONECTIONS_PERCENT": "1"},
+            "is not a known variable; did you mean FOREBAY_POOL_MAX_CONNECTIONS_PERCENT?",
+        ),
+        (
+            {"FOREBAY_PROXIES_APP_LISTN": "1"},
+            "is not a known variable; did you mean FOREBAY_PROXIES_APP_LISTEN?",
+        ),
+        (
+            {"FOREBAY_NODE_DRAIN_TIME": "1"},
+            "is not a known variable; did you mean FOREBAY_NODE_DRAIN_TIMEOUT?",
+        ),
+        (
+            {"FOREBAY_PROXIES_APP_POOL_MAX_CONNECTIONS_PERCENT": "200"},
+            "environment FOREBAY_PROXIES_APP_POOL_MAX_CONNECTIONS_PERCENT: proxies.app.pool."
+            + "max_connections_percent: is 200; it must be a whole number from 1 to 100",
+        ),
+        ({"FOREBAY_REQUIRE_TLS": "maybe"}, "is 'maybe'; it must be true or false"),
+        ({"FOREBAY_LOGIN_TIMEOUT": "soon"}, "is 'soon'; it must be a number above 0 up to 300"),
+    ],
+)
+def test_what_is_wrong(tmp_path: Path, environ: dict[str, str], said: str) -> None:
+    assert said in problems(tmp_path, ONE, environ)
+
+
+def test_the_short_form_needs_a_single_proxy(tmp_path: Path) -> None:
+    said = problems(tmp_path, TWO, {"FOREBAY_LISTEN": ":1"})
+    assert "does not say which proxy; write FOREBAY_PROXIES_APP_LISTEN" in said
+
+
+def test_variables_that_are_no_settings(tmp_path: Path) -> None:
+    environ = {
+        "FOREBAY_LOG_FORMAT": "json",
+        "FOREBAY_SERVICE_HOST": "10.0.0.1",
+        "FOREBAY_SERVICE_PORT": "6432",
+        "FOREBAY_SERVICE_PORT_POSTGRES": "6432",
+        "FOREBAY_PORT": "tcp://10.0.0.1:6432",
+        "FOREBAY_PORT_6432_TCP": "tcp://10.0.0.1:6432",
+        "FOREBAY_PORT_6432_TCP_ADDR": "10.0.0.1",
+        "FOREBAY_APP_USER": '{"username": "u", "password": "p"}',  # the file refers to it
+        "FOREBAY_TEST_X": "1",
+        "HOME": "/",
+    }
+    assert read(tmp_path, ONE, environ).proxies["app"].listen == "127.0.0.1:6432"
+
+
+ALL = [
+    *(variable(("proxies", "app", *path)) for path, _ in leaves(ProxySettings)),
+    *(variable(("node", *path)) for path, _ in leaves(NodeSettings)),
+]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_key_has_a_variable(tmp_path: Path, name: str) -> None:
+    """It is recognised: what else there is to say is about its value."""
+    environ = {name: "\x01 nonsense", "FOREBAY_NO_SUCH_KEY": "x"}
+    assert problems(tmp_path, ONE, environ).count("is not a known variable") == 1
