@@ -162,7 +162,7 @@ class PoolManager:
             while pool.idle and self.size > limit:
                 self._close_idle(pool, pool.idle[0], "the limit was lowered")
 
-    def may_keep(self, pool: MicroPool, server: Server, now: float) -> bool:
+    def may_keep(self, pool: MicroPool, server: Server) -> bool:
         """A connection of `pool` comes free while another pool wants room, or is to be closed."""
         limit = None if self.budget is None else self.budget.limit
         if server.retired:

@@ -33,4 +33,4 @@ cdef class MicroPool:
     cpdef leave(self, Waiter waiter)
     @cython.locals(waiter=Waiter)
     cpdef Waiter next_waiter(self)
-    cpdef Waiter give_back(self, object server, double now)
+    cpdef Waiter give_back(self, object server, bint retired, double now)

@@ -226,7 +226,8 @@ cdef class Server(Peer):
         if self.cancels_in_flight:
             self.parked = True
             return
-        place = self.pool.give_back(self, self.poller.now)
+        self.idle_since = self.poller.now
+        place = self.pool.give_back(self, self.retired, self.idle_since)
         if place is not None:
             self.lend(place.borrower)
             place.borrower.go_on()
