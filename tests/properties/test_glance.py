@@ -1,5 +1,7 @@
 """What the first look lets through has no effect: for every text, setting and encoding."""
 
+import re
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +16,7 @@ texts = st.one_of(
     any_text.map(lambda text: b"select 1;" + text + b" from t"),
     valid_text().map(str.encode),
 )
+LONG_WORD = re.compile(rb"[A-Za-z0-9_$]{64}")
 
 
 def without_effects(text: bytes) -> bool:
@@ -46,8 +49,9 @@ def test_what_passes_has_no_effect(text: bytes) -> None:
 @given(texts, st.lists(st.integers(0, 120), max_size=8))
 def test_pieces_give_the_same_answer(text: bytes, cuts: list[int]) -> None:
     whole = glance_text(text)
-    assert chunked(text, cuts) == whole
-    assert chunked(text, list(range(len(text)))) == whole
+    for answer in (chunked(text, cuts), chunked(text, list(range(len(text))))):
+        # A word or number longer than what is carried over is left to the lexer.
+        assert answer == whole or (whole and LONG_WORD.search(text))
 
 
 @given(

@@ -2,8 +2,8 @@
 """A first look at statement text: certainly without effect on the session, or not.
 
 Every statement passes here, so this reads each byte once, makes no object and knows just enough of
-PostgreSQL's lexical rules to be certain. True means that ``forebay.sql.effects`` would find nothing,
-whatever standard_conforming_strings and the client's encoding are. False means: ask it.
+PostgreSQL's lexical rules to be certain. True means that ``forebay.sql.effects`` would find
+nothing, whatever standard_conforming_strings and the client's encoding are. False means: ask it.
 
 Certain are statements that
 
@@ -80,7 +80,9 @@ def _fill_tables():
 _fill_tables()
 
 
-cdef inline bint _same(const unsigned char* word, const char* other, Py_ssize_t size) noexcept nogil:
+cdef inline bint _same(
+    const unsigned char* word, const char* other, Py_ssize_t size
+) noexcept nogil:
     cdef Py_ssize_t index
     for index in range(size):
         if LOWER[word[index]] != <unsigned char>other[index]:
