@@ -50,7 +50,7 @@ def parse_stat(text: str) -> Stat:
 
 
 def parse_memory(text: str, key: str) -> int:
-    """Read one ``key:  N kB`` line of ``status`` or ``smaps_rollup``, in bytes.
+    """Read one ``key:  N kB`` line of ``/proc/PID/status``, in bytes.
 
     Raises KeyError when there is no such line.
     """
@@ -101,12 +101,9 @@ def usage(pids: list[int]) -> Usage:
 
 
 def memory_bytes(pids: list[int]) -> int:
-    """Add up the proportional set size of ``pids`` (resident size where PSS is not readable)."""
-    total = 0
-    for pid in pids:
-        folder = PROC / str(pid)
-        try:
-            total += parse_memory((folder / "smaps_rollup").read_text(), "Pss")
-        except (OSError, KeyError):
-            total += parse_memory((folder / "status").read_text(), "VmRSS")
-    return total
+    """Add up the anonymous memory of ``pids``: heaps and stacks. Raises OSError if one has ended.
+
+    Pages of files are left out: how many of them count for a process depends on which other
+    processes have the same libraries open, and the load comes and goes.
+    """
+    return sum(parse_memory((PROC / str(pid) / "status").read_text(), "RssAnon") for pid in pids)

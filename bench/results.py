@@ -113,7 +113,7 @@ def table(rows: list[Row]) -> Table:
             previous = row.measure
         verdict, colour = row.verdict, COLOURS[row.verdict]
         drawn.add_row(
-            row.words,
+            row.words + (f" ({row.note})" if row.note else ""),
             *(figure(row.value(side)) for side in Side),
             figure(row.ratio),
             limit_words(row.limit) + ("" if row.limit is None or row.limit_of_ratio else " *"),

@@ -191,6 +191,7 @@ class Forebay:
         """Start it; the caller stops its process."""
         port = free_port()
         secret = {"username": database.user, "password": database.password}
+        (folder / "user.json").touch(mode=0o600)
         (folder / "user.json").write_text(json.dumps(secret))
         settings = folder / "forebay.toml"
         settings.write_text(self.configuration(database, port, shape, folder))

@@ -16,6 +16,7 @@ CLIENTS = 4
 # Far below what a core can do, so that waiting shows and not a lack of processors.
 STATEMENTS_PER_S = 1000
 LOGINS_PER_S = 200
+TAKEN_LEAST = 0.8
 PROCESSES = 4
 LEAST_S = 3.0
 # The storm begins before the statements and ends after them.
@@ -57,6 +58,9 @@ def measure(world: World) -> list[Row]:
 
         both = [stand for stand in stands if stand.side in second]
         world.rounds(both, "storm", sample)
+    if (rate.value(Side.FOREBAY) or 0) < LOGINS_PER_S * TAKEN_LEAST:
+        ratio.limit = None  # that was no storm
+        ratio.note = "too few logins to judge"
     return [calm, elsewhere, storm, rate, ratio, apart]
 
 

@@ -22,10 +22,10 @@ def test_stat_of_a_command_with_brackets_and_blanks() -> None:
 
 
 def test_memory_lines() -> None:
-    text = "00400000-7ffe [rollup]\nRss:   100 kB\nPss:    64 kB\nPss_Anon: 1 kB\n"
-    assert parse_memory(text, "Pss") == 64 * 1024
+    text = "Name:\tpgbouncer\nVmRSS:\t     100 kB\nRssAnon:\t      64 kB\nRssFile:\t 36 kB\n"
+    assert parse_memory(text, "RssAnon") == 64 * 1024
     with pytest.raises(KeyError):
-        parse_memory(text, "VmRSS")
+        parse_memory(text, "Pss")
 
 
 def test_processor_name() -> None:
