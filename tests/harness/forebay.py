@@ -3,7 +3,6 @@
 import json
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -93,6 +92,7 @@ class Forebay:
     def start(self) -> Self:
         """Starts the program and waits until it takes connections."""
         self._write()
+        before = len(self.text)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", MAIN, "serve", str(self.config)],
@@ -103,7 +103,7 @@ class Forebay:
                 env=clean_environment(),
                 start_new_session=True,  # apart from pytest: signals and scheduling
             )
-        eventually(self._is_listening, "forebay listens", timeout_s=30)
+        eventually(lambda: self._is_serving(before), "forebay serves", timeout_s=30)
         if descriptors.available():
             self._others = {pid: descriptors.others_count(pid) for pid in self.pids}
         return self
@@ -202,11 +202,10 @@ class Forebay:
 
     # -- how --------------------------------------------------------------------------------------
 
-    def _is_listening(self) -> bool:
+    def _is_serving(self, said_before: int) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, f"forebay serve ended\n{self.text}"
-        with socket.socket() as probe:
-            return probe.connect_ex((HOST, self.port)) == 0
+        return "Serving " in self.text[said_before:]
 
     def _write(self) -> None:
         secrets = []

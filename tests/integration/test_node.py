@@ -216,7 +216,7 @@ async def test_reload_changes_what_can_change_and_names_the_rest(
     assert node.config.proxies["app"].listen == "127.0.0.1:0"
     for text in (
         "proxies.app.pool.max_connections_percent: 90 → 50",
-        "node.drain_timeout: 20.0 → 21.0",
+        "node.drain_timeout: 20 → 21",
         'user "app2" is new',
         'user "app" is gone',
         'proxies.app.listen can\'t change while running; it stays "127.0.0.1:0" until a restart',
@@ -282,3 +282,23 @@ async def test_an_address_in_use_is_named(make_node: MakeNode) -> None:
         environ = {"OTHER_SECRET": '{"username":"o","password":"p"}'}
         with pytest.raises(NodeError, match=f"can't listen on 127.0.0.1:{port}: Address already"):
             await Node(config, environ=environ).start()
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("/nowhere/python",), "the worker can't be started: "),
+        ((sys.executable, "-c", "pass"), "the worker has ended"),
+        (
+            (sys.executable, "-c", "import os, sys; os.write(int(sys.argv[1]), b'HTTP')"),
+            "has ended",
+        ),
+    ],
+)
+async def test_a_worker_that_is_none(
+    make_node: MakeNode, command: tuple[str, ...], said: str
+) -> None:
+    config = make_node().config
+    environ = {"OTHER_SECRET": '{"username":"o","password":"p"}'}
+    with pytest.raises(NodeError, match=said):
+        await Node(config, environ=environ, worker_command=command).start()

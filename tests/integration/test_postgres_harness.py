@@ -6,13 +6,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from forebay.demo.postgres import DemoError, Postgres
-from tests.harness import FaultProxy, TestDatabase, eventually, pgbench, psql
+from tests.harness import FaultProxy, Forebay, TestDatabase, eventually, pgbench, psql
 
 
 class TestPostgres:
@@ -187,6 +187,61 @@ class TestFaultProxy:
             port = server.getsockname()[1]
         with FaultProxy(port) as proxy:
             self.expect_reset(proxy)
+
+
+class TestForebay:
+    def test_psql_through_it(self, forebay: Forebay, database: TestDatabase) -> None:
+        assert forebay.psql("SELECT current_user").ok().rows == [(database.user,)]
+        assert forebay.psql("SELECT 1", password="wrong").code == 2
+        assert forebay.psql("SELECT 1", sslmode="disable").code == 2
+        assert forebay.wait_for_log("Serving")
+        assert len(forebay.worker_pids) == 1
+
+    def test_pgbench_through_it(self, forebay: Forebay) -> None:
+        assert forebay.pgbench("-i", "-q").code == 0
+        assert forebay.pgbench("-c4", "-t5", "-S").ok().transactions == 20
+
+    def test_reload(self, forebay: Forebay) -> None:
+        forebay.reload(pool={"max_connections_percent": 50})
+        assert forebay.logged("max_connections_percent")
+
+    def test_a_network_that_is_cut(
+        self,
+        start_forebay: Callable[..., Forebay],
+        postgres: Postgres,
+        database: TestDatabase,
+    ) -> None:
+        with FaultProxy(postgres.port) as network:
+            forebay = start_forebay(network.port, database)
+            assert forebay.psql("SELECT 1").ok().rows == [("1",)]
+            network.reset()
+            eventually(lambda: forebay.psql("SELECT 2").code == 0)
+            forebay.stop()
+
+    def test_it_ends_well(self, forebay: Forebay) -> None:
+        assert forebay.stop() == 0
+
+    def test_a_traceback_fails_the_test(self, forebay: Forebay) -> None:
+        with forebay.log.open("a") as log:
+            log.write("Traceback (most recent call last):\n")
+        with pytest.raises(AssertionError):
+            forebay.check()
+        forebay.log.write_text("")
+
+    @pytest.mark.tls_server
+    def test_tls_on_both_sides(
+        self,
+        start_forebay: Callable[..., Forebay],
+        tls_postgres: Postgres,
+        tls_database: TestDatabase,
+    ) -> None:
+        forebay = start_forebay(
+            tls_postgres.port,
+            tls_database,
+            target={"sslmode": "verify-full", "sslrootcert": str(tls_postgres.ca_file)},
+        )
+        query = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+        assert forebay.psql(query).ok().rows == [("t",)]
 
 
 def _is_rejected(server: Postgres) -> bool:

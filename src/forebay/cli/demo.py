@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import sys
 from collections.abc import Coroutine
 from typing import Annotated, Any
 
@@ -51,7 +52,7 @@ def demo(
         plan = Plan(port=_port(port), pooled_s=seconds)
         return _run(plan, keep, as_json, progress)
     except DemoError as error:
-        progress.print(Text(f"forebay demo: {error}"))
+        sys.stderr.write(f"forebay demo: {error}\n")
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -66,7 +66,7 @@ class Crowd:
                 await self.go.wait()
                 await self._work(connection, self._group, choice)
         except (PgError, ConnectError, OSError, TimeoutError) as error:
-            self._errors[str(error) or type(error).__name__] += 1
+            self._errors[f"{self._group.label}: {str(error) or type(error).__name__}"] += 1
 
     @contextlib.asynccontextmanager
     async def _connection(self) -> AsyncIterator[DatabaseConnection]:
@@ -122,6 +122,9 @@ class Crowd:
             try:
                 async with asyncio.timeout(TRANSACTION_TIMEOUT_S):
                     await group.transaction(ask, asyncio.sleep, choice)
+            except TimeoutError:
+                self.report.failed += 1
+                raise TimeoutError(f"no answer within {TRANSACTION_TIMEOUT_S:.0f} s") from None
             except BaseException:
                 self.report.failed += 1
                 raise

@@ -60,6 +60,11 @@ class Front:
     def __init__(self, node: Node) -> None:
         self._node = node
 
+    @property
+    def worker_restarts(self) -> int:
+        """How often a worker had died and another one was started."""
+        return self._node.restarts
+
     async def figures(self) -> dict[str, int | float]:
         """The proxy's own counts; empty while its worker does not answer."""
         try:

@@ -30,6 +30,7 @@ class Result(msgspec.Struct, kw_only=True):
     direct_latency_us_p50: float = 0.0
     added_latency_us_p50: float = 0.0
     books_balance: bool = False
+    worker_restarts: int = 0
     database_tls: bool = False
     errors: dict[str, int] = {}
 
@@ -54,6 +55,8 @@ class Result(msgspec.Struct, kw_only=True):
                 f"{self.database_connections_peak} database connections were open,"
                 f" {self.pool_connection_limit} were allowed"
             )
+        if self.worker_restarts:
+            said.append(f"Forebay's worker died and was started again, {self.worker_restarts} ×")
         if not self.books_balance:
             said.append("the sums in the database do not add up")
         said += [f"{count} × {error}" for error, count in self.errors.items()]

@@ -87,6 +87,7 @@ class Tour:
                 await self._go_through(front, sampler)
                 await self._compare()
                 self._check_books()
+                self.result.worker_restarts = front.worker_restarts
                 self._view.close()
                 tell(self.result)
                 if keep:
@@ -110,8 +111,8 @@ class Tour:
         result.refused, result.unconnected = report.refused, report.unconnected
         result.failed_transactions, result.transactions = report.failed, report.transactions
         result.transactions_per_s = round(report.transactions / self._plan.pooled_s, 1)
-        result.wait_ms_p50 = figures.get("borrow_wait_us_p50", 0) / 1000
-        result.wait_ms_p99 = figures.get("borrow_wait_us_p99", 0) / 1000
+        result.wait_ms_p50 = round(figures.get("borrow_wait_us_p50", 0) / 1000, 3)
+        result.wait_ms_p99 = round(figures.get("borrow_wait_us_p99", 0) / 1000, 3)
         result.latency_ms_p50 = percentile(report.latencies_us, 0.5) / 1000
         result.latency_ms_p99 = percentile(report.latencies_us, 0.99) / 1000
         result.load_generator_lag_ms_p99 = percentile(report.lag_us, 0.99) / 1000

@@ -19,6 +19,8 @@ from typing import Any
 from forebay.demo.errors import DemoError
 
 NOBODY_UID = 65534
+# A Unix socket's path has at most 103 bytes on some systems, and the rest of it takes 43 here.
+PARENT_NAME_BYTES = 60
 READABLE_FILE = 0o644
 READABLE_DIRECTORY = 0o755
 # What a server needs from an installation; the rest (headers, static libraries) stays behind.
@@ -55,12 +57,17 @@ def account() -> Account:
 
 
 def temporary_parent(who: Account) -> Path:
-    """A directory for temporary files that the account can reach."""
+    """A directory for temporary files that the account can reach, with a short name."""
     places = [Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")]  # noqa: S108
     for place in places:
-        if place.is_dir() and (who.uid is None or _open_to_all(place)):
+        if len(os.fsencode(place)) > PARENT_NAME_BYTES or not place.is_dir():
+            continue
+        if who.uid is None or _open_to_all(place):
             return place
-    raise DemoError("no temporary directory that every user can enter: set TMPDIR to one")
+    raise DemoError(
+        "no temporary directory that has a short name and that every user can enter:"
+        " set TMPDIR to one"
+    )
 
 
 def reachable_programs(bin_dir: Path, who: Account, directory: Path) -> Path:

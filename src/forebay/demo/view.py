@@ -75,15 +75,13 @@ class ConsoleView(View):
         self._live, self._last, self._seen = None, None, []
 
     def _line(self, moment: Moment) -> Text:
-        parts = [
-            f"{moment.clients:>4} clients",
-            f"{moment.refused:>4} refused",
-            f"{moment.database_connections:>3} database connections",
-            f"{moment.waiting:>4} waiting",
-            f"{moment.transactions:>6} transactions",
-            f"{self._rate(moment):>5.0f}/s",
-        ]
-        return Text("  " + " · ".join(parts), style="cyan", no_wrap=True, overflow="crop")
+        # Fits the 80 columns of the smallest terminal.
+        return Text(
+            f"  {moment.clients:>3} clients, {moment.refused:>3} refused"
+            f" │ {moment.database_connections:>2} connections, {moment.waiting:>3} waiting"
+            f" │ {moment.transactions:>5} done, {self._rate(moment):>4.0f}/s",
+            style="cyan",
+        )
 
     def _rate(self, moment: Moment) -> float:
         """Transactions a second over the last second."""
@@ -92,7 +90,8 @@ class ConsoleView(View):
         while len(self._seen) > 2 and now_s - self._seen[0][0] > RATE_SPAN_S:
             del self._seen[0]
         then_s, before = self._seen[0]
-        return (moment.transactions - before) / (now_s - then_s) if now_s > then_s else 0.0
+        span_s = now_s - then_s
+        return (moment.transactions - before) / span_s if span_s > RATE_SPAN_S / 10 else 0.0
 
 
 def summary(result: Result) -> Table:
@@ -105,6 +104,8 @@ def summary(result: Result) -> Table:
     table.add_column("")
     table.add_column("direct", justify="right")
     table.add_column("through Forebay", justify="right")
+    # Forebay's clients are encrypted; if the database's are not, the difference has that in it.
+    encryption = "" if result.database_tls else ", TLS included"
     connected = result.clients - result.refused - result.unconnected
     rows: list[tuple[str, str, str]] = [
         ("clients connected", f"{result.direct_connected}", f"{connected}"),
@@ -123,7 +124,7 @@ def summary(result: Result) -> Table:
         (
             "latency of a statement, median",
             f"{result.direct_latency_us_p50:.0f} µs",
-            f"+{result.added_latency_us_p50:.0f} µs",
+            f"{result.added_latency_us_p50:+.0f} µs{encryption}",
         ),
     ]
     for row in rows:

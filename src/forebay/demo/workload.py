@@ -23,8 +23,8 @@ ACCOUNTS = 10_000
 COMPUTING_S = 0.004  # what an application does between two statements of a transaction
 PAGE_VIEWS_SHARE = 0.7  # of a web client's transactions; the others are orders
 WEB_THINK_S = 0.2  # mean; exponential, as visitors come
-BURST_INTERVAL_S = 0.5
-BURST_SPREAD_S = 0.05  # how far the starts of one burst lie apart
+BURST_INTERVAL_S = 1.0
+BURST_SPREAD_S = 0.1  # how far the starts of one burst lie apart
 
 SCHEMA = f"""
 CREATE TABLE accounts (id int PRIMARY KEY, balance bigint NOT NULL);

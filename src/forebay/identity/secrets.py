@@ -117,7 +117,7 @@ def _parse(source: str, content: bytes) -> Secret:
         raise ValueError(f"is over {MAX_SECRET_BYTES} bytes")
     try:
         value = msgspec.json.decode(content)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise ValueError('is not JSON; it must be {"username": "…", "password": "…"}') from None
     if not isinstance(value, dict):
         raise ValueError('must be a JSON object: {"username": "…", "password": "…"}')

@@ -101,4 +101,6 @@ def _differences(old: Any, new: Any, path: Path) -> Iterator[str]:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"  # as people write it: 30, not 30.0
     return msgspec.json.encode(value).decode()

@@ -182,7 +182,7 @@ class Channel(Generic[S, R]):
             self._frames = self._framer.feed(data)[::-1]
         try:
             return self._decoder.decode(self._frames.pop())
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             # msgspec's text names the place and the types, never the values.
             raise ChannelError(f"a message that can't be read: {error}") from None
 

@@ -24,7 +24,7 @@ from forebay.protocol.startup import (
     parse_startup,
 )
 from forebay.worker.credentials import MOCK_SECRET, Credentials, Throttle, UserAuth
-from forebay.worker.stream import PeerGoneError, Stream
+from forebay.worker.stream import PeerGoneError, Stream, TLSError
 
 __all__ = [
     "Credentials",
@@ -110,12 +110,12 @@ async def log_in(stream: Stream, policy: LoginPolicy, peer: str) -> LoggedIn | C
         timed_out = errors.login_timed_out()
         await _refuse(stream, timed_out)
         raise _failed(timed_out, login) from None
-    except PeerGoneError:
+    except TLSError as failure:
+        stream.close()
+        raise LoginFailed(str(failure), login.user, "08P01") from None
+    except OSError:
         stream.close()
         return None
-    except OSError as failure:
-        stream.close()
-        raise LoginFailed(str(failure), login.user, "08006") from None
     except BaseException:
         stream.close()
         raise

@@ -1,7 +1,7 @@
 """One endpoint with its pool: puts together what serves its clients.
 
-    Doorman ──▶ log_in ──▶ Sessions ──▶ relay ⇄ MicroPool ◀── PoolManager ◀── Opener ──▶ database
-                                                    Janitor: whatever is due
+Doorman ──▶ log_in ──▶ Sessions ──▶ relay ⇄ MicroPool ◀── PoolManager ◀── Opener ──▶ database
+                                                Janitor: whatever is due
 """
 
 import asyncio
@@ -156,7 +156,7 @@ class Proxy:
         for client in list(self._sessions.clients.values()):
             client.part(farewell)
         while self._sessions.clients and self._agenda.now() < deadline:
-            await asyncio.sleep(DRAIN_STEP_S)
+            await asyncio.sleep(DRAIN_STEP_S)  # noqa: ASYNC110 - each client's end is the relay's
         for client in list(self._sessions.clients.values()):
             client.fail(farewell, "Forebay is shutting down")
         self._janitor.stop()

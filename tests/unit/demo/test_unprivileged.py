@@ -37,6 +37,15 @@ def test_the_account_fits_who_we_are() -> None:
     assert account.uid != 0
 
 
+def test_a_name_too_long_for_a_socket_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("x" * 60)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    assert unprivileged.temporary_parent(Account()) != long
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes someone else")
 class TestAsRoot:
     def test_programs_others_cannot_reach_are_copied(self) -> None:

@@ -62,8 +62,8 @@ def test_pickles() -> None:
             errors.no_credentials("app"),
             "28000",
             (
-                "This RDS proxy has no credentials for the role app. Check the credentials for this "
-                "role and try again."
+                "This RDS proxy has no credentials for the role app. Check the credentials for "
+                "this role and try again."
             ),
         ),
         (

@@ -2,8 +2,8 @@
 """A first look at statement text: certainly without effect on the session, or not.
 
 Every statement passes here, so this reads each byte once, makes no object and knows just enough of
-PostgreSQL's lexical rules to be certain. True means that ``forebay.sql.effects`` would find nothing,
-whatever standard_conforming_strings and the client's encoding are. False means: ask it.
+PostgreSQL's lexical rules to be certain. True means that ``forebay.sql.effects`` would find
+nothing, whatever standard_conforming_strings and the client's encoding are. False means: ask it.
 
 Certain are statements that
 

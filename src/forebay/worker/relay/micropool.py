@@ -1,12 +1,13 @@
 """A micro-pool: the connections of one (database, user) and the clients that wait for one.
 
-Connections are reused newest first, so that surplus ones grow old at the front of ``idle`` where the janitor finds
-them. Waiters are served first come, first served; a connection that comes free goes directly to the first of them
-and never through ``idle``, so that nobody who comes later can overtake. A waiter leaves the queue in constant time.
+Connections are reused newest first, so that surplus ones grow old at the front of ``idle`` where
+the janitor finds them. Waiters are served first come, first served; a connection that comes free
+goes directly to the first of them and never through ``idle``, so that nobody who comes later can
+overtake. A waiter leaves the queue in constant time.
 
 What needs more than this pool (opening, making room, another pool's older claim) is the manager's:
-    manager.wanted(pool)                  somebody waits who found nothing idle
-    manager.may_keep(pool, server, now)   under contention: False when the connection was taken away
+    manager.wanted(pool)            somebody waits who found nothing idle
+    manager.may_keep(pool, server)  under contention, or when it is retired: False when it was taken
 
 Written in Cython's pure mode (types in micropool.pxd).
 """
@@ -107,15 +108,17 @@ class MicroPool:
             self.leave(waiter)
         return waiter
 
-    def give_back(self, server, now):
-        """A borrowed connection is free: who gets it now. None: it is idle, or was taken away."""
+    def give_back(self, server, retired, now):
+        """A borrowed connection is free: who gets it now. None: it is idle, or was taken away.
+
+        `retired`: it is to be closed rather than used again.
+        """
         self.borrowed -= 1
-        if self.contended or server.retired:
-            if not self.manager.may_keep(self, server, now):
+        if retired or self.contended:
+            if not self.manager.may_keep(self, server):
                 return None
         waiter = self.next_waiter()
         if waiter is None:
-            server.idle_since = now
             self.idle.append(server)
         else:
             self.borrowed += 1

@@ -1,11 +1,13 @@
-"""The relay is a selector: asyncio asks it what is ready, and it serves relayed sockets before it answers.
+"""The relay is a selector: asyncio asks it what is ready, and it serves relayed sockets before it
+answers.
 
-    select(timeout):  wait ─▶ relayed sockets are served here, in compiled code
+select(timeout):  wait ─▶ relayed sockets are served here, in compiled code
                         ▲          │ others: their keys are the answer
-                        └──────────┘ until there is an answer, the timeout is over, or a slice of work is done
+                        └──────────┘ until there is an answer, or asyncio's next timer is due
 
-A slice is bounded, so that asyncio's timers and logins never wait long behind relayed traffic; and whatever relayed
-work asks of asyncio (a callback, a new timer) interrupts it (``Poller.interrupted``).
+asyncio never waits longer than for one batch of events: its timers bound the timeout, its
+descriptors stand in the same epoll set, and what relayed work asks of it (a callback, a timer, a
+task) interrupts (``Poller.interrupted``).
 """
 
 import logging
@@ -26,7 +28,6 @@ cdef extern from "<time.h>" nogil:
         CLOCK_MONOTONIC
     int clock_gettime(int clock, timespec *now)
 
-cdef double SLICE_S = 0.002  # of relayed work between two looks at asyncio's timers
 cdef double LONGEST_WAIT_S = 3600.0
 
 logger = logging.getLogger("forebay.relay")
@@ -48,23 +49,18 @@ cdef int serve(Peer peer, uint32_t events) except -1:
     return 0
 
 
-cdef object run_slice(Poller poller, double timeout_s):
+cdef list run(Poller poller, double timeout_s):
     """Wait and serve, as above; the keys of asyncio's ready descriptors with their events."""
     cdef list ready = []
     cdef double now = clock()
-    cdef double start = now
     cdef double end = now + timeout_s
-    cdef double left
     cdef int count, index
     cdef uint32_t events
     cdef object owner
     poller.interrupted = False
     while True:
-        left = end - now
-        count = poller.wait(0 if left <= 0 else <int> ceil(left * 1e3))
+        count = poller.wait(0 if now >= end else <int> ceil((end - now) * 1e3))
         poller.now = now = clock()
-        if count == 0 or start == 0:
-            start = now
         for index in range(count):
             owner = poller.owner(index)
             events = poller.events[index].events
@@ -72,7 +68,7 @@ cdef object run_slice(Poller poller, double timeout_s):
                 serve(<Peer> owner, events)
             elif owner is not None:
                 ready.append((owner, events))
-        if ready or poller.interrupted or now >= end or now - start >= SLICE_S or count == 0:
+        if ready or poller.interrupted or now >= end or count == 0:
             return ready
 
 
@@ -111,7 +107,7 @@ class Relay(selectors.BaseSelector):
         cdef double timeout_s = LONGEST_WAIT_S if timeout is None else min(timeout, LONGEST_WAIT_S)
         return [
             (key, _selector_events(events) & key.events)
-            for key, events in run_slice(self.poller, timeout_s)
+            for key, events in run(self.poller, timeout_s)
         ]
 
     def close(self):

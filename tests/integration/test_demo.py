@@ -1,0 +1,122 @@
+"""``forebay demo`` as its users run it."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from forebay.demo.surroundings import free_port
+from tests.harness import eventually, psql
+from tests.harness.clients import Finished, run
+
+MAIN = "from forebay.cli import main; main()"
+TIMEOUT_S = 100.0
+
+
+def demo(*options: str) -> Finished:
+    """Runs the demo to its end."""
+    return run(Path(sys.executable), ["-c", MAIN, "demo", *options], timeout_s=TIMEOUT_S)
+
+
+def leftovers(directory: Path) -> list[str]:
+    """What lies in the temporary directory that a demo was given."""
+    return [entry.name for entry in directory.iterdir() if entry.name.startswith("forebay")]
+
+
+@pytest.fixture
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The directory in which the demo makes its own; as /tmp is: short, and open to all."""
+    with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp") as name:
+        Path(name).chmod(0o711)
+        monkeypatch.setenv("TMPDIR", name)
+        yield Path(name)
+
+
+def test_300_clients_share_45_connections(temporary: Path) -> None:
+    port = free_port()
+    finished = demo("--json", "--seconds", "2", "--port", str(port))
+    result = json.loads(finished.out)  # exactly one object
+    assert finished.code == 0, finished
+    assert result["clients"] == 300
+    assert result["database_connection_limit"] == 45
+    assert result["direct_refused"] > 200
+    assert result["refused"] == result["failed_transactions"] == 0
+    assert 0 < result["database_connections_peak"] <= 40
+    assert result["transactions"] > 300
+    assert result["latency_ms_p99"] >= result["latency_ms_p50"] > 0
+    assert result["wait_ms_p99"] >= result["wait_ms_p50"] >= 0
+    assert result["direct_latency_us_p50"] > 0
+    assert result["books_balance"]
+    assert leftovers(temporary) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_stays_until_it_is_told_to_go(temporary: Path, number: signal.Signals) -> None:
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-c", MAIN, "demo", "--keep", "--seconds", "1", "--port", str(port)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        said = ""
+        while "DATABASE_URL" not in said:
+            line = process.stdout.readline()
+            assert line, said
+            said += line
+        url = said.split("'")[1]
+        assert f"127.0.0.1:{port}/" in url
+        assert "clients refused" in said
+        count = psql(url, "SELECT count(*) > 0 FROM orders").ok()
+        assert count.rows == [("t",)]
+        process.send_signal(number)
+        assert process.wait(60) == 0
+        assert leftovers(temporary) == []
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_interrupted_early_it_leaves_nothing(temporary: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", MAIN, "demo", "--port", str(free_port())],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        eventually(lambda: leftovers(temporary), "its directory is there")
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 128 + signal.SIGINT
+        assert b"Traceback" not in said
+        assert leftovers(temporary) == []
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_port_in_use_is_one_clear_line(temporary: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        finished = demo("--port", str(taken.getsockname()[1]))
+    assert finished.code == 1
+    assert finished.out == ""
+    assert "choose another with --port" in finished.err
+    assert len(finished.err.splitlines()) == 1
+
+
+def test_no_postgresql_is_one_clear_line(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOREBAY_POSTGRES_BIN", str(temporary))
+    finished = demo("--port", str(free_port()))
+    assert finished.code == 1
+    assert "holds no PostgreSQL" in finished.err
+    assert len(finished.err.splitlines()) == 1

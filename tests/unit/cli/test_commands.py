@@ -1,0 +1,88 @@
+"""The program as it is typed: exit codes, and one clear line for each problem."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MAIN = "import sys; from forebay.cli import main; sys.exit(main())"
+
+
+def forebay(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("FOREBAY_")}
+    return subprocess.run(
+        [sys.executable, "-c", MAIN, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env=kept | environ,
+    )
+
+
+def test_version() -> None:
+    done = forebay("--version")
+    assert (done.returncode, done.stdout.split()[0]) == (0, "forebay")
+
+
+@pytest.mark.parametrize("command", ["serve", "check"])
+def test_help(command: str) -> None:
+    assert command in forebay("--help").stdout
+    done = forebay(command, "--help")
+    assert done.returncode == 0
+    assert "postgresql://" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["serv"], ["serve", "--no-such"], ["serve", "a", "b"], ["serve", "--log-format", "xml"]],
+)
+def test_wrong_use(arguments: list[str]) -> None:
+    done = forebay(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("forebay: ")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["serve", "check"])
+def test_a_configuration_that_cannot_be_used(command: str, tmp_path: Path) -> None:
+    done = forebay(command, str(tmp_path / "absent.toml"))
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"forebay {command}: {tmp_path}/absent.toml: can't be read: No such file or directory\n"
+    )
+    path = tmp_path / "bad.toml"
+    path.write_text("[node]\ndrain_timeout = -1\n[proxies.app]\n")
+    done = forebay(command, str(path))
+    assert done.returncode == 2
+    heading, *problems = done.stderr.splitlines()
+    assert heading == f"forebay {command}: 3 problems"
+    assert all(line.startswith(f"  - {path}: ") for line in problems)
+
+
+def test_a_url_never_shows_its_password() -> None:
+    done = forebay("serve", "postgresql://u:hunter2@h:port/db")
+    assert done.returncode == 2
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_check_as_json() -> None:
+    done = forebay("check", "--json", FOREBAY_AUTH_0_SECRET="env:NOWHERE", FOREBAY_TARGET_HOSTS="h")
+    assert done.returncode == 2
+    report = json.loads(done.stdout)
+    assert report["ok"] is False
+    assert report["problems"] == [
+        "proxies.default.auth: env:NOWHERE: this environment variable is not set"
+    ]
+
+
+def test_check_of_a_database_that_is_down() -> None:
+    done = forebay("check", "postgresql://u:hunter2@127.0.0.1:1/db")
+    assert done.returncode == 1
+    assert 'FAILED   user "u": ' in done.stdout
+    assert "would not work" in done.stdout
+    assert "hunter2" not in done.stdout + done.stderr

@@ -1,0 +1,106 @@
+import msgspec
+import pytest
+
+from forebay.cli.probing import Facts, Login
+from forebay.cli.warnings import about_all, about_proxy, budget
+from forebay.config import Address, Config, PoolSettings, ProxySettings, TargetSettings
+from forebay.worker.channel import Credential
+
+HOST = Address("10.0.0.1", 5432)
+PROXY = ProxySettings(
+    target=TargetSettings(hosts=[str(HOST)], sslmode="require"),
+    pool=PoolSettings(max_connections_percent=90),
+)
+FACTS = Facts(
+    server_version="16.1",
+    server_version_number=160_001,
+    is_replica=False,
+    is_superuser=False,
+    user_limit=-1,
+    database_limit=-1,
+    statement_timeout="0",
+    idle_session_timeout="0",
+    password_encryption="scram-sha-256",
+    others_connected=0,
+    max_connections=103,
+    reserved=3,
+    tls="TLSv1.3",
+    asks_password=True,
+)
+USERS = [Credential("app", "p", "scram-sha-256")]
+
+
+def warnings(
+    proxy: ProxySettings = PROXY,
+    facts: Facts = FACTS,
+    users: list[Credential] = USERS,
+    *,
+    self_made: bool = False,
+    descriptor_limit: int = 100_000,
+) -> str:
+    logins = [Login(each.username, HOST, facts) for each in users]
+    found = about_proxy(
+        proxy, users, logins, self_made=self_made, descriptor_limit=descriptor_limit
+    )
+    return "\n".join(found)
+
+
+def test_nothing_to_say() -> None:
+    assert warnings() == ""
+
+
+def test_the_limits() -> None:
+    found = budget(PROXY, FACTS)
+    assert (found.limit, found.idle_limit) == (90, 45)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"is_superuser": True}, 'user "app" is a superuser'),
+        ({"asks_password": False}, "needs no password at the database"),
+        ({"is_replica": True}, "is a replica"),
+        ({"server_version_number": 110_022, "server_version": "11.22"}, "11.22 is older than 12"),
+        ({"user_limit": 20}, "has CONNECTION LIMIT 20"),
+        ({"database_limit": 20}, 'database "postgres" has CONNECTION LIMIT 20'),
+        ({"idle_session_timeout": "5min"}, "idle_session_timeout = 5min"),
+        ({"statement_timeout": "30s"}, "statement_timeout = 30s"),
+        ({"password_encryption": "md5"}, "password_encryption is md5"),
+        ({"others_connected": 11}, "others hold 11 connections now"),
+        ({"max_connections": 4}, "1 connections for 1 users"),
+    ],
+)
+def test_what_the_database_said(change: dict[str, object], said: str) -> None:
+    assert said in warnings(facts=msgspec.structs.replace(FACTS, **change))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"listen": ":6432", "require_tls": False}, "require_tls is off on *:6432"),
+        ({"idle_client_timeout": 60}, "is longer than idle_client_timeout (60 s)"),
+        ({"login_timeout": 0.5}, "login_timeout is 0.5 s"),
+        ({"pool": PoolSettings()}, "max_connections_percent is 100"),
+        ({"pool": PoolSettings(connection_borrow_timeout=0)}, "connection_borrow_timeout is 0"),
+        ({"target": TargetSettings(hosts=["10.0.0.1:5432"])}, 'sslmode = "prefer" towards'),
+        ({"target": TargetSettings(hosts=["a", "b"], sslmode="require")}, "only the first host, a"),
+    ],
+)
+def test_what_the_settings_say(change: dict[str, object], said: str) -> None:
+    assert said in warnings(msgspec.structs.replace(PROXY, **change))
+
+
+def test_the_rest() -> None:
+    assert "may have only 1000 open files" in warnings(descriptor_limit=1000)
+    assert "clients of app log in with MD5" in warnings(users=[Credential("app", "p", "md5")])
+    public = msgspec.structs.replace(PROXY, listen=":6432")
+    assert "made anew at each start" in warnings(public, self_made=True)
+    assert warnings(self_made=True) == ""
+
+
+def test_proxies_that_share_a_server() -> None:
+    assert list(about_all(Config(proxies={"a": PROXY}))) == []
+    (said,) = about_all(Config(proxies={"a": PROXY, "b": PROXY}))
+    assert said == (
+        "proxies a, b share 10.0.0.1:5432, and their max_connections_percent add up to 180"
+    )

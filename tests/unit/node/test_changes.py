@@ -1,0 +1,78 @@
+import msgspec
+
+from forebay.config import AuthSettings, Config, NodeSettings, PoolSettings, ProxySettings
+from forebay.config import TargetSettings as Target
+from forebay.node.certificates import Certificate
+from forebay.node.changes import compare, compare_materials
+from forebay.node.materials import Material
+from forebay.worker.channel import Credential
+
+APP = ProxySettings(auth=[AuthSettings(secret="env:A")], target=Target(hosts=["db:5432"]))
+
+STAYS = "can't change while running; it stays"
+
+
+def config(node: NodeSettings | None = None, **proxies: ProxySettings) -> Config:
+    return Config(node=node or NodeSettings(), proxies=proxies)
+
+
+def test_nothing_changed() -> None:
+    changes = compare(config(app=APP), config(app=APP))
+    assert (changes.changed, changes.fixed) == ([], [])
+    assert changes.effective == config(app=APP)
+
+
+def test_what_can_change() -> None:
+    new = msgspec.structs.replace(
+        APP,
+        require_tls=False,
+        pool=PoolSettings(max_connections_percent=40),
+        auth=[*APP.auth, AuthSettings(secret="env:B")],
+    )
+    changes = compare(config(app=APP), config(NodeSettings(drain_timeout=1), app=new))
+    assert changes.fixed == []
+    assert changes.changed == [
+        "node.drain_timeout: 30 → 1",
+        "proxies.app.require_tls: true → false",
+        "proxies.app.auth: the entries are others",
+        "proxies.app.pool.max_connections_percent: 100 → 40",
+        "proxies.app.pool.max_idle_connections_percent: 50 → 20",
+    ]
+    assert changes.effective.proxies["app"] == new
+
+
+def test_what_cannot_change() -> None:
+    other = msgspec.structs.replace(APP, listen=":7000", idle_client_timeout=60)
+    new = config(NodeSettings(control_listen=":1"), app=other, another=APP)
+    changes = compare(config(app=APP, gone=APP), new)
+    assert changes.fixed == [
+        f'proxies.app.listen {STAYS} "127.0.0.1:6432" until a restart',
+        "proxies.gone was removed; it goes on as it was until a restart",
+        "proxies.another is new; it starts with a restart",
+        f'node.control_listen {STAYS} "127.0.0.1:6480" until a restart',
+    ]
+    assert changes.changed == ["proxies.app.idle_client_timeout: 1800 → 60"]
+    assert changes.effective.proxies["app"].listen == "127.0.0.1:6432"
+    assert changes.effective.proxies.keys() == {"app", "gone"}
+
+
+def material(certificate: str, *credentials: Credential) -> dict[str, Material]:
+    return {"app": Material(list(credentials), Certificate(certificate, "KEY", self_made=False))}
+
+
+def test_secrets_and_certificates() -> None:
+    old = material(
+        "ONE", Credential("stays", "p", "md5"), Credential("turns", "p", "md5"),
+        Credential("goes", "p", "md5"),
+    )  # fmt: skip
+    new = material(
+        "TWO", Credential("stays", "p", "md5"), Credential("turns", "hunter2", "md5"),
+        Credential("comes", "p", "md5"),
+    )  # fmt: skip
+    assert compare_materials(old, new) == [
+        "proxies.app: the TLS certificate is another",
+        'proxies.app: the password of "turns" is another',
+        'proxies.app: user "comes" is new',
+        'proxies.app: user "goes" is gone',
+    ]
+    assert compare_materials(old, old) == []
