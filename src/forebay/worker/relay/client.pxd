@@ -7,11 +7,12 @@ cdef class Client(Borrower):
     cdef readonly int process_id  # what BackendKeyData tells the client: names it in a cancel request
     cdef public int protocol_minor
     cdef readonly bint greeted
+    cdef readonly object startup  # the settings it logged in with
+    cdef public object notes  # what else is known of its session; None until it was suspect
     cdef public double connected_at
     cdef public double last_active
     cdef bint held_back  # a connection is lent, and its settings are not confirmed yet
     cdef bint skipping  # an error was sent in the extended protocol: everything up to Sync is discarded
-    cdef bint terminating  # said Terminate behind statements that are still being answered
     cdef GlanceState *looking  # at a statement that is too long to be held back; mostly NULL
     cdef object refusal  # the error that answers the next message that would need a connection
     cdef object farewell  # the FATAL error that ends the client when its transaction is over
@@ -27,6 +28,7 @@ cdef class Client(Borrower):
     cdef int _terminate(self) except -1
     cdef int _end(self, object reason, bint vanished) except -1
     cdef bint _between_transactions(self) except -1
+    cpdef set_pinned(self, bint pinned)
     cpdef start(self, bytes early)
     cpdef welcome(self, bytes greeting)
     cpdef say(self, bytes message)

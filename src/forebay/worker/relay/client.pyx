@@ -5,8 +5,9 @@ Messages are looked at by their type and length; only the texts of Query and Par
 learn whether they change session state. Whole spans go to the database in one write.
 
 What is rare or slow is asked of ``sessions`` (Python):
-    examine(client, text)          why a statement that the glance is not sure of pins, or None
-    pinned(client, reason, text)   the client is pinned now
+    examine(client, text)          a statement that the glance is not sure of is being sent
+    pin(client, reason, text)      something that pins, and lies in no text that can be examined
+    ask(client)                    its transaction may have changed the session: find out how
     parameters_known(client)       a connection with its settings was lent: the login can be answered
     settings_refused(client, body) its settings could not be put in place (ErrorResponse body)
     violated(client, what)         the bytes of a FATAL error for a protocol violation
@@ -43,7 +44,7 @@ cdef class Client(Borrower):
         self.pool = pool
         self.sessions = sessions
         self.process_id = process_id
-        self.settings = settings
+        self.settings = self.startup = settings
         self.parameters = parameters
         self.connected_at = self.last_active = poller.now
 
@@ -205,16 +206,13 @@ cdef class Client(Borrower):
         """Pin the client if the statement that starts at `body` may change session state."""
         cdef const unsigned char *text = body
         cdef const unsigned char *end
-        cdef object reason
-        if self.pinned:
-            return 0
         if kind == c"P":
             text = <const unsigned char *> memchr(body, 0, there)
             if text == NULL:
                 return 0  # malformed: the database says so
             text += 1
-            if body[0]:
-                return self.pin("PREPARED_STATEMENT", body[:text - body - 1])
+            if body[0] and not self.pinned:
+                self.sessions.pin(self, "PREPARED_STATEMENT", body[:text - body - 1])
             self.prepared_unnamed = True
         there -= text - body
         if not whole:
@@ -226,9 +224,7 @@ cdef class Client(Borrower):
         end = <const unsigned char *> memchr(text, 0, there)
         if end == NULL or glance(text, end - text):
             return 0
-        reason = self.sessions.examine(self, text[:end - text])
-        if reason is not None:
-            self.pin(reason, text[:end - text])
+        self.sessions.examine(self, text[:end - text])
         return 0
 
     cdef int _look_on(self, const unsigned char *text, Py_ssize_t count) except -1:
@@ -244,7 +240,7 @@ cdef class Client(Borrower):
         PyMem_Free(self.looking)
         self.looking = NULL
         if not harmless:
-            self.pin("STATEMENT_TOO_LONG", None)
+            self.sessions.pin(self, "STATEMENT_TOO_LONG", None)
         return 0
 
     cdef int _note_sent(self, int kind, const unsigned char *body, Py_ssize_t there) except -1:
@@ -261,8 +257,7 @@ cdef class Client(Borrower):
         if kind == c"c" or kind == c"f":
             return self.server.ledger.push(COPY_END, FORWARD)
         if kind == c"F":
-            if not self.pinned:
-                self.pin("FUNCTION_CALL", None)
+            self.sessions.pin(self, "FUNCTION_CALL", None)
             return self.server.ledger.push(FUNCTION, FORWARD)
         self.unsynced = True
         if kind == c"P":
@@ -324,10 +319,13 @@ cdef class Client(Borrower):
             and not self.unsynced and not self.pinned
         )
 
-    cdef int pin(self, str reason, object statement) except -1:
-        self.pinned = True
-        self.sessions.pinned(self, reason, statement)
+    cdef int ask_session(self) except -1:
+        self.sessions.ask(self)
         return 0
+
+    cpdef set_pinned(self, bint pinned):
+        """Whether the client keeps its connection between transactions."""
+        self.pinned = pinned
 
     cdef int server_lost(self, object error) except -1:
         cdef bint unsent = self.held_back or not self.greeted

@@ -13,6 +13,8 @@ cdef class Borrower(Peer):
     cdef public object settings
     cdef public object parameters
     cdef readonly bint pinned
+    cdef public bint suspect  # may have changed session state: the database is asked before it lets go
+    cdef bint terminating  # said Terminate behind statements that are still being answered
     cdef bint unsynced  # sent part of an extended batch whose Sync is still to come
     cdef bint prepared_unnamed  # parsed the unnamed statement and has not bound it yet
     cdef uint32_t body_left  # of the message it is sending
@@ -21,9 +23,9 @@ cdef class Borrower(Peer):
     cdef int lent(self, bint confirming) except -1
     cdef int go_on(self) except -1
     cdef int confirmed(self, object error) except -1
+    cdef int ask_session(self) except -1
     cdef int turn_ended(self) except -1
     cdef int server_lost(self, object error) except -1
-    cdef int pin(self, str reason, object statement) except -1
 
 
 cdef class Place(Waiter):
@@ -52,6 +54,7 @@ cdef class Server(Peer):
     cdef readonly double lent_at
     cdef public double age_jitter  # what its greatest age is multiplied with, so that not all end at once
     cdef uint32_t body_left
+    cdef object audit  # the Command that asks what the client's session holds, while it is unanswered
     cdef object commands  # Forebay's own, unanswered: deque of Command
     cdef bint fatal_forwarded  # the client knows already why the connection ends
 
@@ -62,7 +65,7 @@ cdef class Server(Peer):
     cpdef start(self)
     cpdef go_free(self)
     cpdef cancel_finished(self)
-    cpdef run(self, bytes sql, object done)
+    cpdef object run(self, bytes sql, object done)
     cpdef shut(self, str reason)
 
     cdef int _replay(self, Borrower client) except -1
@@ -71,6 +74,7 @@ cdef class Server(Peer):
     cdef int _fail_copy(self, bint unsynced) except -1
     cdef int _pass(self, const unsigned char *data, Py_ssize_t count) except -1
     cdef int _ready_for_query(self) except -1
+    cdef int _release_if_free(self) except -1
     cdef int _swallow(self, const unsigned char *frame, Py_ssize_t total) except -1
     cdef int _command_done(self) except -1
     cdef int _note_parameter(self, const unsigned char *body, Py_ssize_t count) except -1

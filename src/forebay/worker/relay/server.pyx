@@ -73,9 +73,8 @@ cdef class Borrower(Peer):
         """The connection is gone. `error`: what the database said last has been passed on if None."""
         raise NotImplementedError
 
-    cdef int pin(self, str reason, object statement) except -1:
-        """Tie the client to its connection because of `statement` (bytes, or None when there was
-        none)."""
+    cdef int ask_session(self) except -1:
+        """Ask the connection what the client's session holds (`Server.ask`)."""
         raise NotImplementedError
 
 
@@ -176,7 +175,8 @@ cdef class Server(Peer):
         cdef Borrower client = self.client
         cdef bint mid_message = client.body_left > 0 and client.body_forward
         cdef bint unsynced = client.unsynced
-        self.dirty = self.dirty or client.pinned
+        self.dirty = self.dirty or client.pinned or client.suspect or self.audit is not None
+        self.audit = None
         client.server = None
         self.client = None
         if self.fd < 0:
@@ -245,14 +245,21 @@ cdef class Server(Peer):
             self.parked = False
             self.go_free()
 
-    cpdef run(self, bytes sql, object done):
+    cpdef object run(self, bytes sql, object done):
         """Send a simple Query of Forebay's own; ``done(server, command)`` is called when it is
-        answered."""
+        answered. Returns the Command."""
         cdef bytes message = b"Q" + (len(sql) + 5).to_bytes(4, "big") + sql + b"\0"
+        command = Command(done)
         self.at_rest = False
-        self.commands.append(Command(done))
+        self.commands.append(command)
         self.ledger.push(QUERY, SWALLOW)
         self.write(message, len(message))
+        return command
+
+    def ask(self, bytes sql, done) -> None:
+        """As ``run``, for what decides whether the client's session can leave the connection: if
+        the client goes before the answer comes, the connection is cleaned."""
+        self.audit = self.run(sql, done)
 
     def was_reset(self, settings) -> None:
         """Nothing of the last client's session is left; the settings are `settings`."""
@@ -347,12 +354,25 @@ cdef class Server(Peer):
             return self.settle()
         if self.status == c"I":
             self.pool.transactions += 1
-            if not client.unsynced and not (client.body_left and client.body_forward):
-                if self.parameters is not self.parameters_before and not client.pinned:
-                    client.pin("PARAMETER_CHANGED", None)
-                if not client.pinned and not client.prepared_unnamed:
-                    self.take_back()
+            if self.parameters is not self.parameters_before:
+                client.suspect = True  # no statement may have shown it
+                self.parameters_before = self.parameters
+            self._release_if_free()
         return client.turn_ended()
+
+    cdef int _release_if_free(self) except -1:
+        """Take the connection back if its client can do without, or ask what stands in the way."""
+        cdef Borrower client = self.client
+        if self.ledger.count or self.status != c"I" or client.unsynced or client.terminating:
+            return 0
+        if client.body_left and client.body_forward:
+            return 0
+        if client.suspect:
+            client.suspect = False
+            client.ask_session()
+        elif not client.pinned and not client.prepared_unnamed:
+            self.take_back()
+        return 0
 
     cdef int _swallow(self, const unsigned char *frame, Py_ssize_t total) except -1:
         """Part of the answer to a command of Forebay's own."""
@@ -363,13 +383,23 @@ cdef class Server(Peer):
         return 0
 
     cdef int _command_done(self) except -1:
+        cdef Borrower client
         command = self.commands.popleft()
+        if command is self.audit:
+            self.audit = None
         if command.is_replay:
             self._replayed(command.error)
         elif command.done is not None:
             command.done(self, command)
-        if self.ledger.count == 0 and self.client is None and not self.at_rest:
-            self.settle()
+        if self.ledger.count or self.fd < 0:
+            return 0
+        client = self.client
+        if client is None:
+            if not self.at_rest:
+                self.settle()
+        elif not self.confirming:
+            self._release_if_free()
+            client.turn_ended()
         return 0
 
     cdef int _note_parameter(self, const unsigned char *body, Py_ssize_t count) except -1:
