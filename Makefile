@@ -15,7 +15,7 @@ test: $(VENV)/.test
 lint: $(VENV)/.lint
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/cython-lint src/forebay/worker/relay
+	PATH="$(BIN):$$PATH" cython-lint --max-line-length 120 src/forebay/worker/relay
 	$(BIN)/mypy
 
 bench: $(VENV)/.test

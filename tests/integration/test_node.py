@@ -282,3 +282,23 @@ async def test_an_address_in_use_is_named(make_node: MakeNode) -> None:
         environ = {"OTHER_SECRET": '{"username":"o","password":"p"}'}
         with pytest.raises(NodeError, match=f"can't listen on 127.0.0.1:{port}: Address already"):
             await Node(config, environ=environ).start()
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("/nowhere/python",), "the worker can't be started: "),
+        ((sys.executable, "-c", "pass"), "the worker has ended"),
+        (
+            (sys.executable, "-c", "import os, sys; os.write(int(sys.argv[1]), b'HTTP')"),
+            "has ended",
+        ),
+    ],
+)
+async def test_a_worker_that_is_none(
+    make_node: MakeNode, command: tuple[str, ...], said: str
+) -> None:
+    config = make_node().config
+    environ = {"OTHER_SECRET": '{"username":"o","password":"p"}'}
+    with pytest.raises(NodeError, match=said):
+        await Node(config, environ=environ, worker_command=command).start()

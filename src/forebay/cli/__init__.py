@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 
 import cyclopts
 
@@ -24,12 +23,11 @@ app.command(
     name="check",
     help="Try a configuration: log in, show the limits, warn about what will bite.",
 )
-if find_spec("forebay.cli.demo"):
-    app.command(
-        "forebay.cli.demo:demo",
-        name="demo",
-        help="Show 300 clients at work on a database that allows 45 connections.",
-    )
+app.command(
+    "forebay.cli.demo:demo",
+    name="demo",
+    help="Show 300 clients at work on a database that allows 45 connections.",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

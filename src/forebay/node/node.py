@@ -174,7 +174,8 @@ class Node:
         ]
         hidden = materials.secret_variables(self._config)
         environ = {name: text for name, text in self._environ.items() if name not in hidden}
-        environ[logs.ENV_LEVEL] = logs.level_name(logging.getLogger("forebay").getEffectiveLevel())
+        level = logging.getLogger("forebay").getEffectiveLevel()
+        environ.setdefault(logs.ENV_LEVEL, logs.level_name(level))
         worker = await WorkerProcess.start(self._worker_command, descriptors, environ)
         self._worker = worker
         unchanged = await worker.configure(self._configuration(), CONFIGURE_TIMEOUT_S)

@@ -1,7 +1,7 @@
 """One endpoint with its pool: puts together what serves its clients.
 
-    Doorman ──▶ log_in ──▶ Sessions ──▶ relay ⇄ MicroPool ◀── PoolManager ◀── Opener ──▶ database
-                                                    Janitor: whatever is due
+Doorman ──▶ log_in ──▶ Sessions ──▶ relay ⇄ MicroPool ◀── PoolManager ◀── Opener ──▶ database
+                                                Janitor: whatever is due
 """
 
 import asyncio
@@ -62,7 +62,7 @@ class Proxy:
 
     @classmethod
     async def start(cls, agenda: Agenda, given: WorkerProxy) -> "Proxy":
-        """Serve this endpoint. Raises ValueError with the reason when the settings cannot be used."""
+        """Serve this endpoint. Raises ValueError with the reason why it cannot be done."""
         proxy = cls(agenda, given, await _policy(given, None))
         proxy._janitor.start()
         proxy._doorman.listen(given.listen_fds)
@@ -155,7 +155,8 @@ class Proxy:
         farewell = errors.admin_shutdown().encode()
         for client in list(self._sessions.clients.values()):
             client.part(farewell)
-        while self._sessions.clients and self._agenda.now() < deadline:
+        # Each client's end is the relay's doing, in compiled code that knows no events.
+        while self._sessions.clients and self._agenda.now() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(DRAIN_STEP_S)
         for client in list(self._sessions.clients.values()):
             client.fail(farewell, "Forebay is shutting down")

@@ -25,9 +25,7 @@ class Budget:
     idle_limit: int
 
     @classmethod
-    def of(
-        cls, max_connections: int, reserved: int, percent: int, idle_percent: int
-    ) -> "Budget":
+    def of(cls, max_connections: int, reserved: int, percent: int, idle_percent: int) -> "Budget":
         usable = max(0, max_connections - reserved)
         return cls(
             max_connections=max_connections,

@@ -1,10 +1,11 @@
-"""The pool's decisions, without sockets or clocks: who may open a connection, and who must give one up.
+"""The pool's decisions, without sockets or clocks: who may open a connection, and who must give one
+up.
 
 A micro-pool is *needy* when more clients wait in it than connections are being opened for it.
 """
 
-from collections.abc import Iterable
-from typing import Literal, NamedTuple, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
 
 class Waiting(Protocol):
@@ -13,33 +14,42 @@ class Waiting(Protocol):
     waits_since: float
 
 
+class Idle(Protocol):
+    """A connection that nobody uses."""
+
+    idle_since: float
+
+
 class Pool(Protocol):
     """What deciding needs to know of a micro-pool."""
-
-    opening: int
 
     @property
     def first_waiter(self) -> Waiting | None: ...
     @property
     def waiting(self) -> int: ...
     @property
+    def opening(self) -> int: ...
+    @property
     def size(self) -> int: ...
     @property
-    def idle(self) -> list: ...  # type: ignore[type-arg]
+    def idle(self) -> Sequence[Idle]: ...
 
 
-class Step(NamedTuple):
+P = TypeVar("P", bound=Pool)
+
+
+class Step(NamedTuple, Generic[P]):
     """What to do next. ``open``: for `pool`. ``evict``: close the oldest idle one of `victim`, then
     open for `pool`. ``starved``: nothing can be done for `pool` until a connection comes free."""
 
     action: Literal["open", "evict", "starved"]
-    pool: "Pool"
-    victim: "Pool | None" = None
+    pool: P
+    victim: P | None = None
 
 
-def neediest(pools: Iterable[Pool]) -> Pool | None:
+def neediest(pools: Iterable[P]) -> P | None:
     """The needy pool whose first client has waited longest."""
-    best: Pool | None = None
+    best: P | None = None
     best_since = 0.0
     for pool in pools:
         first = pool.first_waiter
@@ -51,8 +61,8 @@ def neediest(pools: Iterable[Pool]) -> Pool | None:
 
 
 def next_step(
-    pools: Iterable[Pool], needy: Iterable[Pool], limit: int | None, opening_limit: int
-) -> Step | None:
+    pools: Iterable[P], needy: Iterable[P], limit: int | None, opening_limit: int
+) -> Step[P] | None:
     """What to do for the waiting clients; None when there is nothing to do, or only to wait for
     connections that are being opened. `needy`: the pools that may try now (others back off).
 
@@ -76,7 +86,7 @@ def next_step(
     return Step("starved", pool)
 
 
-def claimant(pools: Iterable[Pool], owner: Pool, limit: int) -> Pool | None:
+def claimant(pools: Iterable[P], owner: P, limit: int) -> P | None:
     """Another pool that a connection which `owner` gives back should go to; None: `owner` keeps it.
 
     The longer wait wins, as long as its pool has less than an equal share: beyond that, moving a

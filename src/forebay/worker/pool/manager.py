@@ -5,8 +5,9 @@ here for the rest. What is decided stands in `decide`; this class carries it out
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError, Severity
@@ -68,7 +69,7 @@ class PoolManager:
         limits: Limits,
         intern: InternTable,
         open_server: Callable[[MicroPool], Awaitable[tuple[Server, tuple[int, int]]]],
-        cancel: Callable[[Server], Awaitable[None]],
+        cancel: Callable[[Server], Coroutine[Any, Any, None]],
     ) -> None:
         self._agenda = agenda
         self._limits = limits
@@ -116,9 +117,10 @@ class PoolManager:
     def wanted(self, pool: MicroPool) -> None:
         """A client waits in `pool`."""
         if self.waiting > self._limits.max_waiting_clients:
-            newest = pool.last_waiter.borrower
-            error = errors.queue_full(self._limits.max_waiting_clients).encode()
-            self._agenda.soon(newest.refuse, error)
+            newest = pool.last_waiter
+            if newest is not None:
+                error = errors.queue_full(self._limits.max_waiting_clients)
+                self._agenda.soon(self.refuse, newest.borrower, error)
             return
         backoff = self._backoffs.get(pool)
         if backoff is not None and not _is_transient(backoff.error):
@@ -363,9 +365,9 @@ class PoolManager:
         self._agenda.later(ABANDONED_S, self._give_up, server, server.lent_at)
 
     def _give_up(self, server: Server, lent_at: float) -> None:
-        if not server.is_closed and server.client is None and server.lent_at == lent_at:
-            if server.ledger.count:
-                server.shut("what its client had asked did not end after the client was gone")
+        same = not server.is_closed and server.client is None and server.lent_at == lent_at
+        if same and server.ledger.count:
+            server.shut("what its client had asked did not end after the client was gone")
 
     def reset(self, server: Server) -> None:
         """Take every trace of a client's session off the connection."""
@@ -384,7 +386,7 @@ class PoolManager:
         return self._replays.replay(old, new)
 
     def replay_failed(self, server: Server, body: bytes) -> None:
-        """Settings that the database had accepted before were refused; the connection is cleaned."""
+        """Settings that the database had accepted before were refused."""
         logger.warning(
             "Session settings could not be put in place: %s",
             PgError.parse(body).message,

@@ -15,7 +15,7 @@ from forebay.worker.relay import MicroPool, Server
 from forebay.worker.session.settings import InternTable
 from forebay.worker.tls import ClientContexts
 
-# Connections end after max_connection_age less up to a tenth of it, so that they do not all end at once.
+# Connections end after max_connection_age less up to a tenth of it: not all at once.
 AGE_SPREAD = 0.1
 
 

@@ -1,13 +1,13 @@
 """The compiled folder: what touches every byte between clients and the database.
 
-    poller     one epoll set and the owners of its descriptors
-    selector   Relay: asyncio's selector, which serves relayed sockets inside select()
-    peer       a relayed socket: buffers, back-pressure, TLS
-    ledger     which replies are owed, and to whom they go
-    micropool  idle connections and the queue of one (database, user)
-    server     a database connection
-    client     an established client
-    glance     a fast look at a statement: does it certainly leave the session alone?
+poller     one epoll set and the owners of its descriptors
+selector   Relay: asyncio's selector, which serves relayed sockets inside select()
+peer       a relayed socket: buffers, back-pressure, TLS
+ledger     which replies are owed, and to whom they go
+micropool  idle connections and the queue of one (database, user)
+server     a database connection
+client     an established client
+glance     a fast look at a statement: does it certainly leave the session alone?
 """
 
 from forebay.worker.relay.client import Client

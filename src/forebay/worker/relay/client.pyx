@@ -1,13 +1,14 @@
-"""An established client: walks what it sends, borrows a connection for each transaction, and knows when it is pinned.
+"""An established client: walks what it sends, borrows a connection for each transaction, and knows
+when it is pinned.
 
-Messages are looked at by their type and length; only the texts of Query and Parse are read, to learn whether they
-change session state. Whole spans go to the database in one write.
+Messages are looked at by their type and length; only the texts of Query and Parse are read, to
+learn whether they change session state. Whole spans go to the database in one write.
 
 What is rare or slow is asked of ``sessions`` (Python):
-    examine(client, text)          the reason to pin that lies in a statement the compiled glance is not sure of, or None
+    examine(client, text)          why a statement that the glance is not sure of pins, or None
     pinned(client, reason, text)   the client is pinned now
     parameters_known(client)       a connection with its settings was lent: the login can be answered
-    settings_refused(client, body) its settings could not be put in place (ErrorResponse body); only before the greeting
+    settings_refused(client, body) its settings could not be put in place (ErrorResponse body)
     violated(client, what)         the bytes of a FATAL error for a protocol violation
     server_lost(client, reason)    the bytes of a FATAL error for a lost database connection
     closed(client, reason)         the client is gone
@@ -60,7 +61,8 @@ cdef class Client(Borrower):
         return self.place is not None or (self.server is not None and self.server.ledger.count > 0)
 
     cpdef start(self, bytes early):
-        """Begin to serve the client; `early` came behind its login. Its greeting needs to know the parameters."""
+        """Begin to serve the client; `early` came behind its login. Its greeting needs to know the
+        parameters."""
         self.watch()
         if early:
             self._hold(early, len(early))
@@ -150,7 +152,8 @@ cdef class Client(Borrower):
         return at
 
     cdef bint _is_plausible(self, int kind, Py_ssize_t total) noexcept:
-        """Whether PostgreSQL would read on: a known type, and a length that fits it (tcop/postgres.c, SocketBackend)."""
+        """Whether PostgreSQL would read on: a known type, and a length that fits it
+        (tcop/postgres.c, SocketBackend)."""
         if total < HEADER_BYTES:
             return False
         if kind == c"Q" or kind == c"P" or kind == c"B" or kind == c"d" or kind == c"F":
@@ -342,7 +345,8 @@ cdef class Client(Borrower):
     # ---- ending ----
 
     cpdef refuse(self, bytes error):
-        """Answer what the waiting client asked with `error` (an ErrorResponse), in its place in the order."""
+        """Answer what the waiting client asked with `error` (an ErrorResponse), in its place in the
+        order."""
         if self.place is None:
             return
         self.pool.leave(self.place)
@@ -353,7 +357,8 @@ cdef class Client(Borrower):
             self.fail(error, "it could not be served")
 
     cpdef answer(self, bytes error):
-        """Answer what the client holds back for want of a connection with `error`, and go on behind it."""
+        """Answer what the client holds back for want of a connection with `error`, and go on behind
+        it."""
         self.refusal = error
         self.consume_held()
         self.resume_reading()
@@ -365,7 +370,8 @@ cdef class Client(Borrower):
             self._end(reason, True)
 
     cpdef part(self, bytes farewell):
-        """Send `farewell` (a FATAL ErrorResponse) and end the client as soon as no transaction of it is open."""
+        """Send `farewell` (a FATAL ErrorResponse) and end the client as soon as no transaction of
+        it is open."""
         self.farewell = farewell
         if self.place is None and self.greeted and not self.held_back and not self.body_left:
             if self.server is None or (self.server.ledger.count == 0 and self.server.status == c"I"):

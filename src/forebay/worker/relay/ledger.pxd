@@ -22,11 +22,14 @@ cdef class Ledger:
     cpdef int push(self, int kind, int action) except -2
     cpdef int action(self) except -2
     cpdef int head_kind(self) except -2
+
     @cython.locals(kind=cython.int, action=cython.int)
     cpdef int reply(self, int message) except -2
     cdef int _pop(self) except -2
     cdef int _fail(self) except -2
+
     @cython.locals(index=cython.Py_ssize_t, kept=cython.Py_ssize_t, entry=cython.int)
     cdef int _begin_copy_in(self) except -2
+
     @cython.locals(index=cython.Py_ssize_t, old=cython.Py_ssize_t, ring=bytearray)
     cdef int _grow(self) except -2

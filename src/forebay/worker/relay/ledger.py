@@ -1,14 +1,18 @@
-"""The reply ledger: which replies a database connection still owes, in order, and what becomes of each.
+"""The reply ledger: which replies a database connection still owes, in order, and what becomes of
+each.
 
-This is the only truth about when a database connection is free: its ledger is empty and the ReadyForQuery that
-emptied it said "idle". Every message sent to the database that has an answer pushes one entry; every message that
-comes back is looked up against the head. What PostgreSQL skips after an error in the extended protocol (everything
-up to Sync), and the Syncs it ignores while it receives COPY data, are dropped here in the same way, so ledger and
-database stay in step whatever a client pipelines.
+This is the only truth about when a database connection is free: its ledger is empty and the
+ReadyForQuery that emptied it said "idle". Every message sent to the database that has an answer
+pushes one entry; every message that comes back is looked up against the head. What PostgreSQL skips
+after an error in the extended protocol (everything up to Sync), and the Syncs it ignores while it
+receives COPY data, are dropped here in the same way, so ledger and database stay in step whatever a
+client pipelines.
 
-Source: "Message Flow" in PostgreSQL's protocol chapter; for Sync during COPY, CopyGetData in copyfromparse.c.
+Source: "Message Flow" in PostgreSQL's protocol chapter; for Sync during COPY, CopyGetData in
+copyfromparse.c.
 
-Written in Cython's pure mode (types in ledger.pxd): the same code is tested interpreted and runs compiled.
+Written in Cython's pure mode (types in ledger.pxd): the same code is tested interpreted and runs
+compiled.
 """
 
 # What was sent, hence which reply ends the entry.
@@ -58,7 +62,9 @@ class Ledger:
         self.mask = 15
         self.head = 0
         self.count = 0
-        self.failed = False  # an error came and the database skips to the next Sync, which is not sent yet
+        self.failed = (
+            False  # an error came and the database skips to the next Sync, which is not sent yet
+        )
         self.copy_in = False  # the database reads COPY data and ignores Sync
 
     def push(self, kind, action):
@@ -104,7 +110,9 @@ class Ledger:
                 return DESYNC
             self.copy_in = False
             self._pop()
-        elif message == _COMMAND_COMPLETE or message == _EMPTY_QUERY or message == _PORTAL_SUSPENDED:
+        elif (
+            message == _COMMAND_COMPLETE or message == _EMPTY_QUERY or message == _PORTAL_SUSPENDED
+        ):
             self.copy_in = False
             if kind == EXECUTE:
                 self._pop()
@@ -168,7 +176,7 @@ class Ledger:
         self.failed = self.count == 0
 
     def _begin_copy_in(self):
-        """COPY data is being read: Syncs that were sent before its end are ignored by the database."""
+        """COPY data is being read: the database ignores the Syncs that were sent before its end."""
         kept = 1
         index = 1
         while index < self.count:

@@ -27,10 +27,13 @@ cdef class MicroPool:
 
     @cython.locals(index=cython.Py_ssize_t)
     cpdef object borrow(self, object settings)
+
     @cython.locals(tail=Waiter)
     cpdef wait(self, Waiter waiter, double now)
+
     @cython.locals(before=Waiter, behind=Waiter)
     cpdef leave(self, Waiter waiter)
+
     @cython.locals(waiter=Waiter)
     cpdef Waiter next_waiter(self)
     cpdef Waiter give_back(self, object server, bint retired, double now)

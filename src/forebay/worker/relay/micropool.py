@@ -1,12 +1,13 @@
 """A micro-pool: the connections of one (database, user) and the clients that wait for one.
 
-Connections are reused newest first, so that surplus ones grow old at the front of ``idle`` where the janitor finds
-them. Waiters are served first come, first served; a connection that comes free goes directly to the first of them
-and never through ``idle``, so that nobody who comes later can overtake. A waiter leaves the queue in constant time.
+Connections are reused newest first, so that surplus ones grow old at the front of ``idle`` where
+the janitor finds them. Waiters are served first come, first served; a connection that comes free
+goes directly to the first of them and never through ``idle``, so that nobody who comes later can
+overtake. A waiter leaves the queue in constant time.
 
 What needs more than this pool (opening, making room, another pool's older claim) is the manager's:
-    manager.wanted(pool)                  somebody waits who found nothing idle
-    manager.may_keep(pool, server)        under contention, or when it is retired: False when the connection was taken away
+    manager.wanted(pool)            somebody waits who found nothing idle
+    manager.may_keep(pool, server)  under contention, or when it is retired: False when it was taken
 
 Written in Cython's pure mode (types in micropool.pxd).
 """
@@ -49,7 +50,7 @@ class MicroPool:
         return len(self.idle) + self.borrowed + self.opening
 
     def borrow(self, settings):
-        """An idle connection, if possible one that has `settings` already; None when there is none."""
+        """An idle connection, if possible one that has `settings` already, or None."""
         index = len(self.idle) - 1
         if index < 0:
             return None

@@ -1,9 +1,10 @@
 """A relayed socket: bytes in, bytes out, with back-pressure and TLS, and no buffer while idle.
 
-Everything received goes through one scratch area that all peers share (one thread serves them one after the other).
-What ``consume`` leaves over, because a message is not whole yet or because the peer waits for a connection, is held
-until more comes. What a socket does not take at once is queued here, and whoever feeds this peer stops reading until
-``drained``. Both are bounded: the held part by GATHER_BYTES plus one read, the queued part by what one read can yield.
+Everything received goes through one scratch area that all peers share (one thread serves them one
+after the other). What ``consume`` leaves over, because a message is not whole yet or because the
+peer waits for a connection, is held until more comes. What a socket does not take at once is queued
+here, and whoever feeds this peer stops reading until ``drained``. Both are bounded: the held part
+by GATHER_BYTES plus one read, the queued part by what one read can yield.
 
 TLS runs through ``ssl.MemoryBIO`` pairs; its state machine never touches the socket.
 """
@@ -185,7 +186,8 @@ cdef class Peer:
                 return FAILED
 
     cdef Py_ssize_t _receive_tls(self, unsigned char *into) except -3:
-        """As ``_receive``, decrypted. All that came is decrypted: nothing waits inside the TLS object."""
+        """As ``_receive``, decrypted. All that came is decrypted: nothing waits inside the TLS
+        object."""
         cdef Py_ssize_t total = 0
         cdef Py_ssize_t count = self._receive(CIPHERED)
         if count <= 0:
@@ -336,11 +338,11 @@ cdef class Peer:
 
     cdef int close(self) except -1:
         """Close now. Unread input is discarded first, or the kernel would reset what was just sent."""
-        cdef int turn
+        cdef int _turn
         if self.fd < 0:
             return 0
         shutdown(self.fd, SHUT_WR)
-        for turn in range(8):
+        for _turn in range(8):
             if recv(self.fd, CIPHERED, RECEIVE_BYTES, 0) <= 0:
                 break
         self.poller.forget(self.fd)
@@ -360,7 +362,8 @@ cdef class Peer:
     # ---- what the kinds of peers do ----
 
     cdef Py_ssize_t consume(self, const unsigned char *data, Py_ssize_t count) except -1:
-        """Take what can be taken of `data`; how many bytes were. The rest is offered again with more."""
+        """Take what can be taken of `data`; how many bytes were. The rest is offered again with
+        more."""
         raise NotImplementedError
 
     cdef int drained(self) except -1:

@@ -1,8 +1,8 @@
 """One epoll set, and who owns each descriptor in it.
 
-An owner is a relayed ``Peer`` or the ``SelectorKey`` that asyncio registered. Events carry the generation of their
-descriptor, so that an event that was already fetched when its descriptor was closed, and the number given out again,
-reaches nobody.
+An owner is a relayed ``Peer`` or the ``SelectorKey`` that asyncio registered. Events carry the
+generation of their descriptor, so that an event that was already fetched when its descriptor was
+closed, and the number given out again, reaches nobody.
 """
 
 from cpython.mem cimport PyMem_Free, PyMem_Realloc

@@ -1,11 +1,13 @@
-"""The relay is a selector: asyncio asks it what is ready, and it serves relayed sockets before it answers.
+"""The relay is a selector: asyncio asks it what is ready, and it serves relayed sockets before it
+answers.
 
-    select(timeout):  wait ─▶ relayed sockets are served here, in compiled code
+select(timeout):  wait ─▶ relayed sockets are served here, in compiled code
                         ▲          │ others: their keys are the answer
                         └──────────┘ until there is an answer, or asyncio's next timer is due
 
-asyncio never waits longer than for one batch of events: its timers bound the timeout, its descriptors stand in the
-same epoll set, and what relayed work asks of it (a callback, a timer, a task) interrupts (``Poller.interrupted``).
+asyncio never waits longer than for one batch of events: its timers bound the timeout, its
+descriptors stand in the same epoll set, and what relayed work asks of it (a callback, a timer, a
+task) interrupts (``Poller.interrupted``).
 """
 
 import logging

@@ -1,11 +1,12 @@
-"""A database connection: walks what the database sends, keeps the ledger, and knows when it is free.
+"""A database connection: walks what the database sends, keeps the ledger, and knows when it is
+free.
 
-    lend ──▶ (replay of settings) ──▶ client's messages ⇄ replies ──▶ ReadyForQuery "idle", ledger empty
+lend ──▶ (replay of settings) ──▶ client's messages ⇄ replies ──▶ ReadyForQuery "idle", ledger empty
                                                                           │
              go_free ◀── DISCARD ALL if dirty ◀── ROLLBACK if needed ◀── settle
 
-The bodies of rows are passed on by count. Held back until whole are only ReadyForQuery, ParameterStatus, and the
-answers to Forebay's own commands.
+The bodies of rows are passed on by count. Held back until whole are only ReadyForQuery,
+ParameterStatus, and the answers to Forebay's own commands.
 """
 
 from collections import deque
@@ -28,8 +29,8 @@ cdef int COMMAND_ROWS_LIMIT = 1000  # Forebay's own commands yield a handful
 class Command:
     """One simple Query of Forebay's own, and what came back.
 
-    At its ReadyForQuery ``done(server, command)`` is called, unless it is None. ``rows`` holds the bodies of DataRow
-    messages, ``error`` the body of the last ErrorResponse, or None.
+    At its ReadyForQuery ``done(server, command)`` is called, unless it is None. ``rows`` holds the
+    bodies of DataRow messages, ``error`` the body of the last ErrorResponse, or None.
     """
 
     __slots__ = ("done", "error", "is_replay", "rows")
@@ -73,7 +74,8 @@ cdef class Borrower(Peer):
         raise NotImplementedError
 
     cdef int pin(self, str reason, object statement) except -1:
-        """Tie the client to its connection because of `statement` (bytes, or None when there was none)."""
+        """Tie the client to its connection because of `statement` (bytes, or None when there was
+        none)."""
         raise NotImplementedError
 
 
@@ -127,7 +129,8 @@ cdef class Server(Peer):
         return client.lent(self.confirming)
 
     cdef int _replay(self, Borrower client) except -1:
-        """Put the client's settings in place, in the same write as its first message where that is safe."""
+        """Put the client's settings in place, in the same write as its first message where that is
+        safe."""
         cdef bytes message
         message, self.confirming = self.pool.manager.replay(self.settings, client.settings)
         # Before the client knows its parameters there is no message of its own to send along.
@@ -164,9 +167,11 @@ cdef class Server(Peer):
         return self.settle()
 
     cdef int abandon(self, bint vanished) except -1:
-        """The client is gone. What it left is ended or waited for before the connection serves another.
+        """The client is gone. What it left is ended or waited for before the connection serves
+        another.
 
-        `vanished`: without a word (Terminate), so that a running statement serves nobody and is cancelled.
+        `vanished`: without a word (Terminate), so that a running statement serves nobody and is
+        cancelled.
         """
         cdef Borrower client = self.client
         cdef bint mid_message = client.body_left > 0 and client.body_forward
@@ -195,7 +200,8 @@ cdef class Server(Peer):
         return self.write(SYNC_MESSAGE, len(SYNC_MESSAGE))
 
     cdef int _fail_copy(self, bint unsynced) except -1:
-        """End a COPY whose client is gone. In the extended protocol a Sync must follow (the earlier was ignored)."""
+        """End a COPY whose client is gone. In the extended protocol a Sync must follow (the earlier
+        was ignored)."""
         cdef bint extended = self.ledger.head_kind() == EXECUTE
         self.ledger.push(COPY_END, SWALLOW)
         self.write(COPY_FAIL, len(COPY_FAIL))
@@ -240,7 +246,8 @@ cdef class Server(Peer):
             self.go_free()
 
     cpdef run(self, bytes sql, object done):
-        """Send a simple Query of Forebay's own; ``done(server, command)`` is called when it is answered."""
+        """Send a simple Query of Forebay's own; ``done(server, command)`` is called when it is
+        answered."""
         cdef bytes message = b"Q" + (len(sql) + 5).to_bytes(4, "big") + sql + b"\0"
         self.at_rest = False
         self.commands.append(Command(done))
@@ -324,7 +331,8 @@ cdef class Server(Peer):
         return at
 
     cdef int _pass(self, const unsigned char *data, Py_ssize_t count) except -1:
-        """Pass replies on to the client, if it is still there; wait for it if it does not take them."""
+        """Pass replies on to the client, if it is still there; wait for it if it does not take
+        them."""
         if count and self.client is not None:
             self.client.write(data, count)
             if self.client is not None and self.client.is_blocked():
@@ -332,7 +340,8 @@ cdef class Server(Peer):
         return 0
 
     cdef int _ready_for_query(self) except -1:
-        """All replies have come. The connection is free if the client is between transactions and not pinned."""
+        """All replies have come. The connection is free if the client is between transactions and
+        not pinned."""
         cdef Borrower client = self.client
         if client is None:
             return self.settle()

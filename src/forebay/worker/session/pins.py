@@ -1,8 +1,8 @@
 """Which statements tie a client to its connection. The one place where that is decided.
 
-A client that may have changed the state of its session keeps its connection until it leaves, and the
-connection is cleaned then. What ends with the transaction by itself (SET LOCAL, a cursor without
-HOLD) does not pin: the connection is the client's until then anyway.
+A client that may have changed the state of its session keeps its connection until it leaves, and
+the connection is cleaned then. What ends with the transaction by itself (SET LOCAL, a cursor
+without HOLD) does not pin: the connection is the client's until then anyway.
 """
 
 from enum import StrEnum
@@ -65,7 +65,8 @@ EXPLANATIONS = {
     PinReason.STATEMENT_TOO_LONG: "The connection ran a SQL query which exceeded the 65536 byte"
     " limit up to which the proxy looks for session state.",
     PinReason.FUNCTION_CALL: "A function was called by its number (FunctionCall message).",
-    PinReason.PARAMETER_CHANGED: "The database reported a changed parameter that no statement showed.",
+    PinReason.PARAMETER_CHANGED: "The database reported a changed parameter that no statement"
+    " showed.",
 }
 
 

@@ -19,7 +19,7 @@ from forebay.worker.agenda import Agenda
 from forebay.worker.login import LoggedIn
 from forebay.worker.relay import Client, MicroPool
 from forebay.worker.session.pins import EXPLANATIONS, PinReason, pin_reason
-from forebay.worker.session.settings import InternTable, Parameters, Settings, Values
+from forebay.worker.session.settings import InternTable, Parameters, Values
 
 logger = logging.getLogger("forebay.session")
 
@@ -124,7 +124,7 @@ class Sessions:
             self._known.popitem(last=False)
 
     def forget_parameters(self) -> None:
-        """The database may report other parameters from now on (another server, a new init_query)."""
+        """The database may report other parameters from now on (a new init_query, say)."""
         self._known.clear()
 
     # ---- cancelling ----
@@ -164,7 +164,7 @@ class Sessions:
             "The client session was pinned to the database connection [dbConnection=%d] for the"
             " remainder of the session. The proxy can't reuse this connection until the session"
             " ends. Reason: %s%s",
-            client.server.pid,
+            0 if client.server is None else client.server.pid,
             EXPLANATIONS[reason],
             text,
             extra={"fields": {"reason": code, **_describe(client)}},

@@ -1,7 +1,8 @@
-"""What a session has set: interned, so that equal settings are one object, and how to change over.
+"""What a session has set, interned: equal settings are one object; and how to change over.
 
-`Settings` are the values a client asked for (start-up parameters, ``options=-c …``); `Parameters` are
-what the database reports of itself (ParameterStatus). Both are compared by identity on the hot path.
+`Settings` are the values a client asked for (start-up parameters, ``options=-c …``); `Parameters`
+are what the database reports of itself (ParameterStatus). Both are compared by identity on the hot
+path.
 """
 
 from collections import OrderedDict

@@ -1,0 +1,51 @@
+"""An established client."""
+
+from ssl import MemoryBIO, SSLObject
+
+from forebay.worker.relay.micropool import MicroPool
+from forebay.worker.relay.peer import Peer
+from forebay.worker.relay.poller import Poller
+from forebay.worker.relay.server import Place, Server
+from forebay.worker.session.sessions import Sessions
+from forebay.worker.session.settings import Parameters, Settings
+
+class Client(Peer):
+    pool: MicroPool
+    server: Server | None
+    place: Place | None
+    sessions: Sessions
+    process_id: int
+    protocol_minor: int
+    settings: Settings
+    parameters: Parameters
+    pinned: bool
+    greeted: bool
+    connected_at: float
+    last_active: float
+
+    def __init__(
+        self,
+        poller: Poller,
+        fd: int,
+        pool: MicroPool,
+        sessions: Sessions,
+        process_id: int,
+        *,
+        settings: Settings,
+        parameters: Parameters | None = None,
+        tls: SSLObject | None = None,
+        incoming: MemoryBIO | None = None,
+        outgoing: MemoryBIO | None = None,
+    ) -> None: ...
+    @property
+    def is_waiting(self) -> bool: ...
+    @property
+    def is_busy(self) -> bool: ...
+    def start(self, early: bytes) -> None: ...
+    def welcome(self, greeting: bytes) -> None: ...
+    def say(self, message: bytes) -> None: ...
+    def refuse(self, error: bytes) -> None: ...
+    def answer(self, error: bytes) -> None: ...
+    def fail(self, error: bytes, reason: str) -> None: ...
+    def part(self, farewell: bytes) -> None: ...
+    def drop(self) -> None: ...

@@ -1,0 +1,35 @@
+"""A micro-pool: the connections of one (database, user) and the clients that wait for one."""
+
+from typing import Any
+
+from forebay.worker.relay.server import Place, Server
+
+class Waiter:
+    waiting_in: MicroPool | None
+    waits_before: Waiter | None
+    waits_behind: Waiter | None
+    waits_since: float
+
+class MicroPool:
+    database: str
+    user: str
+    manager: Any
+    idle: list[Server]
+    first_waiter: Place | None
+    last_waiter: Place | None
+    waiting: int
+    clients: int
+    opening: int
+    borrowed: int
+    borrows: int
+    transactions: int
+    contended: bool
+
+    def __init__(self, database: str, user: str, manager: Any) -> None: ...
+    @property
+    def size(self) -> int: ...
+    def borrow(self, settings: object) -> Server | None: ...
+    def wait(self, waiter: Waiter, now: float) -> None: ...
+    def leave(self, waiter: Waiter) -> None: ...
+    def next_waiter(self) -> Waiter | None: ...
+    def give_back(self, server: Server, retired: bool, now: float) -> Waiter | None: ...

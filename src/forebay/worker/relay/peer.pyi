@@ -1,0 +1,13 @@
+"""A relayed socket."""
+
+class Peer:
+    fd: int
+
+    @property
+    def is_tls(self) -> bool: ...
+    @property
+    def is_closed(self) -> bool: ...
+    @property
+    def queued_bytes(self) -> int: ...
+    @property
+    def held_bytes(self) -> int: ...

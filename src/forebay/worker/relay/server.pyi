@@ -1,0 +1,63 @@
+"""A database connection."""
+
+from collections.abc import Callable
+from ssl import MemoryBIO, SSLObject
+
+from forebay.worker.relay.client import Client
+from forebay.worker.relay.ledger import Ledger
+from forebay.worker.relay.micropool import MicroPool, Waiter
+from forebay.worker.relay.peer import Peer
+from forebay.worker.relay.poller import Poller
+from forebay.worker.session.settings import Parameters, Settings
+
+Done = Callable[["Server", "Command"], None]
+
+class Command:
+    done: Done | None
+    error: bytes | None
+    rows: list[bytes]
+
+class Place(Waiter):
+    borrower: Client
+
+class Server(Peer):
+    pool: MicroPool
+    client: Client | None
+    ledger: Ledger
+    settings: Settings
+    parameters: Parameters
+    pid: int
+    cancel_key: bytes
+    status: int
+    dirty: bool
+    retired: bool
+    cancels_in_flight: int
+    opened_at: float
+    idle_since: float
+    lent_at: float
+    age_jitter: float
+
+    def __init__(
+        self,
+        poller: Poller,
+        fd: int,
+        pool: MicroPool,
+        pid: int,
+        cancel_key: bytes,
+        *,
+        settings: Settings,
+        parameters: Parameters,
+        tls: SSLObject | None = None,
+        incoming: MemoryBIO | None = None,
+        outgoing: MemoryBIO | None = None,
+    ) -> None: ...
+    @property
+    def in_transaction(self) -> bool: ...
+    @property
+    def is_pinned(self) -> bool: ...
+    def start(self) -> None: ...
+    def go_free(self) -> None: ...
+    def cancel_finished(self) -> None: ...
+    def run(self, sql: bytes, done: Done | None) -> None: ...
+    def was_reset(self, settings: Settings) -> None: ...
+    def shut(self, reason: str) -> None: ...
