@@ -54,9 +54,7 @@ def orm() -> None:
 def iterate() -> None:
     """Rows in chunks: outside a transaction Django declares a cursor WITH HOLD."""
     product = Product.objects.get(name="product 2")
-    Order.objects.bulk_create(
-        Order(product=product, quantity=1, buyer=str(n)) for n in range(2500)
-    )
+    Order.objects.bulk_create(Order(product=product, quantity=1, buyer=str(n)) for n in range(2500))
     rows = Order.objects.order_by("pk").iterator(chunk_size=300)
     assert sum(order.quantity for order in rows) == 2500
     with transaction.atomic():

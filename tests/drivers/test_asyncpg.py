@@ -99,7 +99,11 @@ async def test_clients_that_come_and_go(
 
 
 async def test_server_settings_outlive_the_pools_reset(forebay: Forebay) -> None:
-    settings = {"search_path": "pg_catalog", "application_name": "counted", "TimeZone": "Asia/Tokyo"}
+    settings = {
+        "search_path": "pg_catalog",
+        "application_name": "counted",
+        "TimeZone": "Asia/Tokyo",
+    }
     pool = asyncpg.create_pool(**options(forebay), min_size=1, max_size=1, server_settings=settings)
     async with pool:
         for _ in range(3):

@@ -15,9 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def migrated(
-    start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase
-) -> Forebay:
+def migrated(start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase) -> Forebay:
     """A Forebay with few connections; the project's tables are there."""
     forebay = start_forebay(postgres.port, database, pool=connections(3))
     run(forebay, "migrate")

@@ -21,7 +21,7 @@ from tests.harness.limits import connections
 from tests.harness.observer import Observer
 
 HANDLERS = 12
-HANDLER = '''
+HANDLER = """
 import json, os, sys
 from functools import lru_cache
 import psycopg2
@@ -53,7 +53,7 @@ def handler(event, context):
 
 for line in sys.stdin:  # the next invocation, some time after the last
     print(json.dumps(handler(json.loads(line), None)), flush=True)
-'''
+"""
 
 
 @contextlib.contextmanager
@@ -177,9 +177,7 @@ def test_options_and_settings(forebay: Forebay) -> None:
         assert cursor.fetchone() == ("ä",)
 
 
-def test_two_phase_commit(
-    start_forebay: type[Forebay], database: TestDatabase
-) -> None:
+def test_two_phase_commit(start_forebay: type[Forebay], database: TestDatabase) -> None:
     with Postgres(settings={"max_prepared_transactions": 5}) as server:
         server.create_user(database.user, database.password)
         server.create_database(database.name, owner=database.user)

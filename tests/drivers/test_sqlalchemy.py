@@ -39,9 +39,7 @@ LIMIT = 4
 
 
 @pytest.fixture
-def small(
-    start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase
-) -> Forebay:
+def small(start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase) -> Forebay:
     """A Forebay with few connections."""
     return start_forebay(postgres.port, database, pool=connections(LIMIT))
 
