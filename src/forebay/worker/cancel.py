@@ -1,4 +1,4 @@
-"""Cancel requests: to the connection that serves the client now, or out of the queue, or nothing."""
+"""Cancel requests: to the connection that serves a client now, or out of the queue, or nowhere."""
 
 import logging
 from collections.abc import Callable

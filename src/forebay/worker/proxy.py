@@ -62,7 +62,7 @@ class Proxy:
 
     @classmethod
     async def start(cls, agenda: Agenda, given: WorkerProxy) -> "Proxy":
-        """Serve this endpoint. Raises ValueError with the reason when the settings cannot be used."""
+        """Serve this endpoint. Raises ValueError with the reason why it cannot be done."""
         proxy = cls(agenda, given, await _policy(given, None))
         proxy._janitor.start()
         proxy._doorman.listen(given.listen_fds)
@@ -155,8 +155,9 @@ class Proxy:
         farewell = errors.admin_shutdown().encode()
         for client in list(self._sessions.clients.values()):
             client.part(farewell)
-        while self._sessions.clients and self._agenda.now() < deadline:
-            await asyncio.sleep(DRAIN_STEP_S)  # noqa: ASYNC110 - each client's end is the relay's
+        # Each client's end is the relay's doing, in compiled code that knows no events.
+        while self._sessions.clients and self._agenda.now() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(DRAIN_STEP_S)
         for client in list(self._sessions.clients.values()):
             client.fail(farewell, "Forebay is shutting down")
         self._janitor.stop()

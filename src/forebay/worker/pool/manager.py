@@ -386,7 +386,7 @@ class PoolManager:
         return self._replays.replay(old, new)
 
     def replay_failed(self, server: Server, body: bytes) -> None:
-        """Settings that the database had accepted before were refused; the connection is cleaned."""
+        """Settings that the database had accepted before were refused."""
         logger.warning(
             "Session settings could not be put in place: %s",
             PgError.parse(body).message,

@@ -176,7 +176,7 @@ class Ledger:
         self.failed = self.count == 0
 
     def _begin_copy_in(self):
-        """COPY data is being read: Syncs that were sent before its end are ignored by the database."""
+        """COPY data is being read: the database ignores the Syncs that were sent before its end."""
         kept = 1
         index = 1
         while index < self.count:

@@ -50,7 +50,7 @@ class MicroPool:
         return len(self.idle) + self.borrowed + self.opening
 
     def borrow(self, settings):
-        """An idle connection, if possible one that has `settings` already; None when there is none."""
+        """An idle connection, if possible one that has `settings` already, or None."""
         index = len(self.idle) - 1
         if index < 0:
             return None
