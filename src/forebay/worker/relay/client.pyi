@@ -6,6 +6,7 @@ from forebay.worker.relay.micropool import MicroPool
 from forebay.worker.relay.peer import Peer
 from forebay.worker.relay.poller import Poller
 from forebay.worker.relay.server import Place, Server
+from forebay.worker.relay.statement import Statement
 from forebay.worker.session.pins import Notes
 from forebay.worker.session.sessions import Sessions
 from forebay.worker.session.settings import Parameters, Settings
@@ -21,6 +22,7 @@ class Client(Peer):
     startup: Settings
     parameters: Parameters
     notes: Notes | None
+    statements: dict[bytes, Statement] | None
     pinned: bool
     suspect: bool
     greeted: bool

@@ -46,7 +46,10 @@ _SETTINGS = (
 @lru_cache(maxsize=256)
 def audit_query(user: str, causes: frozenset[PinReason], custom: frozenset[str]) -> bytes:
     """The query for a session of `user`: its settings, `custom` ones by name (pg_settings hides
-    settings with a dot in their name), and which of `causes` hold. Rows are (cause, name, value)."""
+    settings with a dot in their name), and which of `causes` hold.
+
+    Rows are (cause, name, value).
+    """
     parts = [_SETTINGS + f"{quote_literal(user)}::pg_catalog.name"]
     for name in sorted(custom):
         literal = quote_literal(name)

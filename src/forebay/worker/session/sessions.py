@@ -15,13 +15,15 @@ from forebay.protocol import errors
 from forebay.protocol.errors import PgError, Severity
 from forebay.protocol.messages import backend_key_data, parse_data_row, ready_for_query
 from forebay.sql.digest import digest
-from forebay.sql.effects import EffectsCache
+from forebay.sql.effects import Command as SqlCommand
+from forebay.sql.effects import Effects, EffectsCache
 from forebay.worker.agenda import Agenda
 from forebay.worker.login import LoggedIn
-from forebay.worker.relay import Client, Command, MicroPool, Server
+from forebay.worker.relay import Client, Command, MicroPool, Server, Statement
 from forebay.worker.session.audit import audit_query, read_audit
 from forebay.worker.session.pins import EXPLANATIONS, Notes, PinCounts, PinReason, note_effects
 from forebay.worker.session.settings import InternTable, Parameters, Values
+from forebay.worker.session.statements import StatementTable
 
 logger = logging.getLogger("forebay.session")
 
@@ -68,6 +70,7 @@ class Sessions:
         self.clients: dict[int, Client] = {}
         self.counts = Counts()
         self.pins = PinCounts()
+        self._statements = StatementTable()
 
     # ---- coming ----
 
@@ -150,11 +153,19 @@ class Sessions:
 
     # ---- what the relay asks ----
 
-    def examine(self, client: Client, text: bytes) -> None:
-        """A statement is on its way that may change the session."""
+    def statement(self, client: Client, definition: bytes) -> Statement:
+        """The statement that the client's Parse defines."""
+        return self._statements.statement(definition, client.settings.meaning)
+
+    def examine(self, client: Client, text: bytes) -> bytes | None:
+        """A statement is on its way that may change the session.
+
+        Returns the name in a DEALLOCATE of a statement that the client has prepared by protocol:
+        the database knows it by another name. Else None.
+        """
         if len(text) > EXAMINED_BYTES:
             self.pin(client, PinReason.STATEMENT_TOO_LONG, text[:KEPT_BYTES])
-            return
+            return None
         values = client.parameters.values
         effects = self._effects.effects(
             text,
@@ -162,13 +173,17 @@ class Sessions:
             ambiguous_encoding=values.get("client_encoding", "").upper() in AMBIGUOUS_ENCODINGS,
         )
         if not effects and not client.pinned:
-            return
+            return None
+        name = _deallocated(effects, text)
+        if client.statements and name in client.statements:
+            return name
         client.suspect = True
         if effects:
             notes = self._notes(client)
             notes.statement = text[:KEPT_BYTES]
             note_effects(notes, effects, text)
             self._update_pins(client, notes)
+        return None
 
     def pin(self, client: Client, reason: str, statement: bytes | None) -> None:
         """Pin the client until it leaves, for a reason that is no statement's to end."""
@@ -204,7 +219,11 @@ class Sessions:
             server.settings = self._intern.settings(values)
             # What was reset is again what the client asked for at its login.
             merged = {**dict(client.startup.values), **dict(values)}
+            meaning = client.settings.meaning
             client.settings = self._intern.settings(tuple(sorted(merged.items())))
+            if client.statements and client.settings.meaning != meaning:
+                for name, old in client.statements.items():
+                    client.statements[name] = self.statement(client, old.definition)
             client.parameters = server.parameters
         self._update_pins(client, notes)
 
@@ -276,6 +295,16 @@ class Sessions:
         )
         if not client.is_closed:
             self._agenda.later(LAST_WORD_S, client.drop)
+
+
+def _deallocated(effects: Effects, text: bytes) -> bytes | None:
+    """The name, if the text is one DEALLOCATE of one statement."""
+    alone = b";" not in text.rstrip(b"; \t\r\n")
+    if alone and len(effects) == 1 and isinstance(effects[0].detail, SqlCommand):
+        detail = effects[0].detail
+        if detail.command == "DEALLOCATE" and detail.name:
+            return detail.name.encode(errors="surrogateescape")
+    return None
 
 
 def _split_name(values: Values) -> tuple[Values, str | None]:
