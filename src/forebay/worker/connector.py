@@ -302,9 +302,6 @@ def _server_name(target: Target, attempt: _Attempt) -> str | None:
     return target.host if attempt.context is not None and attempt.context.check_hostname else None
 
 
-# ---- The login -----------------------------------------------------------------------------------
-
-
 async def _log_in(
     stream: Stream, attempt: _Attempt, startup: bytes, user: str, password: str | None
 ) -> DatabaseConnection:
@@ -347,9 +344,6 @@ async def _read_greeting(stream: Stream) -> DatabaseConnection:
             case _:
                 raise unexpected(kind)
     raise MalformedMessageError("the server's greeting does not end")
-
-
-# ---- Queries of our own --------------------------------------------------------------------------
 
 
 async def simple_query(
