@@ -18,7 +18,7 @@ from django.core.management import call_command  # noqa: E402
 from django.db import IntegrityError, connection, models, transaction  # noqa: E402
 
 from tests.drivers.django_shop.models import Order, Product  # noqa: E402
-from tests.drivers.work import in_threads  # noqa: E402
+from tests.harness.work import in_threads  # noqa: E402
 
 
 def migrate() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.drivers.work import assert_balanced, make_book
+from tests.harness.work import assert_balanced, make_book
 from tests.harness import Forebay, Postgres, TestDatabase
 from tests.harness.limits import connections
 

@@ -8,7 +8,7 @@ import psycopg_pool
 import pytest
 from psycopg import sql
 
-from tests.drivers.work import assert_balanced, in_threads, make_book
+from tests.harness.work import assert_balanced, in_threads, make_book
 from tests.harness import Forebay, Postgres, TestDatabase
 from tests.harness.limits import connections
 
@@ -31,7 +31,8 @@ def test_types_in_both_formats(forebay: Forebay) -> None:
             with connection.cursor(binary=binary) as cursor:
                 given = [1, 2.5, "ä", b"\0\xff", [1, None], None, True]
                 cursor.execute(
-XX
+                    "SELECT %s::int, %s::float8, %s::text, %s::bytea, %s::int[], %s::date,"
+                    " %s::bool",
                     given,
                 )
                 assert cursor.fetchone() == tuple(given)

@@ -15,7 +15,7 @@ import psycopg2.extras
 import pytest
 
 from forebay.demo.surroundings import clean_environment
-from tests.drivers.work import assert_balanced, in_threads, make_book
+from tests.harness.work import assert_balanced, in_threads, make_book
 from tests.harness import Forebay, Postgres, TestDatabase
 from tests.harness.limits import connections
 from tests.harness.observer import Observer

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-from tests.drivers.work import in_threads
+from tests.harness.work import in_threads
 from tests.harness import Forebay, Postgres, TestDatabase
 from tests.harness.limits import connections
 

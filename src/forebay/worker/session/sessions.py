@@ -64,7 +64,7 @@ class Sessions:
         self._agenda = agenda
         self._intern = intern
         self._effects = EffectsCache()
-        self._known: OrderedDict[tuple[MicroPool, Values, bool], Parameters] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str, Values, bool], Parameters] = OrderedDict()
         self._secret = secrets.token_bytes(32)
         self._next_process_id = 1 + secrets.randbelow(2**30)
         self.clients: dict[int, Client] = {}
@@ -112,7 +112,7 @@ class Sessions:
         not each cost a connection.
         """
         rest, name = _split_name(values)
-        known = self._known.get((pool, rest, name is not None))
+        known = self._known.get((pool.database, pool.user, rest, name is not None))
         if known is None or name is None:
             return known
         return self._intern.parameters({**known.values, "application_name": name})
@@ -126,7 +126,8 @@ class Sessions:
 
     def _remember(self, client: Client) -> None:
         rest, name = _split_name(client.settings.values)
-        key = (client.pool, rest, name is not None)
+        # Not by the pool: it is forgotten when it has had neither clients nor connections for a while.
+        key = (client.pool.database, client.pool.user, rest, name is not None)
         self._known[key] = client.parameters
         self._known.move_to_end(key)
         if len(self._known) > GREETINGS_KEPT:
