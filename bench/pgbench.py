@@ -15,6 +15,8 @@ FAILED = re.compile(r"^number of failed transactions: (\d+)", re.MULTILINE)
 RATE = re.compile(r"^tps = ([0-9.]+) \(without initial connection time\)", re.MULTILINE)
 # Time beyond a run's own length that it may take to connect and to stop, before it is stopped.
 GRACE_S = 30
+# What a run by count may take, which has no length of its own.
+COUNTED_S = 60
 
 
 class PgbenchError(Exception):
@@ -68,6 +70,8 @@ class Outcome:
 def parse_summary(text: str) -> Summary:
     """Read pgbench's closing lines. Raises PgbenchError when they are not there."""
     processed, rate = PROCESSED.search(text), RATE.search(text)
+    if processed is not None and int(processed[1]) == 0:
+        raise PgbenchError("no transaction ended in the time given, connecting included")
     if processed is None or rate is None:
         raise PgbenchError("pgbench printed no result")
     failed = FAILED.search(text)
@@ -87,12 +91,15 @@ def parse_log(text: str) -> list[Logged]:
 
 
 def settled(log: list[Logged], skip: float = 0.1) -> list[Logged]:
-    """Leave out what ended in the first ``skip`` of the time: queues fill and caches warm there."""
+    """Leave out what ended in the first or the last ``skip`` of the time.
+
+    Queues fill and caches warm in the one, clients are done and gone in the other.
+    """
     if not log:
         return []
     begin_us, end_us = log[0].ended_us, log[-1].ended_us
-    from_us = begin_us + (end_us - begin_us) * skip
-    return [entry for entry in log if entry.ended_us >= from_us]
+    margin_us = (end_us - begin_us) * skip
+    return [entry for entry in log if begin_us + margin_us <= entry.ended_us <= end_us - margin_us]
 
 
 def arguments(load: Load, folder: Path) -> list[str]:
@@ -133,7 +140,7 @@ def run(binary: Path, target: Target, load: Load) -> Outcome:
         try:
             done = run_bounded(
                 [str(binary), *arguments(load, folder)],
-                timeout_s=(load.seconds or 0) + GRACE_S,
+                timeout_s=(load.seconds or COUNTED_S) + GRACE_S,
                 env={**os.environ, **target.libpq_environment()},
             )
         except subprocess.TimeoutExpired as error:

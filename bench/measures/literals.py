@@ -4,6 +4,7 @@ from bench.figures import Limit
 from bench.measures.transactions import CLIENTS, CONNECTIONS, PerTransaction
 from bench.pgbench import Load
 from bench.results import Row
+from bench.sides import Side
 from bench.world import World
 
 LIMIT = Limit(1.00, 0.85)
@@ -20,7 +21,8 @@ SCRIPTS = {
 def measure(world: World) -> list[Row]:
     """Run both scripts in the simple protocol."""
     rows = []
-    with world.stands(tls=False, connections=CONNECTIONS) as stands:
+    sides = (Side.PGBOUNCER, Side.FOREBAY)
+    with world.stands(tls=False, connections=CONNECTIONS, sides=sides) as stands:
         for case, script in SCRIPTS.items():
             load = Load(CLIENTS, seconds=world.options.seconds, script=script)
             one = PerTransaction(world, "literals", case, LIMIT, load)

@@ -1,4 +1,4 @@
-"""Which descriptors a process holds, and which of them nobody needs any more (Linux only)."""
+"""Which processes there are, and which descriptors they hold that nobody needs (Linux only)."""
 
 import os
 from pathlib import Path
@@ -27,6 +27,16 @@ def family(pid: int) -> list[int]:
         found.append(current)
         todo += children.get(current, [])
     return found
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process; one that has only not been collected does not count."""
+    try:
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
 
 
 def descriptors(pid: int) -> dict[int, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from forebay.demo.surroundings import free_port
-from tests.harness import eventually, psql
+from tests.harness import descriptors, eventually, psql
 from tests.harness.clients import Finished, run
 
 MAIN = "from forebay.cli import main; main()"
@@ -84,6 +84,37 @@ def test_it_stays_until_it_is_told_to_go(temporary: Path, number: signal.Signals
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.skipif(not descriptors.available(), reason="looks for processes in /proc")
+def test_killed_it_leaves_nothing_either(temporary: Path) -> None:
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            MAIN,
+            "demo",
+            "--keep",
+            "--seconds",
+            "1",
+            "--port",
+            str(free_port()),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        while b"DATABASE_URL" not in process.stdout.readline():
+            assert process.poll() is None
+        family = [pid for pid in descriptors.family(process.pid) if pid != process.pid]
+        assert len(family) > 2  # its worker, its database, what watches over that
+    finally:
+        process.kill()
+        process.communicate()
+    eventually(lambda: not any(descriptors.is_running(pid) for pid in family), "all are gone")
+    eventually(lambda: leftovers(temporary) == [], "its directory is gone")
 
 
 def test_interrupted_early_it_leaves_nothing(temporary: Path) -> None:

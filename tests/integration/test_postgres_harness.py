@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from forebay.demo.postgres import DemoError, Postgres
-from tests.harness import FaultProxy, Forebay, TestDatabase, eventually, pgbench, psql
+from tests.harness import FaultProxy, Forebay, TestDatabase, descriptors, eventually, pgbench, psql
 
 
 class TestPostgres:
@@ -79,7 +79,7 @@ class TestPostgres:
         owner.wait()
         owner.stdout.close()
         eventually(lambda: not Path(directory).exists(), "the directory is gone")
-        eventually(lambda: not _is_running(int(pid)), "the server is gone")
+        eventually(lambda: not descriptors.is_running(int(pid)), "the server is gone")
 
     @pytest.mark.tls_server
     def test_tls_that_can_be_verified(
@@ -250,13 +250,3 @@ def _is_rejected(server: Postgres) -> bool:
     except DemoError as error:
         return "reject" in str(error)
     return False
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    # In a container nobody may collect what was orphaned.
-    state = Path(f"/proc/{pid}/stat")
-    return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 from collections.abc import AsyncIterator
 
 from forebay.config import (
@@ -80,6 +81,7 @@ async def running(
     """Runs a Forebay for as long as the context lasts. Raises DemoError if it cannot start."""
     node = Node(
         configuration(server, port, user, password, database),
+        worker_command=(sys.executable, "-m", "forebay.demo.bound_worker", str(os.getpid())),
         environ=dict(os.environ)
         | {ENV_LEVEL: "warning"},  # the worker's words would break the view
     )

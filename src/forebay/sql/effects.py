@@ -278,8 +278,9 @@ def _text(token: Token) -> str:
 
 def _name(tokens: list[Token], index: int) -> str:
     """The last part of the name, possibly qualified, at ``index``; empty if there is none."""
-    while index + 2 < len(tokens) and tokens[index + 1].value == b".":
-        index += 2
+    for _ in range(2):  # at most database.schema.name
+        if index + 2 < len(tokens) and tokens[index + 1].value == b".":
+            index += 2
     if index < len(tokens) and tokens[index].kind in NAMES:
         return _text(tokens[index])
     return ""

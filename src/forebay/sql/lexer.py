@@ -146,7 +146,10 @@ _SIMPLE: Final = tuple(kind not in _SPECIAL for kind in _KINDS)  # their tokens 
 # elsewhere is never part of a word.
 _HALF_CHARACTER: Final = re.compile(rb"[\x80-\xff][@\[\\\]^`{|}~]")
 _ESCAPE_CHARACTER: Final = re.compile(rb"[^0-9A-Fa-f+'\" \t\n\r\f\v]", re.DOTALL)
-_ESCAPED_HALF: Final = re.compile(rb"[\x80-\xff]\\")
+# A backslash that may be half a character; and two characters of SHIFT_JIS_2004 that the server
+# turns into ASCII ones: 81 5F becomes a backslash, 81 B0 a tilde. No other encoding has such.
+_ESCAPED_HALF: Final = re.compile(rb"[\x80-\xff]\\|\x81_")
+_TILDE: Final = b"\x81\xb0"
 
 
 def lex(
@@ -294,12 +297,12 @@ def _encoding_trouble(
     text: bytes, tokens: list[Token], standard_conforming_strings: bool
 ) -> Trouble | None:
     """Whether half a character could change where a string ends or a word begins."""
-    escaped = [Kind.ESCAPE_STRING]
+    escaped = [Kind.ESCAPE_STRING, Kind.UNICODE_NAME]
     if not standard_conforming_strings:
         escaped += [Kind.STRING, Kind.NATIONAL_STRING]
     for kind, start, end, _ in tokens:
         if kind is Kind.WORD:
-            if _HALF_CHARACTER.match(text, end - 1):
+            if _HALF_CHARACTER.match(text, end - 1) or text.find(_TILDE, start, end) >= 0:
                 return Trouble.ENCODING
         elif kind in escaped and _ESCAPED_HALF.search(text, start, end):
             return Trouble.ENCODING

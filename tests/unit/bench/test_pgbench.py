@@ -42,6 +42,8 @@ def test_summary_of_a_version_without_failures() -> None:
 
 
 def test_no_summary() -> None:
+    with pytest.raises(PgbenchError, match="connecting included"):
+        parse_summary("number of transactions actually processed: 0\n")
     with pytest.raises(PgbenchError, match="no result"):
         parse_summary("pgbench (15.18)\n")
 
@@ -62,9 +64,9 @@ def test_log_is_sorted_and_without_failures() -> None:
     assert parse_log(text)[2].served_us == 250
 
 
-def test_the_beginning_is_left_out() -> None:
+def test_beginning_and_end_are_left_out() -> None:
     log = [Logged(at, 1) for at in range(0, 101, 10)]
-    assert [entry.ended_us for entry in settled(log)] == list(range(10, 101, 10))
+    assert [entry.ended_us for entry in settled(log)] == list(range(10, 91, 10))
     assert settled([]) == []
 
 

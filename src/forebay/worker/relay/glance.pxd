@@ -7,6 +7,7 @@ cdef enum:
 # A look at a text that arrives in pieces. Zeroed memory is not enough: use glance_begin.
 cdef struct GlanceState:
     unsigned char mode
+    unsigned char last  # byte of the piece before
     bint at_start  # the next word begins a statement
     bint failed
     int depth  # of nested comments

@@ -13,7 +13,7 @@ Certain are statements that
   pg_), neither as a word nor as a whole quoted name,
 - and hold nothing whose end or meaning depends on more than this file knows: dollar quotes,
   ``U&""`` names, a backslash before a quote, letters beyond ASCII outside quotes, words glued to
-  numbers, zero bytes.
+  numbers, zero bytes, what a client encoding may turn into a backslash.
 
 A statement that is longer than what the relay gathers is looked at in pieces. What is unfinished at
 the end of a piece (a word, half an operator) is carried over; strings and comments are a mode.
@@ -80,7 +80,9 @@ def _fill_tables():
 _fill_tables()
 
 
-cdef inline bint _same(const unsigned char* word, const char* other, Py_ssize_t size) noexcept nogil:
+cdef inline bint _same(
+    const unsigned char* word, const char* other, Py_ssize_t size
+) noexcept nogil:
     cdef Py_ssize_t index
     for index in range(size):
         if LOWER[word[index]] != <unsigned char>other[index]:
@@ -391,6 +393,28 @@ cdef const unsigned char* _scan(
     return at
 
 
+cdef bint _is_dubious(
+    const unsigned char* text, Py_ssize_t size, unsigned char before
+) noexcept nogil:
+    """Whether a text holds a zero byte, or 81 5F.
+
+    That is a character of SHIFT_JIS_2004, and the only one of any client encoding that the server
+    turns into a backslash. ``before`` is the byte before ``text``.
+    """
+    cdef const unsigned char* at = text
+    cdef const unsigned char* end = text + size
+    if memchr(text, 0, size) != NULL or (before == 0x81 and text[0] == b"_"):
+        return True
+    while at < end:
+        at = <const unsigned char*>memchr(at, 0x81, end - at)
+        if at == NULL:
+            return False
+        at += 1
+        if at < end and at[0] == b"_":
+            return True
+    return False
+
+
 cdef bint _settled(GlanceState* state) noexcept nogil:
     return not state.failed and (state.mode == NORMAL or state.mode == LINE_COMMENT)
 
@@ -400,7 +424,7 @@ cdef bint glance(const unsigned char* text, Py_ssize_t size) noexcept nogil:
     cdef GlanceState state
     if size <= 0:
         return True
-    if memchr(text, 0, size) != NULL:
+    if _is_dubious(text, size, 0):
         return False
     glance_begin(&state)
     _scan(&state, text, text + size, True)
@@ -410,6 +434,7 @@ cdef bint glance(const unsigned char* text, Py_ssize_t size) noexcept nogil:
 cdef void glance_begin(GlanceState* state) noexcept nogil:
     """Get ready for the first piece of a text."""
     state.mode = NORMAL
+    state.last = 0
     state.at_start = True
     state.failed = False
     state.depth = 0
@@ -426,9 +451,10 @@ cdef bint glance_feed(
     cdef Py_ssize_t carried, taken, used
     if state.failed or size <= 0:
         return not state.failed
-    if memchr(text, 0, size) != NULL:
+    if _is_dubious(text, size, state.last):
         state.failed = True
         return False
+    state.last = text[size - 1]
     if state.carried:
         carried = state.carried
         taken = size if size < CARRY_BYTES else CARRY_BYTES

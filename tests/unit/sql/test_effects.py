@@ -1,0 +1,214 @@
+"""What each kind of statement does to the session."""
+
+import pytest
+
+from forebay.sql.effects import (
+    Call,
+    Command,
+    Cursor,
+    Detail,
+    Effect,
+    EffectsCache,
+    Reason,
+    TemporaryObject,
+    effects,
+)
+
+NOTHING = """
+SELECT 1
+SELECT abalance FROM pgbench_accounts WHERE aid = 12345;
+UPDATE t SET work_mem = 1 WHERE "set" = 'reset all'
+INSERT INTO temp VALUES ('SELECT nextval(1)')
+MERGE INTO temporary USING x ON true WHEN MATCHED THEN DELETE
+SELECT nextval, set_config FROM lastval
+SELECT nextval.a, 'x'::nextval FROM "nextval"
+SELECT "NEXTVAL"('s')
+SELECT 'x' AS pg_temp, "pg_temp", pg_tempo.x
+SELECT my_nextval('s'), nextval2('s')
+SELECT pg_advisory_xact_lock(1), pg_try_advisory_xact_lock_shared(1, 2)
+SELECT 1 -- set_config('a', 'b', false)
+SELECT 1 /* ; SET x = 1 */
+/* nested /* */ */ SELECT $$; SET x = 1;$$
+SELECT E'\\'; SET x = 1; --'
+SELECT "a; SET x = 1"
+SELECT 1 INTO t2
+SELECT * FROM pg_temp.t
+DROP TABLE pg_temp.t
+INSERT INTO pg_temp.t VALUES (1)
+BEGIN; SELECT 1; COMMIT
+START TRANSACTION; SAVEPOINT x; ROLLBACK TO x; RELEASE x; END
+PREPARE TRANSACTION 'x'
+COMMIT PREPARED 'x'; ROLLBACK PREPARED 'y'
+ALTER ROLE bob SET work_mem = 1
+ALTER DATABASE d SET search_path TO a
+ALTER SYSTEM SET work_mem = 1
+ALTER TABLE t SET (fillfactor = 70)
+CREATE FUNCTION f() RETURNS int SET search_path = a LANGUAGE sql AS 'select 1'
+CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT 2; END
+CREATE RULE r AS ON INSERT TO t DO ALSO (SELECT 1; NOTIFY x)
+CREATE UNLOGGED TABLE t (a int)
+CREATE TABLE temp (temporary int)
+CREATE TRIGGER t BEFORE INSERT ON x FOR EACH ROW EXECUTE FUNCTION f()
+SELECT 1 AS execute
+INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING
+COPY t FROM STDIN
+NOTIFY c
+CALL p(1)
+FETCH 1 FROM c
+CLOSE c
+SHOW x
+EXPLAIN SELECT 1
+SELECT lo_open(1, 2)
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("text", NOTHING)
+def test_no_effect(text: str) -> None:
+    assert effects(text) == ()
+    assert effects(text.encode(), ambiguous_encoding=True) == ()
+
+
+T = TemporaryObject
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "detail"),
+    [
+        ("SELECT nextval('s')", Reason.SEQUENCE, Call("nextval")),
+        ("SELECT NEXTVAL /* x */ ('s')", Reason.SEQUENCE, Call("nextval")),
+        ("SELECT pg_catalog . nextval('s')", Reason.SEQUENCE, Call("nextval")),
+        ("SELECT \"nextval\"('s')", Reason.SEQUENCE, Call("nextval")),
+        ("SELECT U&\"\\006Eextval\"('s')", Reason.SEQUENCE, Call("nextval")),
+        ("SELECT U&\"!006Eextval\" UESCAPE '!' ('s')", Reason.SEQUENCE, Call("nextval")),
+        ("COPY (SELECT setval('s', 1)) TO STDOUT", Reason.SEQUENCE, Call("setval")),
+        ("WITH x AS (SELECT currval('s')) SELECT 1", Reason.SEQUENCE, Call("currval")),
+        ("CALL p(lastval())", Reason.SEQUENCE, Call("lastval")),
+        ("SELECT pg_advisory_lock(1)", Reason.ADVISORY_LOCK, Call("pg_advisory_lock")),
+        ("SELECT pg_advisory_unlock_all()", Reason.ADVISORY_LOCK, Call("pg_advisory_unlock_all")),
+        ("SELECT setseed(0.5)", Reason.SESSION_FUNCTION, Call("setseed")),
+        ("SELECT 1into temp t", Reason.TEMPORARY_OBJECT, T("table", "t")),
+        ("SELECT 1 INTO LOCAL TEMPORARY TABLE t", Reason.TEMPORARY_OBJECT, T("table", "t")),
+        ("SELECT 1 INTO pg_temp.t FROM x", Reason.TEMPORARY_OBJECT, T("table", "t")),
+        ("CREATE TEMP TABLE a.T (a int)", Reason.TEMPORARY_OBJECT, T("table", "t")),
+        (
+            "CREATE LOCAL TEMPORARY TABLE IF NOT EXISTS t () ON COMMIT DROP",
+            Reason.TEMPORARY_OBJECT,
+            T("table", "t", on_commit_drop=True),
+        ),
+        ("CREATE TEMP TABLE t () ON COMMIT DELETE ROWS", Reason.TEMPORARY_OBJECT, T("table", "t")),
+        ('CREATE OR REPLACE TEMP VIEW "V" AS x', Reason.TEMPORARY_OBJECT, T("view", "V")),
+        ("CREATE TEMP RECURSIVE VIEW v (a) AS x", Reason.TEMPORARY_OBJECT, T("view", "v")),
+        ("CREATE GLOBAL TEMP SEQUENCE s", Reason.TEMPORARY_OBJECT, T("sequence", "s")),
+        ("CREATE FUNCTION pg_temp.f() RETURNS int", Reason.TEMPORARY_OBJECT, T("function", "f")),
+        ("CREATE TABLE d.pg_temp_3.t ()", Reason.TEMPORARY_OBJECT, T("table", "t")),
+        ("EXPLAIN ANALYZE CREATE TEMP TABLE t AS x", Reason.TEMPORARY_OBJECT, T("table", "t")),
+        ("DECLARE c CURSOR FOR SELECT 1", Reason.CURSOR, Cursor("c", hold=False)),
+        ("DECLARE cursor CURSOR WITH HOLD FOR x", Reason.CURSOR, Cursor("cursor", hold=True)),
+        ("DECLARE c CURSOR WITHOUT HOLD FOR x", Reason.CURSOR, Cursor("c", hold=False)),
+        ("LISTEN C", Reason.LISTEN, Command("LISTEN", "c")),
+        ("UNLISTEN *", Reason.LISTEN, Command("UNLISTEN", "")),
+        ("PREPARE p AS SELECT 1", Reason.PREPARE, Command("PREPARE", "p")),
+        ("PREPARE transaction AS SELECT 1", Reason.PREPARE, Command("PREPARE", "transaction")),
+        ("EXECUTE p(1)", Reason.PREPARE, Command("EXECUTE", "p")),
+        ("EXPLAIN (ANALYZE) EXECUTE p", Reason.PREPARE, Command("EXECUTE", "p")),
+        ("CREATE TABLE t AS EXECUTE p", Reason.PREPARE, Command("EXECUTE", "p")),
+        ('DEALLOCATE "P"', Reason.PREPARE, Command("DEALLOCATE", "P")),
+        ("DEALLOCATE PREPARE p", Reason.PREPARE, Command("DEALLOCATE", "p")),
+        ("DEALLOCATE prepare", Reason.PREPARE, Command("DEALLOCATE", "prepare")),
+        ("DEALLOCATE ALL", Reason.PREPARE, Command("DEALLOCATE ALL", "")),
+        ("DISCARD ALL", Reason.DISCARD, Command("DISCARD", "all")),
+        ("LOAD 'auto_explain'", Reason.LOAD, Command("LOAD", "")),
+        ("DO $$ begin end $$", Reason.DO_BLOCK, Command("DO", "")),
+        ("DO LANGUAGE plpgsql ''", Reason.DO_BLOCK, Command("DO", "language")),
+        ("/* c */ -- d\n LISTEN c", Reason.LISTEN, Command("LISTEN", "c")),
+        ("; ;LISTEN c", Reason.LISTEN, Command("LISTEN", "c")),
+        ("SELECT '", Reason.UNREADABLE, None),
+        ("SELECT $a", Reason.UNREADABLE, None),
+    ],
+)
+def test_effect(text: str, reason: Reason, detail: Detail | None) -> None:
+    assert effects(text) == (Effect(reason, detail),)
+
+
+def test_several_statements_are_numbered() -> None:
+    found = effects(
+        "SELECT 1; LISTEN a; CREATE RULE r AS ON INSERT TO t DO (SELECT nextval('s'); NOTIFY x);"
+        "CREATE FUNCTION f() BEGIN ATOMIC SELECT 1; END; RESET ALL"
+    )
+    assert [(effect.reason, effect.statement) for effect in found] == [
+        (Reason.LISTEN, 1),
+        (Reason.SEQUENCE, 2),
+        (Reason.SETTING, 4),
+    ]
+
+
+def test_a_parenthesis_that_does_not_close_hides_nothing() -> None:
+    assert [effect.reason for effect in effects("SELECT (1; LISTEN a")] == [Reason.LISTEN]
+    assert [effect.reason for effect in effects("CREATE FUNCTION f() BEGIN ATOMIC; LISTEN a")] == [
+        Reason.LISTEN
+    ]
+
+
+def test_the_same_effect_within_a_statement_is_reported_once() -> None:
+    assert len(effects("SELECT nextval('a'), nextval('b')")) == 1
+    assert len(effects("SELECT nextval('a'); SELECT nextval('b')")) == 2
+
+
+def test_the_turkish_dotted_capital_i_may_be_an_i() -> None:
+    text = "SELECT SET_CONF\u0130G('a', 'b', false)"
+    for encoding in ("utf-8", "iso-8859-9"):
+        (effect,) = effects(text.encode(encoding))
+        assert effect.reason is Reason.SETTING
+    assert effects("SELECT \"set_conf\u0130g\"('a', 'b', false)") == ()
+
+
+def test_backslashes_are_read_as_the_setting_says() -> None:
+    text = "SELECT '\\'; LISTEN a; --'"
+    assert [effect.reason for effect in effects(text)] == [Reason.LISTEN]
+    assert effects(text, standard_conforming_strings=False) == ()
+
+
+def test_lone_surrogates_do_no_harm() -> None:
+    assert effects("SELECT '\ud800'") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        ("DECLARE c CURSOR FOR SELECT 1", True),
+        ("DECLARE c CURSOR WITH HOLD FOR SELECT 1", False),
+        ("CREATE TEMP TABLE t (a int) ON COMMIT DROP", True),
+        ("CREATE TABLE pg_temp.t (a int) ON COMMIT DROP", True),
+        ("CREATE TEMP TABLE t (a int)", False),
+        ("LISTEN a", False),
+    ],
+)
+def test_what_ends_with_the_transaction(text: str, ends: bool) -> None:
+    assert [effect.ends_with_transaction for effect in effects(text)] == [ends]
+
+
+def test_the_cache_forgets_what_was_used_least_recently() -> None:
+    cache = EffectsCache(max_entries=2)
+    first = cache.effects(b"LISTEN a")
+    cache.effects(b"LISTEN b")
+    assert cache.effects(b"LISTEN a") is first
+    cache.effects(b"LISTEN c")
+    assert cache.effects(b"LISTEN a") is first
+    assert len(cache) == 2
+    assert cache.text_bytes == 16
+
+
+def test_the_cache_keeps_readings_apart() -> None:
+    cache = EffectsCache()
+    text = b"SELECT '\\'; LISTEN a; --'"
+    assert cache.effects(text) != cache.effects(text, standard_conforming_strings=False)
+    assert len(cache) == 2
+
+
+def test_the_cache_keeps_no_text_that_is_large_for_it() -> None:
+    cache = EffectsCache(max_text_bytes=80)
+    cache.effects(b"LISTEN abcdefg")
+    assert len(cache) == 0
+    for name in b"abcdefghijkl":
+        cache.effects(b"LISTEN " + bytes((name,)))
+    assert cache.text_bytes == 80
