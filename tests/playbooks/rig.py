@@ -140,7 +140,7 @@ class Rig:
         rest = tuple(each for each in settings if each[0] != "application_name")
         has_name = len(rest) != len(settings)
         values = PARAMETERS | {name: text for name, text in settings if name == "application_name"}
-        self.sessions._known[pool, rest, has_name] = self.intern.parameters(values)
+        self.sessions._known[pool.database, pool.user, rest, has_name] = self.intern.parameters(values)
 
     async def _open(self, pool: MicroPool) -> tuple[Server, tuple[int, int]]:
         if self.opening is not None:
@@ -188,9 +188,13 @@ class Rig:
         raise AssertionError("the relay does not come to rest")
 
     def send(self, name: str, data: bytes) -> None:
-        """Send `data` from an actor, in chunks, and let each arrive."""
+        """Send `data` from an actor, encrypted if it has TLS."""
+        self.transmit(name, self.actors[name].wrap(data))
+
+    def transmit(self, name: str, data: bytes) -> None:
+        """Send `data` as it is, in chunks, and let each arrive."""
         actor = self.actors[name]
-        for chunk in self.chunker(actor.wrap(data)):
+        for chunk in self.chunker(data):
             view = memoryview(chunk)
             while view:
                 try:
@@ -212,7 +216,9 @@ class Rig:
 
     def pass_time(self, seconds: float) -> None:
         self.agenda.pass_time(seconds)
-        self.janitor.tick(self.agenda.now())
+        now = self.agenda.now()
+        self.relay.poller.now = now  # until the relay looks at the clock again
+        self.janitor.tick(now)
         self.settle()
 
     def cancel(self, name: str) -> None:
