@@ -66,6 +66,9 @@ class Expected:
     sqlstate: str = ""
 
     def matches(self, received: bytes) -> bool:
+        if self.data is not None and b"_forebay_#" in self.data:  # whatever its number is
+            renamed = re.sub(rb"_forebay_\d+", b"_forebay_#", received)
+            return (renamed[:1], renamed[5:]) == (self.data[:1], self.data[5:])
         if self.data is not None:
             return received == self.data
         if self.words == "BackendKeyData":
