@@ -1,0 +1,212 @@
+"""PostgreSQL's protocol by hand, without TLS: messages go out as written and come in as they are."""
+
+import functools
+import socket
+import struct
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from forebay.protocol import messages, scram
+from forebay.protocol.errors import PgError
+from tests.harness.clients import TestDatabase
+
+HOST = "127.0.0.1"
+TIMEOUT_S = 30.0
+client_keys = functools.cache(scram.ClientKeys.derive)
+
+
+class Message(NamedTuple):
+    """One message from the server."""
+
+    kind: str
+    body: bytes
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Of an ErrorResponse, a NoticeResponse: by their letter."""
+        pairs = (field for field in self.body.split(b"\0") if field)
+        return {chr(field[0]): field[1:].decode() for field in pairs}
+
+    @property
+    def row(self) -> list[str | None]:
+        """Of a DataRow in text form."""
+        return messages.parse_data_row(self.body)
+
+
+class RawClient:
+    """One connection, logged in. Settings go into the startup packet.
+
+    ``greeting``: what came between AuthenticationOk and the first ReadyForQuery.
+    """
+
+    def __init__(
+        self, port: int, database: TestDatabase, settings: Mapping[str, str] | None = None
+    ) -> None:
+        self._socket = socket.create_connection((HOST, port), timeout=TIMEOUT_S)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._received = bytearray()
+        self.greeting: list[Message] = []
+        try:
+            self._log_in(database, settings or {})
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._socket.close()
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """What the greeting reported."""
+        found = [message.body for message in self.greeting if message.kind == "S"]
+        return dict(messages.parse_parameter_status(body) for body in found)
+
+    @property
+    def key(self) -> tuple[int, bytes]:
+        """Process id and cancel key."""
+        (body,) = (message.body for message in self.greeting if message.kind == "K")
+        return messages.parse_backend_key_data(body)
+
+    def send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def receive(self) -> Message:
+        """The next message. Raises EOFError at the end of the connection."""
+        self._fill(5)
+        end = int.from_bytes(self._received[1:5], "big") + 1
+        self._fill(end)
+        message = Message(chr(self._received[0]), bytes(self._received[5:end]))
+        del self._received[:end]
+        return message
+
+    def until(self, kinds: str, count: int = 1) -> list[Message]:
+        """The messages up to the ``count``-th of one of these kinds."""
+        taken = []
+        while count:
+            taken.append(self.receive())
+            count -= taken[-1].kind in kinds
+        return taken
+
+    def until_end(self) -> list[Message]:
+        """All messages up to the end of the connection."""
+        taken = []
+        while True:
+            try:
+                taken.append(self.receive())
+            except (EOFError, ConnectionResetError):
+                return taken
+
+    def ask(self, data: bytes, count: int = 1) -> list[Message]:
+        """Send, and return all messages up to the ``count``-th ReadyForQuery."""
+        self.send(data)
+        return self.until("Z", count)
+
+    def query(self, sql: str) -> list[list[str | None]]:
+        """The rows of a simple query. Raises PgError."""
+        answer = self.ask(messages.query(sql))
+        for message in answer:
+            if message.kind == "E":
+                raise PgError.parse(message.body)
+        return [message.row for message in answer if message.kind == "D"]
+
+    def leave(self) -> None:
+        """Say goodbye, and wait until the other side has closed."""
+        self.send(messages.terminate())
+        self.until_end()
+        self._socket.close()
+
+    def vanish(self) -> None:
+        """Close by force (RST), as a process on a machine that is gone."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
+
+    def _log_in(self, database: TestDatabase, settings: Mapping[str, str]) -> None:
+        names = {"user": database.user, "database": database.name, **settings}
+        self.send(messages.startup_message(names))
+        exchange = scram.ClientExchange()
+        while True:
+            message = self.receive()
+            if message.kind == "E":
+                raise PgError.parse(message.body)
+            if message.kind != "R":
+                self.greeting.append(message)
+            elif (answer := scram_answer(exchange, message.body, database.password)) is not None:
+                self.send(answer)
+            if message.kind == "Z":
+                return
+
+    def _fill(self, size: int) -> None:
+        while len(self._received) < size:
+            data = self._socket.recv(65536)
+            if not data:
+                raise EOFError("the connection was closed")
+            self._received += data
+
+
+def scram_answer(exchange: scram.ClientExchange, body: bytes, password: str) -> bytes | None:
+    """What a client says to an Authentication message."""
+    request, data = messages.parse_authentication(body)
+    if request == messages.AUTHENTICATION_SASL:
+        return messages.sasl_initial_response(exchange.mechanism, exchange.first())
+    if request == messages.AUTHENTICATION_SASL_CONTINUE:
+        salt, iterations = exchange.challenge(data)
+        return messages.sasl_response(exchange.final(client_keys(password, salt, iterations)))
+    if request == messages.AUTHENTICATION_SASL_FINAL:
+        exchange.verify(data)
+    return None
+
+
+# -- messages of the extended protocol ---------------------------------------------------------------
+
+
+def parse(sql: str, name: str = "", types: Iterable[int] = ()) -> bytes:
+    oids = list(types)
+    numbers = struct.pack(f"!h{len(oids)}I", len(oids), *oids)
+    return messages.message(b"P", f"{name}\0{sql}\0".encode() + numbers)
+
+
+def bind(*values: str | None, name: str = "", portal: str = "") -> bytes:
+    """Values in text form, results too."""
+    body = f"{portal}\0{name}\0".encode() + struct.pack("!hh", 0, len(values))
+    for value in values:
+        text = None if value is None else value.encode()
+        body += struct.pack("!i", -1) if text is None else struct.pack("!i", len(text)) + text
+    return messages.message(b"B", body + struct.pack("!h", 0))
+
+
+def describe(kind: str = "P", name: str = "") -> bytes:
+    return messages.message(b"D", f"{kind}{name}\0".encode())
+
+
+def execute(portal: str = "", rows: int = 0) -> bytes:
+    return messages.message(b"E", f"{portal}\0".encode() + struct.pack("!i", rows))
+
+
+def close(kind: str, name: str = "") -> bytes:
+    return messages.message(b"C", f"{kind}{name}\0".encode())
+
+
+def flush() -> bytes:
+    return messages.message(b"H")
+
+
+def copy_data(data: bytes) -> bytes:
+    return messages.message(b"d", data)
+
+
+def copy_done() -> bytes:
+    return messages.message(b"c")
+
+
+def run(sql: str, *values: str | None) -> bytes:
+    """Parse, Bind, Describe, Execute; no Sync."""
+    return parse(sql) + bind(*values) + describe() + execute()
