@@ -101,18 +101,18 @@ def play(playbook: Playbook, chunker: Chunker = whole) -> None:
         else:
             settings["database_tls"] = True
         lines.pop(0)
-    number, line = 0, ""
+    place: tuple[int, str] = (0, "")
     try:
         with Rig(chunker=chunker, **settings) as rig:  # type: ignore[arg-type]
-            for number, line in lines:
-                _step(rig, line)
+            for place in lines:
+                _step(rig, place[1])
                 rig.check()
-            number, line = number + 1, "(the end)"
+            place = (place[0] + 1, "(the end)")
             _nothing_else(rig)
             _nothing_half(rig)
     except AssertionError as error:
-        place = f"{playbook.file}:{number}: {line}"
-        raise AssertionError(f"{playbook.title}\n{place}\n{error}") from error
+        where = f"{playbook.file}:{place[0]}: {place[1]}"
+        raise AssertionError(f"{playbook.title}\n{where}\n{error}") from error
 
 
 def _step(rig: Rig, line: str) -> None:
