@@ -230,6 +230,7 @@ class PoolManager:
             self._agenda.later(delay_s, self.schedule)
         else:
             self._refuse_all(pool, error)
+        self.schedule()  # what was kept free for it may serve another pool
 
     def _backs_off(self, pool: MicroPool, now: float) -> bool:
         backoff = self._backoffs.get(pool)
