@@ -8,10 +8,10 @@ from forebay.worker import relay
 from forebay.worker.relay import Ledger
 
 
-def interpreted() -> ModuleType:
-    """ledger.py as Python reads it. Its constants are not visible in the compiled module."""
-    path = Path(relay.__file__).parent / "ledger.py"
-    spec = importlib.util.spec_from_file_location("interpreted_ledger", path)
+def interpreted(name: str) -> ModuleType:
+    """A compiled module's source as Python reads it."""
+    path = Path(relay.__file__).parent / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"interpreted_{name}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -19,5 +19,6 @@ def interpreted() -> ModuleType:
     return module
 
 
-CONSTANTS = interpreted()
+# They are not visible in the compiled module.
+CONSTANTS = interpreted("ledger")
 LEDGERS = {"compiled": Ledger, "interpreted": CONSTANTS.Ledger}
