@@ -107,14 +107,16 @@ cdef class Client(StatementUser):
                 if self.looking != NULL:
                     self._look_on(data + at, step)
                 self.body_left -= step
+                if self.looking != NULL and self.body_left == 0:
+                    self._looked(False)  # the text did not end where its message did
                 at += step
                 if not self.body_forward:
                     start = at
-                elif self.body_left == 0 and self.server is not None and self._between_transactions():
+                elif self.body_left == 0 and self.server is not None and self._may_part():
                     # Its replies were complete before the message was: COPY data behind an error.
                     send_put(self.server, data + start, at - start)
                     start = at
-                    self.server.take_back()
+                    self.server.release_if_free()
             if count - at < HEADER_BYTES:
                 break
             kind = data[at]
@@ -305,6 +307,9 @@ cdef class Client(StatementUser):
             harmless = False
         else:
             harmless = glance_feed(self.looking, text, end - text) and glance_finish(self.looking)
+        return self._looked(harmless)
+
+    cdef int _looked(self, bint harmless) except -1:
         PyMem_Free(self.looking)
         self.looking = NULL
         if not harmless:
@@ -371,18 +376,15 @@ cdef class Client(StatementUser):
             return 0
         if self.terminating:
             return self._terminate()
-        if self.farewell is not None and (self.server is None or self._between_transactions()):
+        if self.farewell is not None and (self.server is None or self._may_part()):
             self.fail(self.farewell, "Forebay is shutting down or the client has reached its limit")
         elif self.paused and self.server is not None and not self.server.is_blocked():
             self.resume_reading()  # it had sent far more than was answered
         return 0
 
-    cdef bint _between_transactions(self) except -1:
+    cdef bint _may_part(self) except -1:
         """Everything it asked was answered and no transaction is open."""
-        return (
-            self.server.ledger.count == 0 and self.server.status == c"I"
-            and not self.unsynced and not self.pinned
-        )
+        return self.server.ledger.count == 0 and self.server.status == c"I" and not self.unsynced
 
     cdef int statements_dropped(self) except -1:
         if self.statements is not None:
@@ -443,7 +445,7 @@ cdef class Client(StatementUser):
         it is open."""
         self.farewell = farewell
         if self.place is None and self.greeted and not self.held_back and not self.body_left:
-            if self.server is None or (self.server.ledger.count == 0 and self.server.status == c"I"):
+            if self.server is None or self._may_part():
                 self.fail(farewell, "Forebay is shutting down or the client has reached its limit")
 
     cdef int _terminate(self) except -1:

@@ -464,10 +464,10 @@ cdef class Server(Peer):
             if self.parameters is not self.parameters_before:
                 client.suspect = True  # no statement may have shown it
                 self.parameters_before = self.parameters
-            self._release_if_free()
+            self.release_if_free()
         return client.turn_ended()
 
-    cdef int _release_if_free(self) except -1:
+    cdef int release_if_free(self) except -1:
         """Take the connection back if its client can do without, or ask what stands in the way."""
         cdef Borrower client = self.client
         if self.ledger.count or self.status != c"I" or client.unsynced or client.terminating:
@@ -507,7 +507,7 @@ cdef class Server(Peer):
             if not self.at_rest:
                 self.settle()
         elif not self.confirming:
-            self._release_if_free()
+            self.release_if_free()
             client.turn_ended()
         return 0
 
