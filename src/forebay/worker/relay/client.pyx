@@ -28,12 +28,11 @@ from .ledger cimport (
 from .micropool cimport MicroPool
 from .peer cimport GATHER_BYTES
 from .poller cimport Poller
-from .server cimport Place, Server
+from .server cimport LEDGER_LIMIT, Place, Server
 from .statement_user cimport StatementUser, begin_putting, put, send_put, statement_name
 
 cdef enum:
     UNCHANGED = -1
-    LEDGER_LIMIT = 16384  # replies owed to one client before it is not read any more
 
 cdef bytes READY_IDLE = b"Z\x00\x00\x00\x05I"
 cdef bytes TERMINATE = b"X\x00\x00\x00\x04"
@@ -82,6 +81,8 @@ cdef class Client(StatementUser):
         """Send what ends the login, and listen to the client from now on."""
         self.greeted = True
         self.say(greeting)
+        if self.farewell is not None:
+            self.part(self.farewell)
         self.consume_held()
         self.resume_reading()
 
@@ -360,6 +361,9 @@ cdef class Client(StatementUser):
             return 0
         self.consume_held()
         self.resume_reading()
+        if self.forgotten and self.held_count:
+            # What looked like Terminate was the end of half a message.
+            self.lost("the connection was closed by the other side")
         return 0
 
     cdef int confirmed(self, object error) except -1:
@@ -376,15 +380,11 @@ cdef class Client(StatementUser):
             return 0
         if self.terminating:
             return self._terminate()
-        if self.farewell is not None and (self.server is None or self._may_part()):
+        if self.farewell is not None and self._may_part():
             self.fail(self.farewell, "Forebay is shutting down or the client has reached its limit")
         elif self.paused and self.server is not None and not self.server.is_blocked():
             self.resume_reading()  # it had sent far more than was answered
         return 0
-
-    cdef bint _may_part(self) except -1:
-        """Everything it asked was answered and no transaction is open."""
-        return self.server.ledger.count == 0 and self.server.status == c"I" and not self.unsynced
 
     cdef int statements_dropped(self) except -1:
         if self.statements is not None:
@@ -403,7 +403,7 @@ cdef class Client(StatementUser):
     cdef int server_lost(self, object error) except -1:
         cdef bint unsent = self.held_back or not self.greeted
         self.held_back = False
-        if error is None:
+        if error is None or self.terminating:
             return self._end("its database connection ended", False)
         if unsent:
             # Nothing of the client's had reached the database: another connection will do.
@@ -433,6 +433,8 @@ cdef class Client(StatementUser):
         self.refusal = error
         self.consume_held()
         self.resume_reading()
+        if self.farewell is not None:
+            self.part(self.farewell)
 
     cpdef fail(self, bytes error, str reason):
         """Send `error` (a FATAL ErrorResponse) and end the client."""
@@ -445,16 +447,28 @@ cdef class Client(StatementUser):
         it is open."""
         self.farewell = farewell
         if self.place is None and self.greeted and not self.held_back and not self.body_left:
-            if self.server is None or self._may_part():
+            if self._may_part():
                 self.fail(farewell, "Forebay is shutting down or the client has reached its limit")
+
+    cdef bint _may_part(self) except -1:
+        """No transaction is open, and none of its messages is under way."""
+        return self.server is None or (
+            self.server.ledger.count == 0 and not self.server.ledger.failed
+            and self.server.status == c"I" and not self.unsynced
+        )
 
     cdef int _terminate(self) except -1:
         """The client said goodbye. What it sent before still happens."""
-        if self.server is not None and self.server.ledger.count:
-            self.terminating = True
-            self.pause_reading()
-            return 0
-        return self._end("the client requested that the connection close", False)
+        cdef Server server = self.server
+        if server is None or server.ledger.count == 0 or server.ledger.copy_in:
+            return self._end("the client requested that the connection close", False)
+        self.terminating = True
+        self.pause_reading()
+        if self.unsynced:
+            # No answer will come without a Sync. The database does what came before, and goes.
+            self.unsynced = False
+            server.write(TERMINATE, len(TERMINATE))
+        return 0
 
     cdef int _end(self, object reason, bint vanished) except -1:
         """Let go of everything; the socket closes when what was said has left."""
