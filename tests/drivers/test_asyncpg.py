@@ -7,9 +7,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.harness.work import assert_balanced, make_book
 from tests.harness import Forebay, Postgres, TestDatabase
 from tests.harness.limits import connections
+from tests.harness.work import assert_balanced, make_book
 
 
 def options(forebay: Forebay) -> dict[str, Any]:
