@@ -8,6 +8,7 @@ PostgreSQL ends in a ConnectError.
 import asyncio
 import contextlib
 import ipaddress
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -177,8 +178,14 @@ async def _told_as_connect_error(target: Target, timeout_s: float) -> AsyncItera
         # Malformed messages and unusable certificates are ValueErrors.
         raise ConnectError(f"{target}: {error}", transient=False) from None
     except OSError as error:
-        reason = error.strerror or str(error) or type(error).__name__
-        raise ConnectError(f"{target}: {reason}", transient=True) from None
+        raise ConnectError(f"{target}: {_reason(error)}", transient=True) from None
+
+
+def _reason(error: OSError) -> str:
+    # asyncio puts the address where the system's text was. Negative numbers are getaddrinfo's.
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error) or type(error).__name__
 
 
 # ---- Address and encryption ----------------------------------------------------------------------
@@ -295,9 +302,6 @@ def _server_name(target: Target, attempt: _Attempt) -> str | None:
     return target.host if attempt.context is not None and attempt.context.check_hostname else None
 
 
-# ---- The login -----------------------------------------------------------------------------------
-
-
 async def _log_in(
     stream: Stream, attempt: _Attempt, startup: bytes, user: str, password: str | None
 ) -> DatabaseConnection:
@@ -342,9 +346,6 @@ async def _read_greeting(stream: Stream) -> DatabaseConnection:
     raise MalformedMessageError("the server's greeting does not end")
 
 
-# ---- Queries of our own --------------------------------------------------------------------------
-
-
 async def simple_query(
     stream: Stream, sql: str, parameters: dict[str, str] | None = None
 ) -> list[list[str | None]]:
@@ -361,7 +362,7 @@ async def simple_query(
     except MalformedMessageError as error:
         raise ConnectError(str(error), transient=False) from None
     except OSError as error:
-        raise ConnectError(error.strerror or str(error), transient=True) from None
+        raise ConnectError(_reason(error), transient=True) from None
 
 
 async def _read_results(stream: Stream, parameters: dict[str, str]) -> list[list[str | None]]:

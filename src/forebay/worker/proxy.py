@@ -179,7 +179,7 @@ class Proxy:
             "logins_under_way": self._doorman.logins,
             "clients_waiting": manager.waiting,
             "clients_pinned": sum(server.is_pinned for server in servers),
-            "pins": sessions.pins.total(),
+            "pins": sessions.pins.begun.total(),
             "database_connections": len(servers),
             "database_connections_peak": manager.peak,
             "database_connections_borrowed": sum(p.borrowed for p in manager.pools.values()),

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from forebay.protocol.messages import MalformedMessageError
 from forebay.worker.tasks import in_crypto_thread
-from forebay.worker.tls import ALPN
+from forebay.worker.tls import ALPN, handshake_step, has_encrypted_record, ssl_reason
 
 RECEIVE_BYTES: Final = 16_384
 MAX_BUFFERED_BYTES: Final = 65_536
@@ -28,8 +28,6 @@ MAX_HANDSHAKE_BYTES: Final = 131_072
 
 _U32: Final = struct.Struct("!I")
 _HEADER: Final = struct.Struct("!BI")
-_RECORD: Final = struct.Struct("!BHH")
-_APPLICATION_DATA: Final = 23
 
 
 class PeerGoneError(ConnectionError):
@@ -211,11 +209,13 @@ class Stream:
         try:
             while chunk := tls.sslobj.read(RECEIVE_BYTES):
                 self._readable += chunk
+                if not tls.incoming.pending and not tls.sslobj.pending():
+                    return  # asking once more would cost an exception
             self._end(PeerGoneError("the connection was closed by the peer"))
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:
-            self._end(TLSError(f"TLS failed: {_reason(error)}"))
+            self._end(TLSError(f"TLS failed: {ssl_reason(error)}"))
 
     def _listen(self) -> None:
         self._loop.add_reader(self._fd, self._on_readable)
@@ -306,7 +306,7 @@ class Stream:
         except ssl.SSLError as error:
             self._encrypted += outgoing.read()
             self._try_send()
-            raise TLSError(f"TLS handshake failed: {_reason(error)}") from None
+            raise TLSError(f"TLS handshake failed: {ssl_reason(error)}") from None
         if early and tls.sslobj.selected_alpn_protocol() != ALPN:
             raise TLSError("direct TLS needs the ALPN protocol postgresql")
         self._tls, self._readable, self._handshaking = tls, bytearray(), False
@@ -330,16 +330,16 @@ class Stream:
             # Until the thread is done nobody but it may touch the BIOs: OpenSSL works on them
             # without the GIL. What arrives meanwhile stays in self._received.
             if light:
-                done = _handshake_step(tls.sslobj)
+                done = handshake_step(tls.sslobj)
             else:
-                done = await in_crypto_thread(_handshake_step, tls.sslobj)
+                done = await in_crypto_thread(handshake_step, tls.sslobj)
             flight = tls.outgoing.read()
             self._encrypted += flight
             # What the server then has to say is its session ticket, for which nobody waits: it
             # leaves with the next flight.
             if not (light and done):
                 await self._send()
-            light = tls.sslobj.server_side and _has_encrypted_record(flight)
+            light = tls.sslobj.server_side and has_encrypted_record(flight)
             wait_first = True
 
     # ---- The end ---------------------------------------------------------------------------------
@@ -394,33 +394,6 @@ class Stream:
         return self._sock.fileno()
 
 
-def _has_encrypted_record(flight: bytes) -> bool:
-    """Whether a handshake flight holds a TLS 1.3 encrypted record (RFC 8446, section 5.2)."""
-    offset = 0
-    while offset + _RECORD.size <= len(flight):
-        kind, _, length = _RECORD.unpack_from(flight, offset)
-        if kind == _APPLICATION_DATA:
-            return True
-        offset += _RECORD.size + length
-    return False
-
-
-def _handshake_step(sslobj: ssl.SSLObject) -> bool:
-    """One step of a handshake, in a thread; whether it was the last."""
-    try:
-        sslobj.do_handshake()
-    except ssl.SSLWantReadError:
-        return False
-    return True
-
-
 def _resolve(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-
-
-def _reason(error: ssl.SSLError) -> str:
-    """What went wrong in OpenSSL's words, without Python's file and line."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"certificate verify failed: {error.verify_message}"
-    return (error.reason or "connection closed").replace("_", " ").lower()

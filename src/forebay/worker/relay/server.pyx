@@ -15,12 +15,24 @@ from collections import deque
 from libc.stdint cimport uint32_t
 
 from .frames cimport HEADER_BYTES, LARGE_MESSAGE_LIMIT, length_word
-from .ledger cimport COPY_END, DESYNC, EXECUTE, FORWARD, QUERY, SWALLOW, SYNC, Ledger
+from .ledger cimport (
+    CLOSE, COPY_END, DESYNC, EXECUTE, FORWARD, PARSE, QUERY, REPLACE, SWALLOW, SYNC, Ledger,
+)
 from .micropool cimport MicroPool
 from .peer cimport GATHER_BYTES, Peer
 from .poller cimport Poller
 
 cdef bytes TERMINATE = b"X\x00\x00\x00\x04"
+cdef bytes PARSE_COMPLETE = b"1\x00\x00\x00\x04"
+cdef bytes CLOSE_COMPLETE = b"3\x00\x00\x00\x04"
+cdef bytes DISCARD_ALL = b"DISCARD ALL\0"
+cdef bytes DEALLOCATE_ALL = b"DEALLOCATE ALL\0"
+cdef bytes DEALLOCATED = b"C\x00\x00\x00\x0fDEALLOCATE\0"
+cdef bytes ABORTED_FIELDS = (
+    b"SERROR\0VERROR\0C25P02\0Mcurrent transaction is aborted, commands ignored until end of"
+    b" transaction block\0\0"
+)
+cdef bytes ABORTED = b"E" + (len(ABORTED_FIELDS) + 4).to_bytes(4, "big") + ABORTED_FIELDS
 cdef bytes SYNC_MESSAGE = b"S\x00\x00\x00\x04"
 cdef bytes COPY_FAIL = b"f\x00\x00\x00\x18client disconnected\x00"
 cdef int COMMAND_ROWS_LIMIT = 1000  # Forebay's own commands yield a handful
@@ -73,9 +85,12 @@ cdef class Borrower(Peer):
         """The connection is gone. `error`: what the database said last has been passed on if None."""
         raise NotImplementedError
 
-    cdef int pin(self, str reason, object statement) except -1:
-        """Tie the client to its connection because of `statement` (bytes, or None when there was
-        none)."""
+    cdef int statements_dropped(self) except -1:
+        """DISCARD ALL or DEALLOCATE ALL has ended all prepared statements of the client."""
+        raise NotImplementedError
+
+    cdef int ask_session(self) except -1:
+        """Ask the connection what the client's session holds (`Server.ask`)."""
         raise NotImplementedError
 
 
@@ -96,6 +111,8 @@ cdef class Server(Peer):
         self.ledger = Ledger()
         self.status = c"I"
         self.commands = deque()
+        self.undos = deque()
+        self.prepared = {}
         self.opened_at = self.idle_since = poller.now
         self.age_jitter = 1.0
 
@@ -111,6 +128,71 @@ cdef class Server(Peer):
         """Begin to serve: the pool has counted it as borrowed until now."""
         self.watch()
         self.go_free()
+
+    # ---- what is owed ----
+
+    cdef bint owe(self, int kind, int action, object undo) except -1:
+        """As ``Ledger.push``. `undo`: (mapping, key, old value or None) to be put back if the
+        message fails or is skipped."""
+        if not self.ledger.push(kind, action, undo is not None):
+            return False
+        if undo is not None:
+            self.undos.append((None, undo))
+        return True
+
+    cdef int owe_error(self, bytes error) except -1:
+        """A message that is going to fail was sent: `error` is what the client gets for it."""
+        if self.ledger.push(PARSE, REPLACE, True):
+            self.undos.append((error, ()))
+        return 0
+
+    cdef int note_used(self, object statement) except -1:
+        self.uses += 1
+        self.prepared[statement] = self.uses
+        return 0
+
+    cdef int answer_fakes(self) except -1:
+        """Answer in the database's place what it was not asked, as far as its turn has come."""
+        cdef int kind
+        while self.fd >= 0:
+            kind = self.ledger.take_fake()
+            if kind == 0:
+                break
+            self._note_outcome()
+            if kind == QUERY:
+                self._answer_deallocate()
+            elif self.client is not None:
+                self.client.write(PARSE_COMPLETE if kind == PARSE else CLOSE_COMPLETE, HEADER_BYTES)
+        return 0
+
+    cdef int _answer_deallocate(self) except -1:
+        """The answer to DEALLOCATE of a statement whose name the database does not know."""
+        cdef bytes answer = DEALLOCATED if self.status != c"E" else ABORTED
+        if self.client is not None:
+            answer += b"Z\x00\x00\x00\x05" + bytes((self.status,))
+            self.client.write(answer, len(answer))
+        if self.ledger.count == 0:
+            self._ready_for_query()
+        return 0
+
+    cdef int _note_outcome(self) except -1:
+        """Forget what needs no undoing any more; undo what failed, the latest first."""
+        cdef list undone = []
+        while self.ledger.settled:
+            self.ledger.settled -= 1
+            for mapping, key, old in self.undos.popleft()[1]:
+                if mapping is self.prepared and old is None:
+                    key.proven = True
+        while self.ledger.dropped:
+            self.ledger.dropped -= 1
+            undone.append(self.undos.popleft()[1])
+        for changes in reversed(undone):
+            for mapping, key, old in changes:
+                if old is None:
+                    mapping.pop(key, None)
+                else:
+                    mapping[key] = old
+        return 0
 
     # ---- lending and taking back ----
 
@@ -136,6 +218,7 @@ cdef class Server(Peer):
         # Before the client knows its parameters there is no message of its own to send along.
         self.confirming = self.confirming or client.parameters is None
         self.settings = client.settings
+        self.unnamed_serial = 0
         self.commands.append(Command(None, is_replay=True))
         self.ledger.push(QUERY, SWALLOW)
         self.enqueue(message, len(message))
@@ -176,7 +259,8 @@ cdef class Server(Peer):
         cdef Borrower client = self.client
         cdef bint mid_message = client.body_left > 0 and client.body_forward
         cdef bint unsynced = client.unsynced
-        self.dirty = self.dirty or client.pinned
+        self.dirty = self.dirty or client.pinned or client.suspect or self.audit is not None
+        self.audit = None
         client.server = None
         self.client = None
         if self.fd < 0:
@@ -245,14 +329,22 @@ cdef class Server(Peer):
             self.parked = False
             self.go_free()
 
-    cpdef run(self, bytes sql, object done):
+    cpdef object run(self, bytes sql, object done):
         """Send a simple Query of Forebay's own; ``done(server, command)`` is called when it is
-        answered."""
+        answered. Returns the Command."""
         cdef bytes message = b"Q" + (len(sql) + 5).to_bytes(4, "big") + sql + b"\0"
+        command = Command(done)
         self.at_rest = False
-        self.commands.append(Command(done))
+        self.unnamed_serial = 0
+        self.commands.append(command)
         self.ledger.push(QUERY, SWALLOW)
         self.write(message, len(message))
+        return command
+
+    def ask(self, bytes sql, done) -> None:
+        """As ``run``, for what decides whether the client's session can leave the connection: if
+        the client goes before the answer comes, the connection is cleaned."""
+        self.audit = self.run(sql, done)
 
     def was_reset(self, settings) -> None:
         """Nothing of the last client's session is left; the settings are `settings`."""
@@ -283,10 +375,10 @@ cdef class Server(Peer):
             kind = data[at]
             total = <Py_ssize_t> length_word(data + at) + 1
             whole = count - at >= total
-            action = FORWARD if self.ledger.count == 0 else self.ledger.action()
+            action = self.ledger.action()
             if total < HEADER_BYTES or total > LARGE_MESSAGE_LIMIT:
                 action = DESYNC
-            elif not whole and (action == SWALLOW or kind == c"Z" or kind == c"S"):
+            elif not whole and (action != FORWARD or kind == c"Z" or kind == c"S"):
                 if total <= GATHER_BYTES:
                     break
                 action = DESYNC
@@ -297,7 +389,22 @@ cdef class Server(Peer):
             elif kind == c"S":
                 self._note_parameter(data + at + HEADER_BYTES, total - HEADER_BYTES)
             elif kind != c"N" and kind != c"A":
-                action = self.ledger.reply(kind)
+                if kind == c"E" and action == REPLACE:
+                    self._pass(data + passed, at - passed)
+                    self._replace_error(data + at, total)
+                    at += total
+                    passed = at
+                    continue
+                if kind == c"E" and action == SWALLOW and self.ledger.head_kind() in (PARSE, CLOSE):
+                    # Prepared for the client's sake: it is the client's Bind that fails.
+                    self.ledger.reply(kind)
+                    action = FORWARD
+                else:
+                    action = self.ledger.reply(kind)
+                if self.ledger.settled or self.ledger.dropped:
+                    self._note_outcome()
+                if kind == c"C" and whole:
+                    self._note_tag(data + at + HEADER_BYTES, total - HEADER_BYTES, action)
             if action == FORWARD:
                 if not whole:
                     self.body_left = <uint32_t> (total - (count - at))
@@ -314,6 +421,11 @@ cdef class Server(Peer):
                         self._pass(data + passed, at - passed)
                         passed = at
                         self._ready_for_query()
+                        continue
+                if self.ledger.fakes:
+                    self._pass(data + passed, at - passed)
+                    passed = at
+                    self.answer_fakes()
                 continue
             self._pass(data + passed, at - passed)
             if action == DESYNC:
@@ -325,6 +437,8 @@ cdef class Server(Peer):
             if kind == c"Z":
                 self.status = data[at - 1]
                 self._command_done()
+            elif self.ledger.fakes:
+                self.answer_fakes()
         if self.fd < 0:
             return count
         self._pass(data + passed, at - passed)
@@ -347,12 +461,25 @@ cdef class Server(Peer):
             return self.settle()
         if self.status == c"I":
             self.pool.transactions += 1
-            if not client.unsynced and not (client.body_left and client.body_forward):
-                if self.parameters is not self.parameters_before and not client.pinned:
-                    client.pin("PARAMETER_CHANGED", None)
-                if not client.pinned and not client.prepared_unnamed:
-                    self.take_back()
+            if self.parameters is not self.parameters_before:
+                client.suspect = True  # no statement may have shown it
+                self.parameters_before = self.parameters
+            self._release_if_free()
         return client.turn_ended()
+
+    cdef int _release_if_free(self) except -1:
+        """Take the connection back if its client can do without, or ask what stands in the way."""
+        cdef Borrower client = self.client
+        if self.ledger.count or self.status != c"I" or client.unsynced or client.terminating:
+            return 0
+        if client.body_left and client.body_forward:
+            return 0
+        if client.suspect:
+            client.suspect = False
+            client.ask_session()
+        elif not client.pinned and not client.prepared_unnamed:
+            self.take_back()
+        return 0
 
     cdef int _swallow(self, const unsigned char *frame, Py_ssize_t total) except -1:
         """Part of the answer to a command of Forebay's own."""
@@ -363,17 +490,52 @@ cdef class Server(Peer):
         return 0
 
     cdef int _command_done(self) except -1:
+        cdef Borrower client
         command = self.commands.popleft()
+        if command is self.audit:
+            self.audit = None
         if command.is_replay:
             self._replayed(command.error)
         elif command.done is not None:
             command.done(self, command)
-        if self.ledger.count == 0 and self.client is None and not self.at_rest:
-            self.settle()
+        if self.ledger.fakes:
+            self.answer_fakes()
+        if self.ledger.count or self.fd < 0:
+            return 0
+        client = self.client
+        if client is None:
+            if not self.at_rest:
+                self.settle()
+        elif not self.confirming:
+            self._release_if_free()
+            client.turn_ended()
         return 0
 
     cdef int _note_parameter(self, const unsigned char *body, Py_ssize_t count) except -1:
         self.parameters = self.pool.manager.parameter_changed(self.parameters, body[:count])
+        return 0
+
+    cdef int _note_tag(self, const unsigned char *tag, Py_ssize_t count, int action) except -1:
+        """Some commands end all prepared statements, those that Forebay made too."""
+        if count != len(DISCARD_ALL) and count != len(DEALLOCATE_ALL):
+            return 0
+        if tag[:count] == DISCARD_ALL or tag[:count] == DEALLOCATE_ALL:
+            self.prepared.clear()
+            self.unnamed_serial = 0
+            if action == FORWARD and self.client is not None:
+                self.client.statements_dropped()
+        return 0
+
+    cdef int _replace_error(self, const unsigned char *frame, Py_ssize_t total) except -1:
+        """What Forebay let fail has failed: the client gets the error that it stands for, unless
+        the database had a better one (the transaction was aborted already)."""
+        cdef bytes error = self.undos[0][0]
+        if b"\0C42703\0" not in frame[:total]:
+            error = frame[:total]
+        self.ledger.reply(c"E")
+        self._note_outcome()
+        if self.client is not None:
+            self.client.write(error, len(error))
         return 0
 
     cdef int _note_error(self, const unsigned char *frame, Py_ssize_t total) except -1:

@@ -7,19 +7,23 @@ import hashlib
 import hmac
 import logging
 import secrets
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from dataclasses import dataclass
+from functools import partial
 
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError, Severity
-from forebay.protocol.messages import backend_key_data, ready_for_query
+from forebay.protocol.messages import backend_key_data, parse_data_row, ready_for_query
 from forebay.sql.digest import digest
-from forebay.sql.effects import EffectsCache
+from forebay.sql.effects import Command as SqlCommand
+from forebay.sql.effects import Effects, EffectsCache
 from forebay.worker.agenda import Agenda
 from forebay.worker.login import LoggedIn
-from forebay.worker.relay import Client, MicroPool
-from forebay.worker.session.pins import EXPLANATIONS, PinReason, pin_reason
+from forebay.worker.relay import Client, Command, MicroPool, Server, Statement
+from forebay.worker.session.audit import audit_query, read_audit
+from forebay.worker.session.pins import EXPLANATIONS, Notes, PinCounts, PinReason, note_effects
 from forebay.worker.session.settings import InternTable, Parameters, Values
+from forebay.worker.session.statements import StatementTable
 
 logger = logging.getLogger("forebay.session")
 
@@ -30,6 +34,10 @@ LAST_WORD_S = 5.0
 # Cancel keys: four bytes in protocol 3.0, up to 256 in 3.2.
 SHORT_KEY_BYTES = 4
 LONG_KEY_BYTES = 32
+# Longer statements are not read by the lexer, which would hold up all other clients.
+EXAMINED_BYTES = 16384
+# Of a statement, for the log.
+KEPT_BYTES = 1024
 # Encodings in which the second byte of a character may look like a backslash: what an escape string
 # holds cannot be read with certainty.
 AMBIGUOUS_ENCODINGS = frozenset(
@@ -61,7 +69,8 @@ class Sessions:
         self._next_process_id = 1 + secrets.randbelow(2**30)
         self.clients: dict[int, Client] = {}
         self.counts = Counts()
-        self.pins: Counter[str] = Counter()
+        self.pins = PinCounts()
+        self._statements = StatementTable()
 
     # ---- coming ----
 
@@ -145,22 +154,100 @@ class Sessions:
 
     # ---- what the relay asks ----
 
-    def examine(self, client: Client, text: bytes) -> str | None:
-        """Why this statement pins the client; None if it does not."""
+    def statement(self, client: Client, definition: bytes) -> Statement:
+        """The statement that the client's Parse defines."""
+        return self._statements.statement(definition, client.settings.meaning)
+
+    def examine(self, client: Client, text: bytes) -> bytes | None:
+        """A statement is on its way that may change the session.
+
+        Returns the name in a DEALLOCATE of a statement that the client has prepared by protocol:
+        the database knows it by another name. Else None.
+        """
+        if len(text) > EXAMINED_BYTES:
+            self.pin(client, PinReason.STATEMENT_TOO_LONG, text[:KEPT_BYTES])
+            return None
         values = client.parameters.values
         effects = self._effects.effects(
             text,
             standard_conforming_strings=values.get("standard_conforming_strings") != "off",
             ambiguous_encoding=values.get("client_encoding", "").upper() in AMBIGUOUS_ENCODINGS,
         )
-        reason = pin_reason(effects)
-        return None if reason is None else reason.value
+        if not effects and not client.pinned:
+            return None
+        name = _deallocated(effects, text)
+        if client.statements and name in client.statements:
+            return name
+        client.suspect = True
+        if effects:
+            notes = self._notes(client)
+            notes.statement = text[:KEPT_BYTES]
+            note_effects(notes, effects, text)
+            self._update_pins(client, notes)
+        return None
 
-    def pinned(self, client: Client, code: str, statement: bytes | None) -> None:
-        """The client is pinned now; say why, in RDS Proxy's words."""
-        reason = PinReason(code)
-        self.pins[code] += 1
-        text = "" if statement is None else f' Digest: "{digest(statement)}".'
+    def pin(self, client: Client, reason: str, statement: bytes | None) -> None:
+        """Pin the client until it leaves, for a reason that is no statement's to end."""
+        notes = self._notes(client)
+        if statement is not None:
+            notes.statement = statement
+        notes.lasting.add(PinReason(reason))
+        client.suspect = True
+        self._update_pins(client, notes)
+
+    def ask(self, client: Client) -> None:
+        """Ask the database what the client's session holds, now that its transaction is over."""
+        notes = self._notes(client)
+        causes = frozenset(notes.doubts | notes.held)
+        notes.doubts.clear()
+        query = audit_query(client.pool.user, causes, frozenset(notes.custom))
+        server = client.server
+        if server is not None:
+            server.ask(query, partial(self._answered, client, notes))
+
+    def _answered(self, client: Client, notes: Notes, server: Server, command: Command) -> None:
+        """The session's state is known: take over its settings, and begin and end pins."""
+        if server.client is not client:
+            return
+        try:
+            if command.error is not None:
+                raise ValueError(PgError.parse(command.error).message)
+            values, notes.held = read_audit(parse_data_row(row) for row in command.rows)
+        except ValueError as error:
+            logger.warning("The state of a session is not known, so it is pinned: %s", error)
+            notes.lasting.add(PinReason.SETTING)
+        else:
+            server.settings = self._intern.settings(values)
+            # What was reset is again what the client asked for at its login.
+            merged = {**dict(client.startup.values), **dict(values)}
+            meaning = client.settings.meaning
+            client.settings = self._intern.settings(tuple(sorted(merged.items())))
+            if client.statements and client.settings.meaning != meaning:
+                for name, old in client.statements.items():
+                    client.statements[name] = self.statement(client, old.definition)
+            client.parameters = server.parameters
+        self._update_pins(client, notes)
+
+    def _notes(self, client: Client) -> Notes:
+        if client.notes is None:
+            client.notes = Notes()
+        return client.notes
+
+    def _update_pins(self, client: Client, notes: Notes) -> None:
+        """Let pins begin and end as the reasons do, and say so."""
+        reasons = notes.reasons
+        client.set_pinned(bool(reasons))
+        now = self._agenda.now()
+        for reason in reasons - notes.pinned_at.keys():
+            notes.pinned_at[reason] = now
+            self.pins.begin(reason)
+            self._say_pinned(client, reason, notes.statement)
+        for reason in notes.pinned_at.keys() - reasons:
+            self._end_pin(client, reason, now - notes.pinned_at.pop(reason))
+
+    def _say_pinned(self, client: Client, reason: PinReason, statement: bytes) -> None:
+        """Tell that the client is pinned now, in RDS Proxy's words."""
+        text = f' Digest: "{digest(statement)}".' if statement else ""
         logger.warning(
             "The client session was pinned to the database connection [dbConnection=%d] for the"
             " remainder of the session. The proxy can't reuse this connection until the session"
@@ -168,7 +255,15 @@ class Sessions:
             0 if client.server is None else client.server.pid,
             EXPLANATIONS[reason],
             text,
-            extra={"fields": {"reason": code, **_describe(client)}},
+            extra={"fields": {"reason": reason.value, **_describe(client)}},
+        )
+
+    def _end_pin(self, client: Client, reason: PinReason, duration_s: float) -> None:
+        self.pins.end(reason, duration_s)
+        logger.info(
+            "The client session is no longer pinned: %s",
+            reason.value,
+            extra={"fields": {"duration_s": round(duration_s, 3), **_describe(client)}},
         )
 
     def settings_refused(self, client: Client, body: bytes) -> None:
@@ -190,6 +285,10 @@ class Sessions:
     def closed(self, client: Client, reason: str) -> None:
         """The client has ended."""
         del self.clients[client.process_id]
+        if client.notes is not None:
+            now = self._agenda.now()
+            for code, since in client.notes.pinned_at.items():
+                self.pins.end(code, now - since)
         client.pool.clients -= 1
         self.counts.closed += 1
         logger.debug(
@@ -197,6 +296,16 @@ class Sessions:
         )
         if not client.is_closed:
             self._agenda.later(LAST_WORD_S, client.drop)
+
+
+def _deallocated(effects: Effects, text: bytes) -> bytes | None:
+    """The name, if the text is one DEALLOCATE of one statement."""
+    alone = b";" not in text.rstrip(b"; \t\r\n")
+    if alone and len(effects) == 1 and isinstance(effects[0].detail, SqlCommand):
+        detail = effects[0].detail
+        if detail.command == "DEALLOCATE" and detail.name:
+            return detail.name.encode(errors="surrogateescape")
+    return None
 
 
 def _split_name(values: Values) -> tuple[Values, str | None]:

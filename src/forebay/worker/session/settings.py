@@ -17,6 +17,8 @@ Values = tuple[tuple[str, str], ...]
 # Access or meaning depends on them: a statement must never run where setting them has failed.
 DECISIVE = frozenset({"role", "session_authorization", "row_security", "search_path"})
 
+_OF_MEANING = frozenset({"role", "search_path", "session_authorization"})
+
 # Change-overs between two Settings that are remembered ready to send.
 REPLAYS_KEPT = 1024
 
@@ -24,10 +26,12 @@ REPLAYS_KEPT = 1024
 class Settings:
     """Names (lower case, sorted, once each) and values that differ from a fresh connection's."""
 
-    __slots__ = ("__weakref__", "values")
+    __slots__ = ("__weakref__", "meaning", "values")
 
     def __init__(self, values: Values) -> None:
         self.values = values
+        # What the names in a statement mean depends on these.
+        self.meaning = tuple(pair for pair in values if pair[0] in _OF_MEANING)
 
 
 class Parameters:

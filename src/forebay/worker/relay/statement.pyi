@@ -1,0 +1,11 @@
+"""A prepared statement as its clients mean it."""
+
+class Statement:
+    definition: bytes
+    name: bytes
+    parse: bytes
+    close: bytes
+    meaning: object
+    proven: bool
+
+    def __init__(self, definition: bytes, name: bytes, meaning: object) -> None: ...

@@ -1,0 +1,79 @@
+"""Asking the database what a session still holds.
+
+Which statements *may* have changed a session is told from their text; what is true then, PostgreSQL
+knows best: it has rolled back what failed, ended what was local, resolved units and quoting. So at
+the end of a transaction that may have changed something, one query asks for the session's settings
+and for whatever would tie the client to its connection. The answer is swallowed; the client's own
+replies have gone out before.
+
+Names are qualified down to the operators: the client's search_path must not lend them another
+meaning.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from forebay.worker.session.pins import PinReason
+from forebay.worker.session.settings import Values, quote_literal
+
+# How each cause is asked for, between transactions. What is absent here cannot be asked.
+QUESTIONS = {
+    PinReason.TEMPORARY_OBJECT: "SELECT 1 FROM pg_catalog.pg_class WHERE relnamespace"
+    " OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()",
+    PinReason.CURSOR: "SELECT 1 FROM pg_catalog.pg_cursors WHERE is_holdable",
+    PinReason.ADVISORY_LOCK: "SELECT 1 FROM pg_catalog.pg_locks"
+    " WHERE locktype OPERATOR(pg_catalog.=) 'advisory'"
+    " AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()",
+    PinReason.LISTEN: "SELECT 1 FROM pg_catalog.pg_listening_channels()",
+    PinReason.PREPARED_STATEMENT: "SELECT 1 FROM pg_catalog.pg_prepared_statements WHERE from_sql",
+}
+
+# These belong to the transaction, though pg_settings lists them with a session's.
+_OF_THE_TRANSACTION = frozenset(
+    {"transaction_isolation", "transaction_read_only", "transaction_deferrable"}
+)
+_SETTINGS = (
+    "SELECT '', name, setting FROM pg_catalog.pg_settings"
+    " WHERE source OPERATOR(pg_catalog.=) 'session'"
+    # pg_settings hides these two.
+    " UNION ALL SELECT '', 'role', pg_catalog.current_setting('role')"
+    " WHERE pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none'"
+    " UNION ALL SELECT '', 'session_authorization', session_user::pg_catalog.text"
+    " WHERE session_user OPERATOR(pg_catalog.<>) "
+)
+
+
+@lru_cache(maxsize=256)
+def audit_query(user: str, causes: frozenset[PinReason], custom: frozenset[str]) -> bytes:
+    """The query for a session of `user`: its settings, `custom` ones by name (pg_settings hides
+    settings with a dot in their name), and which of `causes` hold.
+
+    Rows are (cause, name, value).
+    """
+    parts = [_SETTINGS + f"{quote_literal(user)}::pg_catalog.name"]
+    for name in sorted(custom):
+        literal = quote_literal(name)
+        value = f"pg_catalog.current_setting({literal}, true)"
+        parts.append(f"SELECT '', {literal}, {value} WHERE {value} OPERATOR(pg_catalog.<>) ''")
+    parts += [
+        f"SELECT '{cause.value}', '', '' WHERE EXISTS ({QUESTIONS[cause]})"
+        for cause in sorted(causes & QUESTIONS.keys())
+    ]
+    return " UNION ALL ".join(parts).encode()
+
+
+def read_audit(rows: Iterable[Sequence[str | None]]) -> tuple[Values, frozenset[PinReason]]:
+    """The answer: the session's settings, and the causes that hold.
+
+    Raises ValueError on what is no answer to an audit query.
+    """
+    settings: dict[str, str] = {}
+    causes = set()
+    for row in rows:
+        if len(row) != 3 or row[1] is None or row[2] is None:
+            raise ValueError("the database did not tell the state of the session")
+        if row[0]:
+            causes.add(PinReason(row[0]))
+        elif row[1].lower() not in _OF_THE_TRANSACTION:
+            settings[row[1].lower()] = row[2]
+    return tuple(sorted(settings.items())), frozenset(causes)

@@ -1,0 +1,292 @@
+"""The compiled relay with the real pool and sessions, and actors where clients and databases would be.
+
+Everything runs in the calling thread and only when ``settle`` is called, so that a conversation has
+one course. The sockets are real; asyncio, the opening of connections and the delivery of cancel
+requests are played (see `agenda`).
+"""
+
+import contextlib
+import logging
+import os
+import select
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace, TracebackType
+from typing import Any, Self, cast
+from unittest import mock
+
+from forebay.worker.agenda import Agenda
+from forebay.worker.cancel import Canceller
+from forebay.worker.connector import ConnectError, Target
+from forebay.worker.login import LoggedIn
+from forebay.worker.pool.janitor import Janitor, Timeouts
+from forebay.worker.pool.manager import Limits, PoolManager
+from forebay.worker.relay import Client, MicroPool, Relay, Server
+from forebay.worker.session.sessions import Sessions
+from forebay.worker.session.settings import InternTable
+from forebay.worker.tls import ClientContexts
+from tests.playbooks.actors import Actor, NearEnd, connect
+from tests.playbooks.agenda import Gate, ScriptedAgenda
+
+# What a connection of the rig reports when it is opened.
+PARAMETERS = {"server_version": "15.0", "client_encoding": "UTF8"}
+# A relay that still finds work after so many turns is spinning.
+TURNS_LIMIT = 10_000
+
+Chunker = Callable[[bytes], Iterable[bytes]]
+
+
+def whole(data: bytes) -> list[bytes]:
+    return [data]
+
+
+class Rig:
+    """One proxy's relay, pool and sessions. ``with Rig(limit=2) as rig:``.
+
+    limit: database connections. queue: clients that may wait. database_tls: connections to the
+    database are encrypted. buffer_bytes: of every socket; 0 is the kernel's default.
+    """
+
+    def __init__(
+        self,
+        *,
+        limit: int = 2,
+        queue: int = 1000,
+        database_tls: bool = False,
+        buffer_bytes: int = 0,
+        chunker: Chunker = whole,
+    ) -> None:
+        self.chunker = chunker
+        self.limit = limit
+        self.database_tls = database_tls
+        self.buffer_bytes = buffer_bytes
+        before = _epoll_sets()
+        self.relay = Relay()
+        (epoll,) = _epoll_sets() - before
+        self.agenda = ScriptedAgenda(self.relay.poller)
+        agenda = cast(Agenda, self.agenda)
+        self.intern = InternTable()
+        self.sessions = Sessions(agenda, self.intern)
+        self.manager = PoolManager(
+            agenda, Limits(100, 100, queue, ""), self.intern, self._open, self._cancel
+        )
+        self.timeouts = Timeouts(120.0, 1800.0, 86400.0, 300.0, 86400.0)
+        self.janitor = Janitor(agenda, self.timeouts, self.manager, self.sessions)
+        self.canceller = Canceller(lambda: Target("nowhere"), ClientContexts())
+        self.actors: dict[str, Actor] = {}
+        self.clients: dict[str, Client] = {}
+        self.servers: dict[str, Server] = {}
+        self.opening_errors: list[Exception] = []
+        self.opening: Gate | None = None  # openings wait for it
+        self.cancels: dict[Server, list[Gate]] = {}
+        self.complaints: list[logging.LogRecord] = []
+        self._closing = False
+        self._handler = _Collector(self.complaints)
+        self._poll = select.poll()
+        self._poll.register(epoll, select.POLLIN)
+        self._patch = mock.patch("forebay.worker.connector.send_cancel", self._deliver)
+
+    def __enter__(self) -> Self:
+        logging.getLogger("forebay.relay").addHandler(self._handler)
+        self._patch.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self.finish()
+        finally:
+            self._patch.stop()
+            logging.getLogger("forebay.relay").removeHandler(self._handler)
+            for actor in self.actors.values():
+                actor.close()
+            self.relay.close()
+
+    # ---- who is there ----
+
+    def client(
+        self,
+        name: str,
+        settings: tuple[tuple[str, str], ...] = (),
+        *,
+        known: bool = True,
+        tls: bool = False,
+        early: bytes = b"",
+        database: str = "app",
+        user: str = "app",
+    ) -> Client:
+        """A client that has just proved who it is. `known`: its parameters are in the cache."""
+        actor, end = connect(name, "client" if tls else "", self.buffer_bytes)
+        end.leftover = early
+        stream = SimpleNamespace(detach=lambda: _detached(end))
+        login = LoggedIn(cast(Any, stream), user, database, settings, 0, "")
+        pool = self.manager.pool(database, user)
+        if known:
+            self._teach(pool, settings)
+        self.actors[name] = actor
+        client = self.clients[name] = self.sessions.admit(login, pool)
+        self.janitor.watch(client)
+        self.settle()
+        if known:
+            actor.receive()
+            actor.inbox = b""
+        return client
+
+    def _teach(self, pool: MicroPool, settings: tuple[tuple[str, str], ...]) -> None:
+        rest = tuple(each for each in settings if each[0] != "application_name")
+        has_name = len(rest) != len(settings)
+        values = PARAMETERS | {name: text for name, text in settings if name == "application_name"}
+        self.sessions._known[pool, rest, has_name] = self.intern.parameters(values)
+
+    async def _open(self, pool: MicroPool) -> tuple[Server, tuple[int, int]]:
+        if self.opening is not None:
+            await self.opening
+        if self._closing:
+            raise ConnectError("the rig is closing", transient=False)
+        if self.opening_errors:
+            raise self.opening_errors.pop(0)
+        name = f"db{len(self.servers) + 1}"
+        actor, end = connect(name, "server" if self.database_tls else "", self.buffer_bytes)
+        self.actors[name] = actor
+        self.servers[name] = Server(
+            self.relay.poller,
+            end.fd,
+            pool,
+            1000 + len(self.servers),
+            b"key!",
+            settings=self.intern.none,
+            parameters=self.intern.parameters(PARAMETERS),
+            tls=end.tls,
+            incoming=end.incoming,
+            outgoing=end.outgoing,
+        )
+        return self.servers[name], (self.limit, 0)
+
+    async def _cancel(self, server: Server) -> None:
+        await self.canceller.cancel_server(server)
+
+    async def _deliver(self, target: object, pid: int, key: bytes, **_: object) -> None:
+        server = next(each for each in self.servers.values() if each.pid == pid)
+        gate = Gate()
+        self.cancels.setdefault(server, []).append(gate)
+        await gate
+
+    # ---- what happens ----
+
+    def settle(self) -> None:
+        """Let the relay work until there is nothing left to do."""
+        for _ in range(TURNS_LIMIT):
+            worked = bool(self._poll.poll(0))
+            if worked:
+                self.relay.select(0)
+            if not self.agenda.run_soon() and not worked:
+                return
+        raise AssertionError("the relay does not come to rest")
+
+    def send(self, name: str, data: bytes) -> None:
+        """Send `data` from an actor, in chunks, and let each arrive."""
+        actor = self.actors[name]
+        for chunk in self.chunker(actor.wrap(data)):
+            view = memoryview(chunk)
+            while view:
+                try:
+                    view = view[actor.sock.send(view) :]
+                except (BrokenPipeError, ConnectionResetError):
+                    return  # the relay has closed it: what is sent goes nowhere
+                self.settle()
+
+    def received(self, name: str) -> bytes:
+        """What an actor has received and nobody has looked at yet."""
+        actor = self.actors[name]
+        actor.receive()
+        return actor.inbox
+
+    def leave(self, name: str) -> None:
+        """An actor closes its socket."""
+        self.actors[name].close()
+        self.settle()
+
+    def pass_time(self, seconds: float) -> None:
+        self.agenda.pass_time(seconds)
+        self.janitor.tick(self.agenda.now())
+        self.settle()
+
+    def cancel(self, name: str) -> None:
+        """A cancel request that names this client."""
+        self.agenda.spawn(self.canceller.cancel_client(self.clients[name]), "cancel")
+        self.settle()
+
+    def deliver_cancel(self, name: str) -> None:
+        """The first cancel request on its way to this database connection arrives."""
+        self.cancels[self.servers[name]].pop(0).open()
+        self.settle()
+
+    # ---- what must hold ----
+
+    def check(self) -> None:
+        """What holds whenever the relay is at rest."""
+        self.manager.assert_counts()
+        for pool in self.manager.pools.values():
+            lent = [s for s in self.manager.servers if s.pool is pool and s not in pool.idle]
+            assert len(lent) == pool.borrowed, (lent, pool.borrowed)
+            for server in pool.idle:
+                assert server.client is None
+                assert server.ledger.count == 0
+                assert not server.in_transaction
+                assert not server.dirty
+            places = 0
+            place = pool.first_waiter
+            while place is not None:
+                places += 1
+                place = place.waits_before
+            assert places == pool.waiting
+        assert len(self.sessions.clients) == sum(p.clients for p in self.manager.pools.values())
+        if self.complaints:
+            raise AssertionError(logging.Formatter().format(self.complaints[0]))
+
+    def finish(self) -> None:
+        """Everybody leaves: nothing may be left behind."""
+        self.check()
+        self._closing = True
+        for actor in self.actors.values():
+            actor.close()
+        self.settle()
+        self.pass_time(10.0)
+        self.check()
+        assert not self.sessions.clients, "a client is left behind"
+        assert not self.manager.servers, "a database connection is left behind"
+        assert all(each.is_closed for each in self.clients.values())
+        assert all(each.is_closed for each in self.servers.values())
+
+
+class _Collector(logging.Handler):
+    def __init__(self, records: list[logging.LogRecord]) -> None:
+        super().__init__(logging.ERROR)
+        self._records = records
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._records.append(record)
+
+
+def _detached(end: NearEnd) -> SimpleNamespace:
+    return SimpleNamespace(
+        fd=end.fd,
+        sslobj=end.tls,
+        incoming=end.incoming,
+        outgoing=end.outgoing,
+        leftover=end.leftover,
+    )
+
+
+def _epoll_sets() -> set[int]:
+    """The descriptors of this process that are epoll sets."""
+    sets = set()
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/self/fd/{name}") == "anon_inode:[eventpoll]":
+                sets.add(int(name))
+    return sets

@@ -1,0 +1,257 @@
+"""How playbooks are written, and what plays them.
+
+A file holds several, each under a title. One line is one step; a line that ends with a comma goes
+on. Clients have names of your choice, database connections are db1, db2, ... as they are opened.
+
+    == A title                       begins a playbook
+    limit 1                          database connections allowed; before the first client
+    queue 3                          clients that may wait; likewise
+    database over tls                likewise
+    client a                         comes, its parameters known: it has been greeted already
+    client a with name=value ...     ... with start-up settings
+    client a over tls
+    client a as user/database
+    new client a                     its parameters are not known yet
+
+    a -> db1: MESSAGES               a sends them; db1 and nobody else gets just the same
+    a sends: MESSAGES                (see `wording`)
+    a sends half of: MESSAGE
+    a sends the rest
+    db1 gets: MESSAGES               exactly these, nothing before and nothing behind
+    nobody gets anything             which is also checked before anything else is sent
+    a closes                         its socket
+    a is gone                        the relay has closed it; nothing more was said
+    db1 serves a | is idle | is busy | is parked
+    a waits | is idle
+    a is pinned | is not pinned
+    a cancels                        a cancel request naming a is received
+    a cancel is on its way to db1    one was sent
+    no cancel is on its way to db1
+    the cancel reaches db1
+    100 seconds pass
+    a is parted                      told to leave when its transaction is over, as at a drain
+    openings wait | openings go on
+    the next opening fails: 53300 'sorry, too many clients already'
+    the next opening fails: unreachable
+"""
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from forebay.protocol import errors
+from forebay.protocol.errors import PgError, Severity
+from forebay.worker.connector import ConnectError
+from tests.playbooks import wording
+from tests.playbooks.agenda import Gate
+from tests.playbooks.rig import Chunker, Rig, whole
+
+
+@dataclass(frozen=True)
+class Playbook:
+    """A title and numbered lines."""
+
+    title: str
+    file: str
+    lines: tuple[tuple[int, str], ...]
+
+
+def read(path: Path) -> list[Playbook]:
+    """The playbooks of a file."""
+    found: list[Playbook] = []
+    lines: list[tuple[int, str]] = []
+    title, pending = "", ""
+    for number, line in enumerate([*path.read_text().splitlines(), "== "], 1):
+        text = line.split(" #")[0].strip() if not line.startswith("#") else ""
+        if text.startswith("=="):
+            if title:
+                found.append(Playbook(title, path.name, tuple(lines)))
+            title, lines = text.removeprefix("==").strip(), []
+        elif pending.endswith(",") or text:
+            pending = f"{pending} {text}".strip()
+            if not pending.endswith(","):
+                lines.append((number, pending))
+                pending = ""
+    return found
+
+
+def longest_send(playbook: Playbook) -> int:
+    """The most bytes that one step of the playbook sends."""
+    longest = 2
+    for _, line in playbook.lines:
+        found = re.match(r"\w+ (?:-> \w+|sends(?: half of)?): (.*)", line)
+        if found:
+            longest = max(longest, len(wording.encode(found[1])))
+    return longest
+
+
+def play(playbook: Playbook, chunker: Chunker = whole) -> None:
+    """Play it; AssertionError says in which line it went wrong, and how."""
+    lines = list(playbook.lines)
+    settings: dict[str, int | bool] = {}
+    while lines and (found := re.fullmatch(r"(limit|queue) (\d+)|database over tls", lines[0][1])):
+        if found[1]:
+            settings[found[1]] = int(found[2])
+        else:
+            settings["database_tls"] = True
+        lines.pop(0)
+    number, line = 0, ""
+    try:
+        with Rig(chunker=chunker, **settings) as rig:  # type: ignore[arg-type]
+            for number, line in lines:
+                _step(rig, line)
+                rig.check()
+            number, line = number + 1, "(the end)"
+            _nothing_else(rig)
+    except AssertionError as error:
+        place = f"{playbook.file}:{number}: {line}"
+        raise AssertionError(f"{playbook.title}\n{place}\n{error}") from error
+
+
+def _step(rig: Rig, line: str) -> None:
+    for pattern, act in _STEPS:
+        found = re.fullmatch(pattern, line)
+        if found:
+            act(rig, *found.groups())
+            return
+    raise ValueError(f"not a step: {line}")
+
+
+def _nothing_else(rig: Rig, *but: str) -> None:
+    for name in rig.actors:
+        if name not in but:
+            received = rig.received(name)
+            assert not received, f"{name} got something unexpected\n{wording.compare(received, [])}"
+
+
+def _come(rig: Rig, new: str | None, name: str, rest: str) -> None:
+    _nothing_else(rig)
+    tls, user, database = False, "app", "app"
+    if rest.startswith(" over tls"):
+        tls, rest = True, rest.removeprefix(" over tls")
+    if rest.startswith(" as "):
+        whom, _, rest = rest.removeprefix(" as ").partition(" ")
+        user, database = whom.split("/")
+    words = shlex.split(rest.strip().removeprefix("with "))
+    settings = tuple(sorted((w.split("=")[0], w.split("=", 1)[1]) for w in words))
+    rig.client(name, settings, known=new is None, tls=tls, user=user, database=database)
+
+
+def _send(rig: Rig, name: str, text: str) -> None:
+    _nothing_else(rig)
+    rig.send(name, wording.encode(text))
+
+
+def _send_half(rig: Rig, name: str, text: str) -> None:
+    _nothing_else(rig)
+    data = wording.encode(text)
+    rig.actors[name].unsent = data[len(data) // 2 :]
+    rig.send(name, data[: len(data) // 2])
+
+
+def _send_rest(rig: Rig, name: str) -> None:
+    _nothing_else(rig)
+    rig.send(name, rig.actors[name].unsent)
+
+
+def _get(rig: Rig, name: str, text: str) -> None:
+    difference = wording.compare(rig.received(name), wording.messages(text))
+    rig.actors[name].inbox = b""
+    assert difference is None, f"{name} did not get what it should\n{difference}"
+
+
+def _pass_on(rig: Rig, sender: str, receiver: str, text: str) -> None:
+    _send(rig, sender, text)
+    _get(rig, receiver, text)
+    _nothing_else(rig)
+
+
+def _close(rig: Rig, name: str) -> None:
+    _nothing_else(rig)
+    rig.leave(name)
+
+
+def _gone(rig: Rig, name: str) -> None:
+    _nothing_else(rig)
+    actor = rig.actors[name]
+    assert actor.ended or actor.closed, f"{name} is still connected"
+    near = rig.clients.get(name) or rig.servers[name]
+    assert near.is_closed, f"the relay keeps {name}"
+
+
+def _serve(rig: Rig, server: str, client: str) -> None:
+    assert rig.servers[server].client is rig.clients[client]
+
+
+def _be(rig: Rig, name: str, state: str) -> None:
+    if name in rig.clients:
+        client = rig.clients[name]
+        assert not client.is_closed, f"{name} is gone"
+        holds = client.server is not None
+        now = {
+            "waits": client.is_waiting,
+            "is idle": not client.is_waiting and not holds,
+            "is pinned": client.pinned,
+            "is not pinned": not client.pinned,
+        }
+    else:
+        server = rig.servers[name]
+        idle = server in server.pool.idle
+        resting = server.client is None and server.ledger.count == 0
+        now = {
+            "is idle": idle,
+            "is busy": not idle and server in rig.manager.servers,
+            "is parked": not idle and resting and server.cancels_in_flight > 0,
+        }
+    assert now[state], f"{name}: {now}"
+
+
+def _cancelled(rig: Rig, no: str, name: str) -> None:
+    on_its_way = bool(rig.cancels.get(rig.servers[name]))
+    assert on_its_way != (no == "no"), f"a cancel is on its way: {on_its_way}"
+
+
+def _open(rig: Rig, state: str) -> None:
+    if state == "wait":
+        rig.opening = Gate()
+    elif rig.opening is not None:
+        gate, rig.opening = rig.opening, None
+        gate.open()
+        rig.settle()
+
+
+def _fail_opening(rig: Rig, how: str) -> None:
+    if how == "unreachable":
+        rig.opening_errors.append(ConnectError("connection refused", transient=True))
+    else:
+        sqlstate, text = shlex.split(how)
+        rig.opening_errors.append(PgError(Severity.FATAL, sqlstate, text))
+
+
+def _part(rig: Rig, name: str) -> None:
+    _nothing_else(rig)
+    rig.clients[name].part(errors.admin_shutdown().encode())
+    rig.settle()
+
+
+_STEPS = [
+    (r"(new )?client (\w+)(.*)", _come),
+    (r"(\w+) -> (\w+): (.*)", _pass_on),
+    (r"(\w+) sends: (.*)", _send),
+    (r"(\w+) sends half of: (.*)", _send_half),
+    (r"(\w+) sends the rest", _send_rest),
+    (r"(\w+) gets: (.*)", _get),
+    (r"nobody gets anything", _nothing_else),
+    (r"(\w+) closes", _close),
+    (r"(\w+) is gone", _gone),
+    (r"(\w+) serves (\w+)", _serve),
+    (r"(\w+) (waits|is idle|is busy|is parked|is pinned|is not pinned)", _be),
+    (r"(\w+) cancels", lambda rig, name: rig.cancel(name)),
+    (r"(a|no) cancel is on its way to (\w+)", _cancelled),
+    (r"the cancel reaches (\w+)", lambda rig, name: rig.deliver_cancel(name)),
+    (r"(\d+) seconds pass", lambda rig, seconds: rig.pass_time(float(seconds))),
+    (r"openings (wait|go on)", _open),
+    (r"the next opening fails: (.*)", _fail_opening),
+    (r"(\w+) is parted", _part),
+]
