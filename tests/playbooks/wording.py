@@ -1,12 +1,12 @@
 """Messages by name, as playbooks write them, and how what was received is compared with them.
 
-    Query 'SELECT 1'              a frontend message
-    Ready I                       a backend message
-    Error 42601 'no such thing'   compared byte by byte
-    Error 08000                   sent by Forebay: compared by severity and SQLSTATE alone
-    Fatal 57P01                   likewise
-    BackendKeyData                any
-    Bytes 17 00 ff                anything, in hexadecimal digits
+Query 'SELECT 1'              a frontend message
+Ready I                       a backend message
+Error 42601 'no such thing'   compared byte by byte
+Error 08000                   sent by Forebay: compared by severity and SQLSTATE alone
+Fatal 57P01                   likewise
+BackendKeyData                any
+Bytes 17 00 ff                anything, in hexadecimal digits
 """
 
 import re

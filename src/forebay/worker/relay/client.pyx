@@ -245,6 +245,7 @@ cdef class Client(StatementUser):
                 self.unsynced = True
                 self.define_named(frame, total, there, text, self.sessions.statement)
                 return total
+            self.unnamed_harmless = self.looked_harmless
             self.prepared_unnamed = there < total
             if there == total:
                 self.define_unnamed(frame + text, total - text)
@@ -255,6 +256,8 @@ cdef class Client(StatementUser):
             put(self.server, span, span_count)
             self.unsynced = True
             return self.use_named(kind, frame, total, name)
+        if kind == c"B" and self.unnamed_count and not self.unnamed_harmless:
+            self.executes(self.unnamed[:self.unnamed_count].partition(b"\0")[0])
         if kind == c"C":
             self.forget_unnamed()
         elif self.prepared_unnamed:
@@ -274,6 +277,7 @@ cdef class Client(StatementUser):
         True: it is a DEALLOCATE of a name that only Forebay knows.
         """
         cdef const unsigned char *end
+        self.looked_harmless = True
         if not whole:
             self.looking = <GlanceState *> PyMem_Malloc(sizeof(GlanceState))
             if self.looking == NULL:
@@ -284,8 +288,13 @@ cdef class Client(StatementUser):
         end = <const unsigned char *> memchr(text, 0, there)
         if end == NULL or glance(text, end - text):
             return False
+        self.looked_harmless = False
         self.deallocated = self.sessions.examine(self, text[:end - text])
         return self.deallocated is not None and self.server.status != c"E"
+
+    cdef int executes(self, bytes text) except -1:
+        self.sessions.examine(self, text)
+        return 0
 
     cdef Py_ssize_t _answer_deallocate(self, Py_ssize_t total) except -1:
         """The database does not know the name: Forebay answers, in the answer's place."""
