@@ -11,6 +11,7 @@ cdef class StatementUser(Borrower):
     cdef unsigned char *unnamed
     cdef Py_ssize_t unnamed_count
     cdef uint64_t unnamed_serial
+    cdef bint unnamed_harmless  # as Statement.harmless
 
     cdef int define_named(
         self, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t text,
@@ -27,6 +28,7 @@ cdef class StatementUser(Borrower):
     cdef Py_ssize_t use_named(
         self, int kind, const unsigned char *frame, Py_ssize_t total, Py_ssize_t name
     ) except -1
+    cdef int executes(self, bytes text) except -1
     cdef int refuse_in_place(self, bytes error) except -1
     cdef int _prepare(self, Statement statement) except -1
 

@@ -236,6 +236,8 @@ cdef class StatementUser(Borrower):
             self.refuse_in_place(_error(b"26000", error))
             return total
         statement = found
+        if kind == c"B" and not statement.harmless:
+            self.executes(statement.text)
         self._prepare(statement)
         self.server.ledger.push(BIND if kind == c"B" else DESCRIBE, FORWARD)
         length = total - 1 - len(given) + len(statement.name)
@@ -264,6 +266,11 @@ cdef class StatementUser(Borrower):
             if not server.owe(PARSE, SWALLOW, ((server.prepared, statement, None),)):
                 return 0
         return server.note_used(statement)
+
+    cdef int executes(self, bytes text) except -1:
+        """A statement is going to be executed, perhaps not for the first time, that may change
+        session state."""
+        raise NotImplementedError
 
     cdef int refuse_in_place(self, bytes error) except -1:
         """Let a message fail with `error`, in its place in the order and with PostgreSQL's
