@@ -52,6 +52,7 @@ cdef class Server(Peer):
     cdef bint rolled_back
     cdef bint confirming
     cdef bint at_rest  # the pool has it, or it is parked
+    cdef bint handing_on  # goes from waiter to waiter: see go_free
     cdef bint parked  # free, but a cancel request that could still hit it is under way
     cdef public int cancels_in_flight
     cdef public double opened_at

@@ -332,12 +332,21 @@ cdef class Server(Peer):
         self.at_rest = True
         if self.cancels_in_flight:
             self.parked = True
+        if self.parked or self.handing_on:
             return
-        self.idle_since = self.poller.now
-        place = self.pool.give_back(self, self.retired, self.idle_since)
-        if place is not None:
-            self.lend(place.borrower)
-            place.borrower.go_on()
+        # Who only wanted to know its parameters is done with it at once: thousands of such waiters
+        # in a row must not nest.
+        self.handing_on = True
+        try:
+            while self.at_rest and not self.parked:
+                self.idle_since = self.poller.now
+                place = self.pool.give_back(self, self.retired, self.idle_since)
+                if place is None:
+                    break
+                self.lend(place.borrower)
+                place.borrower.go_on()
+        finally:
+            self.handing_on = False
 
     cpdef cancel_finished(self):
         """A cancel request for this connection has been delivered and cannot hit a later statement."""

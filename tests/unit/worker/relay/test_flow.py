@@ -19,6 +19,7 @@ BUFFER_BYTES = 16384
 # What one peer may hold and queue: what one read can bring, a message held back, and some slack.
 PEER_BYTES = 512 * 1024
 LOGINS = 9000
+STACK_KBYTES = 1024
 
 
 def stuff(rig: Rig, name: str, data: bytes, budget: int) -> int:
@@ -240,6 +241,9 @@ class TestFloods:
         if soft < 2 * LOGINS + 100:
             pytest.skip(f"needs {2 * LOGINS + 100} descriptors")
         ended = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, timeout=100
+            ["sh", "-c", f'ulimit -s {STACK_KBYTES}; exec "$0" -c "$1"', sys.executable, script],
+            capture_output=True,
+            text=True,
+            timeout=100,
         )
         assert (ended.returncode, ended.stdout) == (0, "all greeted\n"), ended.stderr
