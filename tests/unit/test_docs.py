@@ -34,7 +34,7 @@ FOREIGN_WORDS = frozenset(
     }
 )
 # Fields of log lines.
-LOG_WORDS = frozenset({"retry_in_s"})
+LOG_WORDS = frozenset({"duration_s", "retry_in_s"})
 
 
 def prose(page: Path) -> str:
