@@ -108,14 +108,16 @@ cdef class Client(StatementUser):
                 if self.looking != NULL:
                     self._look_on(data + at, step)
                 self.body_left -= step
+                if self.looking != NULL and self.body_left == 0:
+                    self._looked(False)  # the text did not end where its message did
                 at += step
                 if not self.body_forward:
                     start = at
-                elif self.body_left == 0 and self.server is not None and self._between_transactions():
+                elif self.body_left == 0 and self.server is not None and self._may_part():
                     # Its replies were complete before the message was: COPY data behind an error.
                     send_put(self.server, data + start, at - start)
                     start = at
-                    self.server.take_back()
+                    self.server.release_if_free()
             if count - at < HEADER_BYTES:
                 break
             kind = data[at]
@@ -246,6 +248,7 @@ cdef class Client(StatementUser):
                 self.unsynced = True
                 self.define_named(frame, total, there, text, self.sessions.statement)
                 return total
+            self.unnamed_harmless = self.looked_harmless
             self.prepared_unnamed = there < total
             if there == total:
                 self.define_unnamed(frame + text, total - text)
@@ -256,6 +259,8 @@ cdef class Client(StatementUser):
             put(self.server, span, span_count)
             self.unsynced = True
             return self.use_named(kind, frame, total, name)
+        if kind == c"B" and self.unnamed_count and not self.unnamed_harmless:
+            self.executes(self.unnamed[:self.unnamed_count].partition(b"\0")[0])
         if kind == c"C":
             self.forget_unnamed()
         elif self.prepared_unnamed:
@@ -275,6 +280,7 @@ cdef class Client(StatementUser):
         True: it is a DEALLOCATE of a name that only Forebay knows.
         """
         cdef const unsigned char *end
+        self.looked_harmless = True
         if not whole:
             self.looking = <GlanceState *> PyMem_Malloc(sizeof(GlanceState))
             if self.looking == NULL:
@@ -285,8 +291,13 @@ cdef class Client(StatementUser):
         end = <const unsigned char *> memchr(text, 0, there)
         if end == NULL or glance(text, end - text):
             return False
+        self.looked_harmless = False
         self.deallocated = self.sessions.examine(self, text[:end - text])
         return self.deallocated is not None and self.server.status != c"E"
+
+    cdef int executes(self, bytes text) except -1:
+        self.sessions.examine(self, text)
+        return 0
 
     cdef Py_ssize_t _answer_deallocate(self, Py_ssize_t total) except -1:
         """The database does not know the name: Forebay answers, in the answer's place."""
@@ -306,6 +317,9 @@ cdef class Client(StatementUser):
             harmless = False
         else:
             harmless = glance_feed(self.looking, text, end - text) and glance_finish(self.looking)
+        return self._looked(harmless)
+
+    cdef int _looked(self, bint harmless) except -1:
         PyMem_Free(self.looking)
         self.looking = NULL
         if not harmless:
@@ -347,7 +361,7 @@ cdef class Client(StatementUser):
         return 0
 
     cdef int go_on(self) except -1:
-        if self.held_back:
+        if self.held_back or self.fd < 0:
             return 0
         if not self.greeted:
             self.parameters = self.server.parameters
@@ -380,10 +394,6 @@ cdef class Client(StatementUser):
         elif self.paused and self.server is not None and not self.server.is_blocked():
             self.resume_reading()  # it had sent far more than was answered
         return 0
-
-    cdef bint _between_transactions(self) except -1:
-        """Everything it asked was answered and no transaction is open."""
-        return self._may_part() and not self.pinned
 
     cdef int statements_dropped(self) except -1:
         if self.statements is not None:
@@ -499,7 +509,8 @@ cdef class Client(StatementUser):
             return 0
         if self.finishing:
             return self.close()
-        if self.place is not None and self.greeted and self._said_goodbye():
+        held_back = self.place is not None or self.held_back
+        if held_back and self.greeted and self._said_goodbye():
             # It asked, said goodbye and left without an answer: what it asked still happens when its turn comes.
             self.terminating = True
             return self.forget()

@@ -88,9 +88,10 @@ cdef class Server(Peer):
     cdef int _fail_copy(self, bint unsynced) except -1
     cdef int _pass(self, const unsigned char *data, Py_ssize_t count) except -1
     cdef int _ready_for_query(self) except -1
-    cdef int _release_if_free(self) except -1
+    cdef int release_if_free(self) except -1
     cdef int _swallow(self, const unsigned char *frame, Py_ssize_t total) except -1
     cdef int _command_done(self) except -1
+    cdef int _answered(self, Borrower client) except -1
     cdef int _let_client_go_on(self) except -1
     cdef bint _note_parameter(self, const unsigned char *body, Py_ssize_t count) except -1
     cdef int _note_error(self, const unsigned char *frame, Py_ssize_t total) except -1

@@ -505,10 +505,10 @@ cdef class Server(Peer):
             if self.parameters is not self.parameters_before:
                 client.suspect = True  # no statement may have shown it
                 self.parameters_before = self.parameters
-            self._release_if_free()
+            self.release_if_free()
         return client.turn_ended()
 
-    cdef int _release_if_free(self) except -1:
+    cdef int release_if_free(self) except -1:
         """Take the connection back if its client can do without, or ask what stands in the way."""
         cdef Borrower client = self.client
         if self.ledger.count or self.ledger.failed or self.status != c"I":
@@ -518,7 +518,10 @@ cdef class Server(Peer):
         if client.body_left and client.body_forward:
             return 0
         if client.suspect:
+            # What the client sends now waits for the answer: a setting that it has just reset may
+            # have to become again what it asked for at its login.
             client.suspect = False
+            client.lent(True)
             client.ask_session()
         elif not client.pinned and not client.prepared_unnamed:
             self.take_back()
@@ -534,8 +537,10 @@ cdef class Server(Peer):
 
     cdef int _command_done(self) except -1:
         cdef Borrower client
+        cdef bint was_audit
         command = self.commands.popleft()
-        if command is self.audit:
+        was_audit = command is self.audit
+        if was_audit:
             self.audit = None
         if command.is_replay:
             self._replayed(command.error)
@@ -550,9 +555,24 @@ cdef class Server(Peer):
             if not self.at_rest:
                 self.settle()
         elif not self.confirming:
-            self._release_if_free()
-            client.turn_ended()
+            if was_audit:
+                self._answered(client)
+            else:
+                self.release_if_free()
+                client.turn_ended()
         return 0
+
+    cdef int _answered(self, Borrower client) except -1:
+        """It is known what the client's session holds: let go of it, or go on with it."""
+        client.lent(False)
+        self.release_if_free()
+        if client.server is self and client.settings is not self.settings:
+            self._replay(client)
+            if self.confirming:
+                return client.lent(True)
+            self.flush()
+        client.turn_ended()
+        return client.go_on()
 
     cdef bint _note_parameter(self, const unsigned char *body, Py_ssize_t count) except -1:
         """False: it cannot be read."""

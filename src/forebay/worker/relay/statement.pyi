@@ -6,6 +6,10 @@ class Statement:
     parse: bytes
     close: bytes
     meaning: object
+    harmless: bool
     proven: bool
+
+    @property
+    def text(self) -> bytes: ...
 
     def __init__(self, definition: bytes, name: bytes, meaning: object) -> None: ...

@@ -11,11 +11,13 @@ cdef class StatementUser(Borrower):
     cdef unsigned char *unnamed
     cdef Py_ssize_t unnamed_count
     cdef uint64_t unnamed_serial
+    cdef bint unnamed_harmless  # as Statement.harmless
 
     cdef int define_named(
         self, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t text,
         object intern,
     ) except -1
+    cdef bint _has_room(self, Py_ssize_t total) except -1
     cdef bint define_proven(
         self, const unsigned char *frame, Py_ssize_t total, object intern
     ) except -1
@@ -26,6 +28,7 @@ cdef class StatementUser(Borrower):
     cdef Py_ssize_t use_named(
         self, int kind, const unsigned char *frame, Py_ssize_t total, Py_ssize_t name
     ) except -1
+    cdef int executes(self, bytes text) except -1
     cdef int refuse_in_place(self, bytes error) except -1
     cdef int _prepare(self, Statement statement) except -1
 
