@@ -188,7 +188,10 @@ def _of_statement(lexed: Lexed, tokens: list[Token]) -> Found:
         found += command(lexed, tokens)
     for index, token in enumerate(tokens):
         value = token.value
-        if value in _WATCHED:
+        if value == b"pg_settings" and word(tokens, 0) in (b"update", b"with"):
+            # The view takes UPDATE as set_config takes its arguments.
+            found.append((Reason.SETTING, SettingChange("set_config", "", None, exact=False)))
+        elif value in _WATCHED:
             if value in _FUNCTIONS:
                 found += _call(lexed, tokens, index)
             elif token.kind is Kind.WORD:

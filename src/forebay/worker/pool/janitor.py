@@ -71,6 +71,7 @@ class Janitor:
         timeouts = self.timeouts
         self._manager.close_idle(now, timeouts.max_idle_time_s, timeouts.max_connection_age_s)
         self._manager.forget_unused_pools()
+        self._manager.assert_counts()
         if now >= self._ask_at:
             self._ask_at = now + ASK_LIMITS_S
             self._manager.ask_limits()

@@ -35,7 +35,8 @@ cdef class Client(StatementUser):
     cdef int _note_sent(self, int kind) except -1
     cdef int _terminate(self) except -1
     cdef int _end(self, object reason, bint vanished) except -1
-    cdef bint _between_transactions(self) except -1
+    cdef bint _may_part(self) except -1
+    cdef int _looked(self, bint harmless) except -1
     cpdef set_pinned(self, bint pinned)
     cpdef start(self, bytes early)
     cpdef welcome(self, bytes greeting)

@@ -28,12 +28,11 @@ from .ledger cimport (
 from .micropool cimport MicroPool
 from .peer cimport GATHER_BYTES
 from .poller cimport Poller
-from .server cimport Place, Server
+from .server cimport LEDGER_LIMIT, Place, Server
 from .statement_user cimport StatementUser, begin_putting, put, send_put, statement_name
 
 cdef enum:
     UNCHANGED = -1
-    LEDGER_LIMIT = 16384  # replies owed to one client before it is not read any more
 
 cdef bytes READY_IDLE = b"Z\x00\x00\x00\x05I"
 cdef bytes TERMINATE = b"X\x00\x00\x00\x04"
@@ -82,6 +81,8 @@ cdef class Client(StatementUser):
         """Send what ends the login, and listen to the client from now on."""
         self.greeted = True
         self.say(greeting)
+        if self.farewell is not None:
+            self.part(self.farewell)
         self.consume_held()
         self.resume_reading()
 
@@ -107,14 +108,16 @@ cdef class Client(StatementUser):
                 if self.looking != NULL:
                     self._look_on(data + at, step)
                 self.body_left -= step
+                if self.looking != NULL and self.body_left == 0:
+                    self._looked(False)  # the text did not end where its message did
                 at += step
                 if not self.body_forward:
                     start = at
-                elif self.body_left == 0 and self.server is not None and self._between_transactions():
+                elif self.body_left == 0 and self.server is not None and self._may_part():
                     # Its replies were complete before the message was: COPY data behind an error.
                     send_put(self.server, data + start, at - start)
                     start = at
-                    self.server.take_back()
+                    self.server.release_if_free()
             if count - at < HEADER_BYTES:
                 break
             kind = data[at]
@@ -314,6 +317,9 @@ cdef class Client(StatementUser):
             harmless = False
         else:
             harmless = glance_feed(self.looking, text, end - text) and glance_finish(self.looking)
+        return self._looked(harmless)
+
+    cdef int _looked(self, bint harmless) except -1:
         PyMem_Free(self.looking)
         self.looking = NULL
         if not harmless:
@@ -355,7 +361,7 @@ cdef class Client(StatementUser):
         return 0
 
     cdef int go_on(self) except -1:
-        if self.held_back:
+        if self.held_back or self.fd < 0:
             return 0
         if not self.greeted:
             self.parameters = self.server.parameters
@@ -364,6 +370,9 @@ cdef class Client(StatementUser):
             return 0
         self.consume_held()
         self.resume_reading()
+        if self.forgotten and self.held_count:
+            # What looked like Terminate was the end of half a message.
+            self.lost("the connection was closed by the other side")
         return 0
 
     cdef int confirmed(self, object error) except -1:
@@ -380,18 +389,11 @@ cdef class Client(StatementUser):
             return 0
         if self.terminating:
             return self._terminate()
-        if self.farewell is not None and (self.server is None or self._between_transactions()):
+        if self.farewell is not None and self._may_part():
             self.fail(self.farewell, "Forebay is shutting down or the client has reached its limit")
         elif self.paused and self.server is not None and not self.server.is_blocked():
             self.resume_reading()  # it had sent far more than was answered
         return 0
-
-    cdef bint _between_transactions(self) except -1:
-        """Everything it asked was answered and no transaction is open."""
-        return (
-            self.server.ledger.count == 0 and self.server.status == c"I"
-            and not self.unsynced and not self.pinned
-        )
 
     cdef int statements_dropped(self) except -1:
         if self.statements is not None:
@@ -410,7 +412,7 @@ cdef class Client(StatementUser):
     cdef int server_lost(self, object error) except -1:
         cdef bint unsent = self.held_back or not self.greeted
         self.held_back = False
-        if error is None:
+        if error is None or self.terminating:
             return self._end("its database connection ended", False)
         if unsent:
             # Nothing of the client's had reached the database: another connection will do.
@@ -440,6 +442,8 @@ cdef class Client(StatementUser):
         self.refusal = error
         self.consume_held()
         self.resume_reading()
+        if self.farewell is not None:
+            self.part(self.farewell)
 
     cpdef fail(self, bytes error, str reason):
         """Send `error` (a FATAL ErrorResponse) and end the client."""
@@ -452,16 +456,28 @@ cdef class Client(StatementUser):
         it is open."""
         self.farewell = farewell
         if self.place is None and self.greeted and not self.held_back and not self.body_left:
-            if self.server is None or (self.server.ledger.count == 0 and self.server.status == c"I"):
+            if self._may_part():
                 self.fail(farewell, "Forebay is shutting down or the client has reached its limit")
+
+    cdef bint _may_part(self) except -1:
+        """No transaction is open, and none of its messages is under way."""
+        return self.server is None or (
+            self.server.ledger.count == 0 and not self.server.ledger.failed
+            and self.server.status == c"I" and not self.unsynced
+        )
 
     cdef int _terminate(self) except -1:
         """The client said goodbye. What it sent before still happens."""
-        if self.server is not None and self.server.ledger.count:
-            self.terminating = True
-            self.pause_reading()
-            return 0
-        return self._end("the client requested that the connection close", False)
+        cdef Server server = self.server
+        if server is None or server.ledger.count == 0 or server.ledger.copy_in:
+            return self._end("the client requested that the connection close", False)
+        self.terminating = True
+        self.pause_reading()
+        if self.unsynced:
+            # No answer will come without a Sync. The database does what came before, and goes.
+            self.unsynced = False
+            server.write(TERMINATE, len(TERMINATE))
+        return 0
 
     cdef int _end(self, object reason, bint vanished) except -1:
         """Let go of everything; the socket closes when what was said has left."""
@@ -493,7 +509,8 @@ cdef class Client(StatementUser):
             return 0
         if self.finishing:
             return self.close()
-        if self.place is not None and self.greeted and self._said_goodbye():
+        held_back = self.place is not None or self.held_back
+        if held_back and self.greeted and self._said_goodbye():
             # It asked, said goodbye and left without an answer: what it asked still happens when its turn comes.
             self.terminating = True
             return self.forget()

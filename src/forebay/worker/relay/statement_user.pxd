@@ -17,6 +17,7 @@ cdef class StatementUser(Borrower):
         self, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t text,
         object intern,
     ) except -1
+    cdef bint _has_room(self, Py_ssize_t total) except -1
     cdef bint define_proven(
         self, const unsigned char *frame, Py_ssize_t total, object intern
     ) except -1

@@ -126,7 +126,7 @@ class Sessions:
 
     def _remember(self, client: Client) -> None:
         rest, name = _split_name(client.settings.values)
-        # Not by the pool: that is forgotten when it has neither clients nor connections.
+        # Not by the pool, which is forgotten when it has had neither clients nor connections.
         key = (client.pool.database, client.pool.user, rest, name is not None)
         self._known[key] = client.parameters
         self._known.move_to_end(key)
