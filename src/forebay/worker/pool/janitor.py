@@ -83,9 +83,9 @@ class Janitor:
         for pool in list(self._manager.pools.values()):
             if timeout_s == 0:
                 # Nobody waits for a connection in use, but a new one takes its time to open.
-                while pool.waiting > pool.opening:
+                while pool.waiting > pool.opening and (place := pool.last_waiter) is not None:
                     error = errors.borrow_timed_out(self._manager.last_error(pool))
-                    self._manager.refuse(pool.last_waiter.borrower, error)
+                    self._manager.refuse(place.borrower, error)
                 continue
             while (place := pool.first_waiter) is not None and place.waits_since <= oldest:
                 error = errors.borrow_timed_out(self._manager.last_error(pool))

@@ -35,6 +35,7 @@ cdef bytes ABORTED_FIELDS = (
 cdef bytes ABORTED = b"E" + (len(ABORTED_FIELDS) + 4).to_bytes(4, "big") + ABORTED_FIELDS
 cdef bytes SYNC_MESSAGE = b"S\x00\x00\x00\x04"
 cdef bytes COPY_FAIL = b"f\x00\x00\x00\x18client disconnected\x00"
+cdef tuple HOW_TEXT_IS_READ = (b"standard_conforming_strings\0", b"client_encoding\0")
 cdef int COMMAND_ROWS_LIMIT = 1000  # Forebay's own commands yield a handful
 
 
@@ -582,6 +583,10 @@ cdef class Server(Peer):
             self.parameters = self.pool.manager.parameter_changed(self.parameters, body[:count])
         except ValueError:
             return False
+        if self.client is not None and body[:count].startswith(HOW_TEXT_IS_READ):
+            # What was sent meanwhile may have been read otherwise than the database does, even if
+            # the change is local.
+            self.client.suspect = True
         return True
 
     cdef int _note_tag(self, const unsigned char *tag, Py_ssize_t count, int action) except -1:

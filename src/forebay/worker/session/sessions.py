@@ -167,7 +167,9 @@ class Sessions:
         if len(text) > EXAMINED_BYTES:
             self.pin(client, PinReason.STATEMENT_TOO_LONG, text[:KEPT_BYTES])
             return None
-        values = client.parameters.values
+        # The connection's own: a function, say, may have changed how strings are read.
+        parameters = client.parameters if client.server is None else client.server.parameters
+        values = parameters.values
         effects = self._effects.effects(
             text,
             standard_conforming_strings=values.get("standard_conforming_strings") != "off",
