@@ -53,8 +53,9 @@ class Actor:
         """What goes over the wire for `data`."""
         if self.tls is None:
             return data
-        for at in range(0, len(data), 16384):
-            self.tls.write(data[at : at + 16384])
+        with contextlib.suppress(ssl.SSLError):  # the relay has ended it
+            for at in range(0, len(data), 16384):
+                self.tls.write(data[at : at + 16384])
         return self.outgoing.read()
 
     def receive(self) -> None:

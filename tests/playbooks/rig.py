@@ -35,6 +35,10 @@ TURNS_LIMIT = 10_000
 Chunker = Callable[[bytes], Iterable[bytes]]
 
 
+class NotTakenError(AssertionError):
+    """The relay does not read what an actor sends."""
+
+
 def whole(data: bytes) -> list[bytes]:
     return [data]
 
@@ -204,7 +208,7 @@ class Rig:
                 except (BrokenPipeError, ConnectionResetError):
                     return  # the relay has closed it: what is sent goes nowhere
                 except BlockingIOError:
-                    raise AssertionError(f"what {name} sends is not taken") from None
+                    raise NotTakenError(f"what {name} sends is not taken") from None
                 self.settle()
 
     def received(self, name: str) -> bytes:

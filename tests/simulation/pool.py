@@ -116,7 +116,10 @@ class Connection:
         self.client: Client | None = None
 
     def start(self) -> None:
+        limit = self.simulation.manager.budget
         self.go_free()
+        if self.is_closed and not self.retired and limit == self.simulation.manager.budget:
+            self.simulation.wasted += 1
 
     def go_free(self) -> None:
         if self.is_closed:
@@ -257,6 +260,7 @@ class Simulation:
         self.queues: dict[Any, list[Any]] = {}
         self.ending = False
         self.done = self.refused = 0
+        self.wasted = 0  # connections that were closed as soon as they were open
         agenda = cast(Any, self.clock)
         self.manager = PoolManager(
             agenda, Limits(100, 50, 100_000, ""), self.intern, cast(Any, self._open), self._cancel

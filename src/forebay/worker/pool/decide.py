@@ -86,14 +86,15 @@ def next_step(
     return Step("starved", pool)
 
 
-def claimant(pools: Iterable[P], owner: P, limit: int) -> P | None:
+def claimant(pools: Iterable[P], needy: Iterable[P], owner: P, limit: int) -> P | None:
     """Another pool that a connection which `owner` gives back should go to; None: `owner` keeps it.
+    `needy`: the pools that could open one now, as for `next_step`.
 
     The longer wait wins, as long as its pool has less than an equal share: beyond that, moving a
     connection (closing one, opening another) would cost more than it brings.
     """
     pools = list(pools)
-    other = neediest(each for each in pools if each is not owner)
+    other = neediest(each for each in needy if each is not owner)
     if other is None or other.first_waiter is None:
         return None
     mine = owner.first_waiter

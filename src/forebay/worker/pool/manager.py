@@ -156,9 +156,7 @@ class PoolManager:
         if limit is not None:
             self._close_beyond(limit)
         while True:
-            now = self._agenda.now()
-            ready = [p for p in self.pools.values() if not self._backs_off(p, now)]
-            step = next_step(self.pools.values(), ready, limit, OPENING_LIMIT)
+            step = next_step(self.pools.values(), self._ready(), limit, OPENING_LIMIT)
             if step is None:
                 break
             if step.action == "starved":
@@ -186,7 +184,7 @@ class PoolManager:
             return True
         elif self.size >= limit:  # without this one, which is not counted as borrowed any more
             reason = "the limit was lowered"
-        elif claimant(self.pools.values(), pool, limit) is not None:
+        elif claimant(self.pools.values(), self._ready(), pool, limit) is not None:
             reason = "to make room for another user or database"
         else:
             return True
@@ -222,6 +220,9 @@ class PoolManager:
         self.peak = max(self.peak, len(self.servers))
         self._backoffs.pop(pool, None)
         self.note_limits(*told)
+        # It serves its own pool first, whoever has waited longer elsewhere: to close it unused
+        # helps nobody, and the other pool's connection would meet the same end.
+        pool.contended = False
         server.start()
         self.schedule()
 
@@ -245,9 +246,11 @@ class PoolManager:
             self._refuse_all(pool, error)
         self.schedule()  # what was kept free for it may serve another pool
 
-    def _backs_off(self, pool: MicroPool, now: float) -> bool:
-        backoff = self._backoffs.get(pool)
-        return backoff is not None and now < backoff.retry_at
+    def _ready(self) -> list[MicroPool]:
+        """The micro-pools that may open connections now: those that do not back off."""
+        now = self._agenda.now()
+        backing_off = {pool for pool, each in self._backoffs.items() if now < each.retry_at}
+        return [pool for pool in self.pools.values() if pool not in backing_off]
 
     def last_error(self, pool: MicroPool) -> str | None:
         """Why no connection could be opened lately, for those who waited in vain."""

@@ -431,6 +431,8 @@ cdef class Server(Peer):
                 # The bulk of all traffic: rows and COPY data change nothing in the ledger.
                 if self.ledger.count == 0:
                     action = DESYNC
+                elif action != FORWARD:
+                    action = self.ledger.reply(kind)
             elif kind == c"S":
                 if not self._note_parameter(data + at + HEADER_BYTES, total - HEADER_BYTES):
                     action = DESYNC

@@ -92,25 +92,29 @@ class TestNextStep:
 class TestClaimant:
     def test_nobody_else_waits(self) -> None:
         owner = Pool(1.0)
-        assert claimant([owner, Pool()], owner, 10) is None
+        assert claimant([owner, Pool()], [owner, Pool()], owner, 10) is None
 
     def test_the_owner_needs_it_no_more(self) -> None:
         owner, other = Pool(borrowed=1), Pool(5.0, borrowed=9)
-        assert claimant([owner, other], owner, 10) is other
+        assert claimant([owner, other], [owner, other], owner, 10) is other
 
     def test_the_longer_wait_wins(self) -> None:
         owner, other = Pool(5.0, borrowed=9), Pool(3.0)
-        assert claimant([owner, other], owner, 10) is other
+        assert claimant([owner, other], [owner, other], owner, 10) is other
         later = Pool(7.0)
-        assert claimant([owner, later], owner, 10) is None
+        assert claimant([owner, later], [owner, later], owner, 10) is None
 
     def test_but_not_beyond_an_equal_share(self) -> None:
         owner, other = Pool(5.0, borrowed=4), Pool(3.0, borrowed=5)
-        assert claimant([owner, other], owner, 10) is None
+        assert claimant([owner, other], [owner, other], owner, 10) is None
         other.borrowed = 4
-        assert claimant([owner, other], owner, 10) is other
+        assert claimant([owner, other], [owner, other], owner, 10) is other
+
+    def test_who_backs_off_claims_nothing(self) -> None:
+        owner, other = Pool(5.0, borrowed=9), Pool(3.0)
+        assert claimant([owner, other], [owner], owner, 10) is None
 
     def test_with_less_room_than_pools_everybody_has_a_turn(self) -> None:
         pools = [Pool(float(number)) for number in range(5)]
         owner = Pool(9.0, borrowed=1)
-        assert claimant([*pools, owner], owner, 1) is pools[0]
+        assert claimant([*pools, owner], [*pools, owner], owner, 1) is pools[0]
