@@ -36,7 +36,7 @@ cdef bytes ABORTED = b"E" + (len(ABORTED_FIELDS) + 4).to_bytes(4, "big") + ABORT
 cdef bytes PREFIX = b"_forebay_"  # of the names of prepared statements
 cdef bytes SYNC_MESSAGE = b"S\x00\x00\x00\x04"
 cdef bytes COPY_FAIL = b"f\x00\x00\x00\x18client disconnected\x00"
-cdef tuple HOW_TEXT_IS_READ = (b"standard_conforming_strings\0", b"client_encoding\0")
+cdef bytes HOW_TEXT_IS_READ = b"standard_conforming_strings\0"
 cdef int COMMAND_ROWS_LIMIT = 1000  # Forebay's own commands yield a handful
 
 
