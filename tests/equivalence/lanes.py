@@ -5,10 +5,10 @@ A program is a list of steps in the order in which they are sent. A client whose
 use by another waits for it while the others go on, so a program never blocks itself.
 """
 
+import contextlib
 import select
-import socket
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
@@ -19,15 +19,16 @@ from tests.equivalence.differences import normal
 from tests.harness import raw
 from tests.harness.clients import TestDatabase
 from tests.harness.raw import Message, RawClient
+from tests.harness.waiting import eventually
 
 # Answers to messages of the extended protocol, one each.
 ANSWERS = "123nTCsI"
-# How long a client may stay unanswered before another takes its turn (it may wait for a connection).
+# How long a client may stay unanswered before another goes on: it may wait for a connection.
 PATIENCE_S = 0.03
 LOGIN_POLL_S = 0.002
 LANES_LIMIT = 12
 # Longer than any client waits for a connection; only a failing test waits so long.
-HANG_S = 40.0
+HANG_S = 20.0
 
 Op = tuple[str, ...]
 
@@ -35,8 +36,8 @@ Op = tuple[str, ...]
 class Step(NamedTuple):
     """What one client does next.
 
-    ``ops``: one ("connect", name, value, …) with settings for the startup packet, ("query", sql), or
-    messages of the extended protocol, the last of which is Sync: ("P", name, sql), ("B", portal,
+    ``ops``: one ("connect", name, value, …) with settings for the startup packet, ("query", sql),
+    or messages of the extended protocol, the last of which is Sync: ("P", name, sql), ("B", portal,
     name, value, …), ("D", "S" or "P", name), ("E", portal, rows), ("C", "S" or "P", name), ("H",),
     ("S",). In all texts {me} stands for a name that is the client's own, and
     {key} for a number that is.
@@ -56,10 +57,9 @@ class Difference:
     shared: list[str]
 
     def __str__(self) -> str:
-        return "\n".join(
-            [f"step {self.number}: {self.step}", "  directly:", *_indented(self.direct)]
-            + ["  through Forebay:", *_indented(self.shared)]
-        )
+        direct, shared = _indented(self.direct), _indented(self.shared)
+        title = f"step {self.number}: {self.step}"
+        return "\n".join([title, "  directly:", *direct, "  through Forebay:", *shared])
 
 
 class Client(RawClient):
@@ -71,10 +71,9 @@ class Client(RawClient):
             size = int.from_bytes(self._received[1:5], "big") + 1
             if len(self._received) >= max(size, 5):
                 return self.receive()
-            try:
-                data = self._socket.recv(65536, socket.MSG_DONTWAIT)
-            except BlockingIOError:
+            if not select.select([self], [], [], 0)[0]:
                 return None
+            data = self._socket.recv(65536)
             if not data:
                 raise EOFError("the connection was closed")
             self._received += data
@@ -156,12 +155,17 @@ class Side:
 
     def close(self) -> None:
         if self.login is not None:
-            self.client = self.login.result(HANG_S)
-        if self.client is not None:
+            with contextlib.suppress(PgError, TimeoutError):
+                self.client = self.login.result()
+        if self.client is None:
+            return
+        if self.flights or self.ended:
+            self.client.vanish()
+        else:
             self.client.leave()
 
     def _connect(self, pairs: tuple[str, ...]) -> None:
-        if self.client is not None:
+        if self.client is not None and not self.ended:
             self.client.leave()
         self.client, self.ended = None, False
         self.logged_in += 1
@@ -181,6 +185,9 @@ class Side:
         except PgError as error:
             self.ended = True
             self.answer.append(Message("E", error.raw or error.encode()[5:]))
+        except TimeoutError:
+            self.ended = True
+            self.answer.append(Message("no login", b""))
         self.login = None
         return True
 
@@ -281,10 +288,11 @@ class Lanes:
             lane.waiting.append((len(program), Step(-1, (("query", "ROLLBACK; DISCARD ALL"),))))
         if found := self._settle(0, HANG_S):
             return found
-        for lane in self._lanes.values():
-            if lane.current is not None:
-                heard = lane.direct.heard(), lane.shared.heard()
-                return Difference(*lane.current, *heard)
+        stuck = [lane for lane in self._lanes.values() if lane.current is not None]
+        # Who hears half an answer has a connection; the others may wait for that.
+        for lane in sorted(stuck, key=lambda lane: -len(lane.shared.answer)):
+            assert lane.current is not None
+            return Difference(*lane.current, lane.direct.heard(), [*lane.shared.heard(), "(hangs)"])
         return None
 
     def _settle(self, most: int, patience_s: float) -> Difference | None:
@@ -306,15 +314,36 @@ class Lanes:
                 if not came and patience_s > 0:
                     continue
             else:
-                came = select.select(watched, [], [], patience_s)[0]
+                came = select.select(watched, [], [], max(0.0, patience_s))[0]
             if not came:
                 return None
 
 
 def differs(world: World, program: Sequence[Step], together: int = 2) -> Difference | None:
     """The first difference between the program's clients through Forebay and directly."""
+    _prepare(world, {step.lane for step in program})
     with Lanes(world) as lanes:
         return lanes.run(program, together)
+
+
+def _prepare(world: World, lanes: Iterable[int]) -> None:
+    """Take away what another program has left in tables, and in Forebay's connections: a
+    program shall always do the same."""
+    names = [f"{side}_{lane}" for lane in lanes for side in ("direct", "shared")]
+    with RawClient(world.direct_port, world.database) as client:
+        client.query(
+            "".join(
+                f"DELETE FROM {name}.entry; DELETE FROM {name}.numbered;"
+                f" ALTER SEQUENCE {name}.counter RESTART;"
+                f" ALTER SEQUENCE {name}.numbered_id_seq RESTART;"
+                for name in names
+            )
+        )
+        others = (
+            "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        client.query(f"SELECT pg_terminate_backend(pid) {others}")
+        eventually(lambda: not client.query(f"SELECT pid {others}"), "no other connections")
 
 
 def _flights(ops: Sequence[Op]) -> Iterator[tuple[bytes, int, int]]:

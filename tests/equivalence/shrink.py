@@ -14,7 +14,7 @@ def shrunk(
 
     def attempt(candidate: list[Step]) -> bool:
         nonlocal best, tries
-        if tries <= 0 or not candidate or len(candidate) == len(best) and candidate == best:
+        if tries <= 0 or not candidate or (len(candidate) == len(best) and candidate == best):
             return False
         tries -= 1
         if shows(candidate):

@@ -153,8 +153,8 @@ READS = (
     "SELECT name, statement FROM pg_prepared_statements WHERE from_sql ORDER BY name",
     "SELECT name, is_holdable FROM pg_cursors WHERE name <> '' ORDER BY name",
     "SELECT pg_listening_channels() ORDER BY 1",
-    "SELECT objid % 10, mode FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
-    " ORDER BY 1, 2",
+    """SELECT objid % 10, mode FROM pg_locks
+        WHERE locktype = 'advisory' AND pid = pg_backend_pid() ORDER BY 1, 2""",
     "SELECT 1/0",
     "SELEC",
     "SELECT * FROM nowhere",

@@ -15,6 +15,7 @@ class Observer:
 
     def __init__(self, server: Postgres, database: TestDatabase) -> None:
         self.name = database.name
+        self._server = server
         self._connection = psycopg2.connect(server.url())
         self._connection.autocommit = True
 
@@ -39,6 +40,10 @@ class Observer:
         """The only value of a query."""
         ((value,),) = self.rows(sql, *parameters)
         return value
+
+    def url_for(self, database: TestDatabase) -> str:
+        """The way to the database past Forebay."""
+        return self._server.url(database.user, database.password, database.name)
 
     def backends(self, condition: str = "true") -> list[int]:
         """The pids of the database's client backends for which a condition on their row holds."""

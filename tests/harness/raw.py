@@ -1,6 +1,7 @@
 """PostgreSQL's protocol by hand, without TLS: messages go out and come in as they are."""
 
 import functools
+import select
 import socket
 import struct
 from collections.abc import Iterable, Mapping
@@ -87,6 +88,10 @@ class RawClient:
         message = Message(chr(self._received[0]), bytes(self._received[5:end]))
         del self._received[:end]
         return message
+
+    def has_more(self) -> bool:
+        """Whether something has come that was not taken yet."""
+        return bool(self._received) or bool(select.select([self._socket], [], [], 0)[0])
 
     def until(self, kinds: str, count: int = 1) -> list[Message]:
         """The messages up to the ``count``-th of one of these kinds."""

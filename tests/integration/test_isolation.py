@@ -176,6 +176,17 @@ def test_strings_that_are_read_in_another_way_from_the_start(
                 assert error.sqlstate == "08000"  # noqa: PT017
 
 
+def test_custom_settings_from_the_start(forebay: Forebay, database: TestDatabase) -> None:
+    shown = "SELECT coalesce(current_setting('app.tenant', true), '')"
+    with RawClient(forebay.port, database) as other:
+        with RawClient(forebay.port, database, {"app.tenant": "mine"}) as client:
+            for change in ("SELECT 1", "SET work_mem = '5MB'", "RESET work_mem", "RESET ALL"):
+                client.query(change)
+                assert other.query(shown) == [[""]]
+                assert client.query(shown) == [["mine"]]
+        assert other.query(shown) == [[""]]
+
+
 def test_a_transaction_that_is_left_open(forebay: Forebay, postgres: Postgres) -> None:
     database = forebay.database
     forebay.psql("CREATE TABLE t (n int)").ok()

@@ -105,6 +105,11 @@ class PoolManager:
         if self._told is not None:
             self.note_limits(*self._told)
 
+    @property
+    def has_init_query(self) -> bool:
+        """Whether new connections run something."""
+        return bool(self._limits.init_query)
+
     # ---- who waits, and what is done about it ----
 
     @property

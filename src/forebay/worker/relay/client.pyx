@@ -33,6 +33,7 @@ from .statement_user cimport StatementUser, begin_putting, put, send_put, statem
 
 cdef enum:
     UNCHANGED = -1
+    UNCERTAIN = -3
 
 cdef bytes READY_IDLE = b"Z\x00\x00\x00\x05I"
 cdef bytes TERMINATE = b"X\x00\x00\x00\x04"
@@ -98,7 +99,7 @@ cdef class Client(StatementUser):
         cdef Py_ssize_t total, step, done
         cdef int kind
         cdef bint whole
-        if not self.greeted or self.place is not None or self.held_back:
+        if not self.greeted or self.place is not None or self.held_back or self.unsettled:
             return 0
         self.last_active = self.poller.now
         begin_putting()
@@ -149,6 +150,9 @@ cdef class Client(StatementUser):
             done = UNCHANGED
             if self._is_read(kind):
                 done = self._translate(kind, data + start, at - start, data + at, total, step)
+                if done == UNCERTAIN:
+                    self.unsettled = True
+                    break
             if done == UNCHANGED:
                 self._note_sent(kind)
             else:
@@ -229,6 +233,7 @@ cdef class Client(StatementUser):
         """Look into a message that is about to be sent behind `span`.
 
         UNCHANGED, or how many bytes of it are done with: what replaces them, and the span, are put.
+        UNCERTAIN: it must wait until an earlier batch is answered.
         """
         cdef Py_ssize_t name, text
         if kind == c"Q":
@@ -240,6 +245,9 @@ cdef class Client(StatementUser):
         name = statement_name(kind, frame, there)
         if name == 0:
             return UNCHANGED
+        if frame[name] and self.changed is not None:
+            if self.is_uncertain(<bytes> &frame[name]):
+                return UNCERTAIN
         if kind == c"P":
             text = <const unsigned char *> memchr(frame + name, 0, there - name) - frame + 1
             self._examine(frame + text, there - text, there == total)
@@ -330,9 +338,11 @@ cdef class Client(StatementUser):
         """Tell the ledger which reply the message will have."""
         cdef Ledger ledger = self.server.ledger
         if kind == c"Q":
+            self.server.batch += 1
             ledger.push(QUERY, FORWARD)
         elif kind == c"S":
             self.unsynced = False
+            self.server.batch += 1
             ledger.push(SYNC, FORWARD)
         elif kind == c"c" or kind == c"f":
             ledger.push(COPY_END, FORWARD)
@@ -389,6 +399,8 @@ cdef class Client(StatementUser):
             return 0
         if self.terminating:
             return self._terminate()
+        if self.unsettled:
+            return self.settled()
         if self.farewell is not None and self._may_part():
             self.fail(self.farewell, "Forebay is shutting down or the client has reached its limit")
         elif self.paused and self.server is not None and not self.server.is_blocked():
@@ -408,6 +420,12 @@ cdef class Client(StatementUser):
     cpdef set_pinned(self, bint pinned):
         """Whether the client keeps its connection between transactions."""
         self.pinned = pinned
+
+    cdef int settled(self) except -1:
+        self.unsettled = False
+        self.consume_held()
+        self.resume_reading()
+        return 0
 
     cdef int server_lost(self, object error) except -1:
         cdef bint unsent = self.held_back or not self.greeted

@@ -16,11 +16,13 @@ cdef class Borrower(Peer):
     cdef readonly MicroPool pool
     cdef public object settings
     cdef public object parameters
+    cdef public dict statements  # name the client gave → Statement; None until it names one
     cdef readonly bint pinned
     cdef public bint suspect  # may have changed session state: the database is asked before it lets go
     cdef bint terminating  # said Terminate behind statements that are still being answered
     cdef bint unsynced  # sent part of an extended batch whose Sync is still to come
     cdef bint prepared_unnamed  # parsed an unnamed statement too long to be kept, and has not bound it
+    cdef bint unsettled  # waits to know what an earlier batch of its own has changed
     cdef uint32_t body_left  # of the message it is sending
     cdef bint body_forward
 
@@ -29,6 +31,8 @@ cdef class Borrower(Peer):
     cdef int confirmed(self, object error) except -1
     cdef int ask_session(self) except -1
     cdef int statements_dropped(self) except -1
+    cdef bytes renamed(self, bytes error)
+    cdef int settled(self) except -1
     cdef int turn_ended(self) except -1
     cdef int server_lost(self, object error) except -1
 
@@ -63,7 +67,10 @@ cdef class Server(Peer):
     cdef readonly dict prepared  # Statement → when it was last used, as a count
     cdef uint64_t uses
     cdef uint64_t unnamed_serial  # which client's unnamed statement it has; 0: nobody's that counts
-    cdef object undos  # (error or None, what to undo) for each entry of the ledger that asked for it
+    cdef uint64_t batch  # the number of the one being sent: each ends with Sync or is a Query
+    # (error and the SQLSTATE it stands for, or None; what to undo; batch) for each entry of the
+    # ledger that asked for it
+    cdef object undos
     cdef object audit  # the Command that asks what the client's session holds, while it is unanswered
     cdef object commands  # Forebay's own, unanswered: deque of Command
     cdef bint fatal_forwarded  # the client knows already why the connection ends
@@ -73,7 +80,8 @@ cdef class Server(Peer):
     cdef int abandon(self, bint vanished) except -1
     cdef int settle(self) except -1
     cdef bint owe(self, int kind, int action, object undo) except -1
-    cdef int owe_error(self, bytes error) except -1
+    cdef int owe_error(self, bytes error, bytes sqlstate) except -1
+    cdef uint64_t unknown_since(self) except -1
     cdef int note_used(self, object statement) except -1
     cdef int answer_fakes(self) except -1
     cpdef start(self)

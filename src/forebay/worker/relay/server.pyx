@@ -12,7 +12,7 @@ ParameterStatus, and the answers to Forebay's own commands.
 from collections import deque
 
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from .frames cimport HEADER_BYTES, LARGE_MESSAGE_LIMIT, length_word
 from .ledger cimport (
@@ -33,9 +33,10 @@ cdef bytes ABORTED_FIELDS = (
     b" transaction block\0\0"
 )
 cdef bytes ABORTED = b"E" + (len(ABORTED_FIELDS) + 4).to_bytes(4, "big") + ABORTED_FIELDS
+cdef bytes PREFIX = b"_forebay_"  # of the names of prepared statements
 cdef bytes SYNC_MESSAGE = b"S\x00\x00\x00\x04"
 cdef bytes COPY_FAIL = b"f\x00\x00\x00\x18client disconnected\x00"
-cdef tuple HOW_TEXT_IS_READ = (b"standard_conforming_strings\0", b"client_encoding\0")
+cdef bytes HOW_TEXT_IS_READ = b"standard_conforming_strings\0"
 cdef int COMMAND_ROWS_LIMIT = 1000  # Forebay's own commands yield a handful
 
 
@@ -82,6 +83,14 @@ cdef class Borrower(Peer):
         """All replies have come; the connection may have been taken back."""
         raise NotImplementedError
 
+    cdef bytes renamed(self, bytes error):
+        """An ErrorResponse with the client's names for prepared statements instead of Forebay's."""
+        raise NotImplementedError
+
+    cdef int settled(self) except -1:
+        """A batch was answered: what it changed is known now."""
+        raise NotImplementedError
+
     cdef int server_lost(self, object error) except -1:
         """The connection is gone. `error`: what the database said last has been passed on if None."""
         raise NotImplementedError
@@ -125,6 +134,7 @@ cdef class Server(Peer):
         self.commands = deque()
         self.undos = deque()
         self.prepared = {}
+        self.batch = 1
         self.opened_at = self.idle_since = poller.now
         self.age_jitter = 1.0
 
@@ -149,14 +159,19 @@ cdef class Server(Peer):
         if not self.ledger.push(kind, action, undo is not None):
             return False
         if undo is not None:
-            self.undos.append((None, undo))
+            self.undos.append((None, undo, self.batch))
         return True
 
-    cdef int owe_error(self, bytes error) except -1:
-        """A message that is going to fail was sent: `error` is what the client gets for it."""
+    cdef int owe_error(self, bytes error, bytes sqlstate) except -1:
+        """A message that is going to fail with `sqlstate` was sent: `error` is what the client gets
+        for it, unless it fails otherwise before."""
         if self.ledger.push(PARSE, REPLACE, True):
-            self.undos.append((error, ()))
+            self.undos.append(((error, b"\0C" + sqlstate + b"\0"), (), self.batch))
         return 0
+
+    cdef uint64_t unknown_since(self) except -1:
+        """The first batch of which it is not known what it has changed; 0: all are known."""
+        return self.undos[0][2] if self.undos else 0
 
     cdef int note_used(self, object statement) except -1:
         self.uses += 1
@@ -392,6 +407,7 @@ cdef class Server(Peer):
         cdef Py_ssize_t total, step
         cdef int kind, action
         cdef bint whole
+        cdef bytes error
         while self.fd >= 0:
             if self.body_left:
                 step = min(<Py_ssize_t> self.body_left, count - at)
@@ -444,6 +460,14 @@ cdef class Server(Peer):
                     break
                 if kind == c"E":
                     self._note_error(data + at, total)
+                    if self.client is not None and self.client.statements is not None:
+                        if PREFIX in data[at:at + total]:
+                            self._pass(data + passed, at - passed)
+                            error = self.client.renamed(data[at:at + total])
+                            self.client.write(error, len(error))
+                            at += total
+                            passed = at
+                            continue
                 elif kind == c"G" and self.ledger.copy_in:
                     if self.client is None or self.client.terminating:
                         self._fail_copy(False)
@@ -455,6 +479,10 @@ cdef class Server(Peer):
                         passed = at
                         self._ready_for_query()
                         continue
+                    if self.client is not None and self.client.unsettled:
+                        self._pass(data + passed, at - passed)
+                        passed = at
+                        self.client.settled()
                 if self.ledger.fakes:
                     self._pass(data + passed, at - passed)
                     passed = at
@@ -602,9 +630,10 @@ cdef class Server(Peer):
 
     cdef int _replace_error(self, const unsigned char *frame, Py_ssize_t total) except -1:
         """What Forebay let fail has failed: the client gets the error that it stands for, unless
-        the database had a better one (the transaction was aborted already)."""
-        cdef bytes error = self.undos[0][0]
-        if b"\0C42703\0" not in frame[:total]:
+        the database had a better one (the transaction was aborted already, say)."""
+        cdef bytes error, expected
+        error, expected = self.undos[0][0]
+        if expected not in frame[:total]:
             error = frame[:total]
         self.ledger.reply(c"E")
         self._note_outcome()

@@ -5,8 +5,8 @@ from .statement cimport Statement
 
 
 cdef class StatementUser(Borrower):
-    cdef public dict statements  # name the client gave → Statement; None until it names one
     cdef Py_ssize_t statement_bytes
+    cdef dict changed  # name → the batch in which it was last defined or closed, if that is not long ago
     # The unnamed statement's definition, to prepare it again elsewhere: NULL if there is none.
     cdef unsigned char *unnamed
     cdef Py_ssize_t unnamed_count
@@ -18,6 +18,12 @@ cdef class StatementUser(Borrower):
         object intern,
     ) except -1
     cdef bint _has_room(self, Py_ssize_t total) except -1
+    cdef bint is_uncertain(self, bytes name) except -1
+    cdef int note_changed(self, bytes name) except -1
+    cdef int _define_again(
+        self, bytes name, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there,
+        Py_ssize_t text,
+    ) except -1
     cdef bint define_proven(
         self, const unsigned char *frame, Py_ssize_t total, object intern
     ) except -1

@@ -24,9 +24,10 @@ cdef enum:
     STATEMENT_BYTES_LIMIT = 16777216  # their definitions, together
     PREPARED_LIMIT = 500  # on one database connection: each costs memory there
 
-# Parses, and fails when it is analysed: the transaction ends as it would by the error it stands for.
 cdef bytes PARSE_COMPLETE = b"1\x00\x00\x00\x04"
-cdef bytes REFUSED_PARSE = b"P\x00\x00\x00\x23\x00SELECT forebay_refused_this\x00\x00\x00"
+# Describes a statement that no connection has: it fails as Bind of one would, in an aborted
+# transaction too.
+cdef bytes REFUSED = b"D\x00\x00\x00\x10S_forebay_0\x00"
 
 # What goes to a database connection in one write, although parts of it were rewritten. One batch at
 # a time is put together here: it is sent before anything else can run.
@@ -91,6 +92,23 @@ cdef class StatementUser(Borrower):
     def __dealloc__(self):
         PyMem_Free(self.unnamed)
 
+    cdef bint is_uncertain(self, bytes name) except -1:
+        """Whether a batch that is not answered yet decides if the statement exists. (In the batch
+        being sent, errors have the same consequence for all that follows.)"""
+        cdef uint64_t unknown = self.server.unknown_since()
+        if unknown == 0:
+            self.changed = None
+        if self.changed is None:
+            return False
+        return unknown <= self.changed.get(name, 0) < self.server.batch
+
+    cdef int note_changed(self, bytes name) except -1:
+        """The name is defined or closed in the batch being sent."""
+        if self.changed is None:
+            self.changed = {}
+        self.changed[name] = self.server.batch
+        return 0
+
     cdef int define_named(
         self, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t text,
         object intern,
@@ -107,8 +125,7 @@ cdef class StatementUser(Borrower):
         if self.statements is None:
             self.statements = {}
         if name in self.statements:
-            error = b'prepared statement "%b" already exists' % name
-            return self.refuse_in_place(_error(b"42P05", error))
+            return self._define_again(name, frame, total, there, text)
         if there < total:
             error = b"a prepared statement is too long: %d bytes, at most %d" % (total, GATHER_BYTES)
             return self.refuse_in_place(_error(b"54000", error))
@@ -125,6 +142,7 @@ cdef class StatementUser(Borrower):
         if server.owe(PARSE, FAKE if known else FORWARD, undo):
             self.statements[name] = statement
             self.statement_bytes += total
+            self.note_changed(name)
             server.note_used(statement)
         if known:
             server.answer_fakes()
@@ -144,6 +162,22 @@ cdef class StatementUser(Borrower):
             len(self.statements) < STATEMENTS_LIMIT
             and self.statement_bytes + total <= STATEMENT_BYTES_LIMIT
         )
+
+    cdef int _define_again(
+        self, bytes name, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there,
+        Py_ssize_t text,
+    ) except -1:
+        """Parse of a name that is taken. PostgreSQL finds that out when it has read and analysed the
+        statement, so the database does, too."""
+        cdef bytes refusal = _error(b"42P05", b'prepared statement "%b" already exists' % name)
+        cdef Statement taken = self.statements[name]
+        cdef bytes parse
+        if there < total:
+            return self.refuse_in_place(refusal)
+        self._prepare(taken)
+        self.server.owe_error(refusal, b"42P05")
+        parse = _message(b"P", taken.name + b"\0" + frame[text:total])
+        return put(self.server, parse, len(parse))
 
     cdef bint define_proven(
         self, const unsigned char *frame, Py_ssize_t total, object intern
@@ -229,6 +263,7 @@ cdef class StatementUser(Borrower):
                 self.statement_bytes -= len((<Statement> found).definition)
             if self.server.owe(CLOSE, FAKE, undo) and found is not None:
                 del self.statements[given]
+                self.note_changed(given)
             self.server.answer_fakes()
             return total
         if found is None:
@@ -250,6 +285,12 @@ cdef class StatementUser(Borrower):
         put(self.server, frame + HEADER_BYTES, name - HEADER_BYTES)
         put(self.server, statement.name, len(statement.name))
         return end - frame
+
+    cdef bytes renamed(self, bytes error):
+        cdef bytes body = error[HEADER_BYTES:]
+        for name, statement in self.statements.items():
+            body = body.replace(b'"%b"' % (<Statement> statement).name, b'"%b"' % name)
+        return _message(b"E", body)
 
     cdef int _prepare(self, Statement statement) except -1:
         """See that the connection has `statement`, at the cost of its least recently used one."""
@@ -275,11 +316,13 @@ cdef class StatementUser(Borrower):
     cdef int refuse_in_place(self, bytes error) except -1:
         """Let a message fail with `error`, in its place in the order and with PostgreSQL's
         consequences: something that fails is sent instead, and its error replaced."""
-        self.server.unnamed_serial = 0
-        self.server.owe_error(error)
-        return put(self.server, REFUSED_PARSE, len(REFUSED_PARSE))
+        self.server.owe_error(error, b"26000")
+        return put(self.server, REFUSED, len(REFUSED))
 
 
 cdef bytes _error(bytes sqlstate, bytes message):
-    cdef bytes fields = b"SERROR\0VERROR\0C%b\0M%b\0\0" % (sqlstate, message)
-    return b"E" + (len(fields) + 4).to_bytes(4, "big") + fields
+    return _message(b"E", b"SERROR\0VERROR\0C%b\0M%b\0\0" % (sqlstate, message))
+
+
+cdef bytes _message(bytes kind, bytes body):
+    return kind + (len(body) + 4).to_bytes(4, "big") + body

@@ -100,6 +100,7 @@ class Notes:
     held: frozenset[PinReason] = frozenset()  # held at the last audit
     custom: set[str] = field(default_factory=set)  # settings with a dot in their name, ever set
     pinned_at: dict[PinReason, float] = field(default_factory=dict)
+    resets: bool = False  # took a setting back, maybe to another value than init_query's
 
     @property
     def reasons(self) -> frozenset[PinReason]:
@@ -115,6 +116,7 @@ def note_effects(notes: Notes, effects: Effects, text: bytes) -> None:
         if reason in AUDITED:
             notes.doubts.add(reason)
         elif isinstance(detail, SettingChange):
+            notes.resets = notes.resets or detail.value is None
             if not detail.exact and not detail.name and detail.command != "RESET ALL":
                 notes.lasting.add(PinReason.SETTING)  # a name that the text does not show
             elif detail.local:
@@ -123,10 +125,12 @@ def note_effects(notes: Notes, effects: Effects, text: bytes) -> None:
                 notes.custom.add(detail.name)
         elif reason is PinReason.DO_BLOCK:
             notes.doubts |= AUDITED
+            notes.resets = True
             if _HIDDEN_IN_BODY.search(text):
                 notes.lasting.add(reason)
         elif reason is PinReason.DISCARD:
             notes.doubts |= AUDITED & notes.held
+            notes.resets = True
             if isinstance(detail, Command) and detail.name in ("all", "sequences"):
                 notes.lasting.discard(PinReason.SEQUENCE)
         elif isinstance(detail, Call) and detail.function == "set_config":

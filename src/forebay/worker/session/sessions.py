@@ -22,7 +22,12 @@ from forebay.worker.login import LoggedIn
 from forebay.worker.relay import Client, Command, MicroPool, Server, Statement
 from forebay.worker.session.audit import audit_query, read_audit
 from forebay.worker.session.pins import EXPLANATIONS, Notes, PinCounts, PinReason, note_effects
-from forebay.worker.session.settings import InternTable, Parameters, Values
+from forebay.worker.session.settings import (
+    RESET_BY_CLIENT,
+    InternTable,
+    Parameters,
+    Values,
+)
 from forebay.worker.session.statements import StatementTable
 
 logger = logging.getLogger("forebay.session")
@@ -202,7 +207,8 @@ class Sessions:
         notes = self._notes(client)
         causes = frozenset(notes.doubts | notes.held)
         notes.doubts.clear()
-        query = audit_query(client.pool.user, causes, frozenset(notes.custom))
+        custom = {name for name, _ in client.settings.values if "." in name} | notes.custom
+        query = audit_query(client.pool.user, causes, frozenset(custom))
         server = client.server
         if server is not None:
             server.ask(query, partial(self._answered, client, notes))
@@ -219,7 +225,10 @@ class Sessions:
             logger.warning("The state of a session is not known, so it is pinned: %s", error)
             notes.lasting.add(PinReason.SETTING)
         else:
-            server.settings = self._intern.settings(values)
+            has_init_query = client.pool.manager.has_init_query
+            taken_back = RESET_BY_CLIENT if notes.resets and has_init_query else ()
+            notes.resets = False
+            server.settings = self._intern.settings(values + taken_back)
             # What was reset is again what the client asked for at its login.
             merged = {**dict(client.startup.values), **dict(values)}
             meaning = client.settings.meaning

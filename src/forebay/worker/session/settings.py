@@ -20,6 +20,10 @@ DECISIVE = frozenset({"role", "session_authorization", "row_security", "search_p
 _OF_IDENTITY = frozenset({"role", "session_authorization"})
 _OF_MEANING = frozenset({"role", "search_path", "session_authorization"})
 
+# Stands among a connection's settings when its client has taken some back: they may not be what
+# init_query had made them.
+RESET_BY_CLIENT: Values = (("", ""),)
+
 # Change-overs between two Settings that are remembered ready to send.
 REPLAYS_KEPT = 1024
 
@@ -101,15 +105,16 @@ class Replays:
 
     def _build(self, old: Settings, new: Settings) -> tuple[bytes, bool]:
         before, after = dict(old.values), dict(new.values)
-        taken_back = [name for name in before if name not in after]
+        taken_back = [name for name in before if name and name not in after]
         changed = [name for name, value in after.items() if before.get(name) != value]
-        if taken_back and self._init_query:
+        starts_over = bool(self._init_query) and (bool(taken_back) or "" in before)
+        if starts_over:
             # It may set anything: what the client asked for must come after it, all of it.
             changed = list(after)
         # What only the user who logged in may set comes before another role is taken on.
         changed.sort(key=_OF_IDENTITY.__contains__)
         statements = [f"RESET {quote_identifier(name)}" for name in taken_back]
-        if taken_back and self._init_query:
+        if starts_over:
             statements.append(self._init_query.rstrip().rstrip(";"))
         if changed:
             calls = (
