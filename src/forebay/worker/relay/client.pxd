@@ -29,6 +29,8 @@ cdef class Client(StatementUser):
         const unsigned char *frame, Py_ssize_t total, Py_ssize_t there,
     ) except -2
     cdef bint _examine(self, const unsigned char *text, Py_ssize_t there, bint whole) except -1
+    cdef bint _is_certain(self, const unsigned char *text, Py_ssize_t there) noexcept
+    cdef int _examine_bound(self, const unsigned char *name, Py_ssize_t there) except -1
     cdef Py_ssize_t _answer_deallocate(self, Py_ssize_t total) except -1
     cdef int _look_on(self, const unsigned char *text, Py_ssize_t count) except -1
     cdef int _note_sent(self, int kind) except -1

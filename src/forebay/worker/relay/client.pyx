@@ -5,7 +5,7 @@ Messages are looked at by their type and length; only the texts of Query and Par
 learn whether they change session state. Whole spans go to the database in one write.
 
 What is rare or slow is asked of ``sessions`` (Python):
-    examine(client, text)          a statement that the glance is not sure of is being sent; returns
+    examine(client, text, named)   a statement that the glance is not sure of is about to run; returns
                                    the name in a DEALLOCATE of a statement of Forebay's, else None
     statement(client, definition)  the Statement that a Parse defines
     pin(client, reason, text)      something that pins, and lies in no text that can be examined
@@ -29,11 +29,14 @@ from .micropool cimport MicroPool
 from .peer cimport GATHER_BYTES
 from .poller cimport Poller
 from .server cimport Place, Server
+from .statement cimport Statement
 from .statement_user cimport StatementUser, begin_putting, put, send_put, statement_name
 
 cdef enum:
     UNCHANGED = -1
     LEDGER_LIMIT = 16384  # replies owed to one client before it is not read any more
+    STRICT_LIMIT = 16384  # the longest statement that RDS Proxy looks into, in bytes
+    KEPT_BYTES = 1024  # of a statement, for the log
 
 cdef bytes READY_IDLE = b"Z\x00\x00\x00\x05I"
 cdef bytes TERMINATE = b"X\x00\x00\x00\x04"
@@ -239,7 +242,6 @@ cdef class Client(StatementUser):
             return UNCHANGED
         if kind == c"P":
             text = <const unsigned char *> memchr(frame + name, 0, there - name) - frame + 1
-            self._examine(frame + text, there - text, there == total)
             if frame[name]:
                 put(self.server, span, span_count)
                 self.unsynced = True
@@ -248,9 +250,14 @@ cdef class Client(StatementUser):
             self.prepared_unnamed = there < total
             if there == total:
                 self.define_unnamed(frame + text, total - text)
+                self.unnamed_watched = not self._is_certain(frame + text, total - text)
             else:
+                # Not kept, so not there to be looked at when it runs.
+                self._examine(frame + text, there - text, False)
                 self.forget_unnamed()
             return UNCHANGED
+        if kind == c"B":
+            self._examine_bound(frame + name, there - name)
         if frame[name]:
             put(self.server, span, span_count)
             self.unsynced = True
@@ -279,13 +286,38 @@ cdef class Client(StatementUser):
             if self.looking == NULL:
                 raise MemoryError
             glance_begin(self.looking)
+            if self.strict:
+                self.sessions.pin(self, "STATEMENT_TOO_LONG", text[:min(there, KEPT_BYTES)])
             self._look_on(text, there)
             return False
+        if self._is_certain(text, there) and not self.pinned:
+            return False
         end = <const unsigned char *> memchr(text, 0, there)
-        if end == NULL or glance(text, end - text):
+        if end == NULL:
             return False
         self.deallocated = self.sessions.examine(self, text[:end - text])
         return self.deallocated is not None and self.server.status != c"E"
+
+    cdef bint _is_certain(self, const unsigned char *text, Py_ssize_t there) noexcept:
+        """Whether a statement certainly changes no session, and pins nowhere."""
+        cdef const unsigned char *end = <const unsigned char *> memchr(text, 0, there)
+        if end == NULL:
+            return True  # malformed, as the database will say
+        return glance(text, end - text) and not (self.strict and end - text > STRICT_LIMIT)
+
+    cdef int _examine_bound(self, const unsigned char *name, Py_ssize_t there) except -1:
+        """A prepared statement is about to run: what it does, it does each time."""
+        cdef Statement statement
+        cdef bytes text
+        if name[0] == 0:
+            if self.unnamed_count and (self.unnamed_watched or self.pinned):
+                text = self.unnamed[:self.unnamed_count]
+                self.sessions.examine(self, text.partition(b"\0")[0])
+        elif self.statements is not None:
+            statement = self.statements.get(name[:<const unsigned char *> memchr(name, 0, there) - name])
+            if statement is not None and (statement.watched or self.pinned or self.strict):
+                self.sessions.examine(self, statement.text, True)
+        return 0
 
     cdef Py_ssize_t _answer_deallocate(self, Py_ssize_t total) except -1:
         """The database does not know the name: Forebay answers, in the answer's place."""

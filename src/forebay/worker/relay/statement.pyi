@@ -6,6 +6,9 @@ class Statement:
     parse: bytes
     close: bytes
     meaning: object
+    watched: bool
     proven: bool
 
+    @property
+    def text(self) -> bytes: ...
     def __init__(self, definition: bytes, name: bytes, meaning: object) -> None: ...

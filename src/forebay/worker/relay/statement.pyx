@@ -4,6 +4,8 @@ Clients name it as they like; database connections know it by one name of Foreba
 given to another statement. Equal statements are one object (see session/statements.py).
 """
 
+from .glance cimport glance
+
 
 cdef class Statement:
     """What Parse defines.
@@ -18,6 +20,13 @@ cdef class Statement:
         self.meaning = meaning
         self.parse = _message(b"P", name + b"\0" + definition)
         self.close = _message(b"C", b"S" + name + b"\0")
+        cdef bytes text = self.text
+        self.watched = not glance(text, len(text))
+
+    @property
+    def text(self) -> bytes:
+        """Its SQL."""
+        return self.definition.partition(b"\0")[0]
 
 
 cdef bytes _message(bytes kind, bytes body):

@@ -11,6 +11,8 @@ cdef class StatementUser(Borrower):
     cdef unsigned char *unnamed
     cdef Py_ssize_t unnamed_count
     cdef uint64_t unnamed_serial
+    cdef bint unnamed_watched  # running it may change the session
+    cdef public bint strict  # what is to pin is what pins on RDS Proxy
 
     cdef int define_named(
         self, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t text,

@@ -20,6 +20,7 @@ from forebay.sql.effects import Effects, EffectsCache
 from forebay.worker.agenda import Agenda
 from forebay.worker.login import LoggedIn
 from forebay.worker.relay import Client, Command, MicroPool, Server, Statement
+from forebay.worker.relay.glance import glance_text
 from forebay.worker.session.audit import audit_query, read_audit
 from forebay.worker.session.pins import EXPLANATIONS, Notes, PinCounts, PinReason, note_effects
 from forebay.worker.session.settings import InternTable, Parameters, Values
@@ -158,14 +159,15 @@ class Sessions:
         """The statement that the client's Parse defines."""
         return self._statements.statement(definition, client.settings.meaning)
 
-    def examine(self, client: Client, text: bytes) -> bytes | None:
-        """A statement is on its way that may change the session.
+    def examine(self, client: Client, text: bytes, named: bool = False) -> bytes | None:
+        """A statement is about to run that may change the session, or whose client is pinned.
 
-        Returns the name in a DEALLOCATE of a statement that the client has prepared by protocol:
-        the database knows it by another name. Else None.
+        `named`: it was prepared by protocol, with a name. Returns the name in a DEALLOCATE of a
+        statement that the client has prepared so: the database knows it by another name. Else None.
         """
         if len(text) > EXAMINED_BYTES:
-            self.pin(client, PinReason.STATEMENT_TOO_LONG, text[:KEPT_BYTES])
+            if not client.pinned or not glance_text(text):
+                self.pin(client, PinReason.STATEMENT_TOO_LONG, text[:KEPT_BYTES])
             return None
         values = client.parameters.values
         effects = self._effects.effects(
@@ -173,7 +175,7 @@ class Sessions:
             standard_conforming_strings=values.get("standard_conforming_strings") != "off",
             ambiguous_encoding=values.get("client_encoding", "").upper() in AMBIGUOUS_ENCODINGS,
         )
-        if not effects and not client.pinned:
+        if not effects and not _may_end_pin(client, text):
             return None
         name = _deallocated(effects, text)
         if client.statements and name in client.statements:
@@ -296,6 +298,14 @@ class Sessions:
         )
         if not client.is_closed:
             self._agenda.later(LAST_WORD_S, client.drop)
+
+
+def _may_end_pin(client: Client, text: bytes) -> bool:
+    """Whether a statement without effects may end what pins its client (DROP, CLOSE ...)."""
+    if client.notes is None or not client.notes.held:
+        return False
+    closes = PinReason.CURSOR in client.notes.held and b"close" in text.lower()
+    return closes or not glance_text(text)
 
 
 def _deallocated(effects: Effects, text: bytes) -> bytes | None:
