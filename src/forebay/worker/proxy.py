@@ -46,6 +46,7 @@ class Proxy:
         self._tls_contexts = ClientContexts()
         self._intern = InternTable()
         self._sessions = Sessions(agenda, self._intern)
+        self._sessions.apply(settings.pinning)
         self._canceller = Canceller(self._target, self._tls_contexts)
         self._opener = Opener(
             agenda, self._intern, self._login(settings), self._target, self._tls_contexts
@@ -80,6 +81,7 @@ class Proxy:
             unchanged.append(f"{given.name}: the target can't be changed while running")
         self._policy = policy
         self._settings = settings
+        self._sessions.apply(settings.pinning)
         self._opener.login = self._login(settings)
         self._manager.apply(_limits(settings))
         self._janitor.timeouts = _timeouts(settings)
@@ -192,6 +194,7 @@ class Proxy:
             "transactions": sum(pool.transactions for pool in manager.pools.values()),
             "borrow_wait_us_p50": manager.waits.percentile_us(0.5, at_once),
             "borrow_wait_us_p99": manager.waits.percentile_us(0.99, at_once),
+            **sessions.pins.figures(),
         }
 
 
@@ -206,6 +209,7 @@ async def _policy(given: WorkerProxy, old: LoginPolicy | None) -> LoginPolicy:
         tls_context=server_context(given.tls_certificate_pem, given.tls_private_key_pem),
         throttle=Throttle() if old is None else old.throttle,
         login_timeout_s=given.settings.login_timeout,
+        refuse_options=given.settings.pinning == "rds",
     )
 
 

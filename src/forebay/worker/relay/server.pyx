@@ -35,7 +35,7 @@ cdef bytes ABORTED_FIELDS = (
 cdef bytes ABORTED = b"E" + (len(ABORTED_FIELDS) + 4).to_bytes(4, "big") + ABORTED_FIELDS
 cdef bytes SYNC_MESSAGE = b"S\x00\x00\x00\x04"
 cdef bytes COPY_FAIL = b"f\x00\x00\x00\x18client disconnected\x00"
-cdef int COMMAND_ROWS_LIMIT = 1000  # Forebay's own commands yield a handful
+cdef int COMMAND_ROWS_LIMIT = 2000  # an audit yields all that a session has set
 
 
 class Command:
