@@ -7,9 +7,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.harness.work import assert_balanced, make_book
 from tests.harness import Forebay, Postgres, TestDatabase
 from tests.harness.limits import connections
+from tests.harness.work import assert_balanced, make_book
 
 
 def options(forebay: Forebay) -> dict[str, Any]:
@@ -126,9 +126,9 @@ async def test_copying(forebay: Forebay) -> None:
 
     assert await connection.copy_from_table("t", output=take) == "COPY 10000"
     assert b"".join(taken).count(b"\n") == 10_000
-    await connection.execute("ALTER TABLE t ADD CHECK (n <> 666)")
+    await connection.execute("ALTER TABLE t ADD CHECK (n >= 0)")
     with pytest.raises(asyncpg.CheckViolationError):
-        await connection.copy_records_to_table("t", records=[*records, (666, "never")])
+        await connection.copy_records_to_table("t", records=[*records, (-1, "never")])
     assert await connection.fetchval("SELECT count(*) FROM t") == 10_000
     await connection.close()
 

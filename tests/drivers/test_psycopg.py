@@ -8,9 +8,9 @@ import psycopg_pool
 import pytest
 from psycopg import sql
 
-from tests.harness.work import assert_balanced, in_threads, make_book
 from tests.harness import Forebay, Postgres, TestDatabase
 from tests.harness.limits import connections
+from tests.harness.work import assert_balanced, in_threads, make_book
 
 
 def test_a_transaction_with_savepoints(forebay: Forebay) -> None:

@@ -15,10 +15,10 @@ import psycopg2.extras
 import pytest
 
 from forebay.demo.surroundings import clean_environment
-from tests.harness.work import assert_balanced, in_threads, make_book
 from tests.harness import Forebay, Postgres, TestDatabase
 from tests.harness.limits import connections
 from tests.harness.observer import Observer
+from tests.harness.work import assert_balanced, in_threads, make_book
 
 HANDLERS = 12
 HANDLER = """

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-from tests.harness.work import in_threads
 from tests.harness import Forebay, Postgres, TestDatabase
 from tests.harness.limits import connections
+from tests.harness.work import in_threads
 
 
 class Base(orm.DeclarativeBase):

@@ -1,4 +1,4 @@
-"""PostgreSQL's protocol by hand, without TLS: messages go out as written and come in as they are."""
+"""PostgreSQL's protocol by hand, without TLS: messages go out and come in as they are."""
 
 import functools
 import socket
@@ -165,7 +165,7 @@ def scram_answer(exchange: scram.ClientExchange, body: bytes, password: str) -> 
     return None
 
 
-# -- messages of the extended protocol ---------------------------------------------------------------
+# -- messages of the extended protocol ---------------------------------------------------------
 
 
 def parse(sql: str, name: str = "", types: Iterable[int] = ()) -> bytes:

@@ -74,7 +74,7 @@ class Actor:
                 self._decrypt(self.tls)
 
     def _decrypt(self, tls: ssl.SSLObject) -> None:
-        with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+        with contextlib.suppress(ssl.SSLError):  # nothing more yet, the end, or an alert
             while data := tls.read(65536):
                 self.inbox += data
 

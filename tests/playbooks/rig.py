@@ -1,4 +1,4 @@
-"""The compiled relay with the real pool and sessions, and actors where clients and databases would be.
+"""The compiled relay with the real pool and sessions; actors are its clients and databases.
 
 Everything runs in the calling thread and only when ``settle`` is called, so that a conversation has
 one course. The sockets are real; asyncio, the opening of connections and the delivery of cancel
@@ -7,9 +7,9 @@ requests are played (see `agenda`).
 
 import contextlib
 import logging
-import os
 import select
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self, cast
 from unittest import mock
@@ -140,7 +140,9 @@ class Rig:
         rest = tuple(each for each in settings if each[0] != "application_name")
         has_name = len(rest) != len(settings)
         values = PARAMETERS | {name: text for name, text in settings if name == "application_name"}
-        self.sessions._known[pool, rest, has_name] = self.intern.parameters(values)
+        self.sessions._known[pool.database, pool.user, rest, has_name] = self.intern.parameters(
+            values
+        )
 
     async def _open(self, pool: MicroPool) -> tuple[Server, tuple[int, int]]:
         if self.opening is not None:
@@ -188,21 +190,31 @@ class Rig:
         raise AssertionError("the relay does not come to rest")
 
     def send(self, name: str, data: bytes) -> None:
-        """Send `data` from an actor, in chunks, and let each arrive."""
+        """Send `data` from an actor, encrypted if it has TLS."""
+        self.transmit(name, self.actors[name].wrap(data))
+
+    def transmit(self, name: str, data: bytes) -> None:
+        """Send `data` as it is, in chunks, and let each arrive."""
         actor = self.actors[name]
-        for chunk in self.chunker(actor.wrap(data)):
+        for chunk in self.chunker(data):
             view = memoryview(chunk)
             while view:
                 try:
                     view = view[actor.sock.send(view) :]
                 except (BrokenPipeError, ConnectionResetError):
                     return  # the relay has closed it: what is sent goes nowhere
+                except BlockingIOError:
+                    raise AssertionError(f"what {name} sends is not taken") from None
                 self.settle()
 
     def received(self, name: str) -> bytes:
         """What an actor has received and nobody has looked at yet."""
         actor = self.actors[name]
-        actor.receive()
+        before = -1
+        while before < len(actor.inbox):
+            before = len(actor.inbox)
+            actor.receive()
+            self.settle()  # there may be more for it, now that it has taken this
         return actor.inbox
 
     def leave(self, name: str) -> None:
@@ -212,7 +224,9 @@ class Rig:
 
     def pass_time(self, seconds: float) -> None:
         self.agenda.pass_time(seconds)
-        self.janitor.tick(self.agenda.now())
+        now = self.agenda.now()
+        self.relay.poller.now = now  # until the relay looks at the clock again
+        self.janitor.tick(now)
         self.settle()
 
     def cancel(self, name: str) -> None:
@@ -285,8 +299,8 @@ def _detached(end: NearEnd) -> SimpleNamespace:
 def _epoll_sets() -> set[int]:
     """The descriptors of this process that are epoll sets."""
     sets = set()
-    for name in os.listdir("/proc/self/fd"):
+    for link in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):
-            if os.readlink(f"/proc/self/fd/{name}") == "anon_inode:[eventpoll]":
-                sets.add(int(name))
+            if str(link.readlink()) == "anon_inode:[eventpoll]":
+                sets.add(int(link.name))
     return sets

@@ -20,6 +20,9 @@ on. Clients have names of your choice, database connections are db1, db2, ... as
     db1 gets: MESSAGES               exactly these, nothing before and nothing behind
     nobody gets anything             which is also checked before anything else is sent
     a closes                         its socket
+    a closes its TLS                 with close_notify; the socket stays open
+    a sends and closes its TLS: ...  in one write
+    a sends in the clear: MESSAGES   though it has TLS
     a is gone                        the relay has closed it; nothing more was said
     db1 serves a | is idle | is busy | is parked
     a waits | is idle
@@ -35,8 +38,10 @@ on. Clients have names of your choice, database connections are db1, db2, ... as
     the next opening fails: unreachable
 """
 
+import contextlib
 import re
 import shlex
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,17 +101,18 @@ def play(playbook: Playbook, chunker: Chunker = whole) -> None:
         else:
             settings["database_tls"] = True
         lines.pop(0)
-    number, line = 0, ""
+    place: tuple[int, str] = (0, "")
     try:
         with Rig(chunker=chunker, **settings) as rig:  # type: ignore[arg-type]
-            for number, line in lines:
-                _step(rig, line)
+            for place in lines:
+                _step(rig, place[1])
                 rig.check()
-            number, line = number + 1, "(the end)"
+            place = (place[0] + 1, "(the end)")
             _nothing_else(rig)
+            _nothing_half(rig)
     except AssertionError as error:
-        place = f"{playbook.file}:{number}: {line}"
-        raise AssertionError(f"{playbook.title}\n{place}\n{error}") from error
+        where = f"{playbook.file}:{place[0]}: {place[1]}"
+        raise AssertionError(f"{playbook.title}\n{where}\n{error}") from error
 
 
 def _step(rig: Rig, line: str) -> None:
@@ -121,8 +127,14 @@ def _step(rig: Rig, line: str) -> None:
 def _nothing_else(rig: Rig, *but: str) -> None:
     for name in rig.actors:
         if name not in but:
-            received = rig.received(name)
+            received, _ = wording.frames(rig.received(name))
             assert not received, f"{name} got something unexpected\n{wording.compare(received, [])}"
+
+
+def _nothing_half(rig: Rig) -> None:
+    """Messages may come in parts, but unless the relay has closed the connection they end."""
+    for actor in rig.actors.values():
+        assert not actor.inbox or actor.ended or actor.closed, f"{actor.name}: {actor.inbox!r}"
 
 
 def _come(rig: Rig, new: str | None, name: str, rest: str) -> None:
@@ -155,9 +167,24 @@ def _send_rest(rig: Rig, name: str) -> None:
     rig.send(name, rig.actors[name].unsent)
 
 
+def _close_tls(rig: Rig, name: str, text: str | None) -> None:
+    _nothing_else(rig)
+    actor = rig.actors[name]
+    data = actor.wrap(wording.encode(text or ""))
+    assert actor.tls is not None
+    with contextlib.suppress(ssl.SSLWantReadError):
+        actor.tls.unwrap()
+    rig.transmit(name, data + actor.outgoing.read())
+
+
+def _send_clear(rig: Rig, name: str, text: str) -> None:
+    _nothing_else(rig)
+    rig.transmit(name, wording.encode(text))
+
+
 def _get(rig: Rig, name: str, text: str) -> None:
-    difference = wording.compare(rig.received(name), wording.messages(text))
-    rig.actors[name].inbox = b""
+    received, rig.actors[name].inbox = wording.frames(rig.received(name))
+    difference = wording.compare(received, wording.messages(text))
     assert difference is None, f"{name} did not get what it should\n{difference}"
 
 
@@ -173,8 +200,9 @@ def _close(rig: Rig, name: str) -> None:
 
 
 def _gone(rig: Rig, name: str) -> None:
-    _nothing_else(rig)
     actor = rig.actors[name]
+    received, _ = wording.frames(rig.received(name))
+    assert not received, f"{name} got something before\n{wording.compare(received, [])}"
     assert actor.ended or actor.closed, f"{name} is still connected"
     near = rig.clients.get(name) or rig.servers[name]
     assert near.is_closed, f"the relay keeps {name}"
@@ -244,6 +272,9 @@ _STEPS = [
     (r"(\w+) gets: (.*)", _get),
     (r"nobody gets anything", _nothing_else),
     (r"(\w+) closes", _close),
+    (r"(\w+) closes its TLS()", _close_tls),
+    (r"(\w+) sends and closes its TLS: (.*)", _close_tls),
+    (r"(\w+) sends in the clear: (.*)", _send_clear),
     (r"(\w+) is gone", _gone),
     (r"(\w+) serves (\w+)", _serve),
     (r"(\w+) (waits|is idle|is busy|is parked|is pinned|is not pinned)", _be),

@@ -48,6 +48,9 @@ def demo(
         How long the clients work through Forebay.
     """
     progress = Console(stderr=True)
+    if not 1 <= seconds <= 3600:
+        sys.stderr.write("forebay demo: --seconds takes 1 to 3600\n")
+        return 2
     try:
         plan = Plan(port=_port(port), pooled_s=seconds)
         return _run(plan, keep, as_json, progress)

@@ -125,7 +125,11 @@ def _read(
     if not isinstance(tables, dict):
         reading.report(("proxies",), "must be a table: [proxies.NAME]")
     elif not tables:
-        reading.report(("proxies",), "is missing: a [proxies.NAME] table with its target and auth")
+        reading.report(
+            ("proxies",),
+            "is missing: a [proxies.NAME] table with its target and auth, or a database URL (as the"
+            " argument of serve, or in FOREBAY_DATABASE_URL)",
+        )
     else:
         for name, table in tables.items():
             check_name(name, reading)

@@ -73,6 +73,9 @@ class TemporaryObject:
     on_commit_drop: bool = False
 
 
+# Where strings end depends on these.
+HOW_TEXT_IS_READ: Final = frozenset({"standard_conforming_strings", "client_encoding"})
+
 Detail = SettingChange | Call | Command | Cursor | TemporaryObject
 
 
@@ -185,7 +188,10 @@ def _of_statement(lexed: Lexed, tokens: list[Token]) -> Found:
         found += command(lexed, tokens)
     for index, token in enumerate(tokens):
         value = token.value
-        if value in _WATCHED:
+        if value == b"pg_settings" and word(tokens, 0) in (b"update", b"with"):
+            # The view takes UPDATE as set_config takes its arguments.
+            found.append((Reason.SETTING, SettingChange("set_config", "", None, exact=False)))
+        elif value in _WATCHED:
             if value in _FUNCTIONS:
                 found += _call(lexed, tokens, index)
             elif token.kind is Kind.WORD:
@@ -204,7 +210,7 @@ def _call(lexed: Lexed, tokens: list[Token], index: int) -> Found:
     if reason is not Reason.SETTING:
         return [(reason, Call(_text(token)))]
     change = set_config_change(lexed.text, tokens, index + 1, lexed.standard_conforming_strings)
-    return [] if change.local else [(reason, change)]
+    return [] if _is_contained(change) else [(reason, change)]
 
 
 def _clause(tokens: list[Token], index: int) -> Found:
@@ -288,7 +294,12 @@ def _name(tokens: list[Token], index: int) -> str:
 
 def _set(lexed: Lexed, tokens: list[Token]) -> Found:
     change = setting_change(lexed.text, tokens)
-    return [] if change is None or change.local else [(Reason.SETTING, change)]
+    return [] if change is None or _is_contained(change) else [(Reason.SETTING, change)]
+
+
+def _is_contained(change: SettingChange) -> bool:
+    """Whether the change ends with its transaction and nothing in that is read otherwise by it."""
+    return change.local and change.name not in HOW_TEXT_IS_READ
 
 
 def _reset(_lexed: Lexed, tokens: list[Token]) -> Found:

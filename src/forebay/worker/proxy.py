@@ -10,6 +10,8 @@ import os
 import socket
 from collections.abc import Mapping
 
+import msgspec
+
 from forebay.config.settings import ProxySettings
 from forebay.protocol import errors
 from forebay.protocol.startup import CancelRequest
@@ -60,6 +62,7 @@ class Proxy:
         )
         self._janitor = Janitor(agenda, _timeouts(settings), self._manager, self._sessions)
         self._doorman = Doorman(agenda.loop, self._log_in)
+        _log_in_detail(settings.debug_logging)
 
     @classmethod
     async def start(cls, agenda: Agenda, given: WorkerProxy) -> "Proxy":
@@ -79,9 +82,11 @@ class Proxy:
         unchanged = []
         if settings.target != old.target:
             unchanged.append(f"{given.name}: the target can't be changed while running")
+            settings = msgspec.structs.replace(settings, target=old.target)
         self._policy = policy
         self._settings = settings
         self._sessions.apply(settings.pinning)
+        _log_in_detail(settings.debug_logging)
         self._opener.login = self._login(settings)
         self._manager.apply(_limits(settings))
         self._janitor.timeouts = _timeouts(settings)
@@ -170,7 +175,7 @@ class Proxy:
         """Counters and gauges; see docs/operations.md."""
         manager, sessions = self._manager, self._sessions
         servers, budget = manager.servers, manager.budget
-        at_once = sum(pool.borrows for pool in manager.pools.values()) - manager.waits.count
+        at_once = manager.borrows - manager.waits.count
         return {
             "client_connections": len(sessions.clients),
             "client_connections_received": sessions.counts.received,
@@ -191,7 +196,7 @@ class Proxy:
             "max_database_connections_allowed": budget.limit if budget else 0,
             "server_max_connections": budget.max_connections if budget else 0,
             "server_reserved_connections": budget.reserved if budget else 0,
-            "transactions": sum(pool.transactions for pool in manager.pools.values()),
+            "transactions": manager.transactions,
             "borrow_wait_us_p50": manager.waits.percentile_us(0.5, at_once),
             "borrow_wait_us_p99": manager.waits.percentile_us(0.99, at_once),
             **sessions.pins.figures(),
@@ -231,6 +236,12 @@ def _timeouts(settings: ProxySettings) -> Timeouts:
         max_idle_time_s=settings.pool.max_idle_time,
         max_connection_age_s=settings.pool.max_connection_age,
     )
+
+
+def _log_in_detail(wanted: bool) -> None:
+    """``debug_logging``: tell of clients that come and go, too."""
+    if wanted:
+        logging.getLogger("forebay").setLevel(logging.DEBUG)
 
 
 def _address_of(sock: socket.socket) -> str:

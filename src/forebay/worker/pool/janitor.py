@@ -71,14 +71,22 @@ class Janitor:
         timeouts = self.timeouts
         self._manager.close_idle(now, timeouts.max_idle_time_s, timeouts.max_connection_age_s)
         self._manager.forget_unused_pools()
+        self._manager.assert_counts()
         if now >= self._ask_at:
             self._ask_at = now + ASK_LIMITS_S
             self._manager.ask_limits()
 
     def _end_waits(self, now: float) -> None:
         """Borrow timeouts: the first in each queue has waited longest."""
-        oldest = now - self.timeouts.connection_borrow_timeout_s
+        timeout_s = self.timeouts.connection_borrow_timeout_s
+        oldest = now - timeout_s
         for pool in list(self._manager.pools.values()):
+            if timeout_s == 0:
+                # Nobody waits for a connection in use, but a new one takes its time to open.
+                while pool.waiting > pool.opening and (place := pool.last_waiter) is not None:
+                    error = errors.borrow_timed_out(self._manager.last_error(pool))
+                    self._manager.refuse(place.borrower, error)
+                continue
             while (place := pool.first_waiter) is not None and place.waits_since <= oldest:
                 error = errors.borrow_timed_out(self._manager.last_error(pool))
                 self._manager.refuse(place.borrower, error)

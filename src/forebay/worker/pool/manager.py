@@ -85,6 +85,8 @@ class PoolManager:
         self.budget: Budget | None = None
         self.waits = WaitHistogram()
         self.opened = self.open_failures = self.peak = 0
+        # Of micro-pools that are gone: counters never fall.
+        self._past_transactions = self._past_borrows = 0
 
     def pool(self, database: str, user: str) -> MicroPool:
         """The micro-pool of (database, user)."""
@@ -111,7 +113,18 @@ class PoolManager:
         return sum(pool.size for pool in self.pools.values())
 
     @property
+    def transactions(self) -> int:
+        """Transactions served since the start."""
+        return self._past_transactions + sum(p.transactions for p in self.pools.values())
+
+    @property
+    def borrows(self) -> int:
+        """Connections lent since the start."""
+        return self._past_borrows + sum(p.borrows for p in self.pools.values())
+
+    @property
     def waiting(self) -> int:
+        """Clients that wait for a connection."""
         return sum(pool.waiting for pool in self.pools.values())
 
     def wanted(self, pool: MicroPool) -> None:
@@ -230,6 +243,7 @@ class PoolManager:
             self._agenda.later(delay_s, self.schedule)
         else:
             self._refuse_all(pool, error)
+        self.schedule()  # what was kept free for it may serve another pool
 
     def _backs_off(self, pool: MicroPool, now: float) -> bool:
         backoff = self._backoffs.get(pool)
@@ -336,6 +350,8 @@ class PoolManager:
         """Drop micro-pools that have neither connections nor clients waiting."""
         for key, pool in list(self.pools.items()):
             if not pool.size and not pool.waiting and not pool.clients:
+                self._past_transactions += pool.transactions
+                self._past_borrows += pool.borrows
                 del self.pools[key]
                 self._backoffs.pop(pool, None)
 

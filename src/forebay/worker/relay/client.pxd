@@ -30,13 +30,13 @@ cdef class Client(StatementUser):
     ) except -2
     cdef bint _examine(self, const unsigned char *text, Py_ssize_t there, bint whole) except -1
     cdef bint _is_certain(self, const unsigned char *text, Py_ssize_t there) noexcept
-    cdef int _examine_bound(self, const unsigned char *name, Py_ssize_t there) except -1
     cdef Py_ssize_t _answer_deallocate(self, Py_ssize_t total) except -1
     cdef int _look_on(self, const unsigned char *text, Py_ssize_t count) except -1
     cdef int _note_sent(self, int kind) except -1
     cdef int _terminate(self) except -1
     cdef int _end(self, object reason, bint vanished) except -1
-    cdef bint _between_transactions(self) except -1
+    cdef bint _may_part(self) except -1
+    cdef int _looked(self, bint harmless) except -1
     cpdef set_pinned(self, bint pinned)
     cpdef start(self, bytes early)
     cpdef welcome(self, bytes greeting)

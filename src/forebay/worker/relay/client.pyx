@@ -28,13 +28,11 @@ from .ledger cimport (
 from .micropool cimport MicroPool
 from .peer cimport GATHER_BYTES
 from .poller cimport Poller
-from .server cimport Place, Server
-from .statement cimport Statement
+from .server cimport LEDGER_LIMIT, Place, Server
 from .statement_user cimport StatementUser, begin_putting, put, send_put, statement_name
 
 cdef enum:
     UNCHANGED = -1
-    LEDGER_LIMIT = 16384  # replies owed to one client before it is not read any more
     STRICT_LIMIT = 16384  # the longest statement that RDS Proxy looks into, in bytes
     KEPT_BYTES = 1024  # of a statement, for the log
 
@@ -85,6 +83,8 @@ cdef class Client(StatementUser):
         """Send what ends the login, and listen to the client from now on."""
         self.greeted = True
         self.say(greeting)
+        if self.farewell is not None:
+            self.part(self.farewell)
         self.consume_held()
         self.resume_reading()
 
@@ -110,14 +110,16 @@ cdef class Client(StatementUser):
                 if self.looking != NULL:
                     self._look_on(data + at, step)
                 self.body_left -= step
+                if self.looking != NULL and self.body_left == 0:
+                    self._looked(False)  # the text did not end where its message did
                 at += step
                 if not self.body_forward:
                     start = at
-                elif self.body_left == 0 and self.server is not None and self._between_transactions():
+                elif self.body_left == 0 and self.server is not None and self._may_part():
                     # Its replies were complete before the message was: COPY data behind an error.
                     send_put(self.server, data + start, at - start)
                     start = at
-                    self.server.take_back()
+                    self.server.release_if_free()
             if count - at < HEADER_BYTES:
                 break
             kind = data[at]
@@ -250,18 +252,18 @@ cdef class Client(StatementUser):
             self.prepared_unnamed = there < total
             if there == total:
                 self.define_unnamed(frame + text, total - text)
-                self.unnamed_watched = not self._is_certain(frame + text, total - text)
+                self.unnamed_harmless = self._is_certain(frame + text, total - text)
             else:
                 # Not kept, so not there to be looked at when it runs.
                 self._examine(frame + text, there - text, False)
                 self.forget_unnamed()
             return UNCHANGED
-        if kind == c"B":
-            self._examine_bound(frame + name, there - name)
         if frame[name]:
             put(self.server, span, span_count)
             self.unsynced = True
             return self.use_named(kind, frame, total, name)
+        if kind == c"B" and self.unnamed_count and (self.pinned or not self.unnamed_harmless):
+            self.executes(self.unnamed[:self.unnamed_count].partition(b"\0")[0], False)
         if kind == c"C":
             self.forget_unnamed()
         elif self.prepared_unnamed:
@@ -305,18 +307,8 @@ cdef class Client(StatementUser):
             return True  # malformed, as the database will say
         return glance(text, end - text) and not (self.strict and end - text > STRICT_LIMIT)
 
-    cdef int _examine_bound(self, const unsigned char *name, Py_ssize_t there) except -1:
-        """A prepared statement is about to run: what it does, it does each time."""
-        cdef Statement statement
-        cdef bytes text
-        if name[0] == 0:
-            if self.unnamed_count and (self.unnamed_watched or self.pinned):
-                text = self.unnamed[:self.unnamed_count]
-                self.sessions.examine(self, text.partition(b"\0")[0])
-        elif self.statements is not None:
-            statement = self.statements.get(name[:<const unsigned char *> memchr(name, 0, there) - name])
-            if statement is not None and (statement.watched or self.pinned or self.strict):
-                self.sessions.examine(self, statement.text, True)
+    cdef int executes(self, bytes text, bint named) except -1:
+        self.sessions.examine(self, text, named)
         return 0
 
     cdef Py_ssize_t _answer_deallocate(self, Py_ssize_t total) except -1:
@@ -337,6 +329,9 @@ cdef class Client(StatementUser):
             harmless = False
         else:
             harmless = glance_feed(self.looking, text, end - text) and glance_finish(self.looking)
+        return self._looked(harmless)
+
+    cdef int _looked(self, bint harmless) except -1:
         PyMem_Free(self.looking)
         self.looking = NULL
         if not harmless:
@@ -378,7 +373,7 @@ cdef class Client(StatementUser):
         return 0
 
     cdef int go_on(self) except -1:
-        if self.held_back:
+        if self.held_back or self.fd < 0:
             return 0
         if not self.greeted:
             self.parameters = self.server.parameters
@@ -387,6 +382,9 @@ cdef class Client(StatementUser):
             return 0
         self.consume_held()
         self.resume_reading()
+        if self.forgotten and self.held_count:
+            # What looked like Terminate was the end of half a message.
+            self.lost("the connection was closed by the other side")
         return 0
 
     cdef int confirmed(self, object error) except -1:
@@ -403,18 +401,11 @@ cdef class Client(StatementUser):
             return 0
         if self.terminating:
             return self._terminate()
-        if self.farewell is not None and (self.server is None or self._between_transactions()):
+        if self.farewell is not None and self._may_part():
             self.fail(self.farewell, "Forebay is shutting down or the client has reached its limit")
         elif self.paused and self.server is not None and not self.server.is_blocked():
             self.resume_reading()  # it had sent far more than was answered
         return 0
-
-    cdef bint _between_transactions(self) except -1:
-        """Everything it asked was answered and no transaction is open."""
-        return (
-            self.server.ledger.count == 0 and self.server.status == c"I"
-            and not self.unsynced and not self.pinned
-        )
 
     cdef int statements_dropped(self) except -1:
         if self.statements is not None:
@@ -433,7 +424,7 @@ cdef class Client(StatementUser):
     cdef int server_lost(self, object error) except -1:
         cdef bint unsent = self.held_back or not self.greeted
         self.held_back = False
-        if error is None:
+        if error is None or self.terminating:
             return self._end("its database connection ended", False)
         if unsent:
             # Nothing of the client's had reached the database: another connection will do.
@@ -463,6 +454,8 @@ cdef class Client(StatementUser):
         self.refusal = error
         self.consume_held()
         self.resume_reading()
+        if self.farewell is not None:
+            self.part(self.farewell)
 
     cpdef fail(self, bytes error, str reason):
         """Send `error` (a FATAL ErrorResponse) and end the client."""
@@ -475,16 +468,28 @@ cdef class Client(StatementUser):
         it is open."""
         self.farewell = farewell
         if self.place is None and self.greeted and not self.held_back and not self.body_left:
-            if self.server is None or (self.server.ledger.count == 0 and self.server.status == c"I"):
+            if self._may_part():
                 self.fail(farewell, "Forebay is shutting down or the client has reached its limit")
+
+    cdef bint _may_part(self) except -1:
+        """No transaction is open, and none of its messages is under way."""
+        return self.server is None or (
+            self.server.ledger.count == 0 and not self.server.ledger.failed
+            and self.server.status == c"I" and not self.unsynced
+        )
 
     cdef int _terminate(self) except -1:
         """The client said goodbye. What it sent before still happens."""
-        if self.server is not None and self.server.ledger.count:
-            self.terminating = True
-            self.pause_reading()
-            return 0
-        return self._end("the client requested that the connection close", False)
+        cdef Server server = self.server
+        if server is None or server.ledger.count == 0 or server.ledger.copy_in:
+            return self._end("the client requested that the connection close", False)
+        self.terminating = True
+        self.pause_reading()
+        if self.unsynced:
+            # No answer will come without a Sync. The database does what came before, and goes.
+            self.unsynced = False
+            server.write(TERMINATE, len(TERMINATE))
+        return 0
 
     cdef int _end(self, object reason, bint vanished) except -1:
         """Let go of everything; the socket closes when what was said has left."""
@@ -516,7 +521,8 @@ cdef class Client(StatementUser):
             return 0
         if self.finishing:
             return self.close()
-        if self.place is not None and self.greeted and self._said_goodbye():
+        held_back = self.place is not None or self.held_back
+        if held_back and self.greeted and self._said_goodbye():
             # It asked, said goodbye and left without an answer: what it asked still happens when its turn comes.
             self.terminating = True
             return self.forget()

@@ -17,6 +17,9 @@ cdef class Ledger:
     cdef readonly Py_ssize_t count
     cdef readonly bint failed
     cdef readonly bint copy_in
+    cdef readonly bint doubtful
+    cdef bint copying
+    cdef Py_ssize_t ignored_syncs
     cdef readonly Py_ssize_t fakes
     cdef public Py_ssize_t settled
     cdef public Py_ssize_t dropped
@@ -36,6 +39,8 @@ cdef class Ledger:
 
     @cython.locals(index=cython.Py_ssize_t, kept=cython.Py_ssize_t, entry=cython.int)
     cdef int _begin_copy_in(self) except -2
+    @cython.locals(place=cython.Py_ssize_t)
+    cdef int _end_copy_in(self) except -2
 
     @cython.locals(index=cython.Py_ssize_t, old=cython.Py_ssize_t, ring=bytearray)
     cdef int _grow(self) except -2

@@ -70,6 +70,11 @@ class Ledger:
             False  # an error came and the database skips to the next Sync, which is not sent yet
         )
         self.copy_in = False  # the database reads COPY data and ignores Sync
+        self.copying = False  # ... or has got all of it, and has not answered yet
+        self.ignored_syncs = 0  # sent before the end of the COPY data
+        # A COPY failed, and whether it had ignored a Sync by then or not cannot be known: there may
+        # come a ReadyForQuery too many. The connection can serve this client, but no other.
+        self.doubtful = False
         self.fakes = 0  # entries that Forebay answers itself
         self.settled = 0  # entries with something to undo that were answered, not taken note of yet
         self.dropped = 0  # ... that failed or were skipped
@@ -82,6 +87,7 @@ class Ledger:
         """
         if kind == SYNC:
             ignored = self.copy_in
+            self.ignored_syncs += ignored
             self.failed = self.failed and ignored
         else:
             ignored = self.failed
@@ -128,6 +134,9 @@ class Ledger:
         """
         if self.count == 0:
             # A connection may be ended by a FATAL error at any time.
+            if message == _READY_FOR_QUERY and self.doubtful:
+                self.failed = False
+                return FORWARD
             return FORWARD if message == _ERROR_RESPONSE else DESYNC
         kind = self.ring[self.head] & _KIND
         action = (self.ring[self.head] >> _ACTION_SHIFT) & _ACTION
@@ -139,13 +148,14 @@ class Ledger:
         elif (
             message == _COMMAND_COMPLETE or message == _EMPTY_QUERY or message == _PORTAL_SUSPENDED
         ):
-            self.copy_in = False
+            self._end_copy_in()
             if kind == EXECUTE:
                 self._pop()
             elif kind != QUERY:
                 return DESYNC
         elif message == _ERROR_RESPONSE:
-            self.copy_in = False
+            self.doubtful = self.doubtful or (self.copying and self.ignored_syncs > 0)
+            self._end_copy_in()
             if kind > SYNC:
                 self._fail()
         elif message == _ROW_DESCRIPTION or message == _NO_DATA:
@@ -211,6 +221,8 @@ class Ledger:
         """COPY data is being read: the database ignores the Syncs that were sent before its end."""
         kept = 1
         index = 1
+        self.copying = True
+        self.ignored_syncs = 0
         while index < self.count:
             entry = self.ring[(self.head + index) & self.mask]
             if entry & _KIND == COPY_END:
@@ -218,6 +230,8 @@ class Ledger:
             if entry & _KIND != SYNC:
                 self.ring[(self.head + kept) & self.mask] = entry
                 kept += 1
+            else:
+                self.ignored_syncs += 1
             index += 1
         self.copy_in = index == self.count
         while index < self.count:
@@ -225,6 +239,16 @@ class Ledger:
             kept += 1
             index += 1
         self.count = kept
+
+    def _end_copy_in(self):
+        """The database has done with a COPY: the mark where its data ended is used up."""
+        place = (self.head + 1) & self.mask
+        if self.copying and self.count > 1 and self.ring[place] & _KIND == COPY_END:
+            self.ring[place] = self.ring[self.head]
+            self.head = place
+            self.count -= 1
+        self.copying = False
+        self.copy_in = False
 
     def _grow(self):
         old = self.mask + 1

@@ -4,6 +4,7 @@ class Ledger:
     count: int
     failed: bool
     copy_in: bool
+    doubtful: bool
     fakes: int
     settled: int
     dropped: int

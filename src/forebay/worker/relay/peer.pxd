@@ -26,6 +26,7 @@ cdef class Peer:
     cdef Py_ssize_t queued_count
     cdef Py_ssize_t queued_room
     # None without TLS.
+    cdef bint tls_ended  # the other side has said that it sends no more
     cdef object tls
     cdef object incoming
     cdef object outgoing

@@ -142,6 +142,9 @@ cdef class Peer:
         elif self.held != NULL and not self.held_count:
             PyMem_Free(self.held)
             self.held = NULL
+        if self.tls_ended and not self.paused:
+            # close_notify came behind the data, and nothing else may come.
+            self.lost("the connection was closed by the other side")
         return 0
 
     cdef int _hold(self, const unsigned char *data, Py_ssize_t count) except -1:
@@ -200,6 +203,7 @@ cdef class Peer:
                     PyMemoryView_FromMemory(<char *> into + total, TLS_RECORD_LIMIT, PyBUF_WRITE),
                 )
                 total += count
+                self.tls_ended = count == 0
                 if count == 0 or (not self.incoming.pending and not self.tls.pending()):
                     break
         except SSLWantRead:

@@ -100,7 +100,7 @@ cdef class Poller:
     cdef object owner(self, int index):
         """The owner of event `index` of the last batch; None when its descriptor was closed since."""
         cdef uint64_t data = self.events[index].data.u64
-        cdef uint32_t fd = <uint32_t> (data & 0xFFFFFFFF)
+        cdef uint32_t fd = <uint32_t> data
         if self.generations[fd] != <uint32_t> (data >> 32) or self.owners[fd] == NULL:
             return None
         return <object> self.owners[fd]

@@ -5,6 +5,10 @@ from .micropool cimport MicroPool, Waiter
 from .peer cimport Peer
 
 
+cdef enum:
+    LEDGER_LIMIT = 16384  # replies owed to one client before it is not read any more
+
+
 cdef class Borrower(Peer):
     # A queue link of its own class, since a Peer cannot be a Waiter as well (C structures have one base).
     cdef readonly Place place
@@ -48,6 +52,7 @@ cdef class Server(Peer):
     cdef bint rolled_back
     cdef bint confirming
     cdef bint at_rest  # the pool has it, or it is parked
+    cdef bint handing_on  # goes from waiter to waiter: see go_free
     cdef bint parked  # free, but a cancel request that could still hit it is under way
     cdef public int cancels_in_flight
     cdef public double opened_at
@@ -83,10 +88,12 @@ cdef class Server(Peer):
     cdef int _fail_copy(self, bint unsynced) except -1
     cdef int _pass(self, const unsigned char *data, Py_ssize_t count) except -1
     cdef int _ready_for_query(self) except -1
-    cdef int _release_if_free(self) except -1
+    cdef int release_if_free(self) except -1
     cdef int _swallow(self, const unsigned char *frame, Py_ssize_t total) except -1
     cdef int _command_done(self) except -1
-    cdef int _note_parameter(self, const unsigned char *body, Py_ssize_t count) except -1
+    cdef int _answered(self, Borrower client) except -1
+    cdef int _let_client_go_on(self) except -1
+    cdef bint _note_parameter(self, const unsigned char *body, Py_ssize_t count) except -1
     cdef int _note_error(self, const unsigned char *frame, Py_ssize_t total) except -1
     cdef int _note_outcome(self) except -1
     cdef int _answer_deallocate(self) except -1

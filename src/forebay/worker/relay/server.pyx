@@ -35,6 +35,7 @@ cdef bytes ABORTED_FIELDS = (
 cdef bytes ABORTED = b"E" + (len(ABORTED_FIELDS) + 4).to_bytes(4, "big") + ABORTED_FIELDS
 cdef bytes SYNC_MESSAGE = b"S\x00\x00\x00\x04"
 cdef bytes COPY_FAIL = b"f\x00\x00\x00\x18client disconnected\x00"
+cdef tuple HOW_TEXT_IS_READ = (b"standard_conforming_strings\0", b"client_encoding\0")
 cdef int COMMAND_ROWS_LIMIT = 2000  # an audit yields all that a session has set
 
 
@@ -92,6 +93,17 @@ cdef class Borrower(Peer):
     cdef int ask_session(self) except -1:
         """Ask the connection what the client's session holds (`Server.ask`)."""
         raise NotImplementedError
+
+
+cdef inline bint _is_read(int kind) noexcept:
+    """Whether a message to the client must be there as a whole before it is passed on."""
+    return kind == c"Z" or kind == c"S" or kind == c"E" or kind == c"C" or kind == c"G"
+
+
+cdef inline bint _is_ready_for_query(const unsigned char *frame, Py_ssize_t total) noexcept:
+    return total == HEADER_BYTES + 1 and (
+        frame[HEADER_BYTES] == c"I" or frame[HEADER_BYTES] == c"T" or frame[HEADER_BYTES] == c"E"
+    )
 
 
 cdef class Server(Peer):
@@ -247,6 +259,9 @@ cdef class Server(Peer):
         if self.client is not None:
             self.client.server = None
             self.client = None
+        # It may have waited for this client to take its replies: the client has them all by now, in
+        # its own queue, and nobody else would let the connection go on.
+        self.resume_reading()
         return self.settle()
 
     cdef int abandon(self, bint vanished) except -1:
@@ -258,7 +273,8 @@ cdef class Server(Peer):
         """
         cdef Borrower client = self.client
         cdef bint mid_message = client.body_left > 0 and client.body_forward
-        cdef bint unsynced = client.unsynced
+        # After an error the database skips everything up to a Sync that has not been sent.
+        cdef bint unsynced = client.unsynced or self.ledger.failed
         self.dirty = self.dirty or client.pinned or client.suspect or self.audit is not None
         self.audit = None
         client.server = None
@@ -303,6 +319,8 @@ cdef class Server(Peer):
             else:
                 self.rolled_back = True
                 self.run(b"ROLLBACK", None)
+        elif self.ledger.doubtful:
+            self.shut("a COPY failed, and how many answers are to come is not known")
         elif self.dirty:
             self.pool.manager.reset(self)
         else:
@@ -315,12 +333,21 @@ cdef class Server(Peer):
         self.at_rest = True
         if self.cancels_in_flight:
             self.parked = True
+        if self.parked or self.handing_on:
             return
-        self.idle_since = self.poller.now
-        place = self.pool.give_back(self, self.retired, self.idle_since)
-        if place is not None:
-            self.lend(place.borrower)
-            place.borrower.go_on()
+        # Who only wanted to know its parameters is done with it at once: thousands of such waiters
+        # in a row must not nest.
+        self.handing_on = True
+        try:
+            while self.at_rest and not self.parked:
+                self.idle_since = self.poller.now
+                place = self.pool.give_back(self, self.retired, self.idle_since)
+                if place is None:
+                    break
+                self.lend(place.borrower)
+                place.borrower.go_on()
+        finally:
+            self.handing_on = False
 
     cpdef cancel_finished(self):
         """A cancel request for this connection has been delivered and cannot hit a later statement."""
@@ -378,16 +405,19 @@ cdef class Server(Peer):
             action = self.ledger.action()
             if total < HEADER_BYTES or total > LARGE_MESSAGE_LIMIT:
                 action = DESYNC
+            elif not whole and total <= GATHER_BYTES and (action != FORWARD or _is_read(kind)):
+                break
             elif not whole and (action != FORWARD or kind == c"Z" or kind == c"S"):
-                if total <= GATHER_BYTES:
-                    break
+                action = DESYNC
+            elif kind == c"Z" and not _is_ready_for_query(data + at, total):
                 action = DESYNC
             elif kind == c"D" or kind == c"d":
                 # The bulk of all traffic: rows and COPY data change nothing in the ledger.
                 if self.ledger.count == 0:
                     action = DESYNC
             elif kind == c"S":
-                self._note_parameter(data + at + HEADER_BYTES, total - HEADER_BYTES)
+                if not self._note_parameter(data + at + HEADER_BYTES, total - HEADER_BYTES):
+                    action = DESYNC
             elif kind != c"N" and kind != c"A":
                 if kind == c"E" and action == REPLACE:
                     self._pass(data + passed, at - passed)
@@ -412,8 +442,9 @@ cdef class Server(Peer):
                     break
                 if kind == c"E":
                     self._note_error(data + at, total)
-                elif kind == c"G" and self.client is None and self.ledger.copy_in:
-                    self._fail_copy(False)
+                elif kind == c"G" and self.ledger.copy_in:
+                    if self.client is None or self.client.terminating:
+                        self._fail_copy(False)
                 at += total
                 if kind == c"Z":
                     self.status = data[at - 1]
@@ -442,7 +473,18 @@ cdef class Server(Peer):
         if self.fd < 0:
             return count
         self._pass(data + passed, at - passed)
+        if self.client is not None and self.client.paused:
+            self._let_client_go_on()
         return at
+
+    cdef int _let_client_go_on(self) except -1:
+        """A client that had sent far more than was answered is read again once it was, which may
+        be long before a ReadyForQuery."""
+        cdef Borrower client = self.client
+        if self.ledger.count <= LEDGER_LIMIT and not client.terminating:
+            if not self.is_blocked() and not client.is_blocked():
+                client.resume_reading()
+        return 0
 
     cdef int _pass(self, const unsigned char *data, Py_ssize_t count) except -1:
         """Pass replies on to the client, if it is still there; wait for it if it does not take
@@ -464,18 +506,23 @@ cdef class Server(Peer):
             if self.parameters is not self.parameters_before:
                 client.suspect = True  # no statement may have shown it
                 self.parameters_before = self.parameters
-            self._release_if_free()
+            self.release_if_free()
         return client.turn_ended()
 
-    cdef int _release_if_free(self) except -1:
+    cdef int release_if_free(self) except -1:
         """Take the connection back if its client can do without, or ask what stands in the way."""
         cdef Borrower client = self.client
-        if self.ledger.count or self.status != c"I" or client.unsynced or client.terminating:
+        if self.ledger.count or self.ledger.failed or self.status != c"I":
+            return 0
+        if client.unsynced or client.terminating:
             return 0
         if client.body_left and client.body_forward:
             return 0
         if client.suspect:
+            # What the client sends now waits for the answer: a setting that it has just reset may
+            # have to become again what it asked for at its login.
             client.suspect = False
+            client.lent(True)
             client.ask_session()
         elif not client.pinned and not client.prepared_unnamed:
             self.take_back()
@@ -491,8 +538,10 @@ cdef class Server(Peer):
 
     cdef int _command_done(self) except -1:
         cdef Borrower client
+        cdef bint was_audit
         command = self.commands.popleft()
-        if command is self.audit:
+        was_audit = command is self.audit
+        if was_audit:
             self.audit = None
         if command.is_replay:
             self._replayed(command.error)
@@ -507,13 +556,36 @@ cdef class Server(Peer):
             if not self.at_rest:
                 self.settle()
         elif not self.confirming:
-            self._release_if_free()
-            client.turn_ended()
+            if was_audit:
+                self._answered(client)
+            else:
+                self.release_if_free()
+                client.turn_ended()
         return 0
 
-    cdef int _note_parameter(self, const unsigned char *body, Py_ssize_t count) except -1:
-        self.parameters = self.pool.manager.parameter_changed(self.parameters, body[:count])
-        return 0
+    cdef int _answered(self, Borrower client) except -1:
+        """It is known what the client's session holds: let go of it, or go on with it."""
+        client.lent(False)
+        self.release_if_free()
+        if client.server is self and client.settings is not self.settings:
+            self._replay(client)
+            if self.confirming:
+                return client.lent(True)
+            self.flush()
+        client.turn_ended()
+        return client.go_on()
+
+    cdef bint _note_parameter(self, const unsigned char *body, Py_ssize_t count) except -1:
+        """False: it cannot be read."""
+        try:
+            self.parameters = self.pool.manager.parameter_changed(self.parameters, body[:count])
+        except ValueError:
+            return False
+        if self.client is not None and body[:count].startswith(HOW_TEXT_IS_READ):
+            # What was sent meanwhile may have been read otherwise than the database does, even if
+            # the change is local.
+            self.client.suspect = True
+        return True
 
     cdef int _note_tag(self, const unsigned char *tag, Py_ssize_t count, int action) except -1:
         """Some commands end all prepared statements, those that Forebay made too."""

@@ -4,6 +4,6 @@ cdef class Statement:
     cdef readonly bytes parse
     cdef readonly bytes close
     cdef readonly object meaning
-    cdef readonly bint watched  # running it may change the session: see glance.pyx
+    cdef readonly bint harmless  # changes no session state whenever it is executed
     cdef public bint proven  # a database has accepted it
     cdef object __weakref__

@@ -6,7 +6,7 @@ class Statement:
     parse: bytes
     close: bytes
     meaning: object
-    watched: bool
+    harmless: bool
     proven: bool
 
     @property

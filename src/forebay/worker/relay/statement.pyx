@@ -4,6 +4,8 @@ Clients name it as they like; database connections know it by one name of Foreba
 given to another statement. Equal statements are one object (see session/statements.py).
 """
 
+from libc.string cimport memchr
+
 from .glance cimport glance
 
 
@@ -20,13 +22,20 @@ cdef class Statement:
         self.meaning = meaning
         self.parse = _message(b"P", name + b"\0" + definition)
         self.close = _message(b"C", b"S" + name + b"\0")
-        cdef bytes text = self.text
-        self.watched = not glance(text, len(text))
+        self.harmless = _is_harmless(definition)
 
     @property
     def text(self) -> bytes:
-        """Its SQL."""
+        """The SQL."""
         return self.definition.partition(b"\0")[0]
+
+
+cdef bint _is_harmless(const unsigned char[::1] definition) noexcept:
+    cdef const unsigned char *end
+    if not definition.shape[0]:
+        return False
+    end = <const unsigned char *> memchr(&definition[0], 0, definition.shape[0])
+    return end != NULL and glance(&definition[0], end - &definition[0])
 
 
 cdef bytes _message(bytes kind, bytes body):

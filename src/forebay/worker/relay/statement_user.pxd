@@ -11,13 +11,14 @@ cdef class StatementUser(Borrower):
     cdef unsigned char *unnamed
     cdef Py_ssize_t unnamed_count
     cdef uint64_t unnamed_serial
-    cdef bint unnamed_watched  # running it may change the session
+    cdef bint unnamed_harmless  # as Statement.harmless
     cdef public bint strict  # what is to pin is what pins on RDS Proxy
 
     cdef int define_named(
         self, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t text,
         object intern,
     ) except -1
+    cdef bint _has_room(self, Py_ssize_t total) except -1
     cdef bint define_proven(
         self, const unsigned char *frame, Py_ssize_t total, object intern
     ) except -1
@@ -28,6 +29,7 @@ cdef class StatementUser(Borrower):
     cdef Py_ssize_t use_named(
         self, int kind, const unsigned char *frame, Py_ssize_t total, Py_ssize_t name
     ) except -1
+    cdef int executes(self, bytes text, bint named) except -1
     cdef int refuse_in_place(self, bytes error) except -1
     cdef int _prepare(self, Statement statement) except -1
 

@@ -112,10 +112,7 @@ cdef class StatementUser(Borrower):
         if there < total:
             error = b"a prepared statement is too long: %d bytes, at most %d" % (total, GATHER_BYTES)
             return self.refuse_in_place(_error(b"54000", error))
-        if (
-            len(self.statements) >= STATEMENTS_LIMIT
-            or self.statement_bytes + total > STATEMENT_BYTES_LIMIT
-        ):
+        if not self._has_room(total):
             error = b"too many prepared statements: at most %d, of %d bytes in all" % (
                 STATEMENTS_LIMIT, STATEMENT_BYTES_LIMIT,
             )
@@ -135,6 +132,19 @@ cdef class StatementUser(Borrower):
             put(server, statement.parse, len(statement.parse))
         return 0
 
+    cdef bint _has_room(self, Py_ssize_t total) except -1:
+        """Whether one more definition of `total` bytes stays within this client's limits."""
+        cdef Statement statement
+        if self.statement_bytes + total > STATEMENT_BYTES_LIMIT:
+            # What failed was counted as well: count what there is.
+            self.statement_bytes = 0
+            for statement in self.statements.values():
+                self.statement_bytes += len(statement.definition)
+        return (
+            len(self.statements) < STATEMENTS_LIMIT
+            and self.statement_bytes + total <= STATEMENT_BYTES_LIMIT
+        )
+
     cdef bint define_proven(
         self, const unsigned char *frame, Py_ssize_t total, object intern
     ) except -1:
@@ -150,10 +160,7 @@ cdef class StatementUser(Borrower):
         name = frame[at:text - 1]
         if self.statements is None:
             self.statements = {}
-        if (
-            name in self.statements or len(self.statements) >= STATEMENTS_LIMIT
-            or self.statement_bytes + total > STATEMENT_BYTES_LIMIT
-        ):
+        if name in self.statements or not self._has_room(total):
             return False
         statement = intern(self, frame[text:total])
         if not statement.proven:
@@ -229,6 +236,8 @@ cdef class StatementUser(Borrower):
             self.refuse_in_place(_error(b"26000", error))
             return total
         statement = found
+        if kind == c"B" and (self.strict or self.pinned or not statement.harmless):
+            self.executes(statement.text, True)
         self._prepare(statement)
         self.server.ledger.push(BIND if kind == c"B" else DESCRIBE, FORWARD)
         length = total - 1 - len(given) + len(statement.name)
@@ -257,6 +266,11 @@ cdef class StatementUser(Borrower):
             if not server.owe(PARSE, SWALLOW, ((server.prepared, statement, None),)):
                 return 0
         return server.note_used(statement)
+
+    cdef int executes(self, bytes text, bint named) except -1:
+        """A statement is going to be executed, perhaps not for the first time, that may change
+        session state."""
+        raise NotImplementedError
 
     cdef int refuse_in_place(self, bytes error) except -1:
         """Let a message fail with `error`, in its place in the order and with PostgreSQL's

@@ -18,8 +18,10 @@ from forebay.worker.session.settings import Values, quote_literal
 
 # How each cause is asked for, between transactions. What is absent here cannot be asked.
 QUESTIONS = {
-    PinReason.TEMPORARY_OBJECT: "SELECT 1 FROM pg_catalog.pg_class WHERE relnamespace"
-    " OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()",
+    # Whatever stands in the session's temporary schema: tables, but functions and types as well.
+    PinReason.TEMPORARY_OBJECT: "SELECT 1 FROM pg_catalog.pg_depend"
+    " WHERE refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass"
+    " AND refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()",
     PinReason.CURSOR: "SELECT 1 FROM pg_catalog.pg_cursors WHERE is_holdable",
     PinReason.ADVISORY_LOCK: "SELECT 1 FROM pg_catalog.pg_locks"
     " WHERE locktype OPERATOR(pg_catalog.=) 'advisory'"

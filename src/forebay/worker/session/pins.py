@@ -125,6 +125,8 @@ def note_effects(notes: Notes, effects: Effects, text: bytes) -> None:
         elif isinstance(detail, SettingChange):
             if not detail.exact and not detail.name and detail.command != "RESET ALL":
                 notes.lasting.add(PinReason.SETTING)  # a name that the text does not show
+            elif detail.local:
+                notes.lasting.add(PinReason.UNREADABLE)  # what follows is read in another way
             elif "." in detail.name:
                 _note_custom(notes, detail.name)
         elif reason is PinReason.DO_BLOCK:

@@ -139,7 +139,7 @@ class Sessions:
 
     def _remember(self, client: Client) -> None:
         rest, name = _split_name(client.settings.values)
-        # Not by the pool, which is forgotten when it has had nobody for a while.
+        # Not by the pool, which is forgotten when it has had neither clients nor connections.
         key = (client.pool.database, client.pool.user, rest, name is not None)
         self._known[key] = client.parameters
         self._known.move_to_end(key)
@@ -201,7 +201,7 @@ class Sessions:
         return None
 
     def _read(self, client: Client, text: bytes) -> Effects:
-        values = client.parameters.values
+        values = _parameters_of(client).values
         return self._effects.effects(
             text,
             standard_conforming_strings=_conforms(client),
@@ -250,8 +250,6 @@ class Sessions:
     def ask(self, client: Client) -> None:
         """Ask the database what the client's session holds, now that its transaction is over."""
         notes = self._notes(client)
-        if self._as_rds and notes.lasting:
-            return  # it keeps its connection, whatever the answer would be
         causes = frozenset(notes.doubts | notes.held)
         notes.doubts.clear()
         query = audit_query(client.pool.user, causes, frozenset(notes.custom))
@@ -363,7 +361,12 @@ class Sessions:
 
 
 def _conforms(client: Client) -> bool:
-    return client.parameters.values.get("standard_conforming_strings") != "off"
+    return _parameters_of(client).values.get("standard_conforming_strings") != "off"
+
+
+def _parameters_of(client: Client) -> Parameters:
+    """The connection's own: a function, say, may have changed how strings are read."""
+    return client.parameters if client.server is None else client.server.parameters
 
 
 def _connection_of(client: Client) -> int:

@@ -17,6 +17,7 @@ Values = tuple[tuple[str, str], ...]
 # Access or meaning depends on them: a statement must never run where setting them has failed.
 DECISIVE = frozenset({"role", "session_authorization", "row_security", "search_path"})
 
+_OF_IDENTITY = frozenset({"role", "session_authorization"})
 _OF_MEANING = frozenset({"role", "search_path", "session_authorization"})
 
 # Change-overs between two Settings that are remembered ready to send.
@@ -105,6 +106,8 @@ class Replays:
         if taken_back and self._init_query:
             # It may set anything: what the client asked for must come after it, all of it.
             changed = list(after)
+        # What only the user who logged in may set comes before another role is taken on.
+        changed.sort(key=_OF_IDENTITY.__contains__)
         statements = [f"RESET {quote_identifier(name)}" for name in taken_back]
         if taken_back and self._init_query:
             statements.append(self._init_query.rstrip().rstrip(";"))

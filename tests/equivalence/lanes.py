@@ -1,0 +1,357 @@
+"""Runs one program of several clients twice at once, each client through Forebay and directly, and
+compares what the two hear, step by step.
+
+A program is a list of steps in the order in which they are sent. A client whose connection is in
+use by another waits for it while the others go on, so a program never blocks itself.
+"""
+
+import select
+import socket
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import NamedTuple, Self
+
+from forebay.protocol import messages
+from forebay.protocol.errors import PgError
+from tests.equivalence.differences import normal
+from tests.harness import raw
+from tests.harness.clients import TestDatabase
+from tests.harness.raw import Message, RawClient
+
+# Answers to messages of the extended protocol, one each.
+ANSWERS = "123nTCsI"
+# How long a client may stay unanswered before another takes its turn (it may wait for a connection).
+PATIENCE_S = 0.03
+LOGIN_POLL_S = 0.002
+LANES_LIMIT = 12
+# Longer than any client waits for a connection; only a failing test waits so long.
+HANG_S = 40.0
+
+Op = tuple[str, ...]
+
+
+class Step(NamedTuple):
+    """What one client does next.
+
+    ``ops``: one ("connect", name, value, …) with settings for the startup packet, ("query", sql), or
+    messages of the extended protocol, the last of which is Sync: ("P", name, sql), ("B", portal,
+    name, value, …), ("D", "S" or "P", name), ("E", portal, rows), ("C", "S" or "P", name), ("H",),
+    ("S",). In all texts {me} stands for a name that is the client's own, and
+    {key} for a number that is.
+    """
+
+    lane: int
+    ops: tuple[Op, ...]
+
+
+@dataclass(slots=True)
+class Difference:
+    """The first step whose answers differ."""
+
+    number: int
+    step: Step
+    direct: list[str]
+    shared: list[str]
+
+    def __str__(self) -> str:
+        return "\n".join(
+            [f"step {self.number}: {self.step}", "  directly:", *_indented(self.direct)]
+            + ["  through Forebay:", *_indented(self.shared)]
+        )
+
+
+class Client(RawClient):
+    """A connection that can be asked for what has come."""
+
+    def receive_now(self) -> Message | None:
+        """The next message if it is there already. Raises EOFError at the end of the connection."""
+        while True:
+            size = int.from_bytes(self._received[1:5], "big") + 1
+            if len(self._received) >= max(size, 5):
+                return self.receive()
+            try:
+                data = self._socket.recv(65536, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return None
+            if not data:
+                raise EOFError("the connection was closed")
+            self._received += data
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+
+class World(NamedTuple):
+    """Where programs run. Roles and tables are there (see ``test_equivalence``)."""
+
+    direct_port: int
+    shared_port: int
+    database: TestDatabase
+
+
+@dataclass(slots=True)
+class Side:
+    """One client's connection, direct or through Forebay."""
+
+    port: int
+    database: TestDatabase
+    own: str
+    common: str
+    logins: ThreadPoolExecutor
+    client: Client | None = None
+    login: Future[Client] | None = None
+    answer: list[Message] = field(default_factory=list)
+    flights: deque[tuple[bytes, int, int]] = field(default_factory=deque)
+    ended: bool = False
+    logged_in: int = 0  # how often
+
+    def begin(self, ops: tuple[Op, ...]) -> None:
+        """Send the first part of a step."""
+        self.answer = []
+        if ops[0][0] == "connect":
+            self._connect(ops[0][1:])
+            return
+        if self.client is None or self.ended:
+            return
+        whole = [(kind, *map(self._filled, values)) for kind, *values in ops]
+        self.flights = deque(_flights(whole))
+        self._send()
+
+    def advance(self) -> bool:
+        """Take in what has come; whether the step is answered."""
+        if not self._logged_in():
+            return False
+        while self.flights:
+            _, answers, readies = self.flights[0]
+            have = [message.kind for message in self.answer]
+            if have.count("Z") < readies:
+                done = False
+            else:
+                behind = have[len(have) - have[::-1].index("Z") :] if "Z" in have else have
+                done = "E" in behind or sum(kind in ANSWERS for kind in behind) >= answers
+            if done:
+                self.flights.popleft()
+                self._send()
+                continue
+            if not self._receive():
+                return False
+        return True
+
+    def heard(self) -> list[str]:
+        """What the step was answered with, without what may differ."""
+        found: list[str] = []
+        parameters: list[str] = []
+        for message in self.answer:
+            kind, body = normal(message, self.own.encode(), self.common.encode())
+            if kind == "S":
+                parameters.append(f"S {body!r}")  # their order means nothing
+                continue
+            if kind in "ZK":
+                found += sorted(parameters)
+                parameters = []
+            found.append(f"{kind} {body!r}")
+        return found + sorted(parameters)
+
+    def close(self) -> None:
+        if self.login is not None:
+            self.client = self.login.result(HANG_S)
+        if self.client is not None:
+            self.client.leave()
+
+    def _connect(self, pairs: tuple[str, ...]) -> None:
+        if self.client is not None:
+            self.client.leave()
+        self.client, self.ended = None, False
+        self.logged_in += 1
+        values = [self._filled(value) for value in pairs]
+        settings = dict(zip(values[::2], values[1::2], strict=True))
+        self.login = self.logins.submit(Client, self.port, self.database, settings)
+
+    def _logged_in(self) -> bool:
+        """Whether no login is under way."""
+        if self.login is None:
+            return True
+        if not self.login.done():
+            return False
+        try:
+            self.client = self.login.result()
+            self.answer += self.client.greeting
+        except PgError as error:
+            self.ended = True
+            self.answer.append(Message("E", error.raw or error.encode()[5:]))
+        self.login = None
+        return True
+
+    def _filled(self, text: str) -> str:
+        """A text of the program as this side says it. Locks are given back some time after a
+        client has left: each session has its own."""
+        key = f"{self.own.rpartition('_')[2]}{int(self.own != self.common)}{self.logged_in:02}"
+        return text.replace("{me}", self.own).replace("{key}", "1" + key)
+
+    def _send(self) -> None:
+        if self.flights and self.client is not None:
+            self.client.send(self.flights[0][0])
+
+    def _receive(self) -> bool:
+        """The next message, if it is there already."""
+        assert self.client is not None
+        try:
+            message = self.client.receive_now()
+        except (EOFError, ConnectionResetError):
+            self.answer.append(Message("end", b""))
+            self.ended = True
+            self.flights.clear()
+            return True
+        if message is not None:
+            self.answer.append(message)
+        return message is not None
+
+
+class Lane:
+    """One client of the program: its two connections, and the steps that are still to be done."""
+
+    def __init__(self, number: int, world: World, logins: ThreadPoolExecutor) -> None:
+        direct, shared = f"direct_{number}", f"shared_{number}"
+        self.direct = Side(world.direct_port, world.database, direct, direct, logins)
+        self.shared = Side(world.shared_port, world.database, shared, direct, logins)
+        self.waiting: deque[tuple[int, Step]] = deque()
+        self.current: tuple[int, Step] | None = None
+
+    def go_on(self) -> Difference | None:
+        """As far as it comes without waiting."""
+        while True:
+            if self.current is None:
+                if not self.waiting:
+                    return None
+                self.current = self.waiting.popleft()
+                for side in (self.direct, self.shared):
+                    side.begin(self.current[1].ops)
+            done = [side.advance() for side in (self.direct, self.shared)]
+            if not all(done):
+                return None
+            difference = self.difference()
+            self.current = None
+            if difference is not None:
+                return difference
+
+    def difference(self) -> Difference | None:
+        assert self.current is not None
+        heard = self.direct.heard(), self.shared.heard()
+        return None if heard[0] == heard[1] else Difference(*self.current, *heard)
+
+    @property
+    def sides(self) -> Iterator[Side]:
+        """Those that have something to wait for."""
+        for side in (self.direct, self.shared):
+            if side.flights or side.login is not None:
+                yield side
+
+
+class Lanes:
+    """The clients of one run of a program."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._lanes: dict[int, Lane] = {}
+        self._logins = ThreadPoolExecutor(2 * LANES_LIMIT)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for lane in self._lanes.values():
+            lane.direct.close()
+            lane.shared.close()
+        self._logins.shutdown()
+
+    def run(self, program: Sequence[Step], together: int) -> Difference | None:
+        """Run it, with up to `together` steps under way at once; the first difference."""
+        for number, step in enumerate(program):
+            lane = self._lanes.get(step.lane)
+            if lane is None:
+                lane = self._lanes[step.lane] = Lane(step.lane, self._world, self._logins)
+                if step.ops[0][0] != "connect":
+                    lane.waiting.append((number, Step(step.lane, (("connect",),))))
+            lane.waiting.append((number, step))
+            if found := self._settle(together - 1, PATIENCE_S):
+                return found
+        for lane in list(self._lanes.values()):
+            lane.waiting.append((len(program), Step(-1, (("query", "ROLLBACK; DISCARD ALL"),))))
+        if found := self._settle(0, HANG_S):
+            return found
+        for lane in self._lanes.values():
+            if lane.current is not None:
+                heard = lane.direct.heard(), lane.shared.heard()
+                return Difference(*lane.current, *heard)
+        return None
+
+    def _settle(self, most: int, patience_s: float) -> Difference | None:
+        """Go on until at most so many clients wait for answers, or nothing comes for a while."""
+        while True:
+            for lane in self._lanes.values():
+                if found := lane.go_on():
+                    return found
+            busy = [lane for lane in self._lanes.values() if lane.current is not None]
+            if len(busy) <= most:
+                return None
+            sides = [side for lane in busy for side in lane.sides]
+            watched = [side.client for side in sides if side.login is None]
+            logins = [side.login for side in sides if side.login is not None]
+            if logins:
+                came = select.select(watched, [], [], LOGIN_POLL_S)[0]
+                came += [login for login in logins if login.done()]
+                patience_s -= LOGIN_POLL_S
+                if not came and patience_s > 0:
+                    continue
+            else:
+                came = select.select(watched, [], [], patience_s)[0]
+            if not came:
+                return None
+
+
+def differs(world: World, program: Sequence[Step], together: int = 2) -> Difference | None:
+    """The first difference between the program's clients through Forebay and directly."""
+    with Lanes(world) as lanes:
+        return lanes.run(program, together)
+
+
+def _flights(ops: Sequence[Op]) -> Iterator[tuple[bytes, int, int]]:
+    """Messages that are sent in one go, and what they are answered with: so many answers behind so
+    many ReadyForQuery."""
+    if ops[0][0] == "query":
+        yield messages.query(ops[0][1]), 0, 1
+        return
+    data, answers, readies = b"", 0, 0
+    for kind, *values in ops:
+        if kind == "S":
+            data += messages.sync()
+            answers, readies = 0, readies + 1
+        elif kind == "H":
+            yield data + raw.flush(), answers, readies
+            data = b""
+        else:
+            data += _message(kind, values)
+            answers += 1
+    if data:
+        yield data, answers, readies
+
+
+def _message(kind: str, values: Sequence[str]) -> bytes:
+    match kind:
+        case "P":
+            return raw.parse(values[1], values[0])
+        case "B":
+            return raw.bind(*values[2:], portal=values[0], name=values[1])
+        case "D":
+            return raw.describe(values[0], values[1])
+        case "E":
+            return raw.execute(values[0], int(values[1]))
+        case "C":
+            return raw.close(values[0], values[1])
+    raise AssertionError(kind)
+
+
+def _indented(lines: Sequence[str]) -> list[str]:
+    return [f"    {line}" for line in lines]

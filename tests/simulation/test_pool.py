@@ -1,0 +1,146 @@
+"""Histories of the pool: many, rough ones; and that the simulation finds bugs that are there."""
+
+import re
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+import pytest
+
+from forebay.worker.pool import manager as manager_module
+from forebay.worker.pool.decide import Step, next_step
+from forebay.worker.pool.manager import PoolManager
+from forebay.worker.relay import Waiter
+from tests.simulation.pool import ROUGH, Simulation, World, WrongError
+from tests.unit.worker.relay.ledgers import interpreted
+
+CALM_SEEDS = range(12)
+ROUGH_SEEDS = range(30)
+# A planted bug is found by one of so many histories.
+TRIES = 40
+
+
+def calm(seed: int) -> World:
+    """Short use, no trouble: everybody is served, in whichever pool."""
+    random = Random(seed)
+    return World(
+        pools=random.randint(1, 8),
+        clients=random.randint(10, 80),
+        limit=random.randint(1, 6),
+        hold_s=0.02,
+        duration_s=20.0,
+    )
+
+
+@pytest.mark.parametrize("seed", CALM_SEEDS)
+def test_calm(seed: int) -> None:
+    simulation = Simulation(seed, calm(seed))
+    simulation.run()
+    assert simulation.refused == 0, f"seed {seed}: somebody starved"
+    assert simulation.done > 100
+
+
+@pytest.mark.parametrize("seed", ROUGH_SEEDS)
+def test_rough(seed: int) -> None:
+    simulation = Simulation(seed, ROUGH)
+    simulation.run()
+    assert simulation.done > 50
+
+
+def test_the_same_seed_gives_the_same_history() -> None:
+    first, second = Simulation(1, ROUGH), Simulation(1, ROUGH)
+    first.run()
+    second.run()
+    assert (first.done, first.refused) == (second.done, second.refused)
+
+
+class TestPlantedBugs:
+    """Each of these would go unnoticed for long in a test without a simulation."""
+
+    @pytest.fixture(autouse=True)
+    def unplant(self) -> Iterator[pytest.MonkeyPatch]:
+        with pytest.MonkeyPatch.context() as patch:
+            self.patch = patch
+            yield patch
+
+    def expect(self, reason: str, waiter: Any = Waiter) -> None:
+        """Some history goes wrong, for this reason (a regular expression)."""
+        for seed in range(TRIES):
+            world = calm(seed) if seed % 2 else ROUGH
+            simulation = Simulation(seed, world, waiter)
+            try:
+                simulation.run()
+                found = "starved" if seed % 2 and simulation.refused else ""
+            except WrongError as error:
+                found = str(error)
+            if found:
+                assert re.search(reason, found), found
+                return
+        raise AssertionError("the planted bug was not found")
+
+    def test_a_connection_more_than_allowed(self) -> None:
+        def greedy(pools: Any, needy: Any, limit: int | None, opening: int) -> Step[Any] | None:
+            return next_step(pools, needy, None if limit is None else limit + 1, opening)
+
+        self.patch.setattr(manager_module, "next_step", greedy)
+        self.expect("the limit is exceeded")
+
+    def test_connections_stay_with_their_pool(self) -> None:
+        self.patch.setattr(manager_module, "claimant", lambda *_: None)
+        self.expect("starved|nothing is opened")
+
+    def test_a_lost_connection_stays_counted(self) -> None:
+        def forgetful(self: PoolManager, server: Any, reason: str) -> None:
+            if server in self.servers:
+                self.servers.discard(server)
+                if server in server.pool.idle:
+                    server.pool.idle.remove(server)
+                self.schedule()
+
+        self.patch.setattr(PoolManager, "server_lost", forgetful)
+        self.expect("borrowed, of")
+
+    def test_a_failed_opening_is_not_tried_again(self) -> None:
+        true_later = Simulation(0, ROUGH).clock.__class__.later
+
+        def later(self: Any, delay_s: float, function: Any, *arguments: object) -> None:
+            if getattr(function, "__name__", "") != "schedule":
+                true_later(self, delay_s, function, *arguments)
+
+        self.patch.setattr("tests.simulation.pool.Clock.later", later)
+        self.expect("nothing is opened")
+
+    def test_the_last_is_served_first(self) -> None:
+        micropool = interpreted("micropool")
+
+        class Lifo(micropool.MicroPool):  # type: ignore[misc, name-defined]
+            def next_waiter(self) -> Any:
+                waiter = self.last_waiter
+                if waiter is not None:
+                    self.leave(waiter)
+                return waiter
+
+        self.patch.setattr(manager_module, "MicroPool", Lifo)
+        self.expect("overtaken", micropool.Waiter)
+
+    def test_a_waiter_that_left_is_served(self) -> None:
+        micropool = interpreted("micropool")
+
+        class Sticky(micropool.MicroPool):  # type: ignore[misc, name-defined]
+            def leave(self, waiter: Any) -> None:
+                if waiter is self.first_waiter or waiter is not self.last_waiter:
+                    super().leave(waiter)
+
+        self.patch.setattr(manager_module, "MicroPool", Sticky)
+        self.expect("wait, ", micropool.Waiter)
+
+
+def test_the_interpreted_micropool_does_as_well() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        micropool = interpreted("micropool")
+        patch.setattr(manager_module, "MicroPool", micropool.MicroPool)
+        simulation = Simulation(3, ROUGH, micropool.Waiter)
+        simulation.run()
+    compiled = Simulation(3, ROUGH)
+    compiled.run()
+    assert (simulation.done, simulation.refused) == (compiled.done, compiled.refused)
