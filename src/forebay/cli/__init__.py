@@ -24,6 +24,11 @@ app.command(
     help="Try a configuration: log in, show the limits, warn about what will bite.",
 )
 app.command(
+    "forebay.cli.explain:explain",
+    name="explain",
+    help="Tell what statements do to the session, and whether they pin.",
+)
+app.command(
     "forebay.cli.demo:demo",
     name="demo",
     help="Show 300 clients at work on a database that allows 45 connections.",

@@ -193,6 +193,14 @@ def unsupported_option(option: str) -> PgError:
     )
 
 
+def unsupported_command_line_options() -> PgError:
+    """The startup parameter `options`, where RDS Proxy's limits hold."""
+    return _fatal(
+        "0A000",
+        "Feature not supported: RDS Proxy currently doesn't support command-line options.",
+    )
+
+
 def option_without_value(option: str) -> PgError:
     """`-c name` without `=value`; PostgreSQL's text."""
     return _fatal("42601", f"{option} requires a value")

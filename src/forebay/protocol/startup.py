@@ -63,6 +63,7 @@ class StartupMessage:
     database: str | None
     settings: dict[str, str]
     replication: bool = False
+    has_options: bool = False
     unrecognized: tuple[str, ...] = ()
 
     @property
@@ -156,6 +157,7 @@ def _parse_startup_message(minor: int, pairs: list[tuple[str, str]]) -> StartupM
         database=named.get("database") or user,
         settings=settings,
         replication=not _is_false(named.get("replication", "false")),
+        has_options=bool(named.get("options", "").strip(_SPACE)),
         unrecognized=tuple(unrecognized),
     )
 

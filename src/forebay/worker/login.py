@@ -41,6 +41,14 @@ MAX_AUTH_MESSAGE_BYTES: Final = 8192
 LAST_WORD_S: Final = 1.0
 """How long a client that is refused may take to receive the reason."""
 
+RDS_PARAMETERS: Final = frozenset(
+    {
+        *("application_name", "client_encoding", "datestyle"),
+        *("extra_float_digits", "search_path", "timezone"),
+    }
+)
+"""The startup parameters that RDS Proxy takes, in lower case."""
+
 _TLS_HANDSHAKE: Final = 0x16
 
 
@@ -56,6 +64,8 @@ class LoginPolicy:
     tls_context: ssl.SSLContext | None = None
     throttle: Throttle = field(default_factory=Throttle)
     login_timeout_s: float = 15.0
+    refuse_options: bool = False
+    """As RDS Proxy: no `options`, and few startup parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +224,8 @@ class _Login:
             raise errors.missing_user()
         if request.replication:
             raise errors.unsupported_replication()
+        if self._policy.refuse_options:
+            _refuse_options(request)
         return request.user
 
     # ---- Authentication --------------------------------------------------------------------------
@@ -272,6 +284,15 @@ class _Login:
         if kind != ord("p"):
             raise errors.protocol_violation(f"expected password response, got message type {kind}")
         return body
+
+
+def _refuse_options(request: StartupMessage) -> None:
+    """Refuses what RDS Proxy refuses. Raises PgError."""
+    if request.has_options:
+        raise errors.unsupported_command_line_options()
+    for name in request.settings:
+        if name not in RDS_PARAMETERS:
+            raise errors.unsupported_option(name)
 
 
 def _not_postgresql(first: bytes) -> PgError:

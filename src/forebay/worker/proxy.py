@@ -48,6 +48,7 @@ class Proxy:
         self._tls_contexts = ClientContexts()
         self._intern = InternTable()
         self._sessions = Sessions(agenda, self._intern)
+        self._sessions.apply(settings.pinning)
         self._canceller = Canceller(self._target, self._tls_contexts)
         self._opener = Opener(
             agenda, self._intern, self._login(settings), self._target, self._tls_contexts
@@ -84,6 +85,7 @@ class Proxy:
             settings = msgspec.structs.replace(settings, target=old.target)
         self._policy = policy
         self._settings = settings
+        self._sessions.apply(settings.pinning)
         _log_in_detail(settings.debug_logging)
         self._opener.login = self._login(settings)
         self._manager.apply(_limits(settings))
@@ -197,6 +199,7 @@ class Proxy:
             "transactions": manager.transactions,
             "borrow_wait_us_p50": manager.waits.percentile_us(0.5, at_once),
             "borrow_wait_us_p99": manager.waits.percentile_us(0.99, at_once),
+            **sessions.pins.figures(),
         }
 
 
@@ -211,6 +214,7 @@ async def _policy(given: WorkerProxy, old: LoginPolicy | None) -> LoginPolicy:
         tls_context=server_context(given.tls_certificate_pem, given.tls_private_key_pem),
         throttle=Throttle() if old is None else old.throttle,
         login_timeout_s=given.settings.login_timeout,
+        refuse_options=given.settings.pinning == "rds",
     )
 
 

@@ -28,8 +28,8 @@ cdef class Client(StatementUser):
         self, int kind, const unsigned char *span, Py_ssize_t span_count,
         const unsigned char *frame, Py_ssize_t total, Py_ssize_t there,
     ) except -2
-    cdef bint looked_harmless  # the statement that was examined last
     cdef bint _examine(self, const unsigned char *text, Py_ssize_t there, bint whole) except -1
+    cdef bint _is_certain(self, const unsigned char *text, Py_ssize_t there) noexcept
     cdef Py_ssize_t _answer_deallocate(self, Py_ssize_t total) except -1
     cdef int _look_on(self, const unsigned char *text, Py_ssize_t count) except -1
     cdef int _note_sent(self, int kind) except -1

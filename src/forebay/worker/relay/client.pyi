@@ -25,6 +25,7 @@ class Client(Peer):
     statements: dict[bytes, Statement] | None
     pinned: bool
     suspect: bool
+    strict: bool
     greeted: bool
     connected_at: float
     last_active: float

@@ -5,7 +5,7 @@ Messages are looked at by their type and length; only the texts of Query and Par
 learn whether they change session state. Whole spans go to the database in one write.
 
 What is rare or slow is asked of ``sessions`` (Python):
-    examine(client, text)          a statement that the glance is not sure of is being sent; returns
+    examine(client, text, named)   a statement that the glance is not sure of is about to run; returns
                                    the name in a DEALLOCATE of a statement of Forebay's, else None
     statement(client, definition)  the Statement that a Parse defines
     pin(client, reason, text)      something that pins, and lies in no text that can be examined
@@ -34,6 +34,8 @@ from .statement_user cimport StatementUser, begin_putting, put, send_put, statem
 cdef enum:
     UNCHANGED = -1
     UNCERTAIN = -3
+    STRICT_LIMIT = 16384  # the longest statement that RDS Proxy looks into, in bytes
+    KEPT_BYTES = 1024  # of a statement, for the log
 
 cdef bytes READY_IDLE = b"Z\x00\x00\x00\x05I"
 cdef bytes TERMINATE = b"X\x00\x00\x00\x04"
@@ -250,25 +252,26 @@ cdef class Client(StatementUser):
                 return UNCERTAIN
         if kind == c"P":
             text = <const unsigned char *> memchr(frame + name, 0, there - name) - frame + 1
-            self._examine(frame + text, there - text, there == total)
             if frame[name]:
                 put(self.server, span, span_count)
                 self.unsynced = True
                 self.define_named(frame, total, there, text, self.sessions.statement)
                 return total
-            self.unnamed_harmless = self.looked_harmless
             self.prepared_unnamed = there < total
             if there == total:
                 self.define_unnamed(frame[text:total])
+                self.unnamed_harmless = self._is_certain(frame + text, total - text)
             else:
+                # Not kept, so not there to be looked at when it runs.
+                self._examine(frame + text, there - text, False)
                 self.forget_unnamed()
             return UNCHANGED
         if frame[name]:
             put(self.server, span, span_count)
             self.unsynced = True
             return self.use_named(kind, frame, total, name)
-        if kind == c"B" and not self.unnamed_harmless and b"" in self.unnamed:
-            self.executes(self.unnamed[b""][1].partition(b"\0")[0])
+        if kind == c"B" and b"" in self.unnamed and (self.pinned or not self.unnamed_harmless):
+            self.executes(self.unnamed[b""][1].partition(b"\0")[0], False)
         if kind == c"C":
             self.close_unnamed()
         elif self.prepared_unnamed:
@@ -288,23 +291,32 @@ cdef class Client(StatementUser):
         True: it is a DEALLOCATE of a name that only Forebay knows.
         """
         cdef const unsigned char *end
-        self.looked_harmless = True
         if not whole:
             self.looking = <GlanceState *> PyMem_Malloc(sizeof(GlanceState))
             if self.looking == NULL:
                 raise MemoryError
             glance_begin(self.looking)
+            if self.strict:
+                self.sessions.pin(self, "STATEMENT_TOO_LONG", text[:min(there, KEPT_BYTES)])
             self._look_on(text, there)
             return False
-        end = <const unsigned char *> memchr(text, 0, there)
-        if end == NULL or glance(text, end - text):
+        if self._is_certain(text, there) and not self.pinned:
             return False
-        self.looked_harmless = False
+        end = <const unsigned char *> memchr(text, 0, there)
+        if end == NULL:
+            return False
         self.deallocated = self.sessions.examine(self, text[:end - text])
         return self.deallocated is not None and self.server.status != c"E"
 
-    cdef int executes(self, bytes text) except -1:
-        self.sessions.examine(self, text)
+    cdef bint _is_certain(self, const unsigned char *text, Py_ssize_t there) noexcept:
+        """Whether a statement certainly changes no session, and pins nowhere."""
+        cdef const unsigned char *end = <const unsigned char *> memchr(text, 0, there)
+        if end == NULL:
+            return True  # malformed, as the database will say
+        return glance(text, end - text) and not (self.strict and end - text > STRICT_LIMIT)
+
+    cdef int executes(self, bytes text, bint named) except -1:
+        self.sessions.examine(self, text, named)
         return 0
 
     cdef Py_ssize_t _answer_deallocate(self, Py_ssize_t total) except -1:

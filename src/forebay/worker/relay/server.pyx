@@ -37,7 +37,7 @@ cdef bytes PREFIX = b"_forebay_"  # of the names of prepared statements
 cdef bytes SYNC_MESSAGE = b"S\x00\x00\x00\x04"
 cdef bytes COPY_FAIL = b"f\x00\x00\x00\x18client disconnected\x00"
 cdef bytes HOW_TEXT_IS_READ = b"standard_conforming_strings\0"
-cdef int COMMAND_ROWS_LIMIT = 1000  # Forebay's own commands yield a handful
+cdef int COMMAND_ROWS_LIMIT = 2000  # an audit yields all that a session has set
 
 
 class Command:

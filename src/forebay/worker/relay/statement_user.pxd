@@ -11,6 +11,7 @@ cdef class StatementUser(Borrower):
     cdef dict unnamed  # b"" → (serial, definition) of the unnamed statement, to prepare it elsewhere
     cdef object undo  # for the message that is being noted, as in Server.owe; mostly None
     cdef bint unnamed_harmless  # as Statement.harmless
+    cdef public bint strict  # what is to pin is what pins on RDS Proxy
 
     cdef int define_named(
         self, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t text,
@@ -34,7 +35,7 @@ cdef class StatementUser(Borrower):
     cdef Py_ssize_t use_named(
         self, int kind, const unsigned char *frame, Py_ssize_t total, Py_ssize_t name
     ) except -1
-    cdef int executes(self, bytes text) except -1
+    cdef int executes(self, bytes text, bint named) except -1
     cdef int refuse_in_place(self, bytes error) except -1
     cdef int _prepare(self, Statement statement) except -1
 

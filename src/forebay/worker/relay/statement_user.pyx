@@ -273,8 +273,8 @@ cdef class StatementUser(Borrower):
             self.refuse_in_place(_error(b"26000", error))
             return total
         statement = found
-        if kind == c"B" and not statement.harmless:
-            self.executes(statement.text)
+        if kind == c"B" and (self.strict or self.pinned or not statement.harmless):
+            self.executes(statement.text, True)
         self.bound[statement] = given
         self._prepare(statement)
         self.server.ledger.push(BIND if kind == c"B" else DESCRIBE, FORWARD)
@@ -311,7 +311,7 @@ cdef class StatementUser(Borrower):
                 return 0
         return server.note_used(statement)
 
-    cdef int executes(self, bytes text) except -1:
+    cdef int executes(self, bytes text, bint named) except -1:
         """A statement is going to be executed, perhaps not for the first time, that may change
         session state."""
         raise NotImplementedError

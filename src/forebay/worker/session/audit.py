@@ -30,12 +30,20 @@ QUESTIONS = {
     PinReason.PREPARED_STATEMENT: "SELECT 1 FROM pg_catalog.pg_prepared_statements WHERE from_sql",
 }
 
+# Longer values are not carried; in bytes that is still less than the relay holds of one answer.
+VALUE_CHARACTERS = 8192
+_SHOWN_CHARACTERS = VALUE_CHARACTERS + 1
+
+# With more names of custom settings than these, a query is not kept for others.
+FEW = 20
+
 # These belong to the transaction, though pg_settings lists them with a session's.
 _OF_THE_TRANSACTION = frozenset(
     {"transaction_isolation", "transaction_read_only", "transaction_deferrable"}
 )
 _SETTINGS = (
-    "SELECT '', name, setting FROM pg_catalog.pg_settings"
+    f"SELECT '', name, pg_catalog.left(setting, {_SHOWN_CHARACTERS})"  # noqa: S608
+    " FROM pg_catalog.pg_settings"
     " WHERE source OPERATOR(pg_catalog.=) 'session'"
     # pg_settings hides these two.
     " UNION ALL SELECT '', 'role', pg_catalog.current_setting('role')"
@@ -45,18 +53,24 @@ _SETTINGS = (
 )
 
 
-@lru_cache(maxsize=256)
 def audit_query(user: str, causes: frozenset[PinReason], custom: frozenset[str]) -> bytes:
     """The query for a session of `user`: its settings, `custom` ones by name (pg_settings hides
     settings with a dot in their name), and which of `causes` hold.
 
     Rows are (cause, name, value).
     """
+    build = _query if len(custom) <= FEW else _query.__wrapped__
+    return build(user, causes, custom)
+
+
+@lru_cache(maxsize=256)
+def _query(user: str, causes: frozenset[PinReason], custom: frozenset[str]) -> bytes:
     parts = [_SETTINGS + f"{quote_literal(user)}::pg_catalog.name"]
     for name in sorted(custom):
         literal = quote_literal(name)
         value = f"pg_catalog.current_setting({literal}, true)"
-        parts.append(f"SELECT '', {literal}, {value} WHERE {value} OPERATOR(pg_catalog.<>) ''")
+        part = f"pg_catalog.left({value}, {_SHOWN_CHARACTERS})"
+        parts.append(f"SELECT '', {literal}, {part} WHERE {value} OPERATOR(pg_catalog.<>) ''")
     parts += [
         f"SELECT '{cause.value}', '', '' WHERE EXISTS ({QUESTIONS[cause]})"
         for cause in sorted(causes & QUESTIONS.keys())

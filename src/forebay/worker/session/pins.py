@@ -7,11 +7,11 @@ until the client leaves; then the connection is cleaned.
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from forebay.sql.effects import Call, Command, Effects, Reason
+from forebay.sql.effects import Call, Command, Effect, Effects, Reason
 from forebay.sql.settings import SettingChange
 
 
@@ -33,8 +33,14 @@ class PinReason(StrEnum):
     UNREADABLE = "UNREADABLE"
     STATEMENT_TOO_LONG = "STATEMENT_TOO_LONG"
     FUNCTION_CALL = "FUNCTION_CALL"
+    TOO_MANY_SETTINGS = "TOO_MANY_SETTINGS"
     DISCARD = "DISCARD"
 
+
+# A client that sets more parameters of its own making (with a dot in the name), or longer names, is
+# pinned: they would have to be asked for after each change, and carried.
+CUSTOM_LIMIT = 1000
+CUSTOM_NAME_CHARACTERS = 256
 
 AUDITED = frozenset(
     {
@@ -64,6 +70,8 @@ EXPLANATIONS = {
     PinReason.STATEMENT_TOO_LONG: "The connection ran a SQL query which exceeded the 16384 byte"
     " limit up to which the proxy looks for session state.",
     PinReason.FUNCTION_CALL: "A function was called by its number (FunctionCall message).",
+    PinReason.TOO_MANY_SETTINGS: "The client has set more parameters, or longer ones, than the"
+    " proxy carries to other connections.",
     PinReason.DISCARD: "Session state was discarded.",
 }
 
@@ -122,7 +130,7 @@ def note_effects(notes: Notes, effects: Effects, text: bytes) -> None:
             elif detail.local:
                 notes.lasting.add(PinReason.UNREADABLE)  # what follows is read in another way
             elif "." in detail.name:
-                notes.custom.add(detail.name)
+                _note_custom(notes, detail.name)
         elif reason is PinReason.DO_BLOCK:
             notes.doubts |= AUDITED
             notes.resets = True
@@ -139,13 +147,48 @@ def note_effects(notes: Notes, effects: Effects, text: bytes) -> None:
             notes.lasting.add(reason)
 
 
+def minimal_pin(effects: Effects, text: bytes) -> PinReason | None:
+    """Why a statement would pin its client if nothing comes after it in its transaction, or None.
+
+    What the database decides in the end is foretold: a lock that is taken is held, and what is
+    released was the last of its kind.
+    """
+    notes = Notes()
+    note_effects(notes, tuple(e for e in effects if not _leaves_nothing(e)), text)
+    found = [reason for reason in PinReason if reason in notes.lasting]
+    if any(effect.reason is Reason.DO_BLOCK for effect in effects):
+        return found[0] if found else None  # asked for, and most likely not there
+    found += [reason for reason in PinReason if reason in notes.doubts]
+    return found[0] if found else None
+
+
+def _leaves_nothing(effect: Effect) -> bool:
+    """Whether it ends with the transaction, or only ends what others began."""
+    detail = effect.detail
+    if isinstance(detail, Command):
+        return detail.command in ("UNLISTEN", "EXECUTE", "DEALLOCATE", "DEALLOCATE ALL")
+    if isinstance(detail, Call):
+        return "unlock" in detail.function
+    return effect.ends_with_transaction
+
+
+def _note_custom(notes: Notes, name: str) -> None:
+    """Remember the name of a setting that the database does not list."""
+    if PinReason.TOO_MANY_SETTINGS in notes.lasting:
+        return
+    notes.custom.add(name)
+    if len(notes.custom) > CUSTOM_LIMIT or len(name) > CUSTOM_NAME_CHARACTERS:
+        notes.custom.clear()
+        notes.lasting.add(PinReason.TOO_MANY_SETTINGS)
+
+
 class PinCounts:
     """How often clients were pinned, and for how long, by reason."""
 
     def __init__(self) -> None:
         self.begun: Counter[PinReason] = Counter()
         self.ended: Counter[PinReason] = Counter()
-        self.duration_s: Counter[PinReason] = Counter()
+        self.duration_s: defaultdict[PinReason, float] = defaultdict(float)
 
     def begin(self, reason: PinReason) -> None:
         self.begun[reason] += 1
@@ -153,4 +196,14 @@ class PinCounts:
     def end(self, reason: PinReason, duration_s: float) -> None:
         """A pin for `reason` that lasted `duration_s` seconds is over."""
         self.ended[reason] += 1
-        self.duration_s[reason] += duration_s  # type: ignore[assignment]
+        self.duration_s[reason] += duration_s
+
+    def figures(self) -> dict[str, int | float]:
+        """By reason: pins, the seconds that those lasted which have ended, and pins there are."""
+        found: dict[str, int | float] = {}
+        for reason in PinReason:
+            name = reason.value.lower()
+            found[f"pins_{name}"] = self.begun[reason]
+            found[f"pin_seconds_{name}"] = self.duration_s[reason]
+            found[f"clients_pinned_{name}"] = self.begun[reason] - self.ended[reason]
+        return found

@@ -6,11 +6,14 @@ The relay's clients call in here for what is rare or slow (see relay/client.pyx)
 import hashlib
 import hmac
 import logging
+import os
 import secrets
+import socket
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import partial
 
+from forebay.config.settings import Pinning
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError, Severity
 from forebay.protocol.messages import backend_key_data, parse_data_row, ready_for_query
@@ -20,8 +23,10 @@ from forebay.sql.effects import Effects, EffectsCache
 from forebay.worker.agenda import Agenda
 from forebay.worker.login import LoggedIn
 from forebay.worker.relay import Client, Command, MicroPool, Server, Statement
-from forebay.worker.session.audit import audit_query, read_audit
+from forebay.worker.relay.glance import glance_text
+from forebay.worker.session.audit import VALUE_CHARACTERS, audit_query, read_audit
 from forebay.worker.session.pins import EXPLANATIONS, Notes, PinCounts, PinReason, note_effects
+from forebay.worker.session.rds import STATEMENT_LIMIT_BYTES, rds_explanation, rds_pin
 from forebay.worker.session.settings import (
     RESET_BY_CLIENT,
     InternTable,
@@ -40,7 +45,7 @@ LAST_WORD_S = 5.0
 SHORT_KEY_BYTES = 4
 LONG_KEY_BYTES = 32
 # Longer statements are not read by the lexer, which would hold up all other clients.
-EXAMINED_BYTES = 16384
+EXAMINED_BYTES = STATEMENT_LIMIT_BYTES
 # Of a statement, for the log.
 KEPT_BYTES = 1024
 # Encodings in which the second byte of a character may look like a backslash: what an escape string
@@ -76,6 +81,13 @@ class Sessions:
         self.counts = Counts()
         self.pins = PinCounts()
         self._statements = StatementTable()
+        self._as_rds = False
+
+    def apply(self, pinning: Pinning) -> None:
+        """Pin as seldom as possible, or as RDS Proxy does; what is pinned stays so."""
+        self._as_rds = pinning == "rds"
+        for client in self.clients.values():
+            client.strict = self._as_rds
 
     # ---- coming ----
 
@@ -97,6 +109,7 @@ class Sessions:
             outgoing=detached.outgoing,
         )
         client.protocol_minor = login.protocol_minor
+        client.strict = self._as_rds
         self.clients[client.process_id] = client
         pool.clients += 1
         client.start(detached.leftover)
@@ -161,26 +174,25 @@ class Sessions:
 
     def statement(self, client: Client, definition: bytes) -> Statement:
         """The statement that the client's Parse defines."""
-        return self._statements.statement(definition, client.settings.meaning)
+        statement = self._statements.statement(definition, client.settings.meaning)
+        if self._as_rds and not client.pinned:
+            self._announce_pin(client, statement.text)
+        return statement
 
-    def examine(self, client: Client, text: bytes) -> bytes | None:
-        """A statement is on its way that may change the session.
+    def examine(self, client: Client, text: bytes, named: bool = False) -> bytes | None:
+        """A statement is about to run that may change the session, or whose client is pinned.
 
-        Returns the name in a DEALLOCATE of a statement that the client has prepared by protocol:
-        the database knows it by another name. Else None.
+        `named`: it was prepared by protocol, with a name. Returns the name in a DEALLOCATE of a
+        statement that the client has prepared so: the database knows it by another name. Else None.
         """
         if len(text) > EXAMINED_BYTES:
-            self.pin(client, PinReason.STATEMENT_TOO_LONG, text[:KEPT_BYTES])
+            if not client.pinned or not glance_text(text):
+                self.pin(client, PinReason.STATEMENT_TOO_LONG, text[:KEPT_BYTES])
             return None
-        # The connection's own: a function, say, may have changed how strings are read.
-        parameters = client.parameters if client.server is None else client.server.parameters
-        values = parameters.values
-        effects = self._effects.effects(
-            text,
-            standard_conforming_strings=values.get("standard_conforming_strings") != "off",
-            ambiguous_encoding=values.get("client_encoding", "").upper() in AMBIGUOUS_ENCODINGS,
-        )
-        if not effects and not client.pinned:
+        effects = self._read(client, text)
+        if self._as_rds:
+            return self._examine_as_rds(client, effects, text, named)
+        if not effects and not _may_end_pin(client, text):
             return None
         name = _deallocated(effects, text)
         if client.statements and name in client.statements:
@@ -192,6 +204,44 @@ class Sessions:
             note_effects(notes, effects, text)
             self._update_pins(client, notes)
         return None
+
+    def _read(self, client: Client, text: bytes) -> Effects:
+        values = _parameters_of(client).values
+        return self._effects.effects(
+            text,
+            standard_conforming_strings=_conforms(client),
+            ambiguous_encoding=values.get("client_encoding", "").upper() in AMBIGUOUS_ENCODINGS,
+        )
+
+    def _examine_as_rds(
+        self, client: Client, effects: Effects, text: bytes, named: bool
+    ) -> bytes | None:
+        """Pin by the text alone, and until the client leaves: nothing has to be asked for."""
+        if not client.pinned:
+            conforming = _conforms(client)
+            reason = rds_pin(effects, text, named=named, standard_conforming_strings=conforming)
+            if reason is not None:
+                notes = self._notes(client)
+                notes.statement = text[:KEPT_BYTES]
+                notes.lasting.add(reason)
+                self._update_pins(client, notes, named)
+        name = _deallocated(effects, text)
+        return name if client.statements and name in client.statements else None
+
+    def _announce_pin(self, client: Client, text: bytes) -> None:
+        """Tell of a statement that is prepared that it will pin, as RDS Proxy does."""
+        short = text[: STATEMENT_LIMIT_BYTES + 1]
+        effects = self._read(client, short) if len(text) <= STATEMENT_LIMIT_BYTES else ()
+        conforming = _conforms(client)
+        reason = rds_pin(effects, short, named=True, standard_conforming_strings=conforming)
+        if reason is not None:
+            logger.info(
+                "If this prepared statement runs, the client session will be pinned to the database"
+                " connection [dbConnection=%d]. Reason: %s",
+                _connection_of(client),
+                rds_explanation(reason, named=True),
+                extra={"fields": {"reason": reason.value, **_describe(client)}},
+            )
 
     def pin(self, client: Client, reason: str, statement: bytes | None) -> None:
         """Pin the client until it leaves, for a reason that is no statement's to end."""
@@ -223,6 +273,9 @@ class Sessions:
             if command.error is not None:
                 raise ValueError(PgError.parse(command.error).message)
             values, notes.held = read_audit(parse_data_row(row) for row in command.rows)
+            if any(len(value) > VALUE_CHARACTERS for _, value in values):
+                notes.lasting.add(PinReason.TOO_MANY_SETTINGS)
+                values = tuple(pair for pair in values if len(pair[1]) <= VALUE_CHARACTERS)
         except ValueError as error:
             logger.warning("The state of a session is not known, so it is pinned: %s", error)
             notes.lasting.add(PinReason.SETTING)
@@ -246,7 +299,7 @@ class Sessions:
             client.notes = Notes()
         return client.notes
 
-    def _update_pins(self, client: Client, notes: Notes) -> None:
+    def _update_pins(self, client: Client, notes: Notes, named: bool = False) -> None:
         """Let pins begin and end as the reasons do, and say so."""
         reasons = notes.reasons
         client.set_pinned(bool(reasons))
@@ -254,21 +307,28 @@ class Sessions:
         for reason in reasons - notes.pinned_at.keys():
             notes.pinned_at[reason] = now
             self.pins.begin(reason)
-            self._say_pinned(client, reason, notes.statement)
+            said = rds_explanation(reason, named=named) if self._as_rds else EXPLANATIONS[reason]
+            self._say_pinned(client, reason, said, notes.statement)
         for reason in notes.pinned_at.keys() - reasons:
             self._end_pin(client, reason, now - notes.pinned_at.pop(reason))
 
-    def _say_pinned(self, client: Client, reason: PinReason, statement: bytes) -> None:
+    def _say_pinned(self, client: Client, reason: PinReason, said: str, statement: bytes) -> None:
         """Tell that the client is pinned now, in RDS Proxy's words."""
         text = f' Digest: "{digest(statement)}".' if statement else ""
         logger.warning(
             "The client session was pinned to the database connection [dbConnection=%d] for the"
             " remainder of the session. The proxy can't reuse this connection until the session"
             " ends. Reason: %s%s",
-            0 if client.server is None else client.server.pid,
-            EXPLANATIONS[reason],
+            _connection_of(client),
+            said,
             text,
-            extra={"fields": {"reason": reason.value, **_describe(client)}},
+            extra={
+                "fields": {
+                    "reason": reason.value,
+                    "client": _address_of(client),
+                    **_describe(client),
+                }
+            },
         )
 
     def _end_pin(self, client: Client, reason: PinReason, duration_s: float) -> None:
@@ -309,6 +369,39 @@ class Sessions:
         )
         if not client.is_closed:
             self._agenda.later(LAST_WORD_S, client.drop)
+
+
+def _conforms(client: Client) -> bool:
+    return _parameters_of(client).values.get("standard_conforming_strings") != "off"
+
+
+def _parameters_of(client: Client) -> Parameters:
+    """The connection's own: a function, say, may have changed how strings are read."""
+    return client.parameters if client.server is None else client.server.parameters
+
+
+def _connection_of(client: Client) -> int:
+    return 0 if client.server is None else client.server.pid
+
+
+def _address_of(client: Client) -> str:
+    """Where the client is, with its port; empty for a Unix socket, or if it has gone."""
+    if client.is_closed:
+        return ""
+    try:
+        with socket.socket(fileno=os.dup(client.fd)) as copy:
+            name = copy.getpeername()
+    except OSError:
+        return ""
+    return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else ""
+
+
+def _may_end_pin(client: Client, text: bytes) -> bool:
+    """Whether a statement without effects may end what pins its client (DROP, CLOSE ...)."""
+    if client.notes is None or not client.notes.held:
+        return False
+    closes = PinReason.CURSOR in client.notes.held and b"close" in text.lower()
+    return closes or not glance_text(text)
 
 
 def _deallocated(effects: Effects, text: bytes) -> bytes | None:

@@ -1,0 +1,165 @@
+"""``forebay explain``: what a statement does to the session, whether it pins, and what to do."""
+
+import sys
+from typing import Annotated, Final, Literal
+
+import msgspec
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+
+from forebay.cli.hints import ENDS, HINTS, RDS_HINTS, deed
+from forebay.cli.output import EXIT_FINE, EXIT_WRONG_USE, complain
+from forebay.sql.digest import digest
+from forebay.sql.effects import Reason, effects
+from forebay.sql.lexer import lex
+from forebay.sql.split import statements
+from forebay.worker.relay.glance import glance_text
+from forebay.worker.session.pins import EXPLANATIONS, PinReason, minimal_pin
+from forebay.worker.session.rds import STATEMENT_LIMIT_BYTES, rds_explanation, rds_pin
+
+Mode = Literal["minimal", "rds"]
+
+MAX_TEXT_BYTES: Final = 1 << 24
+"""More is not read: a text is explained as a whole, in memory."""
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """What one statement does. ``reason`` and ``until`` are None if it does not pin."""
+
+    statement: str
+    does: list[str]
+    pins: bool
+    reason: str | None = None
+    why: str | None = None
+    until: str | None = None
+    hint: str | None = None
+
+
+def explain(
+    sql: Annotated[str, Parameter(name="SQL", allow_leading_hyphen=True)],
+    /,
+    *,
+    mode: Mode = "minimal",
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Tell what statements do to the session, and whether they pin their client.
+
+    Nothing is run, and no database is needed: only the text is read, as Forebay reads it. Exit
+    codes: 0 it was read, 2 there is no statement in it.
+
+    Parameters
+    ----------
+    sql
+        One or more statements; - reads them from standard input.
+    mode
+        minimal as Forebay pins by default, rds as RDS Proxy does.
+    as_json
+        Print a JSON array, one object for each statement.
+    """
+    text = sys.stdin.buffer.read(MAX_TEXT_BYTES + 1) if sql == "-" else _encoded(sql)
+    if len(text) > MAX_TEXT_BYTES:
+        complain("explain", [f"more than {MAX_TEXT_BYTES} bytes"])
+        return EXIT_WRONG_USE
+    found = explain_text(text, mode)
+    if not found:
+        complain("explain", ["there is no statement in the text"])
+        return EXIT_WRONG_USE
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+    elif sys.stdout.isatty():
+        Console().print(_table(found, mode))
+    else:
+        sys.stdout.write("\n".join(line for each in found for line in _lines(each)) + "\n")
+    return EXIT_FINE
+
+
+def explain_text(text: bytes, mode: Mode) -> list[Explanation]:
+    """One Explanation for each statement, in order; of a text that cannot be read, one."""
+    if len(text) <= STATEMENT_LIMIT_BYTES and any(
+        effect.reason is Reason.UNREADABLE for effect in effects(text)
+    ):
+        return [_explain(text, mode)]
+    parts = statements(lex(text).tokens)
+    whole = [_explain(text[part[0].start : part[-1].end], mode) for part in parts]
+    if len(text) > STATEMENT_LIMIT_BYTES and len(parts) > 1 and mode == "rds":
+        # They count together if they are sent together.
+        return [_as_one(each, text) for each in whole]
+    return whole
+
+
+def _explain(text: bytes, mode: Mode) -> Explanation:
+    found = effects(text)
+    too_long = len(text) > STATEMENT_LIMIT_BYTES
+    reason: PinReason | None
+    if mode == "rds":
+        reason = rds_pin(found, text)
+    elif too_long and not glance_text(text):
+        reason = PinReason.STATEMENT_TOO_LONG
+    else:
+        reason = minimal_pin(found, text)
+    does = list(dict.fromkeys(deed(effect) for effect in found))
+    if not does and rds_pin((), text[:STATEMENT_LIMIT_BYTES]) is PinReason.SETTING:
+        does = ["changes a setting until the transaction ends"]
+    if reason is None:
+        return Explanation(
+            statement=digest(text),
+            does=does or ["nothing that outlives its transaction"],
+            pins=False,
+        )
+    rds = mode == "rds"
+    return Explanation(
+        statement=digest(text),
+        does=does or ["nothing that outlives its transaction"],
+        pins=True,
+        reason=reason.value,
+        why=rds_explanation(reason) if rds else EXPLANATIONS[reason],
+        until="the client disconnects" if rds else ENDS.get(reason, "the client disconnects"),
+        hint=(RDS_HINTS if rds else {}).get(reason) or HINTS[reason],
+    )
+
+
+def _as_one(each: Explanation, text: bytes) -> Explanation:
+    reason = PinReason.STATEMENT_TOO_LONG
+    if each.pins:
+        return each
+    return msgspec.structs.replace(
+        each,
+        pins=True,
+        reason=reason.value,
+        why=f"{rds_explanation(reason)} (All statements of one message count: {len(text)} bytes.)",
+        until="the client disconnects",
+        hint=HINTS[reason],
+    )
+
+
+def _lines(each: Explanation) -> list[str]:
+    lines = [each.statement, *(f"  does   {what}" for what in each.does)]
+    if not each.pins:
+        return [*lines, "  pins   no"]
+    return [
+        *lines,
+        f"  pins   {each.reason}, until {each.until}",
+        f"  why    {each.why}",
+        f"  hint   {each.hint}",
+    ]
+
+
+def _table(found: list[Explanation], mode: Mode) -> Table:
+    table = Table(title=f'pinning = "{mode}"', title_justify="left", show_lines=True)
+    for name in ("statement", "what it does to the session", "pins", "hint"):
+        table.add_column(name, overflow="fold")
+    for each in found:
+        pins = f"{each.reason}\nuntil {each.until}" if each.pins else "no"
+        row = (each.statement, "\n".join(each.does), pins, each.hint or "")
+        table.add_row(*(_plain(cell) for cell in row), style="yellow" if each.pins else None)
+    return table
+
+
+def _plain(cell: str) -> str:
+    """Brackets are SQL's, not markup."""
+    return cell.replace("[", r"\[")
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")

@@ -1,0 +1,95 @@
+"""The words of ``forebay explain``: what an effect is, when a pin ends, and how to avoid it."""
+
+from typing import Final
+
+from forebay.sql.effects import Call, Command, Cursor, Effect, Reason, TemporaryObject
+from forebay.sql.settings import SettingChange
+from forebay.worker.session.pins import PinReason
+
+ENDS: Final = {
+    PinReason.TEMPORARY_OBJECT: "it is dropped",
+    PinReason.CURSOR: "it is closed",
+    PinReason.ADVISORY_LOCK: "no such lock is held",
+    PinReason.LISTEN: "UNLISTEN",
+    PinReason.PREPARED_STATEMENT: "DEALLOCATE",
+    PinReason.SEQUENCE: "DISCARD ALL or DISCARD SEQUENCES, or the client disconnects",
+}
+"""In the default mode, where it is not the client's end."""
+
+HINTS: Final = {
+    PinReason.TEMPORARY_OBJECT: "Create it with ON COMMIT DROP in the transaction that uses it.",
+    PinReason.CURSOR: "Declare it without HOLD in the transaction that reads it, or close it soon"
+    " (Django: DISABLE_SERVER_SIDE_CURSORS).",
+    PinReason.ADVISORY_LOCK: "Use pg_advisory_xact_lock, which ends with the transaction.",
+    PinReason.LISTEN: "Listen with one connection of its own, straight to the database.",
+    PinReason.PREPARED_STATEMENT: "Let the driver prepare by protocol (Parse with a name).",
+    PinReason.SETTING: "Name the setting in the text: SET name = value.",
+    PinReason.SEQUENCE: "Use INSERT … RETURNING, or let a column default call nextval.",
+    PinReason.LOAD: "Name the library in session_preload_libraries (ALTER ROLE … SET).",
+    PinReason.DO_BLOCK: "Use SET LOCAL and set_config(…, true) in the block, or plain statements.",
+    PinReason.SESSION_FUNCTION: "Do it with a connection of its own, straight to the database.",
+    PinReason.UNREADABLE: "Send values as parameters, and use client_encoding UTF8.",
+    PinReason.STATEMENT_TOO_LONG: "Send values as parameters, or use COPY; split the statement.",
+    PinReason.FUNCTION_CALL: "Call the function by SELECT.",
+    PinReason.TOO_MANY_SETTINGS: "Use fewer parameters of your own.",
+    PinReason.DISCARD: "Leave it out: what a client leaves is discarded when it disconnects.",
+}
+
+RDS_HINTS: Final = {
+    PinReason.SETTING: "Move it to init_query or ALTER ROLE … SET, or send it as a startup"
+    " parameter if RDS Proxy takes it (search_path, TimeZone, DateStyle, client_encoding,"
+    " application_name, extra_float_digits).",
+    PinReason.TEMPORARY_OBJECT: "Use an ordinary table (UNLOGGED), or a WITH query.",
+    PinReason.CURSOR: "Read without a cursor, or in pages by key (Django:"
+    " DISABLE_SERVER_SIDE_CURSORS).",
+    PinReason.PREPARED_STATEMENT: "Prepare by protocol and without a name (psycopg:"
+    " prepare_threshold=None; asyncpg: statement_cache_size=0).",
+    PinReason.SEQUENCE: "Use INSERT … RETURNING with a column default: it is not noticed.",
+    PinReason.STATEMENT_TOO_LONG: "Send values as parameters, which do not count; split it.",
+}
+
+_COMMANDS: Final = {
+    "PREPARE": "prepares the statement {name}",
+    "EXECUTE": "runs the prepared statement {name}",
+    "DEALLOCATE": "drops the prepared statement {name}",
+    "DEALLOCATE ALL": "drops all prepared statements",
+    "LISTEN": "listens for notifications on {name}",
+    "UNLISTEN": "stops listening",
+    "LOAD": "loads a library into the server process",
+    "DISCARD": "discards session state ({name})",
+    "DO": "runs a code block, whose body may do anything",
+}
+
+
+def deed(effect: Effect) -> str:
+    """What an effect is, in plain words, behind "it"."""
+    detail = effect.detail
+    if isinstance(detail, SettingChange):
+        return _setting(detail)
+    if isinstance(detail, Cursor):
+        kind = "that outlives the transaction" if detail.hold else "for this transaction"
+        return f"declares the cursor {detail.name} {kind}"
+    if isinstance(detail, TemporaryObject):
+        end = ", dropped at commit" if detail.on_commit_drop else ""
+        return f"creates the temporary {detail.kind} {detail.name}{end}"
+    if isinstance(detail, Call):
+        return f"calls {detail.function}(), {_CALLS.get(effect.reason, 'session state')}"
+    if isinstance(detail, Command):
+        return _COMMANDS.get(detail.command, detail.command).format(name=detail.name)
+    return "cannot be read with certainty"
+
+
+_CALLS: Final = {
+    Reason.ADVISORY_LOCK: "whose locks belong to the session",
+    Reason.SEQUENCE: "whose value belongs to the session",
+    Reason.SESSION_FUNCTION: "which changes the session",
+}
+
+
+def _setting(change: SettingChange) -> str:
+    if change.command == "RESET ALL":
+        return "resets all settings"
+    name = change.name or "a setting that the text does not name"
+    if change.command == "RESET":
+        return f"resets {name}"
+    return f"sets {name} for the session"

@@ -1,0 +1,107 @@
+"""Where RDS Proxy for PostgreSQL pins: on the text of a statement, until the client disconnects.
+
+Its documentation says less than one would like. Where its sources disagree or are silent the
+strictest reading holds (docs/sessions.md names each such place): a test against Forebay may then
+see a pin that production spares, never the other way round.
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+from forebay.sql.effects import Call, Command, Effect, Effects, Reason
+from forebay.sql.lexer import NAMES, lex
+from forebay.sql.settings import word
+from forebay.sql.split import segments
+from forebay.worker.session.pins import PinReason
+
+# The whole statement counts; a statement of just this length does not pin.
+STATEMENT_LIMIT_BYTES = 16384
+
+# RDS Proxy's one sentence for nearly everything.
+_GENERIC = (
+    "SQL changed session settings that the proxy doesn't track. Consider moving session"
+    " configuration to the proxy's initialization query."
+)
+_OWN = {
+    PinReason.STATEMENT_TOO_LONG: "The connection ran a SQL query which exceeded the"
+    f" {STATEMENT_LIMIT_BYTES} byte limit.",
+    PinReason.PREPARED_STATEMENT: "Running a prepared statement.",
+}
+
+
+def _always(_effect: Effect) -> bool:
+    return True
+
+
+def _listens(effect: Effect) -> bool:
+    return not (isinstance(effect.detail, Command) and effect.detail.command == "UNLISTEN")
+
+
+def _locks(effect: Effect) -> bool:
+    return not (isinstance(effect.detail, Call) and "unlock" in effect.detail.function)
+
+
+def _is_listed(effect: Effect) -> bool:
+    return not (isinstance(effect.detail, Call) and effect.detail.function == "lastval")
+
+
+# What is absent here RDS Proxy does not see: DO, and functions that change the session.
+_PINNING: dict[Reason, tuple[PinReason, Callable[[Effect], bool]]] = {
+    Reason.SETTING: (PinReason.SETTING, _always),
+    Reason.PREPARE: (PinReason.PREPARED_STATEMENT, _always),
+    Reason.TEMPORARY_OBJECT: (PinReason.TEMPORARY_OBJECT, _always),
+    Reason.CURSOR: (PinReason.CURSOR, _always),
+    Reason.LISTEN: (PinReason.LISTEN, _listens),
+    Reason.ADVISORY_LOCK: (PinReason.ADVISORY_LOCK, _locks),
+    Reason.SEQUENCE: (PinReason.SEQUENCE, _is_listed),
+    Reason.LOAD: (PinReason.LOAD, _always),
+    Reason.DISCARD: (PinReason.DISCARD, _always),
+    Reason.UNREADABLE: (PinReason.UNREADABLE, _always),
+}
+
+
+def rds_pin(
+    effects: Effects,
+    text: bytes,
+    *,
+    named: bool = False,
+    standard_conforming_strings: bool = True,
+) -> PinReason | None:
+    """Why RDS Proxy would pin a client that runs `text`, or None.
+
+    `effects` are the text's (see `forebay.sql.effects`), not used if it exceeds the limit. `named`:
+    it runs as a prepared statement of the protocol that has a name.
+    """
+    if len(text) > STATEMENT_LIMIT_BYTES:
+        return PinReason.STATEMENT_TOO_LONG
+    for effect in effects:
+        reason = rds_pin_of(effect)
+        if reason is not None:
+            return reason
+    if _sets(text, standard_conforming_strings):
+        return PinReason.SETTING
+    return PinReason.PREPARED_STATEMENT if named else None
+
+
+def rds_pin_of(effect: Effect) -> PinReason | None:
+    """As `rds_pin`, for one effect of a text."""
+    found = _PINNING.get(effect.reason)
+    return found[0] if found is not None and found[1](effect) else None
+
+
+def rds_explanation(reason: PinReason, *, named: bool = False) -> str:
+    """What RDS Proxy's log says behind "Reason:"."""
+    if reason is PinReason.PREPARED_STATEMENT and not named:
+        return _GENERIC
+    return _OWN.get(reason, _GENERIC)
+
+
+def _sets(text: bytes, standard_conforming_strings: bool) -> bool:
+    """Whether there is a SET, or a call of set_config, even one that ends with its transaction."""
+    tokens = lex(text, standard_conforming_strings=standard_conforming_strings).tokens
+    if any(word(part, 0) in (b"set", b"reset") for part in segments(tokens)):
+        return True
+    return any(
+        token.value == b"set_config" and token.kind in NAMES and following.value == b"("
+        for token, following in pairwise(tokens)
+    )
