@@ -34,6 +34,7 @@ cdef class Client(StatementUser):
     cdef int _look_on(self, const unsigned char *text, Py_ssize_t count) except -1
     cdef int _note_sent(self, int kind) except -1
     cdef int _terminate(self) except -1
+    cdef int _end_if_gone(self) except -1
     cdef int _end(self, object reason, bint vanished) except -1
     cdef bint _may_part(self) except -1
     cdef int _looked(self, bint harmless) except -1

@@ -402,10 +402,7 @@ cdef class Client(StatementUser):
             return 0
         self.consume_held()
         self.resume_reading()
-        if self.forgotten and self.held_count:
-            # What looked like Terminate was the end of half a message.
-            self.lost("the connection was closed by the other side")
-        return 0
+        return self._end_if_gone()
 
     cdef int confirmed(self, object error) except -1:
         self.held_back = False
@@ -483,6 +480,7 @@ cdef class Client(StatementUser):
         self.refusal = error
         self.consume_held()
         self.resume_reading()
+        self._end_if_gone()
         if self.farewell is not None:
             self.part(self.farewell)
 
@@ -557,6 +555,14 @@ cdef class Client(StatementUser):
             return self.forget()
         self._end(reason, not self.terminating)
         return self.close()
+
+    cdef int _end_if_gone(self) except -1:
+        """A client that left while it waited, and of whom nothing is left to be done: what looked
+        like Terminate was the end of half a message."""
+        if self.forgotten and self.place is None:
+            if self.server is None or self.held_count or self.body_left:
+                self.lost("the connection was closed by the other side")
+        return 0
 
     def _said_goodbye(self) -> bool:
         """Whether what is held ends with Terminate."""

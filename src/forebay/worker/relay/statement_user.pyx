@@ -21,6 +21,7 @@ from .statement cimport Statement
 cdef enum:
     STATEMENTS_LIMIT = 10000  # one client's
     STATEMENT_BYTES_LIMIT = 16777216  # their definitions, together
+    KEPT_NAMES = 100  # of statements, closed ones too
     PREPARED_LIMIT = 500  # on one database connection: each costs memory there
 
 cdef bytes PARSE_COMPLETE = b"1\x00\x00\x00\x04"
@@ -264,7 +265,9 @@ cdef class StatementUser(Borrower):
                 self.statement_bytes -= len((<Statement> found).definition)
             if self.server.owe(CLOSE, FAKE, undo) and found is not None:
                 del self.statements[given]
-                self.bound.pop(found, None)
+                # Errors on their way may still name it: kept, though not for ever.
+                if len(self.bound) > KEPT_NAMES:
+                    self.bound.clear()
                 self.note_changed(given)
             self.server.answer_fakes()
             return total
