@@ -10,6 +10,8 @@ KNOWN = {
     "backend": "Process ids and cancel keys are Forebay's; a NotificationResponse carries the real"
     " process id of the backend that sent it.",
     "tables": "Each side has tables of its own, whose numbers stand in RowDescription.",
+    "aborted": "In an aborted transaction a statement that the connection lacks cannot be prepared: a"
+    " Bind with the wrong number of values fails by that, not by the number.",
     "source": "File, line and routine of an error: Forebay's own errors come from no source file.",
 }
 # What the generated statements do not do.
@@ -19,9 +21,16 @@ NOT_ASKED = {
     "pg_prepared_statements": "It lists the statements that Forebay prepared: read WHERE from_sql.",
     "DEALLOCATE of a protocol statement": "Exact unless it stands among other statements in one"
     " text, or is prepared itself.",
+    "resets after start-up settings": "RESET, SET … TO DEFAULT and DISCARD ALL take a setting back"
+    " to the database's default; what the client logged in with is in place again from its next"
+    " transaction on, and ParameterStatus reports both.",
+    "names beyond ASCII": "After a change of client_encoding PostgreSQL reads other names in the same"
+    " bytes; Forebay compares bytes.",
     "hidden changes": "What the body of a function changes is not seen.",
 }
 
+FIRST_OWN_NUMBER = 16384  # PostgreSQL's own objects have lower ones
+LATE = b"\0C25P02\0", b"bind message supplies"  # see "aborted"
 SOURCE_FIELDS = b"FLR"
 
 
@@ -48,5 +57,7 @@ def _without_tables(body: bytes) -> bytes:
     for _ in range(int.from_bytes(body[:2], "big")):
         at = body.index(b"\0", at) + 1
         changed[at : at + 4] = bytes(4)
+        if int.from_bytes(body[at + 6 : at + 10], "big") >= FIRST_OWN_NUMBER:
+            changed[at + 6 : at + 10] = bytes(4)  # the type of its rows
         at += 18
     return bytes(changed)

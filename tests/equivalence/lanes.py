@@ -15,7 +15,7 @@ from typing import NamedTuple, Self
 
 from forebay.protocol import messages
 from forebay.protocol.errors import PgError
-from tests.equivalence.differences import normal
+from tests.equivalence.differences import LATE, normal
 from tests.harness import raw
 from tests.harness.clients import TestDatabase
 from tests.harness.raw import Message, RawClient
@@ -24,7 +24,7 @@ from tests.harness.waiting import eventually
 # Answers to messages of the extended protocol, one each.
 ANSWERS = "123nTCsI"
 # How long a client may stay unanswered before another goes on: it may wait for a connection.
-PATIENCE_S = 0.03
+PATIENCE_S = 0.005
 LOGIN_POLL_S = 0.002
 LANES_LIMIT = 12
 # Longer than any client waits for a connection; only a failing test waits so long.
@@ -105,6 +105,7 @@ class Side:
     flights: deque[tuple[bytes, int, int]] = field(default_factory=deque)
     ended: bool = False
     logged_in: int = 0  # how often
+    status: bytes = b"I"  # of the last ReadyForQuery
 
     def begin(self, ops: tuple[Op, ...]) -> None:
         """Send the first part of a step."""
@@ -113,6 +114,10 @@ class Side:
             self._connect(ops[0][1:])
             return
         if self.client is None or self.ended:
+            return
+        if ops[0][0] == "leave":
+            self.close()
+            self.client = None
             return
         whole = [(kind, *map(self._filled, values)) for kind, *values in ops]
         self.flights = deque(_flights(whole))
@@ -147,6 +152,10 @@ class Side:
             if kind == "S":
                 parameters.append(f"S {body!r}")  # their order means nothing
                 continue
+            if kind == "Z":
+                self.status = body
+            elif kind == "E" and self.status == b"E" and any(part in body for part in LATE):
+                body = b"late"
             if kind in "ZK":
                 found += sorted(parameters)
                 parameters = []
@@ -275,6 +284,7 @@ class Lanes:
 
     def run(self, program: Sequence[Step], together: int) -> Difference | None:
         """Run it, with up to `together` steps under way at once; the first difference."""
+        last = {step.lane: number for number, step in enumerate(program)}
         for number, step in enumerate(program):
             lane = self._lanes.get(step.lane)
             if lane is None:
@@ -282,10 +292,10 @@ class Lanes:
                 if step.ops[0][0] != "connect":
                     lane.waiting.append((number, Step(step.lane, (("connect",),))))
             lane.waiting.append((number, step))
+            if last[step.lane] == number:
+                lane.waiting.append((number, Step(step.lane, (("leave",),))))
             if found := self._settle(together - 1, PATIENCE_S):
                 return found
-        for lane in list(self._lanes.values()):
-            lane.waiting.append((len(program), Step(-1, (("query", "ROLLBACK; DISCARD ALL"),))))
         if found := self._settle(0, HANG_S):
             return found
         stuck = [lane for lane in self._lanes.values() if lane.current is not None]

@@ -1,6 +1,7 @@
 """Random sequences of statements that change and read the state of sessions."""
 
 import random
+import re
 from collections.abc import Callable, Sequence
 
 from tests.equivalence.lanes import LANES_LIMIT, Op, Step
@@ -270,7 +271,12 @@ PARAMETERIZED = (
     ("SELECT 1/$1::int", "0"),
     ("INSERT INTO {me}.entry VALUES ($1)", "3"),
 )
-NAMES = ("", "", "a", "b", "with space", "ü'\"")
+NAMES = ("", "", "a", "b", "with space", 'it\'s "odd"')
+# The first clients log in with settings, and do not reset any (see differences.NOT_ASKED).
+WITH_SETTINGS = 4
+RESETS = re.compile(
+    "RESET|DEFAULT|DISCARD ALL|NULL|LOCAL$|ROLE NONE|characteristics", re.IGNORECASE
+)
 KINDS: tuple[tuple[int, Sequence[str]], ...] = (
     (20, READS),
     (18, TRANSACTIONS),
@@ -284,6 +290,13 @@ KINDS: tuple[tuple[int, Sequence[str]], ...] = (
 
 def statement(chance: random.Random, lane: int) -> str:
     """One statement."""
+    while True:
+        text = _statement(chance)
+        if lane >= WITH_SETTINGS or not RESETS.search(text):
+            return text
+
+
+def _statement(chance: random.Random) -> str:
     which = chance.random()
     if which < 0.2:
         scope = chance.choice(("", "", "", "SESSION ", "LOCAL ", "LOCAL "))
@@ -385,6 +398,10 @@ def _text(chance: random.Random, lane: int) -> tuple[str, tuple[str, ...]]:
     return statement(chance, lane), ()
 
 
+def _connect(chance: random.Random, lane: int) -> Op:
+    return ("connect", *(chance.choice(CONNECTS) if lane < WITH_SETTINGS else ()))
+
+
 def program(seed: int, lanes: int, length: int) -> list[Step]:
     """Steps of so many clients, `length` on average for each."""
     chance = random.Random(seed)
@@ -397,7 +414,7 @@ def program(seed: int, lanes: int, length: int) -> list[Step]:
         which = chance.random()
         ops: tuple[Op, ...]
         if which < 0.02:
-            ops = (("connect", *chance.choice(CONNECTS)),)
+            ops = (_connect(chance, lane),)
         elif which < 0.65:
             ops = (("query", statement(chance, lane)),)
         else:
@@ -408,9 +425,10 @@ def program(seed: int, lanes: int, length: int) -> list[Step]:
     for step in steps:
         if step.lane not in seen:
             seen.add(step.lane)
-            whole.append(Step(step.lane, (("connect", *chance.choice(CONNECTS)),)))
+            whole.append(Step(step.lane, (_connect(chance, step.lane),)))
         whole.append(step)
     for number in sorted(seen):
         whole.append(Step(number, (("query", "ROLLBACK"),)))
-        whole += [Step(number, (("query", f"SHOW {name}"),)) for name in SHOWN]
+        values = ", ".join(f"current_setting('{name}') AS {name}" for name in SHOWN)
+        whole.append(Step(number, (("query", f"SELECT {values}"),)))
     return whole

@@ -15,7 +15,7 @@ LENGTH = 14
 LIMIT = 3
 TOGETHER = 3
 PARTS = 2
-SEQUENCES = int(os.environ.get("FOREBAY_TEST_SEQUENCES", "0")) or 1200
+SEQUENCES = int(os.environ.get("FOREBAY_TEST_SEQUENCES", "0")) or 360
 
 
 @pytest.mark.timeout(3600)

@@ -3,6 +3,7 @@
 import heapq
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
+from time import monotonic
 from typing import Any
 
 from forebay.worker.relay import Poller
@@ -37,7 +38,7 @@ class Timer:
 
 
 class ScriptedAgenda:
-    """Stands in for `forebay.worker.agenda.Agenda`. Time is the poller's plus what was let pass."""
+    """Stands in for `forebay.worker.agenda.Agenda`. Time is the real one plus what was let pass."""
 
     def __init__(self, poller: Poller) -> None:
         self.poller = poller
@@ -47,7 +48,7 @@ class ScriptedAgenda:
         self._count = 0
 
     def now(self) -> float:
-        return float(self.poller.now) + self.passed_s
+        return monotonic() + self.passed_s
 
     def soon(self, function: Callable[..., object], *arguments: object) -> None:
         self._soon.append((function, arguments))
@@ -78,11 +79,11 @@ class ScriptedAgenda:
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass, with every timer that falls due on the way."""
-        end = self.passed_s + seconds
-        while self._timers and self._timers[0][0] - float(self.poller.now) <= end:
-            due, _, timer = heapq.heappop(self._timers)
-            self.passed_s = max(self.passed_s, due - float(self.poller.now))
+        end_s = self.now() + seconds
+        while self._timers and self._timers[0][0] <= end_s:
+            due_s, _, timer = heapq.heappop(self._timers)
+            self.passed_s += max(0.0, due_s - self.now())
             if not timer.cancelled:
                 timer.function(*timer.arguments)
             self.run_soon()
-        self.passed_s = end
+        self.passed_s += max(0.0, end_s - self.now())

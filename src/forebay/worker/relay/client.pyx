@@ -259,7 +259,7 @@ cdef class Client(StatementUser):
             self.unnamed_harmless = self.looked_harmless
             self.prepared_unnamed = there < total
             if there == total:
-                self.define_unnamed(frame + text, total - text)
+                self.define_unnamed(frame[text:total])
             else:
                 self.forget_unnamed()
             return UNCHANGED
@@ -267,13 +267,13 @@ cdef class Client(StatementUser):
             put(self.server, span, span_count)
             self.unsynced = True
             return self.use_named(kind, frame, total, name)
-        if kind == c"B" and self.unnamed_count and not self.unnamed_harmless:
-            self.executes(self.unnamed[:self.unnamed_count].partition(b"\0")[0])
+        if kind == c"B" and not self.unnamed_harmless and b"" in self.unnamed:
+            self.executes(self.unnamed[b""][1].partition(b"\0")[0])
         if kind == c"C":
-            self.forget_unnamed()
+            self.close_unnamed()
         elif self.prepared_unnamed:
             self.prepared_unnamed = kind == c"D"
-        elif not self.has_unnamed():
+        elif not self.has_unnamed() and not self.server.ledger.failed:
             put(self.server, span, span_count)
             self.unsynced = True
             if not self.prepare_unnamed():
@@ -337,6 +337,16 @@ cdef class Client(StatementUser):
     cdef int _note_sent(self, int kind) except -1:
         """Tell the ledger which reply the message will have."""
         cdef Ledger ledger = self.server.ledger
+        if self.undo is not None:
+            self.unsynced = True
+            undo, self.undo = self.undo, None
+            if not self.server.owe(PARSE if kind == c"P" else CLOSE, FORWARD, undo):
+                ((mapping, name, old),) = undo  # it will be skipped
+                if old is None:
+                    mapping.pop(name, None)
+                else:
+                    mapping[name] = old
+            return 0
         if kind == c"Q":
             self.server.batch += 1
             ledger.push(QUERY, FORWARD)
@@ -410,6 +420,7 @@ cdef class Client(StatementUser):
     cdef int statements_dropped(self) except -1:
         if self.statements is not None:
             self.statements.clear()
+            self.bound.clear()
             self.statement_bytes = 0
         return 0
 

@@ -31,6 +31,7 @@ cdef class Borrower(Peer):
     cdef int confirmed(self, object error) except -1
     cdef int ask_session(self) except -1
     cdef int statements_dropped(self) except -1
+    cdef int forget_unnamed(self) except -1
     cdef bytes renamed(self, bytes error)
     cdef int settled(self) except -1
     cdef int turn_ended(self) except -1
@@ -106,4 +107,5 @@ cdef class Server(Peer):
     cdef int _note_outcome(self) except -1
     cdef int _answer_deallocate(self) except -1
     cdef int _note_tag(self, const unsigned char *tag, Py_ssize_t count, int action) except -1
+    cdef bint _unnamed_fails(self) except -1
     cdef int _replace_error(self, const unsigned char *frame, Py_ssize_t total) except -1

@@ -83,6 +83,10 @@ cdef class Borrower(Peer):
         """All replies have come; the connection may have been taken back."""
         raise NotImplementedError
 
+    cdef int forget_unnamed(self) except -1:
+        """The client has no unnamed statement any more."""
+        raise NotImplementedError
+
     cdef bytes renamed(self, bytes error):
         """An ErrorResponse with the client's names for prepared statements instead of Forebay's."""
         raise NotImplementedError
@@ -448,7 +452,12 @@ cdef class Server(Peer):
                     self.ledger.reply(kind)
                     action = FORWARD
                 else:
-                    action = self.ledger.reply(kind)
+                    if kind == c"E" and self.client is not None and self._unnamed_fails():
+                        self.ledger.reply(kind)
+                        self._note_outcome()
+                        self.client.forget_unnamed()
+                    else:
+                        action = self.ledger.reply(kind)
                 if self.ledger.settled or self.ledger.dropped:
                     self._note_outcome()
                 if kind == c"C" and whole:
@@ -627,6 +636,13 @@ cdef class Server(Peer):
             if action == FORWARD and self.client is not None:
                 self.client.statements_dropped()
         return 0
+
+    cdef bint _unnamed_fails(self) except -1:
+        """Whether what is being answered is the client's Parse of the unnamed statement: that ends
+        the one before, too."""
+        if self.ledger.head_kind() != PARSE or self.ledger.action() != FORWARD:
+            return False
+        return any(key == b"" for _, key, _ in self.undos[0][1]) if self.undos else False
 
     cdef int _replace_error(self, const unsigned char *frame, Py_ssize_t total) except -1:
         """What Forebay let fail has failed: the client gets the error that it stands for, unless

@@ -7,10 +7,9 @@ from .statement cimport Statement
 cdef class StatementUser(Borrower):
     cdef Py_ssize_t statement_bytes
     cdef dict changed  # name → the batch in which it was last defined or closed, if that is not long ago
-    # The unnamed statement's definition, to prepare it again elsewhere: NULL if there is none.
-    cdef unsigned char *unnamed
-    cdef Py_ssize_t unnamed_count
-    cdef uint64_t unnamed_serial
+    cdef dict bound  # Statement → the name under which the client used it last
+    cdef dict unnamed  # b"" → (serial, definition) of the unnamed statement, to prepare it elsewhere
+    cdef object undo  # for the message that is being noted, as in Server.owe; mostly None
     cdef bint unnamed_harmless  # as Statement.harmless
 
     cdef int define_named(
@@ -27,8 +26,9 @@ cdef class StatementUser(Borrower):
     cdef bint define_proven(
         self, const unsigned char *frame, Py_ssize_t total, object intern
     ) except -1
-    cdef int define_unnamed(self, const unsigned char *definition, Py_ssize_t count) except -1
-    cdef int forget_unnamed(self) noexcept
+    cdef int define_unnamed(self, bytes definition) except -1
+    cdef int close_unnamed(self) except -1
+    cdef int forget_unnamed(self) except -1
     cdef bint has_unnamed(self) except -1
     cdef int prepare_unnamed(self) except -1
     cdef Py_ssize_t use_named(

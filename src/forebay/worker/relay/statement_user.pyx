@@ -9,7 +9,6 @@ The unnamed statement passes as it is; its definition is kept, in case the clien
 over another connection.
 """
 
-from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from libc.stdint cimport uint64_t
 from libc.string cimport memchr, memcpy
 
@@ -89,8 +88,9 @@ cdef Py_ssize_t statement_name(int kind, const unsigned char *frame, Py_ssize_t 
 cdef class StatementUser(Borrower):
     """What a client has prepared."""
 
-    def __dealloc__(self):
-        PyMem_Free(self.unnamed)
+    def __cinit__(self):
+        self.unnamed = {}
+        self.bound = {}
 
     cdef bint is_uncertain(self, bytes name) except -1:
         """Whether a batch that is not answered yet decides if the statement exists. (In the batch
@@ -204,42 +204,43 @@ cdef class StatementUser(Borrower):
         self.write(PARSE_COMPLETE, len(PARSE_COMPLETE))
         return True
 
-    cdef int define_unnamed(self, const unsigned char *definition, Py_ssize_t count) except -1:
-        """Parse without a name passes as it is; keep what it defines."""
+    cdef int define_unnamed(self, bytes definition) except -1:
+        """Parse without a name passes as it is; keep what it defines. (A tuple: serial, definition.)"""
         global last_serial
-        cdef void *kept = PyMem_Realloc(self.unnamed, count)
-        if kept == NULL:
-            raise MemoryError
-        self.unnamed = <unsigned char *> kept
-        memcpy(self.unnamed, definition, count)
-        self.unnamed_count = count
         last_serial += 1
-        self.unnamed_serial = self.server.unnamed_serial = last_serial
+        self.undo = ((self.unnamed, b"", self.unnamed.get(b"")),)
+        self.unnamed[b""] = (last_serial, definition)
+        self.server.unnamed_serial = last_serial
         return 0
 
-    cdef int forget_unnamed(self) noexcept:
-        """A simple Query, or Close, has ended the unnamed statement."""
-        self.unnamed_count = 0
-        self.unnamed_serial = 0
+    cdef int close_unnamed(self) except -1:
+        """Close of the unnamed statement passes as it is."""
+        self.undo = ((self.unnamed, b"", self.unnamed.get(b"")),)
+        return self.forget_unnamed()
+
+    cdef int forget_unnamed(self) except -1:
+        """A simple Query, or an unnamed Parse that failed, has ended the unnamed statement."""
+        self.unnamed.pop(b"", None)
         if self.server is not None:
             self.server.unnamed_serial = 0
         return 0
 
     cdef bint has_unnamed(self) except -1:
         """Whether the connection's unnamed statement is this client's."""
-        return self.unnamed_serial != 0 and self.server.unnamed_serial == self.unnamed_serial
+        cdef object kept = self.unnamed.get(b"")
+        return kept is not None and self.server.unnamed_serial == <uint64_t> kept[0]
 
     cdef int prepare_unnamed(self) except -1:
         """Prepare the unnamed statement again, over this connection; without one, refuse."""
+        cdef object kept = self.unnamed.get(b"")
         cdef bytes parse
-        if self.unnamed_count == 0:
+        if kept is None:
             error = b"unnamed prepared statement does not exist"
             self.refuse_in_place(_error(b"26000", error))
             return 0
-        parse = b"P" + (self.unnamed_count + 5).to_bytes(4, "big") + b"\0"
-        parse += self.unnamed[:self.unnamed_count]
-        self.server.owe(PARSE, SWALLOW, None)
-        self.server.unnamed_serial = self.unnamed_serial
+        parse = _message(b"P", b"\0" + kept[1])
+        self.server.owe(PARSE, SWALLOW, ())
+        self.server.unnamed_serial = kept[0]
         put(self.server, parse, len(parse))
         return 1
 
@@ -263,6 +264,7 @@ cdef class StatementUser(Borrower):
                 self.statement_bytes -= len((<Statement> found).definition)
             if self.server.owe(CLOSE, FAKE, undo) and found is not None:
                 del self.statements[given]
+                self.bound.pop(found, None)
                 self.note_changed(given)
             self.server.answer_fakes()
             return total
@@ -273,6 +275,7 @@ cdef class StatementUser(Borrower):
         statement = found
         if kind == c"B" and not statement.harmless:
             self.executes(statement.text)
+        self.bound[statement] = given
         self._prepare(statement)
         self.server.ledger.push(BIND if kind == c"B" else DESCRIBE, FORWARD)
         length = total - 1 - len(given) + len(statement.name)
@@ -288,7 +291,7 @@ cdef class StatementUser(Borrower):
 
     cdef bytes renamed(self, bytes error):
         cdef bytes body = error[HEADER_BYTES:]
-        for name, statement in self.statements.items():
+        for statement, name in [*self.bound.items(), *((s, n) for n, s in self.statements.items())]:
             body = body.replace(b'"%b"' % (<Statement> statement).name, b'"%b"' % name)
         return _message(b"E", body)
 

@@ -207,7 +207,9 @@ class Sessions:
         notes = self._notes(client)
         causes = frozenset(notes.doubts | notes.held)
         notes.doubts.clear()
-        custom = {name for name, _ in client.settings.values if "." in name} | notes.custom
+        # The database must also be asked for those it was logged in with: what the answer lacks is
+        # taken to be gone from the connection, which the next client gets.
+        custom = notes.custom.union(name for name, _ in client.settings.values if "." in name)
         query = audit_query(client.pool.user, causes, frozenset(custom))
         server = client.server
         if server is not None:

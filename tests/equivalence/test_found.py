@@ -1,0 +1,66 @@
+"""Small programs that once showed a difference."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.equivalence.lanes import Op, Step, World, differs
+
+
+def query(lane: int, sql: str) -> Step:
+    return Step(lane, (("query", sql),))
+
+
+def batch(lane: int, *ops: Op) -> Step:
+    return Step(lane, ops)
+
+
+S: Op = ("S",)
+FOUND = {
+    "an unknown statement in an aborted transaction": [
+        query(0, "BEGIN; SELECT 1/0"),
+        query(0, "BEGIN"),
+        query(0, "SELECT 1/0"),
+        batch(0, ("B", "", "unknown"), S),
+        batch(0, ("D", "S", "unknown"), S),
+    ],
+    "a taken name is found out after the syntax error": [
+        batch(0, ("P", "a", "SELECT 1"), S),
+        batch(0, ("P", "a", "SELEC"), S),
+        batch(0, ("P", "a", "SELECT 2"), S),
+    ],
+    "a name is free when the batch that defined it has failed": [
+        batch(0, ("P", "a", "SELECT * FROM nowhere"), S, ("P", "a", "SELECT 1"), S),
+        batch(0, ("B", "", "a"), ("E", "", "0"), S),
+    ],
+    "a Close that was skipped closes nothing": [
+        batch(0, ("P", "a", "SELECT 1"), S),
+        batch(0, ("P", "", "SELEC"), ("C", "S", "a"), S, ("P", "a", "SELECT 2"), S),
+        batch(0, ("P", "", "SELEC"), ("C", "S", "a"), S, ("B", "", "a"), ("E", "", "0"), S),
+    ],
+    "errors name statements as the client does": [
+        batch(0, ("P", "a", "SELECT 1"), ("P", "b", "SELECT 1"), S),
+        batch(0, ("B", "", "a", "1"), S),
+        batch(0, ("B", "", "b", "1"), S),
+    ],
+    "an unnamed statement that failed is not there": [
+        batch(0, ("P", "", "SELECT 1"), S),
+        batch(0, ("P", "", "SELECT * FROM nowhere"), S),
+        batch(0, ("B", "", ""), S),
+        batch(0, ("P", "", "SELECT 2"), S),
+        batch(0, ("P", "a", "SELEC"), ("P", "", "SELECT 3"), S),
+        batch(0, ("B", "", ""), ("E", "", "0"), S),
+    ],
+    "a custom setting of a login is nobody else's": [
+        Step(0, (("connect", "app.first", "mine"),)),
+        query(0, "SET work_mem = '8MB'"),
+        query(1, "SELECT coalesce(current_setting('app.first', true), '')"),
+        query(0, "SELECT current_setting('app.first')"),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_no_difference(make_world: Callable[[int], World], name: str) -> None:
+    found = differs(make_world(1), FOUND[name], together=1)
+    assert found is None, str(found)
