@@ -10,7 +10,8 @@ KNOWN = {
     "backend": "Process ids and cancel keys are Forebay's; a NotificationResponse carries the real"
     " process id of the backend that sent it.",
     "tables": "Each side has tables of its own, whose numbers stand in RowDescription.",
-    "aborted": "In an aborted transaction a statement that the connection lacks cannot be prepared: a"
+    "aborted": "In an aborted transaction a statement that the connection lacks cannot be prepared:"
+    " a"
     " Bind with the wrong number of values fails by that, not by the number.",
     "source": "File, line and routine of an error: Forebay's own errors come from no source file.",
 }

@@ -39,6 +39,7 @@ cdef class Ledger:
 
     @cython.locals(index=cython.Py_ssize_t, kept=cython.Py_ssize_t, entry=cython.int)
     cdef int _begin_copy_in(self) except -2
+
     @cython.locals(place=cython.Py_ssize_t)
     cdef int _end_copy_in(self) except -2
 
