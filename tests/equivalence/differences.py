@@ -25,8 +25,8 @@ NOT_ASKED = {
     "resets after start-up settings": "RESET, SET … TO DEFAULT and DISCARD ALL take a setting back"
     " to the database's default; what the client logged in with is in place again from its next"
     " transaction on, and ParameterStatus reports both.",
-    "names beyond ASCII": "After a change of client_encoding PostgreSQL reads other names in the same"
-    " bytes; Forebay compares bytes.",
+    "names beyond ASCII": "After a change of client_encoding PostgreSQL reads other names in the"
+    " same bytes; Forebay compares bytes.",
     "hidden changes": "What the body of a function changes is not seen.",
 }
 
