@@ -1,6 +1,7 @@
 """Fixtures for every test; servers start only when a test asks for one."""
 
 import secrets
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,11 @@ import pytest
 
 from forebay.demo.postgres import DemoError, Postgres
 from tests.harness import Forebay, TestDatabase
+
+# A shell that starts the tests in the background lets them ignore SIGINT, and so would every program
+# that they start, and that some of them interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
