@@ -11,8 +11,8 @@ import pytest
 from forebay.demo.postgres import DemoError, Postgres
 from tests.harness import Forebay, TestDatabase
 
-# A shell that starts the tests in the background lets them ignore SIGINT, and so would every program
-# that they start, and that some of them interrupt.
+# A shell that starts the tests in the background lets them ignore SIGINT, and so would every
+# program that they start, and that some of them interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
