@@ -1,7 +1,6 @@
 """Random sequences of statements that change and read the state of sessions."""
 
 import random
-import re
 from collections.abc import Callable, Sequence
 
 from tests.equivalence.lanes import LANES_LIMIT, Op, Step
@@ -272,11 +271,8 @@ PARAMETERIZED = (
     ("INSERT INTO {me}.entry VALUES ($1)", "3"),
 )
 NAMES = ("", "", "a", "b", "with space", 'it\'s "odd"')
-# The first clients log in with settings, and do not reset any (see differences.NOT_ASKED).
+# The first clients log in with settings.
 WITH_SETTINGS = 4
-RESETS = re.compile(
-    "RESET|DEFAULT|DISCARD ALL|NULL|LOCAL$|ROLE NONE|characteristics", re.IGNORECASE
-)
 KINDS: tuple[tuple[int, Sequence[str]], ...] = (
     (20, READS),
     (18, TRANSACTIONS),
@@ -288,15 +284,8 @@ KINDS: tuple[tuple[int, Sequence[str]], ...] = (
 )
 
 
-def statement(chance: random.Random, lane: int) -> str:
+def statement(chance: random.Random) -> str:
     """One statement."""
-    while True:
-        text = _statement(chance)
-        if lane >= WITH_SETTINGS or not RESETS.search(text):
-            return text
-
-
-def _statement(chance: random.Random) -> str:
     which = chance.random()
     if which < 0.2:
         scope = chance.choice(("", "", "", "SESSION ", "LOCAL ", "LOCAL "))
@@ -313,11 +302,11 @@ def _statement(chance: random.Random) -> str:
     return text
 
 
-def batch(chance: random.Random, lane: int) -> tuple[Op, ...]:
+def batch(chance: random.Random) -> tuple[Op, ...]:
     """Messages of the extended protocol, sensible ones and others."""
     ops: list[Op] = []
     for _ in range(chance.choice((1, 1, 1, 2, 3))):
-        ops += chance.choice(PATTERNS)(chance, lane)
+        ops += chance.choice(PATTERNS)(chance)
         if chance.random() < 0.15:
             ops.append(("H",))
         if chance.random() < 0.3:
@@ -327,10 +316,10 @@ def batch(chance: random.Random, lane: int) -> tuple[Op, ...]:
     return (*ops, ("S",))
 
 
-def _whole(chance: random.Random, lane: int) -> list[Op]:
+def _whole(chance: random.Random) -> list[Op]:
     """All of it: Parse to Execute."""
     name = chance.choice(NAMES)
-    sql, values = _text(chance, lane)
+    sql, values = _text(chance)
     ops: list[Op] = [("P", name, sql), ("B", "", name, *values), ("D", "P", ""), ("E", "", "0")]
     if chance.random() < 0.3:
         ops.insert(1, ("D", "S", name))
@@ -339,7 +328,7 @@ def _whole(chance: random.Random, lane: int) -> list[Op]:
     return ops
 
 
-def _again(chance: random.Random, lane: int) -> list[Op]:
+def _again(chance: random.Random) -> list[Op]:
     """A statement that may have been prepared."""
     name = chance.choice(NAMES)
     values = chance.choice(((), (), ("41",), ("x",)))
@@ -349,11 +338,11 @@ def _again(chance: random.Random, lane: int) -> list[Op]:
     return ops
 
 
-def _prepare(chance: random.Random, lane: int) -> list[Op]:
-    return [("P", chance.choice(NAMES), _text(chance, lane)[0])]
+def _prepare(chance: random.Random) -> list[Op]:
+    return [("P", chance.choice(NAMES), _text(chance)[0])]
 
 
-def _portal(chance: random.Random, lane: int) -> list[Op]:
+def _portal(chance: random.Random) -> list[Op]:
     """A portal with a name, a few rows at a time."""
     name, portal = chance.choice(NAMES), chance.choice(("", "p", "q"))
     sql = "SELECT n, current_user FROM generate_series(1, 5) n"
@@ -362,7 +351,7 @@ def _portal(chance: random.Random, lane: int) -> list[Op]:
     return [*ops, extra]
 
 
-def _odd(chance: random.Random, lane: int) -> list[Op]:
+def _odd(chance: random.Random) -> list[Op]:
     """Messages that may name what is not there."""
     return [
         chance.choice(
@@ -391,11 +380,11 @@ PATTERNS: tuple[Callable[[random.Random, int], list[Op]], ...] = (
 )
 
 
-def _text(chance: random.Random, lane: int) -> tuple[str, tuple[str, ...]]:
+def _text(chance: random.Random) -> tuple[str, tuple[str, ...]]:
     if chance.random() < 0.4:
         sql, value = chance.choice(PARAMETERIZED)
         return sql, () if value is None else (value,)
-    return statement(chance, lane), ()
+    return statement(chance), ()
 
 
 def _connect(chance: random.Random, lane: int) -> Op:
@@ -416,9 +405,9 @@ def program(seed: int, lanes: int, length: int) -> list[Step]:
         if which < 0.02:
             ops = (_connect(chance, lane),)
         elif which < 0.65:
-            ops = (("query", statement(chance, lane)),)
+            ops = (("query", statement(chance)),)
         else:
-            ops = batch(chance, lane)
+            ops = batch(chance)
         steps.append(Step(lane, ops))
     seen: set[int] = set()
     whole: list[Step] = []

@@ -298,8 +298,12 @@ def _set(lexed: Lexed, tokens: list[Token]) -> Found:
 
 
 def _is_contained(change: SettingChange) -> bool:
-    """Whether the change ends with its transaction and nothing in that is read otherwise by it."""
-    return change.local and change.name not in HOW_TEXT_IS_READ
+    """Whether the change ends with its transaction and nothing in that is read otherwise by it.
+
+    To what a setting is taken back, even for a transaction, depends on how the session began."""
+    if not change.local or change.name in HOW_TEXT_IS_READ:
+        return False
+    return change.value is not None or not change.exact
 
 
 def _reset(_lexed: Lexed, tokens: list[Token]) -> Found:

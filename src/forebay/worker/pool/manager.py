@@ -33,6 +33,9 @@ REFUSAL_KEPT_S = 1.0
 # What a client that vanished had asked may take so long to end; then its connection is closed.
 ABANDONED_S = 5.0
 
+# Parameters that a database may report; PostgreSQL has fewer than twenty.
+PARAMETERS_LIMIT = 200
+
 # A refusal by the database that time may heal: too many connections, starting up, shutting down.
 _TRANSIENT = ("53", "57P", "58", "08")
 
@@ -417,9 +420,18 @@ class PoolManager:
             extra={"fields": {"dbConnection": server.pid}},
         )
 
+    def schema_changed(self, pool: MicroPool) -> None:
+        """Prepared statements may return something else in the database of `pool` by now."""
+        for server in self.servers:
+            if server.pool.database == pool.database:
+                server.stale = True
+
     def parameter_changed(self, parameters: Parameters, body: bytes) -> Parameters:
-        """The parameters after a ParameterStatus with this body."""
+        """The parameters after a ParameterStatus with this body. Raises ValueError if it cannot be
+        read, or there are more than any database has."""
         name, value = parse_parameter_status(body)
+        if name not in parameters.values and len(parameters.values) >= PARAMETERS_LIMIT:
+            raise ValueError("the database reports too many parameters")
         return self._intern.parameters({**parameters.values, name: value})
 
     def announce(self, client: Client, parameters: Parameters) -> None:

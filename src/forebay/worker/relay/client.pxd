@@ -1,9 +1,7 @@
-from .glance cimport GlanceState
-from .statement_user cimport StatementUser
+from .examiner cimport Examiner
 
 
-cdef class Client(StatementUser):
-    cdef readonly object sessions  # answers what is rare or slow; see client.pyx
+cdef class Client(Examiner):
     cdef readonly int process_id  # what BackendKeyData tells the client: names it in a cancel request
     cdef public int protocol_minor
     cdef readonly bint greeted
@@ -13,8 +11,6 @@ cdef class Client(StatementUser):
     cdef public double last_active
     cdef bint held_back  # a connection is lent, and its settings are not confirmed yet
     cdef bint skipping  # an error was sent in the extended protocol: everything up to Sync is discarded
-    cdef GlanceState *looking  # at a statement that is too long to be held back; mostly NULL
-    cdef object deallocated  # the name in a DEALLOCATE that Forebay answers
     cdef object refusal  # the error that answers the next message that would need a connection
     cdef object farewell  # the FATAL error that ends the client when its transaction is over
 
@@ -23,21 +19,11 @@ cdef class Client(StatementUser):
     cdef bint _without_server(
         self, int kind, const unsigned char *frame, Py_ssize_t total, bint whole
     ) except -1
-    cdef bint _is_read(self, int kind) noexcept
-    cdef Py_ssize_t _translate(
-        self, int kind, const unsigned char *span, Py_ssize_t span_count,
-        const unsigned char *frame, Py_ssize_t total, Py_ssize_t there,
-    ) except -2
-    cdef bint _examine(self, const unsigned char *text, Py_ssize_t there, bint whole) except -1
-    cdef bint _is_certain(self, const unsigned char *text, Py_ssize_t there) noexcept
-    cdef Py_ssize_t _answer_deallocate(self, Py_ssize_t total) except -1
-    cdef int _look_on(self, const unsigned char *text, Py_ssize_t count) except -1
     cdef int _note_sent(self, int kind) except -1
     cdef int _terminate(self) except -1
     cdef int _end_if_gone(self) except -1
     cdef int _end(self, object reason, bint vanished) except -1
     cdef bint _may_part(self) except -1
-    cdef int _looked(self, bint harmless) except -1
     cpdef set_pinned(self, bint pinned)
     cpdef start(self, bytes early)
     cpdef welcome(self, bytes greeting)

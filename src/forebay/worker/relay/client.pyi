@@ -8,6 +8,7 @@ from forebay.worker.relay.poller import Poller
 from forebay.worker.relay.server import Place, Server
 from forebay.worker.relay.statement import Statement
 from forebay.worker.session.pins import Notes
+from forebay.worker.session.restoration import FollowUp
 from forebay.worker.session.sessions import Sessions
 from forebay.worker.session.settings import Parameters, Settings
 
@@ -22,6 +23,7 @@ class Client(Peer):
     startup: Settings
     parameters: Parameters
     notes: Notes | None
+    follow_up: FollowUp | None
     statements: dict[bytes, Statement] | None
     pinned: bool
     suspect: bool
@@ -48,6 +50,8 @@ class Client(Peer):
     def is_waiting(self) -> bool: ...
     @property
     def is_busy(self) -> bool: ...
+    def note_dropping(self) -> None: ...
+    def redefine(self, name: bytes, statement: Statement) -> None: ...
     def set_pinned(self, pinned: bool) -> None: ...
     def start(self, early: bytes) -> None: ...
     def welcome(self, greeting: bytes) -> None: ...

@@ -2,12 +2,9 @@
 when it is pinned.
 
 Messages are looked at by their type and length; only the texts of Query and Parse are read, to
-learn whether they change session state. Whole spans go to the database in one write.
+learn whether they change session state (see `examiner`). Whole spans go to the database in one write.
 
-What is rare or slow is asked of ``sessions`` (Python):
-    examine(client, text, named)   a statement that the glance is not sure of is about to run; returns
-                                   the name in a DEALLOCATE of a statement of Forebay's, else None
-    statement(client, definition)  the Statement that a Parse defines
+What is rare or slow is asked of ``sessions`` (Python), beside what the examiner asks:
     pin(client, reason, text)      something that pins, and lies in no text that can be examined
     ask(client)                    its transaction may have changed the session: find out how
     parameters_known(client)       a connection with its settings was lent: the login can be answered
@@ -17,47 +14,35 @@ What is rare or slow is asked of ``sessions`` (Python):
     closed(client, reason)         the client is gone
 """
 
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from libc.string cimport memchr
-
 from .frames cimport HEADER_BYTES, LARGE_MESSAGE_LIMIT, SMALL_MESSAGE_LIMIT, length_word
-from .glance cimport GlanceState, glance, glance_begin, glance_feed, glance_finish
+from .examiner cimport NOTED, UNCERTAIN, UNCHANGED, Examiner
 from .ledger cimport (
-    BIND, CLOSE, COPY_END, DESCRIBE, EXECUTE, FAKE, FORWARD, FUNCTION, PARSE, QUERY, SYNC, Ledger,
+    BIND, CLOSE, COPY_END, DESCRIBE, EXECUTE, FORWARD, FUNCTION, PARSE, QUERY, SYNC, Ledger,
 )
 from .micropool cimport MicroPool
 from .peer cimport GATHER_BYTES
 from .poller cimport Poller
 from .server cimport LEDGER_LIMIT, Place, Server
-from .statement_user cimport StatementUser, begin_putting, put, send_put, statement_name
-
-cdef enum:
-    UNCHANGED = -1
-    UNCERTAIN = -3
-    STRICT_LIMIT = 16384  # the longest statement that RDS Proxy looks into, in bytes
-    KEPT_BYTES = 1024  # of a statement, for the log
+from .statement_user cimport ASKED, begin_putting, send_put
 
 cdef bytes READY_IDLE = b"Z\x00\x00\x00\x05I"
 cdef bytes TERMINATE = b"X\x00\x00\x00\x04"
 
 
-cdef class Client(StatementUser):
+cdef class Client(Examiner):
     """One client, logged in."""
 
     def __init__(
         self, Poller poller, int fd, MicroPool pool not None, sessions, int process_id, *,
         settings, parameters=None, tls=None, incoming=None, outgoing=None,
     ):
-        StatementUser.__init__(self, poller, fd, tls, incoming, outgoing)
+        Examiner.__init__(self, poller, fd, tls, incoming, outgoing)
         self.pool = pool
         self.sessions = sessions
         self.process_id = process_id
         self.settings = self.startup = settings
         self.parameters = parameters
         self.connected_at = self.last_active = poller.now
-
-    def __dealloc__(self):
-        PyMem_Free(self.looking)
 
     @property
     def is_waiting(self) -> bool:
@@ -108,11 +93,9 @@ cdef class Client(StatementUser):
         while self.fd >= 0 and not self.finishing:
             if self.body_left:
                 step = min(<Py_ssize_t> self.body_left, count - at)
-                if self.looking != NULL:
-                    self._look_on(data + at, step)
                 self.body_left -= step
-                if self.looking != NULL and self.body_left == 0:
-                    self._looked(False)  # the text did not end where its message did
+                if self.looking != NULL:
+                    self.look_on(data + at, step, self.body_left == 0)
                 at += step
                 if not self.body_forward:
                     start = at
@@ -136,7 +119,7 @@ cdef class Client(StatementUser):
                     send_put(self.server, data + start, at - start)
                 self._terminate()
                 return count
-            if not whole and self._is_read(kind) and count - at < min(total, GATHER_BYTES):
+            if not whole and self.is_read(kind) and count - at < min(total, GATHER_BYTES):
                 break
             if self.server is None or self.skipping:
                 self.body_forward = False
@@ -150,18 +133,25 @@ cdef class Client(StatementUser):
                     break
             step = min(total, count - at)
             done = UNCHANGED
-            if self._is_read(kind):
-                done = self._translate(kind, data + start, at - start, data + at, total, step)
-                if done == UNCERTAIN:
+            if self.is_read(kind):
+                done = self.translate(kind, data + start, at - start, data + at, total, step)
+                if done == UNCERTAIN or done == ASKED:
                     self.unsettled = True
+                    start = at if done == ASKED else start
                     break
             if done == UNCHANGED:
                 self._note_sent(kind)
-            else:
+            elif done != NOTED:
                 start = at + min(done, step)
             self.body_forward = done < total
             self.body_left = total - step
             at += step
+            if self.follow_up is not None and (kind == c"Q" or kind == c"S"):
+                if self.server.follow(self.follow_up):
+                    self.unsettled = True
+                    self.follow_up = None
+                    break
+                self.follow_up = None
         if self.fd < 0 or self.finishing:
             return count
         if self.server is not None:
@@ -224,147 +214,15 @@ cdef class Client(StatementUser):
         server.lend(self)
         return not self.held_back
 
-    cdef bint _is_read(self, int kind) noexcept:
-        """Whether more than type and length matters: texts and names of statements."""
-        return kind == c"Q" or kind == c"P" or kind == c"B" or kind == c"D" or kind == c"C"
-
-    cdef Py_ssize_t _translate(
-        self, int kind, const unsigned char *span, Py_ssize_t span_count,
-        const unsigned char *frame, Py_ssize_t total, Py_ssize_t there,
-    ) except -2:
-        """Look into a message that is about to be sent behind `span`.
-
-        UNCHANGED, or how many bytes of it are done with: what replaces them, and the span, are put.
-        UNCERTAIN: it must wait until an earlier batch is answered.
-        """
-        cdef Py_ssize_t name, text
-        if kind == c"Q":
-            if self._examine(frame + HEADER_BYTES, there - HEADER_BYTES, there == total):
-                put(self.server, span, span_count)
-                return self._answer_deallocate(total)
-            self.forget_unnamed()
-            return UNCHANGED
-        name = statement_name(kind, frame, there)
-        if name == 0:
-            return UNCHANGED
-        if frame[name] and self.changed is not None:
-            if self.is_uncertain(<bytes> &frame[name]):
-                return UNCERTAIN
-        if kind == c"P":
-            text = <const unsigned char *> memchr(frame + name, 0, there - name) - frame + 1
-            if frame[name]:
-                put(self.server, span, span_count)
-                self.unsynced = True
-                self.define_named(frame, total, there, text, self.sessions.statement)
-                return total
-            self.prepared_unnamed = there < total
-            if there == total:
-                self.define_unnamed(frame[text:total])
-                self.unnamed_harmless = self._is_certain(frame + text, total - text)
-            else:
-                # Not kept, so not there to be looked at when it runs.
-                self._examine(frame + text, there - text, False)
-                self.forget_unnamed()
-            return UNCHANGED
-        if frame[name]:
-            put(self.server, span, span_count)
-            self.unsynced = True
-            return self.use_named(kind, frame, total, name)
-        if kind == c"B" and b"" in self.unnamed and (self.pinned or not self.unnamed_harmless):
-            self.executes(self.unnamed[b""][1].partition(b"\0")[0], False)
-        if kind == c"C":
-            self.close_unnamed()
-        elif self.prepared_unnamed:
-            self.prepared_unnamed = kind == c"D"
-        elif not self.has_unnamed() and not self.server.ledger.failed:
-            put(self.server, span, span_count)
-            self.unsynced = True
-            if not self.prepare_unnamed():
-                return total
-            self._note_sent(kind)
-            return 0
-        return UNCHANGED
-
-    cdef bint _examine(self, const unsigned char *text, Py_ssize_t there, bint whole) except -1:
-        """Look at a statement that may change session state.
-
-        True: it is a DEALLOCATE of a name that only Forebay knows.
-        """
-        cdef const unsigned char *end
-        if not whole:
-            self.looking = <GlanceState *> PyMem_Malloc(sizeof(GlanceState))
-            if self.looking == NULL:
-                raise MemoryError
-            glance_begin(self.looking)
-            if self.strict:
-                self.sessions.pin(self, "STATEMENT_TOO_LONG", text[:min(there, KEPT_BYTES)])
-            self._look_on(text, there)
-            return False
-        if self._is_certain(text, there) and not self.pinned:
-            return False
-        end = <const unsigned char *> memchr(text, 0, there)
-        if end == NULL:
-            return False
-        self.deallocated = self.sessions.examine(self, text[:end - text])
-        return self.deallocated is not None and self.server.status != c"E"
-
-    cdef bint _is_certain(self, const unsigned char *text, Py_ssize_t there) noexcept:
-        """Whether a statement certainly changes no session, and pins nowhere."""
-        cdef const unsigned char *end = <const unsigned char *> memchr(text, 0, there)
-        if end == NULL:
-            return True  # malformed, as the database will say
-        return glance(text, end - text) and not (self.strict and end - text > STRICT_LIMIT)
-
-    cdef int executes(self, bytes text, bint named) except -1:
-        self.sessions.examine(self, text, named)
-        return 0
-
-    cdef Py_ssize_t _answer_deallocate(self, Py_ssize_t total) except -1:
-        """The database does not know the name: Forebay answers, in the answer's place."""
-        cdef object statement = self.statements[self.deallocated]
-        if self.server.owe(QUERY, FAKE, ((self.statements, self.deallocated, statement),)):
-            del self.statements[self.deallocated]
-        self.server.answer_fakes()
-        return total
-
-    cdef int _look_on(self, const unsigned char *text, Py_ssize_t count) except -1:
-        """The next part of a statement too long to be held back: it has only the glance to pass."""
-        cdef const unsigned char *end = <const unsigned char *> memchr(text, 0, count)
-        cdef bint harmless
-        if end == NULL:
-            if glance_feed(self.looking, text, count):
-                return 0
-            harmless = False
-        else:
-            harmless = glance_feed(self.looking, text, end - text) and glance_finish(self.looking)
-        return self._looked(harmless)
-
-    cdef int _looked(self, bint harmless) except -1:
-        PyMem_Free(self.looking)
-        self.looking = NULL
-        if not harmless:
-            self.sessions.pin(self, "STATEMENT_TOO_LONG", None)
-        return 0
-
     cdef int _note_sent(self, int kind) except -1:
         """Tell the ledger which reply the message will have."""
         cdef Ledger ledger = self.server.ledger
-        if self.undo is not None:
-            self.unsynced = True
-            undo, self.undo = self.undo, None
-            if not self.server.owe(PARSE if kind == c"P" else CLOSE, FORWARD, undo):
-                ((mapping, name, old),) = undo  # it will be skipped
-                if old is None:
-                    mapping.pop(name, None)
-                else:
-                    mapping[name] = old
-            return 0
         if kind == c"Q":
-            self.server.batch += 1
+            self.server.prepared.batch += 1
             ledger.push(QUERY, FORWARD)
         elif kind == c"S":
             self.unsynced = False
-            self.server.batch += 1
+            self.server.prepared.batch += 1
             ledger.push(SYNC, FORWARD)
         elif kind == c"c" or kind == c"f":
             ledger.push(COPY_END, FORWARD)
@@ -426,13 +284,6 @@ cdef class Client(StatementUser):
             self.resume_reading()  # it had sent far more than was answered
         return 0
 
-    cdef int statements_dropped(self) except -1:
-        if self.statements is not None:
-            self.statements.clear()
-            self.bound.clear()
-            self.statement_bytes = 0
-        return 0
-
     cdef int ask_session(self) except -1:
         self.sessions.ask(self)
         return 0
@@ -442,6 +293,8 @@ cdef class Client(StatementUser):
         self.pinned = pinned
 
     cdef int settled(self) except -1:
+        if self.server is not None and self.server.parameters_told is not None:
+            return 0  # Forebay's part of its turn is not over
         self.unsettled = False
         self.consume_held()
         self.resume_reading()

@@ -37,7 +37,7 @@ DESYNC = -1  # a reply that nothing asked for: the connection cannot be trusted 
 _KIND = 0x0F
 _ACTION_SHIFT = 4
 _ACTION = 0x03
-_UNDO = 0x40  # something was noted ahead of the reply, and is to be undone if it fails
+_EXPECTED = 0x40  # something hangs on the reply: see prepared.pyx
 
 _READY_FOR_QUERY = ord("Z")
 _ERROR_RESPONSE = ord("E")
@@ -76,14 +76,15 @@ class Ledger:
         # come a ReadyForQuery too many. The connection can serve this client, but no other.
         self.doubtful = False
         self.fakes = 0  # entries that Forebay answers itself
-        self.settled = 0  # entries with something to undo that were answered, not taken note of yet
-        self.dropped = 0  # ... that failed or were skipped
+        # Entries on which something hangs, not taken note of yet: answered, and failed or skipped.
+        self.settled = 0
+        self.dropped = 0
 
-    def push(self, kind, action, undo=False):
+    def push(self, kind, action, expected=False):
         """Note that a message of `kind` was sent, whose replies are to be treated by `action`.
 
-        False: the database will skip or ignore it, so that no entry was made. With `undo`, the
-        entry counts in `settled` or `dropped` when it is done with.
+        False: the database will skip or ignore it, so that no entry was made. If something
+        hangs on it (`expected`) it counts in `settled` or `dropped` when it is done with.
         """
         if kind == SYNC:
             ignored = self.copy_in
@@ -98,8 +99,8 @@ class Ledger:
             if self.count > self.mask:
                 self._grow()
             entry = kind | (action << _ACTION_SHIFT)
-            if undo:
-                entry |= _UNDO
+            if expected:
+                entry |= _EXPECTED
             if action == FAKE:
                 self.fakes += 1
             self.ring[(self.head + self.count) & self.mask] = entry
@@ -126,6 +127,10 @@ class Ledger:
         if self.count == 0:
             return 0
         return self.ring[self.head] & _KIND
+
+    def is_expected(self):
+        """Whether something hangs on what is being answered now."""
+        return self.count > 0 and self.ring[self.head] & _EXPECTED != 0
 
     def reply(self, message):
         """Look up a message of type `message` from the database: FORWARD, SWALLOW or DESYNC.
@@ -198,7 +203,7 @@ class Ledger:
         return action
 
     def _pop(self):
-        if self.ring[self.head] & _UNDO:
+        if self.ring[self.head] & _EXPECTED:
             self.settled += 1
         self.head = (self.head + 1) & self.mask
         self.count -= 1
@@ -209,7 +214,7 @@ class Ledger:
     def _fail(self):
         """An error in the extended protocol: the database skips everything up to the next Sync."""
         while self.count and self.ring[self.head] & _KIND != SYNC:
-            if self.ring[self.head] & _UNDO:
+            if self.ring[self.head] & _EXPECTED:
                 self.dropped += 1
             if (self.ring[self.head] >> _ACTION_SHIFT) & _ACTION == FAKE:
                 self.fakes -= 1

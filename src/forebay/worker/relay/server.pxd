@@ -1,12 +1,14 @@
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint32_t
 
 from .ledger cimport Ledger
 from .micropool cimport MicroPool, Waiter
 from .peer cimport Peer
+from .prepared cimport Prepared
 
 
 cdef enum:
     LEDGER_LIMIT = 16384  # replies owed to one client before it is not read any more
+    DROP = 4  # beside the ledger's actions: a reply that nobody gets, for another comes in its place
 
 
 cdef class Borrower(Peer):
@@ -65,13 +67,13 @@ cdef class Server(Peer):
     cdef readonly double lent_at
     cdef public double age_jitter  # what its greatest age is multiplied with, so that not all end at once
     cdef uint32_t body_left
-    cdef readonly dict prepared  # Statement → when it was last used, as a count
-    cdef uint64_t uses
-    cdef uint64_t unnamed_serial  # which client's unnamed statement it has; 0: nobody's that counts
-    cdef uint64_t batch  # the number of the one being sent: each ends with Sync or is a Query
-    # (error and the SQLSTATE it stands for, or None; what to undo; batch) for each entry of the
-    # ledger that asked for it
-    cdef object undos
+    cdef readonly Prepared prepared
+    cdef bytes instead  # what the client gets instead of the message that is being judged
+    cdef object follow_up  # sent when the client's turn has succeeded, as if it were part of that
+    cdef object parameters_told  # what the client knew when that turn began; else None
+    cdef bint turn_failed
+    cdef bint altered  # what prepared statements return may have changed in this transaction
+    cdef public bint stale  # ... or elsewhere: nothing that is prepared is to be used any more
     cdef object audit  # the Command that asks what the client's session holds, while it is unanswered
     cdef object commands  # Forebay's own, unanswered: deque of Command
     cdef bint fatal_forwarded  # the client knows already why the connection ends
@@ -80,10 +82,6 @@ cdef class Server(Peer):
     cdef int take_back(self) except -1
     cdef int abandon(self, bint vanished) except -1
     cdef int settle(self) except -1
-    cdef bint owe(self, int kind, int action, object undo) except -1
-    cdef int owe_error(self, bytes error, bytes sqlstate) except -1
-    cdef uint64_t unknown_since(self) except -1
-    cdef int note_used(self, object statement) except -1
     cdef int answer_fakes(self) except -1
     cpdef start(self)
     cpdef go_free(self)
@@ -93,6 +91,10 @@ cdef class Server(Peer):
 
     cdef int _replay(self, Borrower client) except -1
     cdef int _replayed(self, object error) except -1
+    cdef int _command(self, object command) except -1
+    cdef int _deallocate_all(self) except -1
+    cdef bint follow(self, object messages) except -1
+    cdef int _follow(self) except -1
     cdef int _sync(self) except -1
     cdef int _fail_copy(self, bint unsynced) except -1
     cdef int _pass(self, const unsigned char *data, Py_ssize_t count) except -1
@@ -104,8 +106,14 @@ cdef class Server(Peer):
     cdef int _let_client_go_on(self) except -1
     cdef bint _note_parameter(self, const unsigned char *body, Py_ssize_t count) except -1
     cdef int _note_error(self, const unsigned char *frame, Py_ssize_t total) except -1
-    cdef int _note_outcome(self) except -1
+    cdef bint _is_gathered(self, int kind) except -1
+    cdef int _judge(
+        self, int kind, const unsigned char *frame, Py_ssize_t total, bint whole
+    ) except -3
+    cdef int _judge_error(
+        self, const unsigned char *frame, Py_ssize_t total, bint whole
+    ) except -3
+    cdef int _judge_ready(self, const unsigned char *frame, Py_ssize_t total) except -3
+    cdef int _end_turn(self) except -1
     cdef int _answer_deallocate(self) except -1
     cdef int _note_tag(self, const unsigned char *tag, Py_ssize_t count, int action) except -1
-    cdef bint _unnamed_fails(self) except -1
-    cdef int _replace_error(self, const unsigned char *frame, Py_ssize_t total) except -1

@@ -31,6 +31,7 @@ class Server(Peer):
     status: int
     dirty: bool
     retired: bool
+    stale: bool
     cancels_in_flight: int
     opened_at: float
     idle_since: float

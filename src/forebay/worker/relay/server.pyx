@@ -11,22 +11,30 @@ ParameterStatus, and the answers to Forebay's own commands.
 
 from collections import deque
 
-
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint32_t
 
 from .frames cimport HEADER_BYTES, LARGE_MESSAGE_LIMIT, length_word
 from .ledger cimport (
-    CLOSE, COPY_END, DESYNC, EXECUTE, FORWARD, PARSE, QUERY, REPLACE, SWALLOW, SYNC, Ledger,
+    CLOSE, COPY_END, DESCRIBE, DESYNC, EXECUTE, FORWARD, PARSE, QUERY, REPLACE, SWALLOW, SYNC, Ledger,
 )
 from .micropool cimport MicroPool
 from .peer cimport GATHER_BYTES, Peer
 from .poller cimport Poller
+from .prepared cimport Prepared
+from .statement cimport shape
 
 cdef bytes TERMINATE = b"X\x00\x00\x00\x04"
 cdef bytes PARSE_COMPLETE = b"1\x00\x00\x00\x04"
 cdef bytes CLOSE_COMPLETE = b"3\x00\x00\x00\x04"
 cdef bytes DISCARD_ALL = b"DISCARD ALL\0"
 cdef bytes DEALLOCATE_ALL = b"DEALLOCATE ALL\0"
+cdef bytes DEALLOCATE_ALL_MESSAGE = b"Q\0\0\0\x13" + DEALLOCATE_ALL
+# Commands that may change what a prepared statement returns.
+cdef tuple ALTERING = (
+    b"ALTER TABLE\0", b"ALTER TYPE\0", b"ALTER VIEW\0", b"ALTER MATERIALIZED VIEW\0", b"CREATE VIEW\0",
+)
+# The routine that finds a prepared statement's result changed (the field is never translated).
+cdef bytes RESULT_CHANGED = b"\0RRevalidateCachedQuery\0"
 cdef bytes DEALLOCATED = b"C\x00\x00\x00\x0fDEALLOCATE\0"
 cdef bytes ABORTED_FIELDS = (
     b"SERROR\0VERROR\0C25P02\0Mcurrent transaction is aborted, commands ignored until end of"
@@ -45,13 +53,16 @@ class Command:
 
     At its ReadyForQuery ``done(server, command)`` is called, unless it is None. ``rows`` holds the
     bodies of DataRow messages, ``error`` the body of the last ErrorResponse, or None.
+
+    `is_replay`: it puts the client's settings in place. `ends_turn`: see ``Server.follow``.
     """
 
-    __slots__ = ("done", "error", "is_replay", "rows")
+    __slots__ = ("done", "ends_turn", "error", "is_replay", "rows")
 
-    def __init__(self, done=None, is_replay=False):
+    def __init__(self, done=None, is_replay=False, ends_turn=False):
         self.done = done
         self.is_replay = is_replay
+        self.ends_turn = ends_turn
         self.error = None
         self.rows = []
 
@@ -108,11 +119,6 @@ cdef class Borrower(Peer):
         raise NotImplementedError
 
 
-cdef inline bint _is_read(int kind) noexcept:
-    """Whether a message to the client must be there as a whole before it is passed on."""
-    return kind == c"Z" or kind == c"S" or kind == c"E" or kind == c"C" or kind == c"G"
-
-
 cdef inline bint _is_ready_for_query(const unsigned char *frame, Py_ssize_t total) noexcept:
     return total == HEADER_BYTES + 1 and (
         frame[HEADER_BYTES] == c"I" or frame[HEADER_BYTES] == c"T" or frame[HEADER_BYTES] == c"E"
@@ -136,9 +142,7 @@ cdef class Server(Peer):
         self.ledger = Ledger()
         self.status = c"I"
         self.commands = deque()
-        self.undos = deque()
-        self.prepared = {}
-        self.batch = 1
+        self.prepared = Prepared(self.ledger)
         self.opened_at = self.idle_since = poller.now
         self.age_jitter = 1.0
 
@@ -157,31 +161,6 @@ cdef class Server(Peer):
 
     # ---- what is owed ----
 
-    cdef bint owe(self, int kind, int action, object undo) except -1:
-        """As ``Ledger.push``. `undo`: (mapping, key, old value or None) to be put back if the
-        message fails or is skipped."""
-        if not self.ledger.push(kind, action, undo is not None):
-            return False
-        if undo is not None:
-            self.undos.append((None, undo, self.batch))
-        return True
-
-    cdef int owe_error(self, bytes error, bytes sqlstate) except -1:
-        """A message that is going to fail with `sqlstate` was sent: `error` is what the client gets
-        for it, unless it fails otherwise before."""
-        if self.ledger.push(PARSE, REPLACE, True):
-            self.undos.append(((error, b"\0C" + sqlstate + b"\0"), (), self.batch))
-        return 0
-
-    cdef uint64_t unknown_since(self) except -1:
-        """The first batch of which it is not known what it has changed; 0: all are known."""
-        return self.undos[0][2] if self.undos else 0
-
-    cdef int note_used(self, object statement) except -1:
-        self.uses += 1
-        self.prepared[statement] = self.uses
-        return 0
-
     cdef int answer_fakes(self) except -1:
         """Answer in the database's place what it was not asked, as far as its turn has come."""
         cdef int kind
@@ -189,7 +168,7 @@ cdef class Server(Peer):
             kind = self.ledger.take_fake()
             if kind == 0:
                 break
-            self._note_outcome()
+            self.prepared.note_outcome()
             if kind == QUERY:
                 self._answer_deallocate()
             elif self.client is not None:
@@ -206,25 +185,6 @@ cdef class Server(Peer):
             self._ready_for_query()
         return 0
 
-    cdef int _note_outcome(self) except -1:
-        """Forget what needs no undoing any more; undo what failed, the latest first."""
-        cdef list undone = []
-        while self.ledger.settled:
-            self.ledger.settled -= 1
-            for mapping, key, old in self.undos.popleft()[1]:
-                if mapping is self.prepared and old is None:
-                    key.proven = True
-        while self.ledger.dropped:
-            self.ledger.dropped -= 1
-            undone.append(self.undos.popleft()[1])
-        for changes in reversed(undone):
-            for mapping, key, old in changes:
-                if old is None:
-                    mapping.pop(key, None)
-                else:
-                    mapping[key] = old
-        return 0
-
     # ---- lending and taking back ----
 
     cdef int lend(self, Borrower client) except -1:
@@ -234,7 +194,11 @@ cdef class Server(Peer):
         client.server = self
         self.lent_at = self.poller.now
         self.rolled_back = False
+        self.turn_failed = False
+        self.parameters_told = None
         self.parameters_before = self.parameters
+        if self.stale:
+            self._deallocate_all()
         if client.settings is not self.settings:
             self._replay(client)
         elif client.parameters is not self.parameters and client.parameters is not None:
@@ -249,13 +213,55 @@ cdef class Server(Peer):
         # Before the client knows its parameters there is no message of its own to send along.
         self.confirming = self.confirming or client.parameters is None
         self.settings = client.settings
-        self.unnamed_serial = 0
-        self.commands.append(Command(None, is_replay=True))
-        self.ledger.push(QUERY, SWALLOW)
+        self._command(Command(None, is_replay=True))
         self.enqueue(message, len(message))
         if self.confirming:
             self.flush()
         return 0
+
+    cdef int _command(self, object command) except -1:
+        """A simple Query of Forebay's own is sent."""
+        self.prepared.unnamed_serial = 0
+        self.commands.append(command)
+        self.ledger.push(QUERY, SWALLOW)
+        return 0
+
+    cdef int _deallocate_all(self) except -1:
+        """What was prepared may return something else by now: prepare it anew when it is used."""
+        self.stale = False
+        if self.prepared.statements:
+            self._command(Command())
+            self.prepared.forget_all()
+            self.enqueue(DEALLOCATE_ALL_MESSAGE, len(DEALLOCATE_ALL_MESSAGE))
+        return 0
+
+    cdef bint follow(self, object messages) except -1:
+        """When what the client has just sent has succeeded, send one of `messages` (Query messages
+        for outside a transaction block, and for in one), and let the client hear only then that it
+        is done, and what its parameters are. False: the database skips what was sent."""
+        if self.ledger.failed or self.ledger.copy_in:
+            return False
+        self.follow_up = messages
+        self.parameters_told = self.parameters
+        return True
+
+    cdef int _follow(self) except -1:
+        """What the client had sent is answered: go on with what follows it."""
+        cdef bytes message = self.follow_up[self.status != c"I"]
+        self.follow_up = None
+        if self.turn_failed or self.client is None or not message:
+            return self._end_turn()
+        self._command(Command(None, ends_turn=True))
+        return self.write(message, len(message))
+
+    cdef int _end_turn(self) except -1:
+        """The client hears of its parameters, and that it is its turn again."""
+        cdef bytes message = b"Z\x00\x00\x00\x05" + bytes((self.status,))
+        if self.client is not None and self.parameters_told is not None:
+            message = self.parameters.changes_from(self.parameters_told) + message
+        self.parameters_told = None
+        self._pass(message, len(message))
+        return self._ready_for_query()
 
     cdef int _replayed(self, object error) except -1:
         cdef Borrower client = self.client
@@ -269,6 +275,8 @@ cdef class Server(Peer):
             return 0
         if client.parameters is not None and client.parameters is not self.parameters:
             self.pool.manager.announce(client, self.parameters)
+        if self.parameters_told is not None:
+            self.parameters_told = self.parameters
         if confirming:
             client.confirmed(error)
         return 0
@@ -296,6 +304,7 @@ cdef class Server(Peer):
         cdef bint unsynced = client.unsynced or self.ledger.failed
         self.dirty = self.dirty or client.pinned or client.suspect or self.audit is not None
         self.audit = None
+        self.follow_up = None
         client.server = None
         self.client = None
         if self.fd < 0:
@@ -381,9 +390,7 @@ cdef class Server(Peer):
         cdef bytes message = b"Q" + (len(sql) + 5).to_bytes(4, "big") + sql + b"\0"
         command = Command(done)
         self.at_rest = False
-        self.unnamed_serial = 0
-        self.commands.append(command)
-        self.ledger.push(QUERY, SWALLOW)
+        self._command(command)
         self.write(message, len(message))
         return command
 
@@ -396,6 +403,7 @@ cdef class Server(Peer):
         """Nothing of the last client's session is left; the settings are `settings`."""
         self.dirty = False
         self.settings = settings
+        self.prepared.forget_all()
 
     cpdef shut(self, str reason):
         """Close at once, with Terminate; a client that has the connection is told `reason`."""
@@ -411,7 +419,6 @@ cdef class Server(Peer):
         cdef Py_ssize_t total, step
         cdef int kind, action
         cdef bint whole
-        cdef bytes error
         while self.fd >= 0:
             if self.body_left:
                 step = min(<Py_ssize_t> self.body_left, count - at)
@@ -422,77 +429,20 @@ cdef class Server(Peer):
             kind = data[at]
             total = <Py_ssize_t> length_word(data + at) + 1
             whole = count - at >= total
-            action = self.ledger.action()
-            if total < HEADER_BYTES or total > LARGE_MESSAGE_LIMIT:
-                action = DESYNC
-            elif not whole and total <= GATHER_BYTES and (action != FORWARD or _is_read(kind)):
+            if not whole and total <= GATHER_BYTES and self._is_gathered(kind):
                 break
-            elif not whole and (action != FORWARD or kind == c"Z" or kind == c"S"):
-                action = DESYNC
-            elif kind == c"Z" and not _is_ready_for_query(data + at, total):
-                action = DESYNC
-            elif kind == c"D" or kind == c"d":
-                # The bulk of all traffic: rows and COPY data change nothing in the ledger.
-                if self.ledger.count == 0:
-                    action = DESYNC
-                elif action != FORWARD:
-                    action = self.ledger.reply(kind)
-            elif kind == c"S":
-                if not self._note_parameter(data + at + HEADER_BYTES, total - HEADER_BYTES):
-                    action = DESYNC
-            elif kind != c"N" and kind != c"A":
-                if kind == c"E" and action == REPLACE:
-                    self._pass(data + passed, at - passed)
-                    self._replace_error(data + at, total)
-                    at += total
-                    passed = at
-                    continue
-                if kind == c"E" and action == SWALLOW and self.ledger.head_kind() in (PARSE, CLOSE):
-                    # Prepared for the client's sake: it is the client's Bind that fails.
-                    self.ledger.reply(kind)
-                    action = FORWARD
-                else:
-                    if kind == c"E" and self.client is not None and self._unnamed_fails():
-                        self.ledger.reply(kind)
-                        self._note_outcome()
-                        self.client.forget_unnamed()
-                    else:
-                        action = self.ledger.reply(kind)
-                if self.ledger.settled or self.ledger.dropped:
-                    self._note_outcome()
-                if kind == c"C" and whole:
-                    self._note_tag(data + at + HEADER_BYTES, total - HEADER_BYTES, action)
+            action = self._judge(kind, data + at, total, whole)
             if action == FORWARD:
                 if not whole:
                     self.body_left = <uint32_t> (total - (count - at))
                     at = count
                     break
-                if kind == c"E":
-                    self._note_error(data + at, total)
-                    if self.client is not None and self.client.statements is not None:
-                        if PREFIX in data[at:at + total]:
-                            self._pass(data + passed, at - passed)
-                            error = self.client.renamed(data[at:at + total])
-                            self.client.write(error, len(error))
-                            at += total
-                            passed = at
-                            continue
-                elif kind == c"G" and self.ledger.copy_in:
-                    if self.client is None or self.client.terminating:
-                        self._fail_copy(False)
                 at += total
-                if kind == c"Z":
-                    self.status = data[at - 1]
-                    if self.ledger.count == 0:
-                        self._pass(data + passed, at - passed)
-                        passed = at
-                        self._ready_for_query()
-                        continue
-                    if self.client is not None and self.client.unsettled:
-                        self._pass(data + passed, at - passed)
-                        passed = at
-                        self.client.settled()
-                if self.ledger.fakes:
+                if kind == c"Z" and self.ledger.count == 0:
+                    self._pass(data + passed, at - passed)
+                    passed = at
+                    self._ready_for_query()
+                elif self.ledger.fakes:
                     self._pass(data + passed, at - passed)
                     passed = at
                     self.answer_fakes()
@@ -501,26 +451,135 @@ cdef class Server(Peer):
             if action == DESYNC:
                 self.shut(f"the database sent an unexpected message (type {chr(kind)!r})")
                 return count
-            self._swallow(data + at, total)
             at += total
             passed = at
-            if kind == c"Z":
-                self.status = data[at - 1]
-                self._command_done()
-            elif self.ledger.fakes:
-                self.answer_fakes()
+            if action == REPLACE:
+                self._pass(self.instead, len(self.instead))
+                self.instead = None
+            elif action == DROP and kind == c"Z":
+                self._follow()
+            elif action == SWALLOW:
+                self._swallow(data + at - total, total)
+                if kind == c"Z":
+                    self._command_done()
+                elif self.ledger.fakes:
+                    self.answer_fakes()
         if self.fd < 0:
             return count
         self._pass(data + passed, at - passed)
-        if self.client is not None and self.client.paused:
+        if self.client is not None:
             self._let_client_go_on()
         return at
 
+    cdef bint _is_gathered(self, int kind) except -1:
+        """Whether a message must be there as a whole before it is passed on."""
+        return (
+            kind == c"Z" or kind == c"S" or kind == c"E" or kind == c"C" or kind == c"G"
+            or self.ledger.action() != FORWARD
+            or (kind == c"T" and self.ledger.is_expected())
+        )
+
+    cdef int _judge(
+        self, int kind, const unsigned char *frame, Py_ssize_t total, bint whole
+    ) except -3:
+        """Take note of a message, and say what becomes of it: FORWARD, SWALLOW, DROP, REPLACE (by
+        what is in `instead`) or DESYNC."""
+        cdef int action = self.ledger.action()
+        if total < HEADER_BYTES or total > LARGE_MESSAGE_LIMIT:
+            return DESYNC
+        if not whole and (action != FORWARD or kind == c"Z" or kind == c"S"):
+            return DESYNC
+        if kind == c"D" or kind == c"d":
+            # The bulk of all traffic: rows and COPY data change nothing in the ledger.
+            if self.ledger.count == 0 or action == REPLACE:
+                return DESYNC
+            return FORWARD if action == FORWARD else self.ledger.reply(kind)
+        if kind == c"A":
+            return FORWARD  # meant for the client, whatever is being answered
+        if kind == c"N":
+            return SWALLOW if action == SWALLOW else FORWARD
+        if kind == c"S":
+            if not self._note_parameter(frame + HEADER_BYTES, total - HEADER_BYTES):
+                return DESYNC
+            if self.parameters_told is not None:
+                return DROP
+            return SWALLOW if action == SWALLOW else FORWARD
+        if kind == c"E":
+            return self._judge_error(frame, total, whole)
+        if kind == c"Z":
+            return self._judge_ready(frame, total)
+        if action == REPLACE:
+            return DESYNC  # what cannot succeed
+        if self.ledger.is_expected() and whole:
+            if kind == c"T":
+                self.prepared.note_description(shape(frame[HEADER_BYTES:total]))
+            elif kind == c"n":
+                self.prepared.note_description(b"")
+        action = self.ledger.reply(kind)
+        if self.ledger.settled:
+            self.prepared.note_outcome()
+        if kind == c"C" and whole:
+            self._note_tag(frame + HEADER_BYTES, total - HEADER_BYTES, action)
+        elif kind == c"G" and action == FORWARD and self.ledger.copy_in:
+            if self.client is None or self.client.terminating:
+                self._fail_copy(False)
+        return action
+
+    cdef int _judge_error(
+        self, const unsigned char *frame, Py_ssize_t total, bint whole
+    ) except -3:
+        """As ``_judge``, for an ErrorResponse."""
+        cdef int action = self.ledger.action()
+        cdef int kind = self.ledger.head_kind()
+        cdef bint is_unnamed = self.prepared.is_unnamed()
+        if action == REPLACE:
+            self.instead = self.prepared.replaced(frame[:total])
+            self.ledger.reply(c"E")
+            self.prepared.note_outcome()
+            return REPLACE
+        action = self.ledger.reply(c"E")
+        if action == SWALLOW and (kind == PARSE or kind == CLOSE or kind == DESCRIBE):
+            action = FORWARD  # asked for the client's sake: it is the client's message that fails
+        self.prepared.note_outcome()
+        if is_unnamed and self.client is not None:
+            self.client.forget_unnamed()
+        if action == FORWARD:
+            self.turn_failed = True
+        if action == FORWARD and whole:
+            self._note_error(frame, total)
+            if self.client is not None and self.client.statements is not None:
+                if PREFIX in frame[:total]:
+                    self.instead = self.client.renamed(frame[:total])
+                    return REPLACE
+        return action
+
+    cdef int _judge_ready(self, const unsigned char *frame, Py_ssize_t total) except -3:
+        """As ``_judge``, for a ReadyForQuery."""
+        cdef int action
+        if not _is_ready_for_query(frame, total):
+            return DESYNC
+        action = self.ledger.reply(c"Z")
+        if action == DESYNC:
+            return DESYNC
+        self.status = frame[HEADER_BYTES]
+        if self.ledger.settled:
+            self.prepared.note_outcome()
+        if self.altered and self.status == c"I":
+            self.altered = False
+            self.pool.manager.schema_changed(self.pool)
+        if action == FORWARD:
+            if self.follow_up is not None and self.ledger.count == 0:
+                return DROP
+            self.turn_failed = False
+        return action
+
     cdef int _let_client_go_on(self) except -1:
-        """A client that had sent far more than was answered is read again once it was, which may
-        be long before a ReadyForQuery."""
+        """A client that waits for an answer may have it now. One that had sent far more than was
+        answered is read again once it was, which may be long before a ReadyForQuery."""
         cdef Borrower client = self.client
-        if self.ledger.count <= LEDGER_LIMIT and not client.terminating:
+        if client.unsettled:
+            client.settled()
+        elif client.paused and self.ledger.count <= LEDGER_LIMIT and not client.terminating:
             if not self.is_blocked() and not client.is_blocked():
                 client.resume_reading()
         return 0
@@ -582,6 +641,8 @@ cdef class Server(Peer):
         was_audit = command is self.audit
         if was_audit:
             self.audit = None
+        if command.ends_turn:
+            return self._end_turn()
         if command.is_replay:
             self._replayed(command.error)
         elif command.done is not None:
@@ -627,34 +688,17 @@ cdef class Server(Peer):
         return True
 
     cdef int _note_tag(self, const unsigned char *tag, Py_ssize_t count, int action) except -1:
-        """Some commands end all prepared statements, those that Forebay made too."""
+        """Some commands end all prepared statements, those that Forebay made too; others may change
+        what they return."""
+        if count > 1 and (tag[0] == c"A" or (tag[0] == c"C" and tag[1] == c"R")):
+            self.altered = self.altered or tag[:count] in ALTERING
         if count != len(DISCARD_ALL) and count != len(DEALLOCATE_ALL):
             return 0
         if tag[:count] == DISCARD_ALL or tag[:count] == DEALLOCATE_ALL:
-            self.prepared.clear()
-            self.unnamed_serial = 0
-            if action == FORWARD and self.client is not None:
-                self.client.statements_dropped()
-        return 0
-
-    cdef bint _unnamed_fails(self) except -1:
-        """Whether what is being answered is the client's Parse of the unnamed statement: that ends
-        the one before, too."""
-        if self.ledger.head_kind() != PARSE or self.ledger.action() != FORWARD:
-            return False
-        return any(key == b"" for _, key, _ in self.undos[0][1]) if self.undos else False
-
-    cdef int _replace_error(self, const unsigned char *frame, Py_ssize_t total) except -1:
-        """What Forebay let fail has failed: the client gets the error that it stands for, unless
-        the database had a better one (the transaction was aborted already, say)."""
-        cdef bytes error, expected
-        error, expected = self.undos[0][0]
-        if expected not in frame[:total]:
-            error = frame[:total]
-        self.ledger.reply(c"E")
-        self._note_outcome()
-        if self.client is not None:
-            self.client.write(error, len(error))
+            if action == FORWARD:
+                self.prepared.forget_all()
+                if self.client is not None:
+                    self.client.statements_dropped()
         return 0
 
     cdef int _note_error(self, const unsigned char *frame, Py_ssize_t total) except -1:
@@ -662,6 +706,8 @@ cdef class Server(Peer):
         cdef bytes start = frame[HEADER_BYTES:min(total, <Py_ssize_t> 80)]
         if b"\0VFATAL\0" in start or b"\0VPANIC\0" in start:
             self.fatal_forwarded = self.client is not None
+        if RESULT_CHANGED in frame[:total]:
+            self.pool.manager.schema_changed(self.pool)
         return 0
 
     # ---- what a peer must do ----

@@ -22,12 +22,30 @@ cdef class Statement:
         self.meaning = meaning
         self.parse = _message(b"P", name + b"\0" + definition)
         self.close = _message(b"C", b"S" + name + b"\0")
+        self.describe = _message(b"D", b"S" + name + b"\0")
         self.harmless = _is_harmless(definition)
 
     @property
     def text(self) -> bytes:
         """The SQL."""
         return self.definition.partition(b"\0")[0]
+
+
+cdef bytes shape(bytes description):
+    """What a RowDescription (its body) says of names and types: two statements whose shapes are equal
+    return the same to a client. Tables and formats are left out."""
+    cdef list parts = []
+    cdef Py_ssize_t at = 2
+    cdef Py_ssize_t end
+    while at < len(description):
+        end = description.find(b"\0", at)
+        if end < 0 or end + 19 > len(description):
+            return description  # malformed, as the client will find
+        parts.append(description[at:end + 1])
+        parts.append(description[end + 7:end + 11])  # type
+        parts.append(description[end + 13:end + 17])  # its modifier
+        at = end + 19
+    return b"".join(parts)
 
 
 cdef bint _is_harmless(const unsigned char[::1] definition) noexcept:

@@ -4,22 +4,33 @@ from .server cimport Borrower, Server
 from .statement cimport Statement
 
 
+cdef enum:
+    ASKED = -2  # a question to the connection was put behind what was put before
+
+
 cdef class StatementUser(Borrower):
     cdef Py_ssize_t statement_bytes
     cdef dict changed  # name → the batch in which it was last defined or closed, if that is not long ago
     cdef dict bound  # Statement → the name under which the client used it last
-    cdef dict unnamed  # b"" → (serial, definition) of the unnamed statement, to prepare it elsewhere
-    cdef object undo  # for the message that is being noted, as in Server.owe; mostly None
+    cdef dict shapes  # Statement → what the client was told that it returns; None until it was told
+    cdef Statement asked  # the connection is asked what this returns
+    cdef uint64_t dropping  # the batch that may end prepared statements, while it is not answered
+    cdef bytes unnamed  # the definition of the unnamed statement, to prepare it elsewhere
+    cdef uint64_t unnamed_serial
     cdef bint unnamed_harmless  # as Statement.harmless
     cdef public bint strict  # what is to pin is what pins on RDS Proxy
 
+    cdef bint must_wait(
+        self, int kind, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there,
+        Py_ssize_t name, object intern,
+    ) except -1
+    cdef int note_changed(self, bytes name) except -1
     cdef int define_named(
         self, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t text,
         object intern,
     ) except -1
+    cdef int _define(self, bytes name, Statement statement, Py_ssize_t total) except -1
     cdef bint _has_room(self, Py_ssize_t total) except -1
-    cdef bint is_uncertain(self, bytes name) except -1
-    cdef int note_changed(self, bytes name) except -1
     cdef int _define_again(
         self, bytes name, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there,
         Py_ssize_t text,
@@ -27,17 +38,18 @@ cdef class StatementUser(Borrower):
     cdef bint define_proven(
         self, const unsigned char *frame, Py_ssize_t total, object intern
     ) except -1
-    cdef int define_unnamed(self, bytes definition) except -1
-    cdef int close_unnamed(self) except -1
-    cdef int forget_unnamed(self) except -1
-    cdef bint has_unnamed(self) except -1
-    cdef int prepare_unnamed(self) except -1
     cdef Py_ssize_t use_named(
         self, int kind, const unsigned char *frame, Py_ssize_t total, Py_ssize_t name
-    ) except -1
+    ) except -3
+    cdef int _close(self, bytes given, object found) except -1
+    cdef int _prepare(self, Statement statement) except -1
+    cdef bint _keeps_shape(self, Statement statement) except -1
+    cdef bint define_unnamed(self, bytes definition) except -1
+    cdef int close_unnamed(self) except -1
+    cdef bint has_unnamed(self) noexcept
+    cdef bint prepare_unnamed(self) except -1
     cdef int executes(self, bytes text, bint named) except -1
     cdef int refuse_in_place(self, bytes error) except -1
-    cdef int _prepare(self, Statement statement) except -1
 
 
 cdef Py_ssize_t statement_name(int kind, const unsigned char *frame, Py_ssize_t there) noexcept

@@ -2,8 +2,11 @@
 
 A client's names mean something to the client only: Parse, Bind, Describe and Close are rewritten to
 the names that database connections know, and what the connection at hand lacks is prepared on it in
-the same write. What is noted ahead of a reply (a name defined, a statement prepared) is undone if
-the message fails or is skipped (`Server.owe`).
+the same write. What is noted ahead of a reply is undone if that fails (see `prepared`).
+
+A client that was told what a statement returns may rely on it. A connection that would prepare the
+statement now may understand it otherwise (a table has changed), so it is asked first, and if that is
+so the statement fails as it does in PostgreSQL: "cached plan must not change result type".
 
 The unnamed statement passes as it is; its definition is kept, in case the client binds it again
 over another connection.
@@ -15,6 +18,7 @@ from libc.string cimport memchr, memcpy
 from .frames cimport HEADER_BYTES
 from .ledger cimport BIND, CLOSE, DESCRIBE, FAKE, FORWARD, PARSE, SWALLOW
 from .peer cimport GATHER_BYTES, RECEIVE_BYTES
+from .prepared cimport Prepared
 from .server cimport Borrower, Server
 from .statement cimport Statement
 
@@ -28,6 +32,7 @@ cdef bytes PARSE_COMPLETE = b"1\x00\x00\x00\x04"
 # Describes a statement that no connection has: it fails as Bind of one would, in an aborted
 # transaction too.
 cdef bytes REFUSED = b"D\x00\x00\x00\x10S_forebay_0\x00"
+cdef bytes FLUSH = b"H\x00\x00\x00\x04"
 
 # What goes to a database connection in one write, although parts of it were rewritten. One batch at
 # a time is put together here: it is sent before anything else can run.
@@ -90,25 +95,59 @@ cdef class StatementUser(Borrower):
     """What a client has prepared."""
 
     def __cinit__(self):
-        self.unnamed = {}
         self.bound = {}
 
-    cdef bint is_uncertain(self, bytes name) except -1:
-        """Whether a batch that is not answered yet decides if the statement exists. (In the batch
-        being sent, errors have the same consequence for all that follows.)"""
-        cdef uint64_t unknown = self.server.unknown_since()
-        if unknown == 0:
+    # ---- what is not known yet ----
+
+    cdef bint must_wait(
+        self, int kind, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there,
+        Py_ssize_t name, object intern,
+    ) except -1:
+        """Whether a message that names a statement must wait for the answers to earlier batches.
+
+        (In the batch being sent, errors have the same consequence for all that follows.)
+        """
+        cdef Prepared prepared = self.server.prepared
+        cdef object found
+        cdef Py_ssize_t text
+        if self.asked is not None:
+            return True
+        if self.server.ledger.copy_in:
+            return False  # the answer waits for what the client sends
+        if self.dropping:
+            if self.server.ledger.count == 0:
+                self.dropping = 0
+            elif self.dropping < prepared.batch:
+                return True
+        if prepared.unknown_since() == 0:
             self.changed = None
-        if self.changed is None:
             return False
-        return unknown <= self.changed.get(name, 0) < self.server.batch
+        text = <const unsigned char *> memchr(frame + name, 0, there - name) - frame + 1
+        given = frame[name:text - 1]
+        if self.changed is not None:
+            if prepared.unknown_since() <= self.changed.get(given, 0) < prepared.batch:
+                return True
+        if not prepared.unproven:
+            return False
+        if kind == c"P":
+            if there < total:
+                return False
+            return prepared.is_uncertain(intern(self, frame[text:total]))
+        found = None if self.statements is None else self.statements.get(given)
+        return found is not None and prepared.is_uncertain(found)
 
     cdef int note_changed(self, bytes name) except -1:
         """The name is defined or closed in the batch being sent."""
         if self.changed is None:
             self.changed = {}
-        self.changed[name] = self.server.batch
+        self.changed[name] = self.server.prepared.batch
         return 0
+
+    def note_dropping(self) -> None:
+        """What is sent now may end prepared statements, which ones only the answer shows."""
+        self.dropping = self.server.prepared.batch
+
+    # ---- named statements ----
 
     cdef int define_named(
         self, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t text,
@@ -122,6 +161,7 @@ cdef class StatementUser(Borrower):
         cdef bytes name = frame[HEADER_BYTES:text - 1]
         cdef Statement statement
         cdef Server server = self.server
+        cdef Prepared prepared = server.prepared
         cdef bint known
         if self.statements is None:
             self.statements = {}
@@ -136,19 +176,25 @@ cdef class StatementUser(Borrower):
             )
             return self.refuse_in_place(_error(b"54000", error))
         statement = intern(self, frame[text:total])
-        known = statement in server.prepared and server.status != c"E"
-        undo = ((self.statements, name, None), (server.prepared, statement, None))
+        known = statement in prepared.statements and server.status != c"E"
+        changes = ((self.statements, name, None), (prepared.statements, statement, None))
         if known:
-            undo = undo[:1]
-        if server.owe(PARSE, FAKE if known else FORWARD, undo):
-            self.statements[name] = statement
-            self.statement_bytes += total
+            changes = changes[:1]
+        if prepared.owe(PARSE, FAKE if known else FORWARD, changes):
+            self._define(name, statement, total)
             self.note_changed(name)
-            server.note_used(statement)
+            prepared.note_used(statement)
         if known:
             server.answer_fakes()
         else:
             put(server, statement.parse, len(statement.parse))
+        return 0
+
+    cdef int _define(self, bytes name, Statement statement, Py_ssize_t total) except -1:
+        self.statements[name] = statement
+        self.statement_bytes += total
+        if self.shapes is not None:
+            self.shapes.pop(statement, None)
         return 0
 
     cdef bint _has_room(self, Py_ssize_t total) except -1:
@@ -176,7 +222,7 @@ cdef class StatementUser(Borrower):
         if there < total:
             return self.refuse_in_place(refusal)
         self._prepare(taken)
-        self.server.owe_error(refusal, b"42P05")
+        self.server.prepared.owe_error(refusal, b"42P05")
         parse = _message(b"P", taken.name + b"\0" + frame[text:total])
         return put(self.server, parse, len(parse))
 
@@ -200,56 +246,15 @@ cdef class StatementUser(Borrower):
         statement = intern(self, frame[text:total])
         if not statement.proven:
             return False
-        self.statements[name] = statement
-        self.statement_bytes += total
+        self._define(name, statement, total)
         self.write(PARSE_COMPLETE, len(PARSE_COMPLETE))
         return True
 
-    cdef int define_unnamed(self, bytes definition) except -1:
-        """Parse without a name passes as it is; keep what it defines. (A tuple: serial, definition.)"""
-        global last_serial
-        last_serial += 1
-        self.undo = ((self.unnamed, b"", self.unnamed.get(b"")),)
-        self.unnamed[b""] = (last_serial, definition)
-        self.server.unnamed_serial = last_serial
-        return 0
-
-    cdef int close_unnamed(self) except -1:
-        """Close of the unnamed statement passes as it is."""
-        self.undo = ((self.unnamed, b"", self.unnamed.get(b"")),)
-        return self.forget_unnamed()
-
-    cdef int forget_unnamed(self) except -1:
-        """A simple Query, or an unnamed Parse that failed, has ended the unnamed statement."""
-        self.unnamed.pop(b"", None)
-        if self.server is not None:
-            self.server.unnamed_serial = 0
-        return 0
-
-    cdef bint has_unnamed(self) except -1:
-        """Whether the connection's unnamed statement is this client's."""
-        cdef object kept = self.unnamed.get(b"")
-        return kept is not None and self.server.unnamed_serial == <uint64_t> kept[0]
-
-    cdef int prepare_unnamed(self) except -1:
-        """Prepare the unnamed statement again, over this connection; without one, refuse."""
-        cdef object kept = self.unnamed.get(b"")
-        cdef bytes parse
-        if kept is None:
-            error = b"unnamed prepared statement does not exist"
-            self.refuse_in_place(_error(b"26000", error))
-            return 0
-        parse = _message(b"P", b"\0" + kept[1])
-        self.server.owe(PARSE, SWALLOW, ())
-        self.server.unnamed_serial = kept[0]
-        put(self.server, parse, len(parse))
-        return 1
-
     cdef Py_ssize_t use_named(
         self, int kind, const unsigned char *frame, Py_ssize_t total, Py_ssize_t name
-    ) except -1:
+    ) except -3:
         """Bind, Describe or Close of a named statement. How many bytes of the frame are done with:
-        the rest of it follows unchanged."""
+        the rest of it follows unchanged. ASKED: it must wait for an answer."""
         cdef const unsigned char *end = <const unsigned char *> memchr(
             frame + name, 0, total - name
         )
@@ -259,28 +264,26 @@ cdef class StatementUser(Borrower):
         cdef unsigned char head[HEADER_BYTES]
         cdef Py_ssize_t length
         if kind == c"C":
-            undo = None
-            if found is not None:
-                undo = ((self.statements, given, found),)
-                self.statement_bytes -= len((<Statement> found).definition)
-            if self.server.owe(CLOSE, FAKE, undo) and found is not None:
-                del self.statements[given]
-                # Errors on their way may still name it: kept, though not for ever.
-                if len(self.bound) > KEPT_NAMES:
-                    self.bound.clear()
-                self.note_changed(given)
-            self.server.answer_fakes()
+            self._close(given, found)
             return total
         if found is None:
             error = b'prepared statement "%b" does not exist' % given
             self.refuse_in_place(_error(b"26000", error))
             return total
         statement = found
+        if self.shapes is not None and not self._keeps_shape(statement):
+            if self.asked is None:
+                self.refuse_in_place(_error(b"0A000", b"cached plan must not change result type"))
+                return total
+            return ASKED
         if kind == c"B" and (self.strict or self.pinned or not statement.harmless):
             self.executes(statement.text, True)
         self.bound[statement] = given
         self._prepare(statement)
-        self.server.ledger.push(BIND if kind == c"B" else DESCRIBE, FORWARD)
+        if kind == c"B":
+            self.server.ledger.push(BIND, FORWARD)
+        else:
+            self.server.prepared.owe_description(FORWARD, statement, self)
         length = total - 1 - len(given) + len(statement.name)
         head[0] = kind
         head[1] = (length >> 24) & 0xFF
@@ -292,27 +295,131 @@ cdef class StatementUser(Borrower):
         put(self.server, statement.name, len(statement.name))
         return end - frame
 
+    cdef int _close(self, bytes given, object found) except -1:
+        """Close of a named statement: the connection keeps it, and is not asked."""
+        cdef tuple changes = ()
+        if found is not None:
+            changes = ((self.statements, given, found),)
+            self.statement_bytes -= len((<Statement> found).definition)
+        if self.server.prepared.owe(CLOSE, FAKE, changes) and found is not None:
+            del self.statements[given]
+            # Errors on their way may still name it: kept, though not for ever.
+            if len(self.bound) > KEPT_NAMES:
+                self.bound.clear()
+            self.note_changed(given)
+        return self.server.answer_fakes()
+
+    cdef int _prepare(self, Statement statement) except -1:
+        """See that the connection has `statement`, at the cost of its least recently used one."""
+        cdef Server server = self.server
+        cdef Prepared prepared = server.prepared
+        cdef Statement oldest
+        if statement not in prepared.statements:
+            if len(prepared.statements) >= PREPARED_LIMIT:
+                oldest = prepared.least_used()
+                changes = ((prepared.statements, oldest, prepared.statements[oldest]),)
+                if prepared.owe(CLOSE, SWALLOW, changes):
+                    del prepared.statements[oldest]
+                put(server, oldest.close, len(oldest.close))
+            put(server, statement.parse, len(statement.parse))
+            if not prepared.owe(PARSE, SWALLOW, ((prepared.statements, statement, None),)):
+                return 0
+        return prepared.note_used(statement)
+
     cdef bytes renamed(self, bytes error):
         cdef bytes body = error[HEADER_BYTES:]
         for statement, name in [*self.bound.items(), *((s, n) for n, s in self.statements.items())]:
             body = body.replace(b'"%b"' % (<Statement> statement).name, b'"%b"' % name)
         return _message(b"E", body)
 
-    cdef int _prepare(self, Statement statement) except -1:
-        """See that the connection has `statement`, at the cost of its least recently used one."""
-        cdef Server server = self.server
-        cdef Statement oldest
-        if statement not in server.prepared:
-            if len(server.prepared) >= PREPARED_LIMIT:
-                oldest = min(server.prepared, key=server.prepared.get)
-                undo = ((server.prepared, oldest, server.prepared[oldest]),)
-                if server.owe(CLOSE, SWALLOW, undo):
-                    del server.prepared[oldest]
-                put(server, oldest.close, len(oldest.close))
-            put(server, statement.parse, len(statement.parse))
-            if not server.owe(PARSE, SWALLOW, ((server.prepared, statement, None),)):
-                return 0
-        return server.note_used(statement)
+    # ---- what statements return ----
+
+    cdef bint _keeps_shape(self, Statement statement) except -1:
+        """Whether the connection understands `statement` as the client was told. If the connection
+        has to be asked, it is False, and `asked` is set."""
+        cdef Prepared prepared = self.server.prepared
+        cdef object told = self.shapes.get(statement)
+        cdef object shape
+        if told is None:
+            return True
+        shape = prepared.shapes.get(statement) if statement in prepared.statements else None
+        if shape is not None:
+            return shape == told
+        self._prepare(statement)
+        if not prepared.owe_description(SWALLOW, statement, self):
+            return True  # it will be skipped, as what follows
+        self.asked = statement
+        put(self.server, statement.describe, len(statement.describe))
+        put(self.server, FLUSH, len(FLUSH))
+        return False
+
+    def described(self, Statement statement, shape) -> None:
+        """A connection has told what `statement` returns, to the client or to Forebay; None: it
+        has not."""
+        if self.asked is statement:
+            self.asked = None
+        elif shape is not None:
+            if self.shapes is None:
+                self.shapes = {}
+            self.shapes[statement] = shape
+
+    def redefine(self, name: bytes, Statement statement) -> None:
+        """The client's settings give another meaning to what it calls `name`."""
+        cdef Statement old = self.statements[name]
+        self.statements[name] = statement
+        if self.shapes is not None and old in self.shapes:
+            self.shapes[statement] = self.shapes[old]
+
+    # ---- the unnamed statement ----
+
+    cdef bint define_unnamed(self, bytes definition) except -1:
+        """Parse without a name passes as it is; keep what it defines."""
+        global last_serial
+        if not self.server.prepared.owe_unnamed(PARSE, self, self.unnamed, self.unnamed_serial):
+            return False
+        last_serial += 1
+        self.unnamed = definition
+        self.unnamed_serial = self.server.prepared.unnamed_serial = last_serial
+        return True
+
+    cdef int close_unnamed(self) except -1:
+        """Close of the unnamed statement passes as it is."""
+        if self.server.prepared.owe_unnamed(CLOSE, self, self.unnamed, self.unnamed_serial):
+            self.forget_unnamed()
+        return 0
+
+    cdef int forget_unnamed(self) except -1:
+        """A simple Query, or an unnamed Parse that failed, has ended the unnamed statement."""
+        self.unnamed = None
+        if self.server is not None:
+            self.server.prepared.unnamed_serial = 0
+        return 0
+
+    def restore_unnamed(self, unnamed: bytes | None, serial: int) -> None:
+        """What was to end the unnamed statement was skipped."""
+        self.unnamed = unnamed
+        self.unnamed_serial = serial
+        if self.server is not None:
+            self.server.prepared.unnamed_serial = serial if unnamed is not None else 0
+
+    cdef bint has_unnamed(self) noexcept:
+        """Whether the connection's unnamed statement is this client's."""
+        return self.unnamed is not None and self.server.prepared.unnamed_serial == self.unnamed_serial
+
+    cdef bint prepare_unnamed(self) except -1:
+        """Prepare the unnamed statement again, over this connection; without one, refuse."""
+        cdef bytes parse
+        if self.unnamed is None:
+            error = b"unnamed prepared statement does not exist"
+            self.refuse_in_place(_error(b"26000", error))
+            return False
+        parse = _message(b"P", b"\0" + self.unnamed)
+        self.server.prepared.owe(PARSE, SWALLOW, ())
+        self.server.prepared.unnamed_serial = self.unnamed_serial
+        put(self.server, parse, len(parse))
+        return True
+
+    # ---- what a client does with it ----
 
     cdef int executes(self, bytes text, bint named) except -1:
         """A statement is going to be executed, perhaps not for the first time, that may change
@@ -322,7 +429,7 @@ cdef class StatementUser(Borrower):
     cdef int refuse_in_place(self, bytes error) except -1:
         """Let a message fail with `error`, in its place in the order and with PostgreSQL's
         consequences: something that fails is sent instead, and its error replaced."""
-        self.server.owe_error(error, b"26000")
+        self.server.prepared.owe_error(error, b"26000")
         return put(self.server, REFUSED, len(REFUSED))
 
 

@@ -53,24 +53,33 @@ _SETTINGS = (
 )
 
 
-def audit_query(user: str, causes: frozenset[PinReason], custom: frozenset[str]) -> bytes:
+def audit_query(
+    user: str,
+    causes: frozenset[PinReason],
+    custom: frozenset[str],
+    startup: frozenset[str] = frozenset(),
+) -> bytes:
     """The query for a session of `user`: its settings, `custom` ones by name (pg_settings hides
     settings with a dot in their name), and which of `causes` hold.
 
-    Rows are (cause, name, value).
+    Those of `startup` are told in any case: what the client has at its login would else be taken to
+    hold. Rows are (cause, name, value).
     """
-    build = _query if len(custom) <= FEW else _query.__wrapped__
-    return build(user, causes, custom)
+    build = _query if len(custom) + len(startup) <= FEW else _query.__wrapped__
+    return build(user, causes, custom, startup)
 
 
 @lru_cache(maxsize=256)
-def _query(user: str, causes: frozenset[PinReason], custom: frozenset[str]) -> bytes:
+def _query(
+    user: str, causes: frozenset[PinReason], custom: frozenset[str], startup: frozenset[str]
+) -> bytes:
     parts = [_SETTINGS + f"{quote_literal(user)}::pg_catalog.name"]
-    for name in sorted(custom):
+    for name in sorted(custom | startup):
         literal = quote_literal(name)
         value = f"pg_catalog.current_setting({literal}, true)"
         part = f"pg_catalog.left({value}, {_SHOWN_CHARACTERS})"
-        parts.append(f"SELECT '', {literal}, {part} WHERE {value} OPERATOR(pg_catalog.<>) ''")
+        told = "IS NOT NULL" if name in startup else "OPERATOR(pg_catalog.<>) ''"
+        parts.append(f"SELECT '', {literal}, {part} WHERE {value} {told}")
     parts += [
         f"SELECT '{cause.value}', '', '' WHERE EXISTS ({QUESTIONS[cause]})"
         for cause in sorted(causes & QUESTIONS.keys())

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from forebay.sql.effects import Call, Command, Effect, Effects, Reason
+from forebay.sql.effects import HOW_TEXT_IS_READ, Call, Command, Effect, Effects, Reason
 from forebay.sql.settings import SettingChange
 
 
@@ -109,6 +109,7 @@ class Notes:
     custom: set[str] = field(default_factory=set)  # settings with a dot in their name, ever set
     pinned_at: dict[PinReason, float] = field(default_factory=dict)
     resets: bool = False  # took a setting back, maybe to another value than init_query's
+    restored: dict[str, bool] = field(default_factory=dict)  # see `restoration.taken_back`
 
     @property
     def reasons(self) -> frozenset[PinReason]:
@@ -127,7 +128,7 @@ def note_effects(notes: Notes, effects: Effects, text: bytes) -> None:
             notes.resets = notes.resets or detail.value is None
             if not detail.exact and not detail.name and detail.command != "RESET ALL":
                 notes.lasting.add(PinReason.SETTING)  # a name that the text does not show
-            elif detail.local:
+            elif detail.local and detail.name in HOW_TEXT_IS_READ:
                 notes.lasting.add(PinReason.UNREADABLE)  # what follows is read in another way
             elif "." in detail.name:
                 _note_custom(notes, detail.name)

@@ -19,7 +19,7 @@ from forebay.protocol.errors import PgError, Severity
 from forebay.protocol.messages import backend_key_data, parse_data_row, ready_for_query
 from forebay.sql.digest import digest
 from forebay.sql.effects import Command as SqlCommand
-from forebay.sql.effects import Effects, EffectsCache
+from forebay.sql.effects import Effect, Effects, EffectsCache
 from forebay.worker.agenda import Agenda
 from forebay.worker.login import LoggedIn
 from forebay.worker.relay import Client, Command, MicroPool, Server, Statement
@@ -27,6 +27,7 @@ from forebay.worker.relay.glance import glance_text
 from forebay.worker.session.audit import VALUE_CHARACTERS, audit_query, read_audit
 from forebay.worker.session.pins import EXPLANATIONS, Notes, PinCounts, PinReason, note_effects
 from forebay.worker.session.rds import STATEMENT_LIMIT_BYTES, rds_explanation, rds_pin
+from forebay.worker.session.restoration import follow_up, taken_back
 from forebay.worker.session.settings import (
     RESET_BY_CLIENT,
     InternTable,
@@ -190,6 +191,7 @@ class Sessions:
                 self.pin(client, PinReason.STATEMENT_TOO_LONG, text[:KEPT_BYTES])
             return None
         effects = self._read(client, text)
+        self._note_consequences(client, effects)
         if self._as_rds:
             return self._examine_as_rds(client, effects, text, named)
         if not effects and not _may_end_pin(client, text):
@@ -204,6 +206,19 @@ class Sessions:
             note_effects(notes, effects, text)
             self._update_pins(client, notes)
         return None
+
+    def _note_consequences(self, client: Client, effects: Effects) -> None:
+        """Tell the client what follows from a statement before it is answered."""
+        if any(_drops_statements(effect) for effect in effects):
+            client.note_dropping()
+        startup = client.startup.values
+        restored = taken_back(effects, startup) if startup and effects else None
+        if restored:
+            notes = self._notes(client)
+            if client.follow_up is None:
+                notes.restored = {}
+            notes.restored |= restored
+            client.follow_up = follow_up(notes.restored, startup)
 
     def _read(self, client: Client, text: bytes) -> Effects:
         values = _parameters_of(client).values
@@ -260,7 +275,10 @@ class Sessions:
         # The database must also be asked for those it was logged in with: what the answer lacks is
         # taken to be gone from the connection, which the next client gets.
         custom = notes.custom.union(name for name, _ in client.settings.values if "." in name)
-        query = audit_query(client.pool.user, causes, frozenset(custom))
+        startup = frozenset(
+            name for name, _ in client.startup.values if "." in name or name == "role"
+        )
+        query = audit_query(client.pool.user, causes, frozenset(custom), startup)
         server = client.server
         if server is not None:
             server.ask(query, partial(self._answered, client, notes))
@@ -289,8 +307,8 @@ class Sessions:
             meaning = client.settings.meaning
             client.settings = self._intern.settings(tuple(sorted(merged.items())))
             if client.statements and client.settings.meaning != meaning:
-                for name, old in client.statements.items():
-                    client.statements[name] = self.statement(client, old.definition)
+                for name, old in list(client.statements.items()):
+                    client.redefine(name, self.statement(client, old.definition))
             client.parameters = server.parameters
         self._update_pins(client, notes)
 
@@ -394,6 +412,14 @@ def _address_of(client: Client) -> str:
     except OSError:
         return ""
     return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else ""
+
+
+def _drops_statements(effect: Effect) -> bool:
+    """Whether it ends all prepared statements."""
+    detail = effect.detail
+    if not isinstance(detail, SqlCommand):
+        return False
+    return detail.command == "DEALLOCATE ALL" or (detail.command, detail.name) == ("DISCARD", "all")
 
 
 def _may_end_pin(client: Client, text: bytes) -> bool:

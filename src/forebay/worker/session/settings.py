@@ -17,7 +17,8 @@ Values = tuple[tuple[str, str], ...]
 # Access or meaning depends on them: a statement must never run where setting them has failed.
 DECISIVE = frozenset({"role", "session_authorization", "row_security", "search_path"})
 
-_OF_IDENTITY = frozenset({"role", "session_authorization"})
+# RESET ALL leaves these alone.
+IDENTITY = frozenset({"role", "session_authorization"})
 _OF_MEANING = frozenset({"role", "search_path", "session_authorization"})
 
 # Stands among a connection's settings when its client has taken some back: they may not be what
@@ -112,7 +113,7 @@ class Replays:
             # It may set anything: what the client asked for must come after it, all of it.
             changed = list(after)
         # What only the user who logged in may set comes before another role is taken on.
-        changed.sort(key=_OF_IDENTITY.__contains__)
+        changed.sort(key=IDENTITY.__contains__)
         statements = [f"RESET {quote_identifier(name)}" for name in taken_back]
         if starts_over:
             statements.append(self._init_query.rstrip().rstrip(";"))
@@ -128,11 +129,11 @@ class Replays:
 def quote_literal(value: str) -> str:
     """A string literal that means `value` whatever client_encoding and string settings hold."""
     escaped = value.replace("\\", "\\\\").replace("'", "''")
-    if value.isascii():
-        return f"E'{escaped}'" if "\\" in value else f"'{escaped}'"
     if any(0xDC80 <= ord(char) <= 0xDCFF for char in value):
         return f"E'{escaped}'"  # not UTF-8: the bytes as they came
-    return "U&'" + "".join(map(_unicode_escape, escaped)) + "'"
+    if value.isascii():
+        return f"E'{escaped}'" if "\\" in value else f"'{escaped}'"
+    return "E'" + "".join(map(_unicode_escape, escaped)) + "'"
 
 
 def quote_identifier(name: str) -> str:
@@ -141,4 +142,4 @@ def quote_identifier(name: str) -> str:
 
 
 def _unicode_escape(char: str) -> str:
-    return char if char.isascii() else f"\\+{ord(char):06x}"
+    return char if char.isascii() else f"\\U{ord(char):08x}"

@@ -1,0 +1,175 @@
+"""Looks into what a client is about to send: which texts may change the session, and which messages
+name prepared statements.
+
+What is rare or slow is asked of ``sessions`` (Python):
+    examine(client, text, named)   a statement that the glance is not sure of is about to run; returns
+                                   the name in a DEALLOCATE of a statement of Forebay's, else None
+    statement(client, definition)  the Statement that a Parse defines
+    pin(client, reason, text)      the text is too long to be examined
+"""
+
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from libc.string cimport memchr
+
+from .frames cimport HEADER_BYTES
+from .glance cimport GlanceState, glance, glance_begin, glance_feed, glance_finish
+from .ledger cimport BIND, CLOSE, DESCRIBE, FAKE, FORWARD, PARSE, QUERY
+from .statement_user cimport StatementUser, put, statement_name
+
+cdef enum:
+    STRICT_LIMIT = 16384  # the longest statement that RDS Proxy looks into, in bytes
+    KEPT_BYTES = 1024  # of a statement, for the log
+
+
+cdef class Examiner(StatementUser):
+    """What a client says, read before it is sent."""
+
+    def __dealloc__(self):
+        PyMem_Free(self.looking)
+
+    cdef bint is_read(self, int kind) noexcept:
+        """Whether more than type and length matters: texts and names of statements."""
+        return kind == c"Q" or kind == c"P" or kind == c"B" or kind == c"D" or kind == c"C"
+
+    cdef Py_ssize_t translate(
+        self, int kind, const unsigned char *span, Py_ssize_t span_count,
+        const unsigned char *frame, Py_ssize_t total, Py_ssize_t there,
+    ) except -5:
+        """Look into a message that is about to be sent behind `span`; `there` of its `total` bytes
+        have come.
+
+        UNCHANGED: it is sent as it is; NOTED: and the ledger knows of it. Else how many bytes of it
+        are done with: what replaces them, and the span, are put. UNCERTAIN: it must wait until an
+        earlier batch is answered, or, if ASKED, until what was put behind the span is.
+        """
+        cdef Py_ssize_t name, text
+        if kind == c"Q":
+            if self._examine(frame + HEADER_BYTES, there - HEADER_BYTES, there == total):
+                put(self.server, span, span_count)
+                return self._answer_deallocate(total)
+            if self.unnamed is not None and not self.server.ledger.failed:
+                self.forget_unnamed()
+            return UNCHANGED
+        name = statement_name(kind, frame, there)
+        if name == 0:
+            return UNCHANGED
+        if not frame[name]:
+            return self._unnamed(kind, span, span_count, frame, total, there, name)
+        if self.must_wait(kind, frame, total, there, name, self.sessions.statement):
+            return UNCERTAIN
+        put(self.server, span, span_count)
+        self.unsynced = True
+        if kind != c"P":
+            return self.use_named(kind, frame, total, name)
+        text = <const unsigned char *> memchr(frame + name, 0, there - name) - frame + 1
+        self.define_named(frame, total, there, text, self.sessions.statement)
+        return total
+
+    cdef Py_ssize_t _unnamed(
+        self, int kind, const unsigned char *span, Py_ssize_t span_count,
+        const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t name,
+    ) except -5:
+        """As ``translate``, for a message that means the unnamed statement."""
+        if kind == c"P":
+            return self._parse_unnamed(frame, total, there, name)
+        if kind == c"B" and self.unnamed is not None:
+            if self.pinned or not self.unnamed_harmless:
+                self.executes(self.unnamed.partition(b"\0")[0], False)
+        if kind == c"C":
+            self.unsynced = True
+            self.close_unnamed()
+            return NOTED
+        if self.prepared_unnamed:
+            self.prepared_unnamed = kind == c"D"
+        elif not self.has_unnamed() and not self.server.ledger.failed:
+            put(self.server, span, span_count)
+            self.unsynced = True
+            if not self.prepare_unnamed():
+                return total
+            self.server.ledger.push(BIND if kind == c"B" else DESCRIBE, FORWARD)
+            return 0
+        return UNCHANGED
+
+    cdef int _parse_unnamed(
+        self, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t name
+    ) except -5:
+        cdef const unsigned char *text = <const unsigned char *> memchr(frame + name, 0, there - name) + 1
+        self.prepared_unnamed = there < total
+        if there == total:
+            self.unsynced = True
+            self.define_unnamed(text[:frame + total - text])
+            self.unnamed_harmless = self._is_certain(text, frame + total - text)
+            return NOTED
+        # Not kept, so not there to be looked at when it runs.
+        self._examine(text, frame + there - text, False)
+        self.forget_unnamed()
+        return UNCHANGED
+
+    cdef bint _examine(self, const unsigned char *text, Py_ssize_t there, bint whole) except -1:
+        """Look at a statement that may change session state.
+
+        True: it is a DEALLOCATE of a name that only Forebay knows.
+        """
+        cdef const unsigned char *end
+        if not whole:
+            self.looking = <GlanceState *> PyMem_Malloc(sizeof(GlanceState))
+            if self.looking == NULL:
+                raise MemoryError
+            glance_begin(self.looking)
+            if self.strict:
+                self.sessions.pin(self, "STATEMENT_TOO_LONG", text[:min(there, KEPT_BYTES)])
+            self.look_on(text, there, False)
+            return False
+        if self._is_certain(text, there) and not self.pinned:
+            return False
+        end = <const unsigned char *> memchr(text, 0, there)
+        if end == NULL:
+            return False
+        self.deallocated = self.sessions.examine(self, text[:end - text])
+        return self.deallocated is not None and self.server.status != c"E"
+
+    cdef bint _is_certain(self, const unsigned char *text, Py_ssize_t there) noexcept:
+        """Whether a statement certainly changes no session, and pins nowhere."""
+        cdef const unsigned char *end = <const unsigned char *> memchr(text, 0, there)
+        if end == NULL:
+            return True  # malformed, as the database will say
+        return glance(text, end - text) and not (self.strict and end - text > STRICT_LIMIT)
+
+    cdef int executes(self, bytes text, bint named) except -1:
+        self.sessions.examine(self, text, named)
+        return 0
+
+    cdef Py_ssize_t _answer_deallocate(self, Py_ssize_t total) except -1:
+        """The database does not know the name: Forebay answers, in the answer's place."""
+        cdef object statement = self.statements[self.deallocated]
+        if self.server.prepared.owe(QUERY, FAKE, ((self.statements, self.deallocated, statement),)):
+            del self.statements[self.deallocated]
+        self.server.answer_fakes()
+        return total
+
+    cdef int look_on(self, const unsigned char *text, Py_ssize_t count, bint ends) except -1:
+        """The next part of a statement too long to be held back: it has only the glance to pass.
+        `ends`: and the last."""
+        cdef const unsigned char *end = <const unsigned char *> memchr(text, 0, count)
+        if end != NULL:
+            return self._looked(
+                glance_feed(self.looking, text, end - text) and glance_finish(self.looking)
+            )
+        if ends or not glance_feed(self.looking, text, count):
+            return self._looked(False)  # or the text does not end where its message does
+        return 0
+
+    cdef int _looked(self, bint harmless) except -1:
+        PyMem_Free(self.looking)
+        self.looking = NULL
+        if not harmless:
+            self.sessions.pin(self, "STATEMENT_TOO_LONG", None)
+        return 0
+
+    cdef int statements_dropped(self) except -1:
+        if self.statements is not None:
+            self.statements.clear()
+            self.bound.clear()
+            self.statement_bytes = 0
+        self.shapes = None
+        return 0

@@ -1,0 +1,49 @@
+cimport cython
+from libc.stdint cimport uint64_t
+
+from .ledger cimport Ledger
+from .statement cimport Statement
+
+
+@cython.final
+@cython.freelist(256)
+cdef class Expectation:
+    cdef uint64_t batch
+    cdef tuple changes  # of (mapping, key, old value or None), put back if the message fails; or None
+    # The error that the client gets instead of one with this SQLSTATE.
+    cdef bytes error
+    cdef bytes sqlstate
+    # Whom the outcome concerns: who defines or closes its unnamed statement, or asks for a description.
+    cdef object user
+    cdef bytes unnamed_before
+    cdef uint64_t serial_before
+    cdef Statement described
+
+
+@cython.final
+cdef class Prepared:
+    cdef Ledger ledger
+    cdef readonly dict statements  # Statement → when it was last used, as a count
+    cdef dict shapes  # Statement → what it returns, if that was told
+    cdef dict unproven  # Statement → the batch that prepares or closes it, until it is answered
+    cdef object expectations  # one Expectation for each entry of the ledger that asked for it
+    cdef uint64_t uses
+    cdef uint64_t batch  # the number of the one being sent: each ends with Sync or is a Query
+    cdef uint64_t unnamed_serial  # which client's unnamed statement it has; 0: nobody's that counts
+
+    cdef bint owe(self, int kind, int action, tuple changes) except -1
+    cdef int owe_error(self, bytes error, bytes sqlstate) except -1
+    cdef bint owe_unnamed(self, int kind, object user, bytes before, uint64_t serial) except -1
+    cdef bint owe_description(self, int action, Statement statement, object user) except -1
+    cdef bint _expect(self, int kind, int action, Expectation expected) except -1
+    cdef uint64_t unknown_since(self) except -1
+    cdef bint is_uncertain(self, Statement statement) except -1
+    cdef int note_used(self, Statement statement) except -1
+    cdef Statement least_used(self)
+    cdef int forget_all(self) except -1
+    cdef int note_outcome(self) except -1
+    cdef int _undo(self, list failed) except -1
+    cdef Expectation head(self)
+    cdef bint note_description(self, bytes shape) except -1
+    cdef bytes replaced(self, bytes error)
+    cdef bint is_unnamed(self) except -1

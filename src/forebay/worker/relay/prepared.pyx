@@ -1,0 +1,173 @@
+"""What a database connection has prepared, as far as one can know before it has answered.
+
+What a message will have changed if it succeeds (a name defined, a statement prepared) is noted when
+it is sent, so that what follows in the same write can build on it. Each such note hangs on the
+message's entry in the ledger, and is taken back if the message fails or is skipped.
+"""
+
+from collections import deque
+
+from .ledger cimport DESCRIBE, FORWARD, PARSE, REPLACE
+
+
+cdef class Expectation:
+    """What hangs on an entry of the ledger."""
+
+
+cdef class Prepared:
+    """The prepared statements of one connection, and what is expected of messages under way."""
+
+    def __init__(self, Ledger ledger not None):
+        self.ledger = ledger
+        self.statements = {}
+        self.shapes = {}
+        self.unproven = {}
+        self.expectations = deque()
+        self.batch = 1
+
+    # ---- what is sent ----
+
+    cdef bint owe(self, int kind, int action, tuple changes) except -1:
+        """As ``Ledger.push``, with `changes` to be undone if the message fails or is skipped."""
+        cdef Expectation expected = Expectation()
+        expected.changes = changes
+        if not self._expect(kind, action, expected):
+            return False
+        for mapping, key, _ in changes:
+            if mapping is self.statements:
+                self.unproven[key] = self.batch
+        return True
+
+    cdef int owe_error(self, bytes error, bytes sqlstate) except -1:
+        """A message that is going to fail with `sqlstate` was sent: `error` is what the client gets
+        for it, unless it fails otherwise before."""
+        cdef Expectation expected = Expectation()
+        expected.error = error
+        expected.sqlstate = b"\0C" + sqlstate + b"\0"
+        self._expect(PARSE, REPLACE, expected)
+        return 0
+
+    cdef bint owe_unnamed(self, int kind, object user, bytes before, uint64_t serial) except -1:
+        """The unnamed statement of `user` is defined anew or closed; `before` is what it was,
+        if the message is skipped (``user.restore_unnamed``)."""
+        cdef Expectation expected = Expectation()
+        expected.user = user
+        expected.unnamed_before = before
+        expected.serial_before = serial
+        return self._expect(kind, FORWARD, expected)
+
+    cdef bint owe_description(self, int action, Statement statement, object user) except -1:
+        """The connection was asked to describe `statement`: ``user.described(statement, shape)`` is
+        told what it returns, or None if it is not told."""
+        cdef Expectation expected = Expectation()
+        expected.described = statement
+        expected.user = user
+        return self._expect(DESCRIBE, action, expected)
+
+    cdef bint _expect(self, int kind, int action, Expectation expected) except -1:
+        if not self.ledger.push(kind, action, True):
+            return False
+        expected.batch = self.batch
+        self.expectations.append(expected)
+        return True
+
+    cdef int note_used(self, Statement statement) except -1:
+        self.uses += 1
+        self.statements[statement] = self.uses
+        return 0
+
+    # ---- what is known ----
+
+    cdef uint64_t unknown_since(self) except -1:
+        """The first batch of which it is not known what it has changed; 0: all are known."""
+        return (<Expectation> self.expectations[0]).batch if self.expectations else 0
+
+    cdef bint is_uncertain(self, Statement statement) except -1:
+        """Whether an earlier batch that is not answered yet decides if the connection has it. (In
+        the batch being sent, errors have the same consequence for all that follows.)"""
+        return bool(self.unproven) and self.unproven.get(statement, self.batch) < self.batch
+
+    cdef Statement least_used(self):
+        return min(self.statements, key=self.statements.get)
+
+    cdef int forget_all(self) except -1:
+        """All prepared statements have been deallocated."""
+        self.statements.clear()
+        self.shapes.clear()
+        self.unnamed_serial = 0
+        return 0
+
+    # ---- what is answered ----
+
+    cdef int note_outcome(self) except -1:
+        """Forget what needs no undoing any more; undo what failed."""
+        cdef Ledger ledger = self.ledger
+        cdef Expectation expected
+        cdef list failed
+        while ledger.settled:
+            ledger.settled -= 1
+            expected = self.expectations.popleft()
+            if expected.changes is None:
+                continue
+            for mapping, key, old in expected.changes:
+                if mapping is self.statements:
+                    self.unproven.pop(key, None)
+                    if old is None:
+                        (<Statement> key).proven = True
+                    else:
+                        self.shapes.pop(key, None)
+        if ledger.dropped:
+            failed = [self.expectations.popleft() for _ in range(ledger.dropped)]
+            ledger.dropped = 0
+            self._undo(failed)
+        return 0
+
+    cdef int _undo(self, list failed) except -1:
+        """These messages, in the order in which they were sent, have failed or were skipped."""
+        cdef Expectation expected
+        for expected in reversed(failed):
+            if expected.described is not None:
+                continue
+            if expected.changes is None:
+                if expected.user is not None:
+                    expected.user.restore_unnamed(expected.unnamed_before, expected.serial_before)
+                continue
+            for mapping, key, old in expected.changes:
+                if mapping is self.statements:
+                    self.unproven.pop(key, None)
+                if old is None:
+                    mapping.pop(key, None)
+                else:
+                    mapping[key] = old
+        # Who waits for a description goes on when everything has been put back.
+        for expected in failed:
+            if expected.described is not None:
+                expected.user.described(expected.described, None)
+        return 0
+
+    cdef Expectation head(self):
+        """What hangs on the entry that is being answered, or None."""
+        return self.expectations[0] if self.ledger.is_expected() else None
+
+    cdef bint note_description(self, bytes shape) except -1:
+        """A RowDescription or NoData has come: whether it was known for which statement."""
+        cdef Expectation expected = self.head()
+        if expected is None or expected.described is None:
+            return False
+        if expected.described in self.statements:
+            self.shapes[expected.described] = shape
+        expected.user.described(expected.described, shape)
+        return True
+
+    cdef bytes replaced(self, bytes error):
+        """What Forebay let fail has failed with `error`: what the client gets for it."""
+        cdef Expectation expected = self.head()
+        return expected.error if expected.sqlstate in error else error
+
+    cdef bint is_unnamed(self) except -1:
+        """Whether what is being answered is the client's Parse of the unnamed statement."""
+        cdef Expectation expected
+        if self.ledger.head_kind() != PARSE or self.ledger.action() != FORWARD:
+            return False
+        expected = self.head()
+        return expected is not None and expected.changes is None and expected.user is not None
