@@ -12,7 +12,8 @@ KNOWN = {
     "tables": "Each side has tables of its own, whose numbers stand in RowDescription.",
     "aborted": "In an aborted transaction a statement that the connection lacks cannot be prepared:"
     " a"
-    " Bind with the wrong number of values fails by that, not by the number.",
+    " Bind with the wrong number of values fails by that, not by the number, and a Describe of a"
+    " statement that returns nothing fails, too.",
     "source": "File, line and routine of an error: Forebay's own errors come from no source file.",
 }
 # What the generated statements do not do.
@@ -33,6 +34,11 @@ NOT_ASKED = {
 FIRST_OWN_NUMBER = 16384  # PostgreSQL's own objects have lower ones
 LATE = b"\0C25P02\0", b"bind message supplies"  # see "aborted"
 SOURCE_FIELDS = b"FLR"
+
+
+def is_late(kind: str, body: bytes) -> bool:
+    """Whether a message in an aborted transaction may be another one instead (see "aborted")."""
+    return kind == "t" or (kind == "E" and any(part in body for part in LATE))
 
 
 def normal(message: Message, own: bytes, common: bytes) -> Message:

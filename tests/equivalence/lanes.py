@@ -15,7 +15,7 @@ from typing import NamedTuple, Self
 
 from forebay.protocol import messages
 from forebay.protocol.errors import PgError
-from tests.equivalence.differences import LATE, normal
+from tests.equivalence.differences import is_late, normal
 from tests.harness import raw
 from tests.harness.clients import TestDatabase
 from tests.harness.raw import Message, RawClient
@@ -147,6 +147,7 @@ class Side:
         """What the step was answered with, without what may differ."""
         found: list[str] = []
         parameters: list[str] = []
+        skipping = False
         for message in self.answer:
             kind, body = normal(message, self.own.encode(), self.common.encode())
             if kind == "S":
@@ -154,8 +155,12 @@ class Side:
                 continue
             if kind == "Z":
                 self.status = body
-            elif kind == "E" and self.status == b"E" and any(part in body for part in LATE):
-                body = b"late"
+                skipping = False
+            elif skipping:
+                continue
+            elif self.status == b"E" and is_late(kind, body):
+                kind, body = "E", b"late"
+                skipping = True
             if kind in "ZK":
                 found += sorted(parameters)
                 parameters = []
@@ -300,9 +305,12 @@ class Lanes:
             return found
         stuck = [lane for lane in self._lanes.values() if lane.current is not None]
         # Who hears half an answer has a connection; the others may wait for that.
-        for lane in sorted(stuck, key=lambda lane: -len(lane.shared.answer)):
+        stuck.sort(key=lambda lane: -len(lane.shared.answer))
+        for lane in stuck:
             assert lane.current is not None
-            return Difference(*lane.current, lane.direct.heard(), [*lane.shared.heard(), "(hangs)"])
+            others = [f"(and {other.current})" for other in stuck if other is not lane]
+            heard = [*lane.shared.heard(), "(hangs)", *others]
+            return Difference(*lane.current, lane.direct.heard(), heard)
         return None
 
     def _settle(self, most: int, patience_s: float) -> Difference | None:

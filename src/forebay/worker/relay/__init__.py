@@ -5,18 +5,28 @@ selector   Relay: asyncio's selector, which serves relayed sockets inside select
 peer       a relayed socket: buffers, back-pressure, TLS
 ledger     which replies are owed, and to whom they go
 micropool  idle connections and the queue of one (database, user)
-server     a database connection
-statement  a prepared statement; statement_user: what a client has prepared
-client     an established client
+
+A database connection, each class building on the one before:
+    connection  who has it, and what is done before the next client gets it
+    lent        while it is lent: the client's settings, its turns
+    server      what the database sends
+
+An established client, likewise:
+    statement_user  what it has prepared
+    examiner        what it says, read before it is sent
+    client          its messages, and when it holds a connection
+
+prepared   what a connection has prepared; statement: one prepared statement
 glance     a fast look at a statement: does it certainly leave the session alone?
 """
 
 from forebay.worker.relay.client import Client
+from forebay.worker.relay.command import Command
 from forebay.worker.relay.ledger import Ledger
 from forebay.worker.relay.micropool import MicroPool, Waiter
 from forebay.worker.relay.poller import Poller
 from forebay.worker.relay.selector import Relay
-from forebay.worker.relay.server import Command, Server
+from forebay.worker.relay.server import Server
 from forebay.worker.relay.statement import Statement
 
 __all__ = [

@@ -15,6 +15,7 @@ What is rare or slow is asked of ``sessions`` (Python), beside what the examiner
 """
 
 from .frames cimport HEADER_BYTES, LARGE_MESSAGE_LIMIT, SMALL_MESSAGE_LIMIT, length_word
+from .connection cimport LEDGER_LIMIT, Connection, Place
 from .examiner cimport NOTED, UNCERTAIN, UNCHANGED, Examiner
 from .ledger cimport (
     BIND, CLOSE, COPY_END, DESCRIBE, EXECUTE, FORWARD, FUNCTION, PARSE, QUERY, SYNC, Ledger,
@@ -22,7 +23,6 @@ from .ledger cimport (
 from .micropool cimport MicroPool
 from .peer cimport GATHER_BYTES
 from .poller cimport Poller
-from .server cimport LEDGER_LIMIT, Place, Server
 from .statement_user cimport ASKED, begin_putting, send_put
 
 cdef bytes READY_IDLE = b"Z\x00\x00\x00\x05I"
@@ -206,7 +206,7 @@ cdef class Client(Examiner):
 
     cdef bint _borrow(self) except -1:
         """Borrow a connection, or queue for one: whether a message may be sent now."""
-        cdef Server server = self.pool.borrow(self.settings)
+        cdef Connection server = self.pool.borrow(self.settings)
         if server is None:
             self.place = Place(self)
             self.pool.wait(self.place, self.poller.now)
@@ -272,6 +272,7 @@ cdef class Client(Examiner):
 
     cdef int turn_ended(self) except -1:
         self.last_active = self.poller.now
+        self.dropping = 0
         if self.fd < 0:
             return 0
         if self.terminating:
@@ -293,7 +294,7 @@ cdef class Client(Examiner):
         self.pinned = pinned
 
     cdef int settled(self) except -1:
-        if self.server is not None and self.server.parameters_told is not None:
+        if self.server is not None and self.server.is_following():
             return 0  # Forebay's part of its turn is not over
         self.unsettled = False
         self.consume_held()
@@ -360,7 +361,7 @@ cdef class Client(Examiner):
 
     cdef int _terminate(self) except -1:
         """The client said goodbye. What it sent before still happens."""
-        cdef Server server = self.server
+        cdef Connection server = self.server
         if server is None or server.ledger.count == 0 or server.ledger.copy_in:
             return self._end("the client requested that the connection close", False)
         self.terminating = True
@@ -373,7 +374,7 @@ cdef class Client(Examiner):
 
     cdef int _end(self, object reason, bint vanished) except -1:
         """Let go of everything; the socket closes when what was said has left."""
-        cdef Server server = self.server
+        cdef Connection server = self.server
         if self.finishing or self.fd < 0:
             return 0
         if self.place is not None:

@@ -128,6 +128,17 @@ class Ledger:
             return 0
         return self.ring[self.head] & _KIND
 
+    def turns(self):
+        """How many times the database is still going to say ReadyForQuery."""
+        found = 0
+        index = 0
+        while index < self.count:
+            entry = self.ring[(self.head + index) & self.mask]
+            if entry & _KIND <= SYNC and (entry >> _ACTION_SHIFT) & _ACTION != FAKE:
+                found += 1
+            index += 1
+        return found
+
     def is_expected(self):
         """Whether something hangs on what is being answered now."""
         return self.count > 0 and self.ring[self.head] & _EXPECTED != 0

@@ -18,6 +18,7 @@ cdef class Expectation:
     cdef bytes unnamed_before
     cdef uint64_t serial_before
     cdef Statement described
+    cdef bytes name  # what the client calls the statement it means, if that cannot be told otherwise
 
 
 @cython.final
@@ -34,7 +35,10 @@ cdef class Prepared:
     cdef bint owe(self, int kind, int action, tuple changes) except -1
     cdef int owe_error(self, bytes error, bytes sqlstate) except -1
     cdef bint owe_unnamed(self, int kind, object user, bytes before, uint64_t serial) except -1
-    cdef bint owe_description(self, int action, Statement statement, object user) except -1
+    cdef bint owe_description(
+        self, int action, Statement statement, object user, bytes name
+    ) except -1
+    cdef bint owe_named(self, int kind, bytes name) except -1
     cdef bint _expect(self, int kind, int action, Expectation expected) except -1
     cdef uint64_t unknown_since(self) except -1
     cdef bint is_uncertain(self, Statement statement) except -1
@@ -44,6 +48,7 @@ cdef class Prepared:
     cdef int note_outcome(self) except -1
     cdef int _undo(self, list failed) except -1
     cdef Expectation head(self)
+    cdef bytes head_name(self)
     cdef bint note_description(self, bytes shape) except -1
     cdef bytes replaced(self, bytes error)
     cdef bint is_unnamed(self) except -1

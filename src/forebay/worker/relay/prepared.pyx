@@ -56,13 +56,23 @@ cdef class Prepared:
         expected.serial_before = serial
         return self._expect(kind, FORWARD, expected)
 
-    cdef bint owe_description(self, int action, Statement statement, object user) except -1:
-        """The connection was asked to describe `statement`: ``user.described(statement, shape)`` is
+    cdef bint owe_description(
+        self, int action, Statement statement, object user, bytes name
+    ) except -1:
+        """The connection was asked to describe `statement`, which its client calls `name`:
+        ``user.described(statement, shape)`` is
         told what it returns, or None if it is not told."""
         cdef Expectation expected = Expectation()
         expected.described = statement
+        expected.name = name
         expected.user = user
         return self._expect(DESCRIBE, action, expected)
+
+    cdef bint owe_named(self, int kind, bytes name) except -1:
+        """A message means the statement that its client calls `name`, and others by other names."""
+        cdef Expectation expected = Expectation()
+        expected.name = name
+        return self._expect(kind, FORWARD, expected)
 
     cdef bint _expect(self, int kind, int action, Expectation expected) except -1:
         if not self.ledger.push(kind, action, True):
@@ -148,6 +158,11 @@ cdef class Prepared:
     cdef Expectation head(self):
         """What hangs on the entry that is being answered, or None."""
         return self.expectations[0] if self.ledger.is_expected() else None
+
+    cdef bytes head_name(self):
+        """What the client calls the statement that is being answered for, if that was noted."""
+        cdef Expectation expected = self.head()
+        return None if expected is None else expected.name
 
     cdef bint note_description(self, bytes shape) except -1:
         """A RowDescription or NoData has come: whether it was known for which statement."""

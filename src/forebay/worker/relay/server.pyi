@@ -4,18 +4,14 @@ from collections.abc import Callable
 from ssl import MemoryBIO, SSLObject
 
 from forebay.worker.relay.client import Client
+from forebay.worker.relay.command import Command
 from forebay.worker.relay.ledger import Ledger
 from forebay.worker.relay.micropool import MicroPool, Waiter
 from forebay.worker.relay.peer import Peer
 from forebay.worker.relay.poller import Poller
 from forebay.worker.session.settings import Parameters, Settings
 
-Done = Callable[["Server", "Command"], None]
-
-class Command:
-    done: Done | None
-    error: bytes | None
-    rows: list[bytes]
+Done = Callable[["Server", Command], None]
 
 class Place(Waiter):
     borrower: Client

@@ -12,6 +12,8 @@ The unnamed statement passes as it is; its definition is kept, in case the clien
 over another connection.
 """
 
+import re
+
 from libc.stdint cimport uint64_t
 from libc.string cimport memchr, memcpy
 
@@ -19,7 +21,7 @@ from .frames cimport HEADER_BYTES
 from .ledger cimport BIND, CLOSE, DESCRIBE, FAKE, FORWARD, PARSE, SWALLOW
 from .peer cimport GATHER_BYTES, RECEIVE_BYTES
 from .prepared cimport Prepared
-from .server cimport Borrower, Server
+from .connection cimport Borrower, Connection
 from .statement cimport Statement
 
 cdef enum:
@@ -34,6 +36,8 @@ cdef bytes PARSE_COMPLETE = b"1\x00\x00\x00\x04"
 cdef bytes REFUSED = b"D\x00\x00\x00\x10S_forebay_0\x00"
 cdef bytes FLUSH = b"H\x00\x00\x00\x04"
 
+cdef object OWN_NAME = re.compile(rb'"_forebay_\d+"')
+
 # What goes to a database connection in one write, although parts of it were rewritten. One batch at
 # a time is put together here: it is sent before anything else can run.
 cdef unsigned char ASSEMBLY[GATHER_BYTES + RECEIVE_BYTES]
@@ -47,7 +51,7 @@ cdef int begin_putting() noexcept:
     return 0
 
 
-cdef int put(Server server, const unsigned char *data, Py_ssize_t count) except -1:
+cdef int put(Connection server, const unsigned char *data, Py_ssize_t count) except -1:
     """Append a copy of `data` to the batch."""
     global assembled
     if assembled + count > GATHER_BYTES + RECEIVE_BYTES:
@@ -60,7 +64,7 @@ cdef int put(Server server, const unsigned char *data, Py_ssize_t count) except 
     return 0
 
 
-cdef int send_put(Server server, const unsigned char *data, Py_ssize_t count) except -1:
+cdef int send_put(Connection server, const unsigned char *data, Py_ssize_t count) except -1:
     """Send the batch and `data` behind it, which is sent from where it lies if it is all."""
     global assembled
     if assembled == 0:
@@ -108,6 +112,7 @@ cdef class StatementUser(Borrower):
         (In the batch being sent, errors have the same consequence for all that follows.)
         """
         cdef Prepared prepared = self.server.prepared
+        cdef uint64_t unknown
         cdef object found
         cdef Py_ssize_t text
         if self.asked is not None:
@@ -119,13 +124,15 @@ cdef class StatementUser(Borrower):
                 self.dropping = 0
             elif self.dropping < prepared.batch:
                 return True
-        if prepared.unknown_since() == 0:
+        unknown = prepared.unknown_since()
+        if unknown == 0:
             self.changed = None
+        if unknown == 0 or unknown == prepared.batch:
             return False
         text = <const unsigned char *> memchr(frame + name, 0, there - name) - frame + 1
         given = frame[name:text - 1]
         if self.changed is not None:
-            if prepared.unknown_since() <= self.changed.get(given, 0) < prepared.batch:
+            if unknown <= self.changed.get(given, 0) < prepared.batch:
                 return True
         if not prepared.unproven:
             return False
@@ -160,7 +167,7 @@ cdef class StatementUser(Borrower):
         """
         cdef bytes name = frame[HEADER_BYTES:text - 1]
         cdef Statement statement
-        cdef Server server = self.server
+        cdef Connection server = self.server
         cdef Prepared prepared = server.prepared
         cdef bint known
         if self.statements is None:
@@ -278,12 +285,16 @@ cdef class StatementUser(Borrower):
             return ASKED
         if kind == c"B" and (self.strict or self.pinned or not statement.harmless):
             self.executes(statement.text, True)
-        self.bound[statement] = given
         self._prepare(statement)
-        if kind == c"B":
+        called = self.bound.get(statement)
+        if called is None or called == given or self.server.ledger.count == 0:
+            self.bound[statement] = called = given
+        if kind == c"B" and called is given:
             self.server.ledger.push(BIND, FORWARD)
+        elif kind == c"B":
+            self.server.prepared.owe_named(BIND, given)
         else:
-            self.server.prepared.owe_description(FORWARD, statement, self)
+            self.server.prepared.owe_description(FORWARD, statement, self, given)
         length = total - 1 - len(given) + len(statement.name)
         head[0] = kind
         head[1] = (length >> 24) & 0xFF
@@ -311,9 +322,11 @@ cdef class StatementUser(Borrower):
 
     cdef int _prepare(self, Statement statement) except -1:
         """See that the connection has `statement`, at the cost of its least recently used one."""
-        cdef Server server = self.server
+        cdef Connection server = self.server
         cdef Prepared prepared = server.prepared
         cdef Statement oldest
+        if server.ledger.failed:
+            return 0  # it would be skipped, as what follows
         if statement not in prepared.statements:
             if len(prepared.statements) >= PREPARED_LIMIT:
                 oldest = prepared.least_used()
@@ -326,10 +339,12 @@ cdef class StatementUser(Borrower):
                 return 0
         return prepared.note_used(statement)
 
-    cdef bytes renamed(self, bytes error):
+    cdef bytes renamed(self, bytes error, bytes name):
         cdef bytes body = error[HEADER_BYTES:]
-        for statement, name in [*self.bound.items(), *((s, n) for n, s in self.statements.items())]:
-            body = body.replace(b'"%b"' % (<Statement> statement).name, b'"%b"' % name)
+        if name is not None:
+            return _message(b"E", OWN_NAME.sub(lambda _: b'"%b"' % name, body))
+        for statement, called in [*self.bound.items(), *((s, n) for n, s in self.statements.items())]:
+            body = body.replace(b'"%b"' % (<Statement> statement).name, b'"%b"' % called)
         return _message(b"E", body)
 
     # ---- what statements return ----
@@ -343,11 +358,10 @@ cdef class StatementUser(Borrower):
         if told is None:
             return True
         shape = prepared.shapes.get(statement) if statement in prepared.statements else None
-        if shape is not None:
-            return shape == told
+        if shape is not None or self.server.ledger.failed:
+            return shape is None or shape == told
         self._prepare(statement)
-        if not prepared.owe_description(SWALLOW, statement, self):
-            return True  # it will be skipped, as what follows
+        prepared.owe_description(SWALLOW, statement, self, self.bound.get(statement))
         self.asked = statement
         put(self.server, statement.describe, len(statement.describe))
         put(self.server, FLUSH, len(FLUSH))

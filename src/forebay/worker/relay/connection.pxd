@@ -1,0 +1,90 @@
+from libc.stdint cimport uint32_t
+
+from .ledger cimport Ledger
+from .micropool cimport MicroPool, Waiter
+from .peer cimport Peer
+from .prepared cimport Prepared
+
+
+cdef enum:
+    LEDGER_LIMIT = 16384  # replies owed to one client before it is not read any more
+
+
+cdef class Borrower(Peer):
+    # A queue link of its own class, since a Peer cannot be a Waiter as well (C structures have one base).
+    cdef readonly Place place
+    cdef readonly Connection server
+    cdef readonly MicroPool pool
+    cdef public object settings
+    cdef public object parameters
+    cdef public dict statements  # name the client gave → Statement; None until it names one
+    cdef readonly bint pinned
+    cdef public bint suspect  # may have changed session state: the database is asked before it lets go
+    cdef bint terminating  # said Terminate behind statements that are still being answered
+    cdef bint unsynced  # sent part of an extended batch whose Sync is still to come
+    cdef bint prepared_unnamed  # parsed an unnamed statement too long to be kept, and has not bound it
+    cdef bint unsettled  # waits to know what an earlier batch of its own has changed
+    cdef uint32_t body_left  # of the message it is sending
+    cdef bint body_forward
+
+    cdef int lent(self, bint confirming) except -1
+    cdef int go_on(self) except -1
+    cdef int confirmed(self, object error) except -1
+    cdef int ask_session(self) except -1
+    cdef int statements_dropped(self) except -1
+    cdef int forget_unnamed(self) except -1
+    cdef bytes renamed(self, bytes error, bytes name)
+    cdef int settled(self) except -1
+    cdef int turn_ended(self) except -1
+    cdef int server_lost(self, object error) except -1
+
+
+cdef class Place(Waiter):
+    cdef readonly Borrower borrower
+
+
+cdef class Connection(Peer):
+    cdef readonly MicroPool pool
+    cdef readonly Borrower client
+    cdef readonly Ledger ledger
+    cdef readonly Prepared prepared
+    cdef public object settings
+    cdef public object parameters
+    cdef readonly int pid
+    cdef readonly bytes cancel_key
+    cdef readonly int status  # of the last ReadyForQuery: "I", "T" or "E"
+    cdef readonly bint dirty  # carries session state of its last client
+    cdef public bint retired  # closes as soon as it is free
+    cdef bint rolled_back
+    cdef bint at_rest  # the pool has it, or it is parked
+    cdef bint handing_on  # goes from waiter to waiter: see go_free
+    cdef bint parked  # free, but a cancel request that could still hit it is under way
+    cdef public int cancels_in_flight
+    cdef public double opened_at
+    cdef public double idle_since
+    cdef readonly double lent_at
+    cdef public double age_jitter  # what its greatest age is multiplied with, so that not all end at once
+    cdef object audit  # the Command that asks what the client's session holds, while it is unanswered
+    cdef object commands  # Forebay's own, unanswered: deque of Command
+    cdef object follow_up  # see LentConnection.follow
+    cdef object parameters_told  # what the client knew when the turn began that has a follow-up; else None
+    cdef bint fatal_forwarded  # the client knows already why the connection ends
+
+    cdef int take_back(self) except -1
+    cdef int abandon(self, bint vanished) except -1
+    cdef int settle(self) except -1
+    cpdef start(self)
+    cpdef go_free(self)
+    cpdef cancel_finished(self)
+    cpdef object run(self, bytes sql, object done)
+    cpdef shut(self, str reason)
+    cdef int _command(self, object command) except -1
+    cdef int _sync(self) except -1
+    cdef int _fail_copy(self, bint unsynced) except -1
+
+    # What its client may ask of it: see `lent`.
+    cdef int lend(self, Borrower client) except -1
+    cdef bint follow(self, object messages) except -1
+    cdef bint is_following(self) except -1
+    cdef int answer_fakes(self) except -1
+    cdef int release_if_free(self) except -1

@@ -1,0 +1,20 @@
+from .connection cimport Borrower, Connection
+
+
+cdef class LentConnection(Connection):
+    cdef object parameters_before
+    cdef bint confirming  # its client waits to know that its settings are in place
+    cdef Py_ssize_t turns_before  # ReadyForQuery still to come before that of a turn with a follow-up
+    cdef bint turn_failed
+    cdef public bint stale  # nothing that is prepared is to be used any more
+
+    cdef int _replay(self, Borrower client) except -1
+    cdef int _replayed(self, object error) except -1
+    cdef int _deallocate_all(self) except -1
+    cdef int _follow(self) except -1
+    cdef int _end_turn(self) except -1
+    cdef int _ready_for_query(self) except -1
+    cdef int _pass(self, const unsigned char *data, Py_ssize_t count) except -1
+    cdef int _answer_deallocate(self) except -1
+    cdef int _command_done(self) except -1
+    cdef int _answered(self, Borrower client) except -1

@@ -1,0 +1,230 @@
+"""A database connection while it is lent: the client's settings are put in place, its turns end, and
+before it lets go the database is asked what its session has left.
+
+lend ─▶ (replay of settings) ─▶ the client's messages ⇄ replies ─▶ ReadyForQuery
+                                                                       │ (follow up)
+              take_back ◀─ not pinned ◀─ (ask) ◀─ release_if_free ◀────┘
+"""
+
+from forebay.worker.relay.command import Command
+
+from .connection cimport Borrower, Connection
+from .frames cimport HEADER_BYTES
+from .ledger cimport PARSE, QUERY
+
+cdef bytes PARSE_COMPLETE = b"1\x00\x00\x00\x04"
+cdef bytes CLOSE_COMPLETE = b"3\x00\x00\x00\x04"
+cdef bytes DEALLOCATE_ALL_MESSAGE = b"Q\0\0\0\x13DEALLOCATE ALL\0"
+cdef bytes DEALLOCATED = b"C\x00\x00\x00\x0fDEALLOCATE\0"
+cdef bytes ABORTED_FIELDS = (
+    b"SERROR\0VERROR\0C25P02\0Mcurrent transaction is aborted, commands ignored until end of"
+    b" transaction block\0\0"
+)
+cdef bytes ABORTED = b"E" + (len(ABORTED_FIELDS) + 4).to_bytes(4, "big") + ABORTED_FIELDS
+
+
+cdef class LentConnection(Connection):
+    """A connection that serves a client."""
+
+    cdef int lend(self, Borrower client) except -1:
+        """Give this free connection to `client`, with the client's settings."""
+        self.at_rest = False
+        self.client = client
+        client.server = self
+        self.lent_at = self.poller.now
+        self.rolled_back = False
+        self.turn_failed = False
+        self.parameters_told = None
+        self.turns_before = 0
+        self.parameters_before = self.parameters
+        if self.stale:
+            self._deallocate_all()
+        if client.settings is not self.settings:
+            self._replay(client)
+        elif client.parameters is not self.parameters and client.parameters is not None:
+            self.pool.manager.announce(client, self.parameters)
+        return client.lent(self.confirming)
+
+    cdef int _replay(self, Borrower client) except -1:
+        """Put the client's settings in place, in the same write as its first message where that is
+        safe."""
+        cdef bytes message
+        message, self.confirming = self.pool.manager.replay(self.settings, client.settings)
+        # Before the client knows its parameters there is no message of its own to send along.
+        self.confirming = self.confirming or client.parameters is None
+        self.settings = client.settings
+        self._command(Command(is_replay=True))
+        self.enqueue(message, len(message))
+        if self.confirming:
+            self.flush()
+        return 0
+
+    cdef int _replayed(self, object error) except -1:
+        cdef Borrower client = self.client
+        cdef bint confirming = self.confirming
+        self.confirming = False
+        self.parameters_before = self.parameters
+        if error is not None:
+            self.dirty = True
+            self.pool.manager.replay_failed(self, error)
+        if client is None:
+            return 0
+        if client.parameters is not None and client.parameters is not self.parameters:
+            self.pool.manager.announce(client, self.parameters)
+        if self.parameters_told is not None:
+            self.parameters_told = self.parameters
+        if confirming:
+            client.confirmed(error)
+        return 0
+
+    cdef int _deallocate_all(self) except -1:
+        """What was prepared may return something else by now: prepare it anew when it is used."""
+        self.stale = False
+        if self.prepared.statements:
+            self._command(Command())
+            self.prepared.forget_all()
+            self.enqueue(DEALLOCATE_ALL_MESSAGE, len(DEALLOCATE_ALL_MESSAGE))
+        return 0
+
+    # ---- a client's turn ----
+
+    cdef bint follow(self, object messages) except -1:
+        """When what the client has just sent has succeeded, send one of `messages` (Query messages
+        for outside a transaction block, and for in one), and let the client hear only then that it
+        is done, and what its parameters are. False: the database skips what was sent."""
+        if self.ledger.failed or self.ledger.copy_in:
+            return False
+        self.follow_up = messages
+        self.turns_before = self.ledger.turns() - 1
+        if self.turns_before == 0:
+            self.parameters_told = self.parameters
+        return True
+
+    cdef int _follow(self) except -1:
+        """What the client had sent is answered: go on with what follows it."""
+        cdef bytes message = self.follow_up[self.status != c"I"]
+        self.follow_up = None
+        if self.turn_failed or self.client is None or not message:
+            return self._end_turn()
+        self._command(Command(ends_turn=True))
+        return self.write(message, len(message))
+
+    cdef int _end_turn(self) except -1:
+        """The client hears of its parameters, and that it is its turn again."""
+        cdef bytes message = b"Z\x00\x00\x00\x05" + bytes((self.status,))
+        if self.client is not None and self.parameters_told is not None:
+            message = self.parameters.changes_from(self.parameters_told) + message
+        self.parameters_told = None
+        self._pass(message, len(message))
+        return self._ready_for_query()
+
+    cdef int _ready_for_query(self) except -1:
+        """All replies have come. The connection is free if the client is between transactions and
+        not pinned."""
+        cdef Borrower client = self.client
+        if client is None:
+            return self.settle()
+        if self.status == c"I":
+            self.pool.transactions += 1
+            if self.parameters is not self.parameters_before:
+                client.suspect = True  # no statement may have shown it
+                self.parameters_before = self.parameters
+            self.release_if_free()
+        return client.turn_ended()
+
+    cdef int release_if_free(self) except -1:
+        """Take the connection back if its client can do without, or ask what stands in the way."""
+        cdef Borrower client = self.client
+        if self.ledger.count or self.ledger.failed or self.status != c"I":
+            return 0
+        if client.unsynced or client.terminating:
+            return 0
+        if client.body_left and client.body_forward:
+            return 0
+        if client.suspect:
+            # What the client sends now waits for the answer: a setting that it has just reset may
+            # have to become again what it asked for at its login.
+            client.suspect = False
+            client.lent(True)
+            client.ask_session()
+        elif not client.pinned and not client.prepared_unnamed:
+            self.take_back()
+        return 0
+
+    cdef int _pass(self, const unsigned char *data, Py_ssize_t count) except -1:
+        """Pass replies on to the client, if it is still there; wait for it if it does not take
+        them."""
+        if count and self.client is not None:
+            self.client.write(data, count)
+            if self.client is not None and self.client.is_blocked():
+                self.pause_reading()
+        return 0
+
+    # ---- in the database's place ----
+
+    cdef int answer_fakes(self) except -1:
+        """Answer in the database's place what it was not asked, as far as its turn has come."""
+        cdef int kind
+        while self.fd >= 0:
+            kind = self.ledger.take_fake()
+            if kind == 0:
+                break
+            self.prepared.note_outcome()
+            if kind == QUERY:
+                self._answer_deallocate()
+            elif self.client is not None:
+                self.client.write(PARSE_COMPLETE if kind == PARSE else CLOSE_COMPLETE, HEADER_BYTES)
+        return 0
+
+    cdef int _answer_deallocate(self) except -1:
+        """The answer to DEALLOCATE of a statement whose name the database does not know."""
+        cdef bytes answer = DEALLOCATED if self.status != c"E" else ABORTED
+        if self.client is not None:
+            answer += b"Z\x00\x00\x00\x05" + bytes((self.status,))
+            self.client.write(answer, len(answer))
+        if self.ledger.count == 0:
+            self._ready_for_query()
+        return 0
+
+    # ---- answers to Forebay's own commands ----
+
+    cdef int _command_done(self) except -1:
+        cdef Borrower client
+        cdef bint was_audit
+        command = self.commands.popleft()
+        was_audit = command is self.audit
+        if was_audit:
+            self.audit = None
+        if command.ends_turn:
+            return self._end_turn()
+        if command.is_replay:
+            self._replayed(command.error)
+        elif command.done is not None:
+            command.done(self, command)
+        if self.ledger.fakes:
+            self.answer_fakes()
+        if self.ledger.count or self.fd < 0:
+            return 0
+        client = self.client
+        if client is None:
+            if not self.at_rest:
+                self.settle()
+        elif not self.confirming:
+            if was_audit:
+                self._answered(client)
+            else:
+                self.release_if_free()
+                client.turn_ended()
+        return 0
+
+    cdef int _answered(self, Borrower client) except -1:
+        """It is known what the client's session holds: let go of it, or go on with it."""
+        client.lent(False)
+        self.release_if_free()
+        if client.server is self and client.settings is not self.settings:
+            self._replay(client)
+            if self.confirming:
+                return client.lent(True)
+            self.flush()
+        client.turn_ended()
+        return client.go_on()
