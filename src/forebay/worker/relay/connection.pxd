@@ -32,7 +32,6 @@ cdef class Borrower(Peer):
     cdef int confirmed(self, object error) except -1
     cdef int ask_session(self) except -1
     cdef int statements_dropped(self) except -1
-    cdef int forget_unnamed(self) except -1
     cdef bytes renamed(self, bytes error, bytes name)
     cdef int settled(self) except -1
     cdef int turn_ended(self) except -1

@@ -50,10 +50,6 @@ cdef class Borrower(Peer):
         """All replies have come; the connection may have been taken back."""
         raise NotImplementedError
 
-    cdef int forget_unnamed(self) except -1:
-        """The client has no unnamed statement any more."""
-        raise NotImplementedError
-
     cdef bytes renamed(self, bytes error, bytes name):
         """An ErrorResponse with the client's names for prepared statements instead of Forebay's:
         with `name`, if that is what the message that failed has named."""

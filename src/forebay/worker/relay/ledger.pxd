@@ -33,6 +33,9 @@ cdef class Ledger:
     cpdef int head_kind(self) except -2
     cpdef bint is_expected(self) except -2
 
+    @cython.locals(index=cython.Py_ssize_t, entry=cython.int)
+    cpdef bint is_pipelined(self) except -2
+
     @cython.locals(index=cython.Py_ssize_t, found=cython.Py_ssize_t, entry=cython.int)
     cpdef Py_ssize_t turns(self) except -2
 

@@ -128,6 +128,16 @@ class Ledger:
             return 0
         return self.ring[self.head] & _KIND
 
+    def is_pipelined(self):
+        """Whether a client's request is still to be answered to its end."""
+        index = 0
+        while index < self.count:
+            entry = self.ring[(self.head + index) & self.mask]
+            if entry & _KIND <= SYNC and (entry >> _ACTION_SHIFT) & _ACTION == FORWARD:
+                return True
+            index += 1
+        return False
+
     def turns(self):
         """How many times the database is still going to say ReadyForQuery."""
         found = 0

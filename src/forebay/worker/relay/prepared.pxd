@@ -20,6 +20,8 @@ cdef class Expectation:
     cdef Statement described
     cdef bytes name  # what the client calls the statement it means, if that cannot be told otherwise
 
+    cdef bint is_unnamed(self) noexcept
+
 
 @cython.final
 cdef class Prepared:
@@ -45,8 +47,9 @@ cdef class Prepared:
     cdef int note_used(self, Statement statement) except -1
     cdef Statement least_used(self)
     cdef int forget_all(self) except -1
-    cdef int note_outcome(self) except -1
-    cdef int _undo(self, list failed) except -1
+    cdef int note_outcome(self, bint unnamed_failed=*) except -1
+    cdef int _undo(self, list failed, bint unnamed_failed) except -1
+    cdef int _restore_unnamed(self, Expectation first, bint failed) except -1
     cdef Expectation head(self)
     cdef bytes head_name(self)
     cdef bint note_description(self, bytes shape) except -1

@@ -13,6 +13,10 @@ from .ledger cimport DESCRIBE, FORWARD, PARSE, REPLACE
 cdef class Expectation:
     """What hangs on an entry of the ledger."""
 
+    cdef bint is_unnamed(self) noexcept:
+        """Whether the message defines or closes the unnamed statement."""
+        return self.user is not None and self.described is None
+
 
 cdef class Prepared:
     """The prepared statements of one connection, and what is expected of messages under way."""
@@ -109,8 +113,9 @@ cdef class Prepared:
 
     # ---- what is answered ----
 
-    cdef int note_outcome(self) except -1:
-        """Forget what needs no undoing any more; undo what failed."""
+    cdef int note_outcome(self, bint unnamed_failed=False) except -1:
+        """Forget what needs no undoing any more; undo what failed. `unnamed_failed`: the first of
+        that is a Parse of the unnamed statement, and was not just skipped."""
         cdef Ledger ledger = self.ledger
         cdef Expectation expected
         cdef list failed
@@ -129,30 +134,43 @@ cdef class Prepared:
         if ledger.dropped:
             failed = [self.expectations.popleft() for _ in range(ledger.dropped)]
             ledger.dropped = 0
-            self._undo(failed)
+            self._undo(failed, unnamed_failed)
         return 0
 
-    cdef int _undo(self, list failed) except -1:
+    cdef int _undo(self, list failed, bint unnamed_failed) except -1:
         """These messages, in the order in which they were sent, have failed or were skipped."""
         cdef Expectation expected
+        cdef Expectation unnamed = None
         for expected in reversed(failed):
-            if expected.described is not None:
-                continue
-            if expected.changes is None:
-                if expected.user is not None:
-                    expected.user.restore_unnamed(expected.unnamed_before, expected.serial_before)
-                continue
-            for mapping, key, old in expected.changes:
-                if mapping is self.statements:
-                    self.unproven.pop(key, None)
-                if old is None:
-                    mapping.pop(key, None)
-                else:
-                    mapping[key] = old
+            if expected.is_unnamed():
+                unnamed = expected
+            elif expected.changes is not None:
+                for mapping, key, old in expected.changes:
+                    if mapping is self.statements:
+                        self.unproven.pop(key, None)
+                    if old is None:
+                        mapping.pop(key, None)
+                    else:
+                        mapping[key] = old
+        if unnamed is not None:
+            self._restore_unnamed(unnamed, unnamed_failed)
         # Who waits for a description goes on when everything has been put back.
         for expected in failed:
             if expected.described is not None:
                 expected.user.described(expected.described, None)
+        return 0
+
+    cdef int _restore_unnamed(self, Expectation first, bint failed) except -1:
+        """The unnamed statement is again what it was before `first`; none, if that has failed."""
+        cdef Expectation later
+        if failed:
+            first.unnamed_before = None
+        for later in self.expectations:
+            if later.is_unnamed():  # has replaced it meanwhile
+                later.unnamed_before = first.unnamed_before
+                later.serial_before = first.serial_before
+                return 0
+        first.user.restore_unnamed(first.unnamed_before, first.serial_before)
         return 0
 
     cdef Expectation head(self):
@@ -180,9 +198,10 @@ cdef class Prepared:
         return expected.error if expected.sqlstate in error else error
 
     cdef bint is_unnamed(self) except -1:
-        """Whether what is being answered is the client's Parse of the unnamed statement."""
+        """Whether what is being answered is the client's Parse of the unnamed statement: if that
+        fails, there is none any more."""
         cdef Expectation expected
         if self.ledger.head_kind() != PARSE or self.ledger.action() != FORWARD:
             return False
         expected = self.head()
-        return expected is not None and expected.changes is None and expected.user is not None
+        return expected is not None and expected.is_unnamed()

@@ -163,9 +163,7 @@ cdef class Server(LentConnection):
         action = self.ledger.reply(c"E")
         if action == SWALLOW and (kind == PARSE or kind == CLOSE or kind == DESCRIBE):
             action = FORWARD  # asked for the client's sake: it is the client's message that fails
-        self.prepared.note_outcome()
-        if is_unnamed and self.client is not None:
-            self.client.forget_unnamed()
+        self.prepared.note_outcome(is_unnamed)
         if action == FORWARD:
             self.turn_failed = True
         if action == FORWARD and whole:

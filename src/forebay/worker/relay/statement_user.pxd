@@ -43,9 +43,11 @@ cdef class StatementUser(Borrower):
     ) except -3
     cdef int _close(self, bytes given, object found) except -1
     cdef int _prepare(self, Statement statement) except -1
+    cdef int _evict(self, Statement statement) except -1
     cdef bint _keeps_shape(self, Statement statement) except -1
     cdef bint define_unnamed(self, bytes definition) except -1
     cdef int close_unnamed(self) except -1
+    cdef int forget_unnamed(self) except -1
     cdef bint has_unnamed(self) noexcept
     cdef bint prepare_unnamed(self) except -1
     cdef int executes(self, bytes text, bint named) except -1

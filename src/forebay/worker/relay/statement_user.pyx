@@ -183,7 +183,11 @@ cdef class StatementUser(Borrower):
             )
             return self.refuse_in_place(_error(b"54000", error))
         statement = intern(self, frame[text:total])
-        known = statement in prepared.statements and server.status != c"E"
+        known = statement in prepared.statements
+        if known and (server.status == c"E" or server.ledger.is_pipelined()):
+            # In an aborted transaction Parse fails, and there may be one when its turn comes.
+            self._evict(statement)
+            known = False
         changes = ((self.statements, name, None), (prepared.statements, statement, None))
         if known:
             changes = changes[:1]
@@ -324,20 +328,23 @@ cdef class StatementUser(Borrower):
         """See that the connection has `statement`, at the cost of its least recently used one."""
         cdef Connection server = self.server
         cdef Prepared prepared = server.prepared
-        cdef Statement oldest
         if server.ledger.failed:
             return 0  # it would be skipped, as what follows
         if statement not in prepared.statements:
             if len(prepared.statements) >= PREPARED_LIMIT:
-                oldest = prepared.least_used()
-                changes = ((prepared.statements, oldest, prepared.statements[oldest]),)
-                if prepared.owe(CLOSE, SWALLOW, changes):
-                    del prepared.statements[oldest]
-                put(server, oldest.close, len(oldest.close))
+                self._evict(prepared.least_used())
             put(server, statement.parse, len(statement.parse))
             if not prepared.owe(PARSE, SWALLOW, ((prepared.statements, statement, None),)):
                 return 0
         return prepared.note_used(statement)
+
+    cdef int _evict(self, Statement statement) except -1:
+        """Close `statement` on the connection."""
+        cdef Prepared prepared = self.server.prepared
+        changes = ((prepared.statements, statement, prepared.statements[statement]),)
+        if prepared.owe(CLOSE, SWALLOW, changes):
+            del prepared.statements[statement]
+        return put(self.server, statement.close, len(statement.close))
 
     cdef bytes renamed(self, bytes error, bytes name):
         cdef bytes body = error[HEADER_BYTES:]
@@ -403,14 +410,14 @@ cdef class StatementUser(Borrower):
         return 0
 
     cdef int forget_unnamed(self) except -1:
-        """A simple Query, or an unnamed Parse that failed, has ended the unnamed statement."""
+        """A simple Query ends the unnamed statement."""
         self.unnamed = None
         if self.server is not None:
             self.server.prepared.unnamed_serial = 0
         return 0
 
     def restore_unnamed(self, unnamed: bytes | None, serial: int) -> None:
-        """What was to end the unnamed statement was skipped."""
+        """What was to define or close the unnamed statement has failed or was skipped."""
         self.unnamed = unnamed
         self.unnamed_serial = serial
         if self.server is not None:
