@@ -9,6 +9,7 @@ server     a database connection
 statement  a prepared statement; statement_user: what a client has prepared
 client     an established client
 glance     a fast look at a statement: does it certainly leave the session alone?
+names      does it name a function that the operator lists?
 """
 
 from forebay.worker.relay.client import Client

@@ -1,4 +1,5 @@
 from .glance cimport GlanceState
+from .names cimport FunctionNames
 from .statement_user cimport StatementUser
 
 
@@ -13,6 +14,7 @@ cdef class Client(StatementUser):
     cdef public double last_active
     cdef bint held_back  # a connection is lent, and its settings are not confirmed yet
     cdef bint skipping  # an error was sent in the extended protocol: everything up to Sync is discarded
+    cdef FunctionNames functions  # that the operator lists; None: none
     cdef GlanceState *looking  # at a statement that is too long to be held back; mostly NULL
     cdef object deallocated  # the name in a DEALLOCATE that Forebay answers
     cdef object refusal  # the error that answers the next message that would need a connection
@@ -38,6 +40,7 @@ cdef class Client(StatementUser):
     cdef int _end(self, object reason, bint vanished) except -1
     cdef bint _may_part(self) except -1
     cdef int _looked(self, bint harmless) except -1
+    cpdef look_for(self, FunctionNames functions)
     cpdef set_pinned(self, bint pinned)
     cpdef start(self, bytes early)
     cpdef welcome(self, bytes greeting)

@@ -17,7 +17,7 @@ What is rare or slow is asked of ``sessions`` (Python):
     closed(client, reason)         the client is gone
 """
 
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.string cimport memchr
 
 from .frames cimport HEADER_BYTES, LARGE_MESSAGE_LIMIT, SMALL_MESSAGE_LIMIT, length_word
@@ -26,6 +26,7 @@ from .ledger cimport (
     BIND, CLOSE, COPY_END, DESCRIBE, EXECUTE, FAKE, FORWARD, FUNCTION, PARSE, QUERY, SYNC, Ledger,
 )
 from .micropool cimport MicroPool
+from .names cimport FunctionNames
 from .peer cimport GATHER_BYTES
 from .poller cimport Poller
 from .server cimport LEDGER_LIMIT, Place, Server
@@ -292,7 +293,7 @@ cdef class Client(StatementUser):
         """
         cdef const unsigned char *end
         if not whole:
-            self.looking = <GlanceState *> PyMem_Malloc(sizeof(GlanceState))
+            self.looking = <GlanceState *> PyMem_Calloc(1, sizeof(GlanceState))
             if self.looking == NULL:
                 raise MemoryError
             glance_begin(self.looking)
@@ -313,7 +314,9 @@ cdef class Client(StatementUser):
         cdef const unsigned char *end = <const unsigned char *> memchr(text, 0, there)
         if end == NULL:
             return True  # malformed, as the database will say
-        return glance(text, end - text) and not (self.strict and end - text > STRICT_LIMIT)
+        if not glance(text, end - text) or (self.strict and end - text > STRICT_LIMIT):
+            return False
+        return self.functions is None or not self.functions.are_in(text, end - text)
 
     cdef int executes(self, bytes text, bint named) except -1:
         self.sessions.examine(self, text, named)
@@ -331,6 +334,11 @@ cdef class Client(StatementUser):
         """The next part of a statement too long to be held back: it has only the glance to pass."""
         cdef const unsigned char *end = <const unsigned char *> memchr(text, 0, count)
         cdef bint harmless
+        if self.functions is not None:
+            if self.functions.go_on(
+                &self.looking.word, text, count if end == NULL else end - text + 1
+            ):
+                return self._looked(False)
         if end == NULL:
             if glance_feed(self.looking, text, count):
                 return 0
@@ -436,6 +444,12 @@ cdef class Client(StatementUser):
     cdef int ask_session(self) except -1:
         self.sessions.ask(self)
         return 0
+
+    cpdef look_for(self, FunctionNames functions):
+        """Doubt what names one of these functions, from now on; None: of functions only those that
+        the glance knows matter."""
+        self.functions = functions
+        self.unnamed_harmless = False  # to be looked at again when it runs
 
     cpdef set_pinned(self, bint pinned):
         """Whether the client keeps its connection between transactions."""
