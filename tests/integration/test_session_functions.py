@@ -148,6 +148,19 @@ def test_a_prepared_statement_that_calls_a_listed_function(
                 owner.ask(parse("SELECT app.set_tenant($1)") + sync())
 
 
+@pytest.mark.parametrize("lock", ["app.take_lock", "pg_advisory_lock"])
+def test_a_statement_that_sql_prepared_is_asked_about_when_it_runs(
+    start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase, lock: str
+) -> None:
+    forebay = started(start_forebay, postgres, database, **LISTED)
+    with RawClient(forebay.port, database) as owner, RawClient(forebay.port, database) as other:
+        owner.query(f"PREPARE take AS SELECT {lock}(1)")
+        owner.query("EXECUTE take")
+        owner.query("DEALLOCATE take")
+        forebay.wait_for_log("no longer pinned: PREPARED_STATEMENT")
+        assert other.query(LOCKED) == [["t"]]
+
+
 def test_a_function_whose_state_cannot_be_asked_for_pins_for_good(
     start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase
 ) -> None:

@@ -130,6 +130,8 @@ def note_effects(
                 _note_custom(notes, name)
         if reason in AUDITED:
             notes.doubts.add(reason)
+            if isinstance(detail, Command) and detail.command == "EXECUTE":
+                notes.doubts |= AUDITED  # what it runs was prepared earlier, and may do anything
         elif isinstance(detail, SettingChange):
             notes.resets = notes.resets or detail.value is None
             if not detail.exact and not detail.name and detail.command != "RESET ALL":
