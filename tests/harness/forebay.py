@@ -225,7 +225,14 @@ class Forebay:
 
 def _lines(values: Mapping[str, Any]) -> list[str]:
     """Keys of a TOML section; JSON's forms of scalars and lists are TOML's too."""
-    return [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+    return [f"{name} = {_value(value)}" for name, value in values.items()]
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        pairs = (f"{json.dumps(name)} = {_value(inner)}" for name, inner in value.items())
+        return "{" + ", ".join(pairs) + "}"
+    return json.dumps(value)
 
 
 def _check_descriptors(pid: int, others_limit: int | None) -> None:

@@ -69,6 +69,26 @@ def test_what_works(
     assert f"{user['limit']} database connections" in text
 
 
+def test_functions_that_are_not_there(
+    tmp_path: Path,
+    postgres: Postgres,
+    database: TestDatabase,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = Path(write(tmp_path, postgres, database))
+    functions = ", ".join(
+        f'{name} = "SETTING"'
+        for name in ("nextval", "'pg_catalog.now'", "'pg_temp.now'", "'\"Now\"'", "no_such")
+    )
+    listed = f"[proxies.app]\nsession_functions = {{{functions}}}"
+    path.write_text(path.read_text().replace("[proxies.app]", listed))
+    code, report = check(str(path), capsys)
+    assert code == 0
+    (said,) = (each for each in report["proxies"][0]["warnings"] if "session_functions" in each)
+    assert 'lists: pg_temp.now, "Now", no_such (' in said
+    assert database.name in said
+
+
 def test_what_fails(
     tmp_path: Path,
     postgres: Postgres,

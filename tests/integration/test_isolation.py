@@ -215,3 +215,12 @@ def test_the_init_query_is_not_discarded_for_others(
             client.query(change)
             assert other.query("SHOW TimeZone") == [["Asia/Tokyo"]]
             assert other.query("SHOW work_mem") == [["5MB"]]
+
+
+def test_a_setting_whose_name_postgresql_cuts(forebay: Forebay, database: TestDatabase) -> None:
+    long = "x" * 70
+    look = f"SELECT coalesce(current_setting('app.{long[:63]}', true), '')"
+    with RawClient(forebay.port, database) as client, RawClient(forebay.port, database) as other:
+        client.query(f"SET app.{long} = 'mine'")
+        assert other.query(look) == [[""]]
+        assert client.query(look) == [["mine"]]

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.sql.digest import digest
-from forebay.sql.effects import Cursor, EffectsCache, Reason, effects
+from forebay.sql.effects import Cursor, EffectsCache, effects
 from forebay.sql.lexer import Kind, lex
+from forebay.sql.reasons import Reason
 
 from .sql_texts import BLANKS, any_text, near_sql, valid_text
 

@@ -10,11 +10,13 @@ from rich.table import Table
 
 from forebay.cli.hints import ENDS, HINTS, RDS_HINTS, deed
 from forebay.cli.output import EXIT_FINE, EXIT_WRONG_USE, complain
+from forebay.config import ConfigError, ProxySettings, load_any
 from forebay.sql.digest import digest
-from forebay.sql.effects import Reason, effects
+from forebay.sql.effects import effects
 from forebay.sql.lexer import lex
+from forebay.sql.reasons import Reason
 from forebay.sql.split import statements
-from forebay.worker.relay.glance import glance_text
+from forebay.worker.session.functions import NOTHING_LISTED, Listed, listed_by
 from forebay.worker.session.pins import EXPLANATIONS, PinReason, minimal_pin
 from forebay.worker.session.rds import STATEMENT_LIMIT_BYTES, rds_explanation, rds_pin
 
@@ -40,20 +42,27 @@ def explain(
     sql: Annotated[str, Parameter(name="SQL", allow_leading_hyphen=True)],
     /,
     *,
-    mode: Mode = "minimal",
+    mode: Mode | None = None,
+    config: str | None = None,
+    proxy: str | None = None,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
     """Tell what statements do to the session, and whether they pin their client.
 
     Nothing is run, and no database is needed: only the text is read, as Forebay reads it. Exit
-    codes: 0 it was read, 2 there is no statement in it.
+    codes: 0 it was read, 2 there is no statement in it, or the configuration can't be used.
 
     Parameters
     ----------
     sql
         One or more statements; - reads them from standard input.
     mode
-        minimal as Forebay pins by default, rds as RDS Proxy does.
+        minimal as Forebay pins by default, rds as RDS Proxy does. Without it: what the
+        configuration says, else minimal.
+    config
+        A TOML file, as for forebay serve: its session_functions and session_settings count.
+    proxy
+        The proxy in it, if there are several.
     as_json
         Print a JSON array, one object for each statement.
     """
@@ -61,7 +70,17 @@ def explain(
     if len(text) > MAX_TEXT_BYTES:
         complain("explain", [f"more than {MAX_TEXT_BYTES} bytes"])
         return EXIT_WRONG_USE
-    found = explain_text(text, mode)
+    listed = NOTHING_LISTED
+    if config is not None:
+        try:
+            chosen = _proxy(config, proxy)
+        except (ConfigError, ValueError) as error:
+            complain("explain", str(error).splitlines())
+            return EXIT_WRONG_USE
+        mode = mode or chosen.pinning
+        listed = listed_by(msgspec.structs.replace(chosen, pinning=mode))
+    mode = mode or "minimal"
+    found = explain_text(text, mode, listed)
     if not found:
         complain("explain", ["there is no statement in the text"])
         return EXIT_WRONG_USE
@@ -74,30 +93,43 @@ def explain(
     return EXIT_FINE
 
 
-def explain_text(text: bytes, mode: Mode) -> list[Explanation]:
-    """One Explanation for each statement, in order; of a text that cannot be read, one."""
+def _proxy(config: str, name: str | None) -> ProxySettings:
+    """The proxy that is meant. Raises ConfigError, or ValueError if there is none."""
+    proxies = load_any(config).proxies
+    if name is None and len(proxies) == 1:
+        return next(iter(proxies.values()))
+    if name not in proxies:
+        raise ValueError(f"which proxy? Name one with --proxy: {', '.join(proxies)}")
+    return proxies[name]
+
+
+def explain_text(text: bytes, mode: Mode, listed: Listed = NOTHING_LISTED) -> list[Explanation]:
+    """One Explanation for each statement, in order; of a text that cannot be read, one.
+
+    ``listed`` is what the operator lists for that mode.
+    """
     if len(text) <= STATEMENT_LIMIT_BYTES and any(
         effect.reason is Reason.UNREADABLE for effect in effects(text)
     ):
-        return [_explain(text, mode)]
+        return [_explain(text, mode, listed)]
     parts = statements(lex(text).tokens)
-    whole = [_explain(text[part[0].start : part[-1].end], mode) for part in parts]
+    whole = [_explain(text[part[0].start : part[-1].end], mode, listed) for part in parts]
     if len(text) > STATEMENT_LIMIT_BYTES and len(parts) > 1 and mode == "rds":
         # They count together if they are sent together.
         return [_as_one(each, text) for each in whole]
     return whole
 
 
-def _explain(text: bytes, mode: Mode) -> Explanation:
-    found = effects(text)
+def _explain(text: bytes, mode: Mode, listed: Listed) -> Explanation:
+    found = effects(text, functions=listed.functions)
     too_long = len(text) > STATEMENT_LIMIT_BYTES
     reason: PinReason | None
     if mode == "rds":
         reason = rds_pin(found, text)
-    elif too_long and not glance_text(text):
+    elif too_long and not listed.is_certain(text):
         reason = PinReason.STATEMENT_TOO_LONG
     else:
-        reason = minimal_pin(found, text)
+        reason = minimal_pin(found, text, listed)
     does = list(dict.fromkeys(deed(effect) for effect in found))
     if not does and rds_pin((), text[:STATEMENT_LIMIT_BYTES]) is PinReason.SETTING:
         does = ["changes a setting until the transaction ends"]

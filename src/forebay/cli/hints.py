@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from forebay.sql.effects import Call, Command, Cursor, Effect, Reason, TemporaryObject
+from forebay.sql.effects import Call, Command, Cursor, Effect, TemporaryObject
+from forebay.sql.reasons import Reason
 from forebay.sql.settings import SettingChange
 from forebay.worker.session.pins import PinReason
 
@@ -73,7 +74,8 @@ def deed(effect: Effect) -> str:
         end = ", dropped at commit" if detail.on_commit_drop else ""
         return f"creates the temporary {detail.kind} {detail.name}{end}"
     if isinstance(detail, Call):
-        return f"calls {detail.function}(), {_CALLS.get(effect.reason, 'session state')}"
+        calls = _LISTED_CALLS if detail.listed else _CALLS
+        return f"calls {detail.function}(), {calls[effect.reason]}"
     if isinstance(detail, Command):
         return _COMMANDS.get(detail.command, detail.command).format(name=detail.name)
     return "cannot be read with certainty"
@@ -83,6 +85,17 @@ _CALLS: Final = {
     Reason.ADVISORY_LOCK: "whose locks belong to the session",
     Reason.SEQUENCE: "whose value belongs to the session",
     Reason.SESSION_FUNCTION: "which changes the session",
+}
+_LISTED_CALLS: Final = {
+    Reason.TEMPORARY_OBJECT: "listed as creating something temporary",
+    Reason.CURSOR: "listed as declaring a cursor",
+    Reason.ADVISORY_LOCK: "listed as taking or releasing an advisory lock",
+    Reason.LISTEN: "listed as listening for notifications",
+    Reason.PREPARE: "listed as preparing a statement",
+    Reason.SETTING: "listed as changing settings",
+    Reason.SEQUENCE: "listed as using a sequence",
+    Reason.LOAD: "listed as loading a library",
+    Reason.SESSION_FUNCTION: "listed as changing the session",
 }
 
 

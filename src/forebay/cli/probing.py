@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
 
 from forebay.config import Address, ProxySettings
 from forebay.protocol.errors import PgError
+from forebay.sql.functions import parse_function_name
 from forebay.worker.channel import Credential
 from forebay.worker.connector import (
     ConnectError,
@@ -18,6 +20,7 @@ from forebay.worker.connector import (
     simple_query,
 )
 from forebay.worker.pool.budget import LIMITS_QUERY, parse_limits
+from forebay.worker.session.settings import quote_literal
 from forebay.worker.tls import ClientContexts
 
 QUERY_TIMEOUT_S = 10.0
@@ -54,6 +57,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     others_connected: int
     max_connections: int
     reserved: int
+    missing_functions: list[str] = []  # listed in session_functions, not there
     tls: str | None  # "TLSv1.3", None: not encrypted
     asks_password: bool
 
@@ -114,6 +118,7 @@ async def _facts(
         async with asyncio.timeout(QUERY_TIMEOUT_S):
             limits = await simple_query(connection.stream, LIMITS_QUERY)
             rows = await simple_query(connection.stream, _FACTS_QUERY)
+            missing = await _missing_functions(connection, proxy.session_functions)
             await _try_init_query(connection, proxy.pool.init_query)
         tls = connection.stream.tls
     finally:
@@ -122,7 +127,29 @@ async def _facts(
     with contextlib.suppress(ConnectError, PgError):
         (await log_in(None)).close()
         asks_password = False
-    return _parse(rows, limits, tls, asks_password=asks_password)
+    facts = _parse(rows, limits, tls, asks_password=asks_password)
+    return msgspec.structs.replace(facts, missing_functions=missing)
+
+
+async def _missing_functions(connection: DatabaseConnection, listed: Iterable[str]) -> list[str]:
+    """Those of the listed functions that the database does not have."""
+    names = {text: parse_function_name(text) for text in listed}
+    if not names:
+        return []
+    literals = ", ".join(quote_literal(each.name.decode()) for each in names.values())
+    sql = (
+        "SELECT n.nspname, p.proname FROM pg_catalog.pg_proc p"  # noqa: S608
+        " JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace"
+        f" WHERE p.proname OPERATOR(pg_catalog.=) ANY (ARRAY[{literals}]::pg_catalog.name[])"
+    )
+    rows = await simple_query(connection.stream, sql)
+    there = {(schema or "", name or "") for schema, name in rows}
+    there |= {("", name) for _, name in there}
+    return [
+        text
+        for text, (schema, name) in names.items()
+        if (schema.decode(), name.decode()) not in there
+    ]
 
 
 async def _try_init_query(connection: DatabaseConnection, sql: str) -> None:

@@ -74,6 +74,11 @@ def _settings(proxy: ProxySettings, *, self_made: bool) -> Iterator[str]:
             f"connection_borrow_timeout ({borrow_s:g} s) is longer than idle_client_timeout"
             f" ({proxy.idle_client_timeout:g} s)"
         )
+    if proxy.pinning == "rds" and (proxy.session_functions or proxy.session_settings):
+        yield (
+            'session_functions and session_settings have no effect while pinning is "rds", as RDS'
+            " Proxy has nothing like them"
+        )
     if proxy.login_timeout < 1:
         yield f"login_timeout is {proxy.login_timeout:g} s: a busy client machine may not make it"
 
@@ -93,6 +98,12 @@ def _server(proxy: ProxySettings, users: int, facts: Facts) -> Iterator[str]:
         yield (
             "max_connections_percent is 100: nothing is left for migrations, psql and monitoring"
             " that do not come through Forebay"
+        )
+    if facts.missing_functions:
+        names = _names(facts.missing_functions)
+        yield (
+            f'database "{proxy.target.database}" does not have what session_functions lists:'
+            f" {names} (the databases that clients name may)"
         )
     unreserved = facts.max_connections - facts.reserved
     if limit + facts.others_connected > unreserved:

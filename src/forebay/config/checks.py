@@ -7,12 +7,18 @@ from itertools import combinations
 from forebay.config.addresses import Address, parse_address
 from forebay.config.reading import Check, Path, Reading
 from forebay.config.settings import AuthSettings, PoolSettings, ProxySettings, TargetSettings
+from forebay.sql.functions import FunctionName, parse_function_name
 
 # RDS Proxy's rule for names (DBProxyName): letters, digits and single hyphens.
 PROXY_NAME = re.compile(r"[a-zA-Z](?:-?[a-zA-Z0-9]+)*")
 MAX_PROXY_NAME_LENGTH = 63
 MAX_USERS = 200  # RDS Proxy's: secrets per proxy
 SECRET_FORMS = "file:PATH, env:NAME or the ARN of a Secrets Manager secret"  # noqa: S105
+# More would be a rule about names, not a list.
+MAX_SESSION_FUNCTIONS = 1000
+MAX_SESSION_SETTINGS = 100
+_CUSTOM_SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)+")
+_MAX_SETTING_CHARACTERS = 256
 _SECRET = re.compile(r"(file|env|given):.+|arn:[\w-]+:secretsmanager:.+", re.DOTALL)
 
 Found = Iterator[tuple[Path, str]]
@@ -49,6 +55,8 @@ def _proxy(proxy: ProxySettings) -> Found:
     yield from _listen(proxy)
     yield from _certificates(proxy)
     yield from _users(proxy)
+    yield from _session_functions(proxy)
+    yield from _session_settings(proxy)
 
 
 def _listen(proxy: ProxySettings) -> Found:
@@ -85,6 +93,42 @@ def _users(proxy: ProxySettings) -> Found:
         if auth.secret in seen:
             yield ("auth", index, "secret"), f"is the same as that of auth[{seen[auth.secret]}]"
         seen.setdefault(auth.secret, index)
+
+
+def _session_functions(proxy: ProxySettings) -> Found:
+    if len(proxy.session_functions) > MAX_SESSION_FUNCTIONS:
+        count = len(proxy.session_functions)
+        text = f"has {count} entries; at most {MAX_SESSION_FUNCTIONS} are allowed"
+        yield ("session_functions",), text
+    seen: dict[FunctionName, str] = {}
+    for text in proxy.session_functions:
+        try:
+            name = parse_function_name(text)
+        except ValueError as error:
+            yield ("session_functions", text), str(error)
+            continue
+        if name in seen:
+            yield ("session_functions", text), f"is the same function as {seen[name]}"
+        seen.setdefault(name, text)
+
+
+def _session_settings(proxy: ProxySettings) -> Found:
+    if len(proxy.session_settings) > MAX_SESSION_SETTINGS:
+        count = len(proxy.session_settings)
+        yield (
+            ("session_settings",),
+            f"has {count} items; at most {MAX_SESSION_SETTINGS} are allowed",
+        )
+    for index, name in enumerate(proxy.session_settings):
+        if "." not in name:
+            text = f"{name!r} has no dot in its name: such settings are asked for without a list"
+            yield ("session_settings", index), text
+        elif not _CUSTOM_SETTING.fullmatch(name) or len(name) > _MAX_SETTING_CHARACTERS:
+            text = (
+                f"{name!r} is no name of a setting, as in app.tenant, of at most"
+                f" {_MAX_SETTING_CHARACTERS} ASCII characters"
+            )
+            yield ("session_settings", index), text
 
 
 def _user(auth: AuthSettings) -> Found:

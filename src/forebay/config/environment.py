@@ -8,7 +8,8 @@ A key's variable is its path in capitals, joined by ``_``, with ``-`` written as
 
 While there is only one proxy, ``PROXIES_APP_`` may be left out: ``FOREBAY_LISTEN``. Underscores
 inside keys make the split ambiguous in general, so names are resolved against the known keys and
-never cut blindly. An empty variable counts as not set. A list is comma-separated, or JSON.
+never cut blindly. An empty variable counts as not set. A list is comma-separated, or JSON; so is a
+table of names (``app.f=SETTING,nextval=NONE``).
 """
 
 import itertools
@@ -174,7 +175,22 @@ def _parse(annotation: Any, text: str) -> Any:
             except msgspec.DecodeError:
                 pass  # "[::1]:6432" starts so as well
         return [item.strip() for item in text.split(",")]
+    if isinstance(info, msgspec.inspect.DictType):
+        return _names(text)
     return text
+
+
+def _names(text: str) -> Any:
+    """A table from ``{"name": "WORD"}`` or ``name=WORD,name=WORD``; other text stays text."""
+    if text.lstrip().startswith("{"):
+        try:
+            return msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            return text
+    pairs = [item.rpartition("=") for item in text.split(",")]
+    if any(not sign for _, sign, _ in pairs):
+        return text
+    return {name.strip(): word.strip() for name, _, word in pairs}
 
 
 def _number(text: str) -> Any:

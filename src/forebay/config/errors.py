@@ -30,11 +30,16 @@ class ConfigError(Exception):
 def nearest(name: str, known: Iterable[str]) -> str:
     """``; did you mean …?`` for the known name closest to this one, or the list of a few, or ""."""
     known = sorted(known)
-    by_folded = {candidate.casefold().replace("-", "_"): candidate for candidate in known}
+    if meant := meant_by(name, known):
+        return meant
+    return f"; known here: {', '.join(known)}" if 0 < len(known) <= 20 else ""
+
+
+def meant_by(name: str, known: Iterable[str]) -> str:
+    """``; did you mean …?`` for the known name closest to this one, or ""."""
+    by_folded = {each.casefold().replace("-", "_"): each for each in sorted(known)}
     folded = name.casefold().replace("-", "_")
     # A key cut short means the shortest one that begins so, whatever else is similar.
     longer = sorted((each for each in by_folded if each.startswith(f"{folded}_")), key=len)
     close = longer or difflib.get_close_matches(folded, list(by_folded), n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean {by_folded[close[0]]}?"
-    return f"; known here: {', '.join(known)}" if 0 < len(known) <= 20 else ""
+    return f"; did you mean {by_folded[close[0]]}?" if close else ""

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_args, get_origin
 import msgspec
 from msgspec import inspect
 
-from forebay.config.errors import Problem, nearest
+from forebay.config.errors import Problem, meant_by, nearest
 
 Path = tuple[str | int, ...]
 T = TypeVar("T", bound=msgspec.Struct)
@@ -50,10 +50,17 @@ class Reading:
 
 
 def dotted(path: Path) -> str:
-    """``("proxies", "app", "auth", 0, "secret")`` → ``proxies.app.auth[0].secret``."""
+    """``("proxies", "app", "auth", 0, "secret")`` → ``proxies.app.auth[0].secret``.
+
+    A part with a dot in it is quoted, as TOML has it.
+    """
     out = ""
     for part in path:
-        out += f"[{part}]" if isinstance(part, int) else f".{part}" if out else part
+        if isinstance(part, int):
+            out += f"[{part}]"
+        else:
+            name = f'"{part}"' if "." in part else part
+            out += f".{name}" if out else name
     return out
 
 
@@ -125,6 +132,8 @@ def _read_value(annotation: Any, raw: Any, path: Path, reading: Reading) -> Any:
         return [item for item in items if item is not None]
     if inner is not None:
         return read_struct(inner, raw, path, reading)
+    if get_origin(annotation) is dict:
+        return _read_names(annotation, raw, path, reading)
     try:
         value = msgspec.convert(raw, annotation)
     except msgspec.ValidationError:
@@ -133,6 +142,28 @@ def _read_value(annotation: Any, raw: Any, path: Path, reading: Reading) -> Any:
         reading.report(path, f"is {_shown(path, raw)}; it must be {allowed(annotation)}")
         return None
     return value
+
+
+def _read_names(annotation: Any, raw: Any, path: Path, reading: Reading) -> Any:
+    """A table whose keys are free, and whose values are words of a list; None if it is no table."""
+    if not isinstance(raw, dict):
+        reading.report(path, f"is {_shown(path, raw)}; it must be {allowed(annotation)}")
+        return None
+    word = get_args(annotation)[1]
+    found = {}
+    for key, value in raw.items():
+        if path in reading.origins:
+            reading.origins[*path, key] = reading.origins[path]
+        if isinstance(value, str) and value in get_args(word):
+            found[key] = value
+            continue
+        text = f"is {_shown(path, value)}; it must be {allowed(word)}"
+        if isinstance(value, dict):
+            text += f' (a name with a dot in it is quoted: "{key}.…")'
+        elif isinstance(value, str):
+            text += meant_by(value, get_args(word))
+        reading.report((*path, key), text)
+    return found
 
 
 def _shown(path: Path, raw: Any) -> str:
@@ -165,6 +196,8 @@ def _in_words(info: inspect.Type) -> str:
             return f"a string of at most {longest} characters"
         case inspect.StrType():
             return "a string"
+        case inspect.DictType():
+            return f"a table of names, each with {_in_words(info.value_type)}"
         case inspect.ListType():
             return f"a list, each item {_in_words(info.item_type)}"
         case inspect.UnionType():

@@ -20,6 +20,19 @@ Pinning = Literal["minimal", "rds"]
 IamAuth = Literal["DISABLED", "REQUIRED", "ENABLED"]
 ClientPasswordAuthType = Literal["POSTGRES_SCRAM_SHA_256", "POSTGRES_MD5"]
 PinningFilter = Literal["EXCLUDE_VARIABLE_SETS"]
+# What calling a function does to the session: reasons for pins, and NONE.
+FunctionCode = Literal[
+    "TEMPORARY_OBJECT",
+    "CURSOR",
+    "ADVISORY_LOCK",
+    "LISTEN",
+    "PREPARED_STATEMENT",
+    "SETTING",
+    "SEQUENCE",
+    "LOAD",
+    "SESSION_FUNCTION",
+    "NONE",
+]
 
 # "Half of max_connections_percent", RDS Proxy's default; resolved when the struct is made.
 HALF_OF_MAXIMUM = -1
@@ -104,6 +117,8 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     max_client_connections: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
     login_timeout: Annotated[float, Meta(gt=0, le=300)] = 15.0
     pinning: Pinning = "minimal"
+    session_functions: dict[str, FunctionCode] = {}
+    session_settings: list[str] = []
     debug_logging: bool = False
     auth: list[AuthSettings] = []
     target: TargetSettings

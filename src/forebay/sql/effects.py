@@ -2,17 +2,18 @@
 
 A session here is the server's: what outlives the statement and would be seen by the next client on
 the same connection. What the text cannot show (a function that changes settings in its body, a
-serial column's default) is not found.
+serial column's default) is not found, unless the operator has listed the function.
 """
 
-import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
+from forebay.sql.functions import KNOWN_FUNCTIONS, Functions
 from forebay.sql.lexer import NAMES, STRINGS, Kind, Lexed, Token, lex
+from forebay.sql.names import as_understood
+from forebay.sql.reasons import Reason
 from forebay.sql.settings import (
     SettingChange,
     reset_change,
@@ -23,29 +24,12 @@ from forebay.sql.settings import (
 from forebay.sql.split import segments, statements
 
 
-class Reason(StrEnum):
-    """Why a statement matters to the session. A closed list: metrics and logs are keyed by it."""
-
-    SETTING = "setting"  # SET, RESET, set_config
-    PREPARE = "prepare"  # PREPARE, EXECUTE, DEALLOCATE as statements
-    TEMPORARY_OBJECT = "temporary_object"
-    CURSOR = "cursor"  # DECLARE
-    LISTEN = "listen"  # LISTEN, UNLISTEN
-    ADVISORY_LOCK = "advisory_lock"  # session-level ones, taken or released
-    SEQUENCE = "sequence"  # nextval, setval, currval, lastval
-    LOAD = "load"
-    DISCARD = "discard"
-    DO_BLOCK = "do_block"  # its body may do anything
-    SESSION_FUNCTION = "session_function"  # setseed and others that change the session
-    TOO_LONG = "too_long"  # not found here: for the caller, which knows the limit
-    UNREADABLE = "unreadable"  # the text cannot be read with certainty
-
-
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call of a function; ``function`` without its schema."""
+    """A call of a function; ``function`` without its schema. ``listed``: by the operator."""
 
     function: str
+    listed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,39 +81,8 @@ class Effect:
 
 Effects = tuple[Effect, ...]
 
-_FUNCTIONS: Final[dict[bytes, Reason]] = {
-    **dict.fromkeys((b"nextval", b"setval", b"currval", b"lastval"), Reason.SEQUENCE),
-    **dict.fromkeys(
-        (
-            b"pg_advisory_lock",
-            b"pg_advisory_lock_shared",
-            b"pg_try_advisory_lock",
-            b"pg_try_advisory_lock_shared",
-            b"pg_advisory_unlock",
-            b"pg_advisory_unlock_shared",
-            b"pg_advisory_unlock_all",
-        ),
-        Reason.ADVISORY_LOCK,
-    ),
-    **dict.fromkeys(
-        (
-            b"setseed",
-            # A session's replication origin; slots, which may be temporary.
-            b"pg_replication_origin_session_setup",
-            b"pg_replication_origin_session_reset",
-            b"pg_create_physical_replication_slot",
-            b"pg_create_logical_replication_slot",
-            b"pg_copy_physical_replication_slot",
-            b"pg_copy_logical_replication_slot",
-        ),
-        Reason.SESSION_FUNCTION,
-    ),
-    b"set_config": Reason.SETTING,
-}
 _CLAUSES: Final = frozenset({b"create", b"into", b"execute"})
-_WATCHED: Final = frozenset(_FUNCTIONS) | _CLAUSES
 _TEMPORARY: Final = (b"temp", b"temporary")
-_BEYOND_ASCII: Final = re.compile(rb"[\x80-\xff]+")
 _TEMPORARY_SCHEMA: Final = b"pg_temp"  # also pg_temp_3
 
 
@@ -138,10 +91,12 @@ def effects(
     *,
     standard_conforming_strings: bool = True,
     ambiguous_encoding: bool = False,
+    functions: Functions = KNOWN_FUNCTIONS,
 ) -> Effects:
     """What ``text`` (one or more statements) does to the session, in order; empty: nothing.
 
-    The keywords are those of ``lexer.lex``. Never raises. A text that cannot be read with certainty
+    ``functions`` says which calls matter; the other keywords are those of ``lexer.lex``. Never
+    raises. A text that cannot be read with certainty
     has the one effect UNREADABLE.
     """
     raw = text.encode(errors="surrogatepass") if isinstance(text, str) else text
@@ -152,65 +107,75 @@ def effects(
     )
     if lexed.trouble is not None:
         return (Effect(Reason.UNREADABLE),)
-    tokens = lexed.tokens if raw.isascii() else _turkish(lexed.tokens)
+    tokens = as_understood(lexed.tokens)
+    watched = functions.names | _CLAUSES
     found: dict[Effect, None] = {}
     for number, statement in enumerate(statements(tokens)):
         # A semicolon within a statement is that of a rule or a function body, whose parts change
         # no session; looking at each as if it were a statement is safe whatever the nesting is.
         nested = raw.find(b";", statement[0].start, statement[-1].end) >= 0
         for part in segments(statement) if nested else (statement,):
-            for reason, detail in _of_statement(lexed, part):
+            for reason, detail in _of_statement(lexed, part, functions, watched):
                 found[Effect(reason, detail, number)] = None
     return tuple(found)
-
-
-def _turkish(tokens: list[Token]) -> list[Token]:
-    """Read letters beyond ASCII in unquoted names as i.
-
-    A server with a Turkish single-byte locale folds the dotted capital I (one or two bytes, as the
-    client's encoding has it) to a plain i: SET_CONF\u0130G names set_config there.
-    """
-    return [
-        token
-        if token.kind is not Kind.WORD or token.value.isascii()
-        else token._replace(value=_BEYOND_ASCII.sub(b"i", token.value))
-        for token in tokens
-    ]
 
 
 Found = list[tuple[Reason, Detail | None]]
 
 
-def _of_statement(lexed: Lexed, tokens: list[Token]) -> Found:
+def _of_statement(
+    lexed: Lexed, tokens: list[Token], functions: Functions, watched: frozenset[bytes]
+) -> Found:
     found: Found = []
     command = _COMMANDS.get(word(tokens, 0))
     if command is not None:
         found += command(lexed, tokens)
+        if command is _DO:
+            found += _in_body(lexed, tokens, functions)
     for index, token in enumerate(tokens):
         value = token.value
         if value == b"pg_settings" and word(tokens, 0) in (b"update", b"with"):
             # The view takes UPDATE as set_config takes its arguments.
             found.append((Reason.SETTING, SettingChange("set_config", "", None, exact=False)))
-        elif value in _WATCHED:
-            if value in _FUNCTIONS:
-                found += _call(lexed, tokens, index)
-            elif token.kind is Kind.WORD:
+        elif value in watched:
+            if value in functions.names:
+                found += _call(lexed, tokens, index, functions)
+            if value in _CLAUSES and token.kind is Kind.WORD:
                 found += _clause(tokens, index)
         elif value.startswith(_TEMPORARY_SCHEMA):
             found += _temporary_schema(tokens, index)
     return found
 
 
-def _call(lexed: Lexed, tokens: list[Token], index: int) -> Found:
+def _call(lexed: Lexed, tokens: list[Token], index: int, functions: Functions) -> Found:
     """A watched function's name: is it called here?"""
     token = tokens[index]
     if token.kind not in NAMES or index + 1 >= len(tokens) or tokens[index + 1].value != b"(":
         return []
-    reason = _FUNCTIONS[token.value]
-    if reason is not Reason.SETTING:
-        return [(reason, Call(_text(token)))]
-    change = set_config_change(lexed.text, tokens, index + 1, lexed.standard_conforming_strings)
-    return [] if _is_contained(change) else [(reason, change)]
+    known, listed = functions.called(_schema(tokens, index), token.value)
+    found: Found = [(reason, Call(_text(token), listed=True)) for reason in listed]
+    if known is Reason.SETTING:
+        change = set_config_change(lexed.text, tokens, index + 1, lexed.standard_conforming_strings)
+        if not _is_contained(change):
+            found.append((known, change))
+    elif known is not None:
+        found.append((known, Call(_text(token))))
+    return found
+
+
+def _schema(tokens: list[Token], index: int) -> bytes:
+    """The schema that is written before the name at ``index``, or nothing."""
+    if index >= 2 and tokens[index - 1].value == b"." and tokens[index - 2].kind in NAMES:
+        return tokens[index - 2].value
+    return b""
+
+
+def _in_body(lexed: Lexed, tokens: list[Token], functions: Functions) -> Found:
+    """The listed functions that the body of a DO names: it is code, and not read as SQL."""
+    body = lexed.text[tokens[0].start : tokens[-1].end]
+    return [
+        (reason, Call(_decoded(name), listed=True)) for reason, name in functions.named_in(body)
+    ]
 
 
 def _clause(tokens: list[Token], index: int) -> Found:
@@ -279,7 +244,11 @@ def _drops_on_commit(tokens: list[Token]) -> bool:
 
 
 def _text(token: Token) -> str:
-    return token.value.decode(errors="replace")
+    return _decoded(token.value)
+
+
+def _decoded(name: bytes) -> str:
+    return name.decode(errors="replace")
 
 
 def _name(tokens: list[Token], index: int) -> str:
@@ -340,6 +309,7 @@ def _plain(reason: Reason) -> Callable[[Lexed, list[Token]], Found]:
     return found
 
 
+_DO: Final = _plain(Reason.DO_BLOCK)
 _COMMANDS: Final[dict[bytes, Callable[[Lexed, list[Token]], Found]]] = {
     b"set": _set,
     b"reset": _reset,
@@ -351,7 +321,7 @@ _COMMANDS: Final[dict[bytes, Callable[[Lexed, list[Token]], Found]]] = {
     b"unlisten": _plain(Reason.LISTEN),
     b"load": _plain(Reason.LOAD),
     b"discard": _plain(Reason.DISCARD),
-    b"do": _plain(Reason.DO_BLOCK),
+    b"do": _DO,
 }
 
 
@@ -362,9 +332,15 @@ class EffectsCache:
     than an eighth of that is never kept, so that one text cannot push out many.
     """
 
-    __slots__ = ("_entries", "_max_entries", "_max_text_bytes", "_text_bytes")
+    __slots__ = ("_entries", "_functions", "_max_entries", "_max_text_bytes", "_text_bytes")
 
-    def __init__(self, max_entries: int = 4096, max_text_bytes: int = 4 << 20) -> None:
+    def __init__(
+        self,
+        max_entries: int = 4096,
+        max_text_bytes: int = 4 << 20,
+        functions: Functions = KNOWN_FUNCTIONS,
+    ) -> None:
+        self._functions = functions
         self._entries: OrderedDict[tuple[bytes, bool, bool], Effects] = OrderedDict()
         self._max_entries = max_entries
         self._max_text_bytes = max_text_bytes
@@ -385,7 +361,7 @@ class EffectsCache:
         standard_conforming_strings: bool = True,
         ambiguous_encoding: bool = False,
     ) -> Effects:
-        """What ``effects`` answers for the same arguments."""
+        """What ``effects`` answers for the same arguments, and the functions of this cache."""
         key = (text, standard_conforming_strings, ambiguous_encoding)
         known = self._entries.get(key)
         if known is not None:
@@ -395,6 +371,7 @@ class EffectsCache:
             text,
             standard_conforming_strings=standard_conforming_strings,
             ambiguous_encoding=ambiguous_encoding,
+            functions=self._functions,
         )
         if len(text) <= self._max_text_bytes // 8:
             self._entries[key] = found

@@ -25,6 +25,7 @@ from forebay.worker.login import LoggedIn, LoginFailed, LoginPolicy, log_in
 from forebay.worker.pool.janitor import Janitor, Timeouts
 from forebay.worker.pool.manager import Limits, PoolManager
 from forebay.worker.pool.opener import Login, Opener
+from forebay.worker.session.functions import listed_by
 from forebay.worker.session.sessions import Sessions
 from forebay.worker.session.settings import InternTable
 from forebay.worker.stream import Stream
@@ -48,7 +49,7 @@ class Proxy:
         self._tls_contexts = ClientContexts()
         self._intern = InternTable()
         self._sessions = Sessions(agenda, self._intern)
-        self._sessions.apply(settings.pinning)
+        self._sessions.apply(settings.pinning, listed_by(settings))
         self._canceller = Canceller(self._target, self._tls_contexts)
         self._opener = Opener(
             agenda, self._intern, self._login(settings), self._target, self._tls_contexts
@@ -85,7 +86,7 @@ class Proxy:
             settings = msgspec.structs.replace(settings, target=old.target)
         self._policy = policy
         self._settings = settings
-        self._sessions.apply(settings.pinning)
+        self._sessions.apply(settings.pinning, listed_by(settings))
         _log_in_detail(settings.debug_logging)
         self._opener.login = self._login(settings)
         self._manager.apply(_limits(settings))

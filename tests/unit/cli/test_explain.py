@@ -3,6 +3,8 @@
 import io
 import json
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,6 +93,77 @@ def test_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     (found,) = json.loads(capsys.readouterr().out)
     assert (found["pins"], found["reason"]) == (True, "SETTING")
     assert found["until"] == "the client disconnects"
+
+
+CONFIG = """
+[proxies.app]
+session_settings = ["app.tenant"]
+[proxies.app.session_functions]
+"app.take_lock" = "ADVISORY_LOCK"
+"app.set_tenant" = "SETTING"
+nextval = "NONE"
+[[proxies.app.auth]]
+secret = "env:APP"
+[proxies.app.target]
+hosts = ["db"]
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "forebay.toml"
+    path.write_text(CONFIG)
+    return path
+
+
+def explained(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
+    assert run(["explain", *map(str, arguments), "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    return dict(found)
+
+
+def test_with_the_functions_of_a_configuration(
+    capsys: pytest.CaptureFixture[str], config: Path
+) -> None:
+    found = explained(capsys, "SELECT app.take_lock(1)", "--config", config)
+    assert (found["reason"], found["until"]) == ("ADVISORY_LOCK", "no such lock is held")
+    assert found["does"] == [
+        "calls take_lock(), listed as taking or releasing an advisory lock",
+    ]
+    found = explained(capsys, "SELECT set_tenant('a')", "--config", config)
+    assert not found["pins"]
+    assert found["does"] == ["calls set_tenant(), listed as changing settings"]
+    for arguments, pins in (
+        (("SELECT nextval('s')", "--config", config), False),
+        (("SELECT nextval('s')", "--config", config, "--mode", "rds"), True),
+        (("SELECT nextval('s')",), True),
+        ((f"SELECT take_lock(), '{LONG[8:-1]}'", "--config", config), True),
+    ):
+        assert explained(capsys, *arguments)["pins"] == pins
+
+
+def test_the_mode_of_a_configuration(capsys: pytest.CaptureFixture[str], config: Path) -> None:
+    config.write_text(CONFIG.replace("[proxies.app]", '[proxies.app]\npinning = "rds"', 1))
+    assert explained(capsys, "SET work_mem = 1", "--config", config)["pins"]
+    assert not explained(capsys, "SELECT take_lock()", "--config", config)["pins"]
+    assert explained(capsys, "SELECT take_lock()", "--config", config, "--mode", "minimal")["pins"]
+
+
+def test_a_configuration_that_does_not_say_which(
+    capsys: pytest.CaptureFixture[str], config: Path
+) -> None:
+    config.write_text(
+        CONFIG
+        + CONFIG.replace("proxies.app", "proxies.other").replace(
+            "[proxies.other]", "[proxies.other]\nlisten = ':1'"
+        )
+    )
+    assert run(["explain", "SELECT 1", "--config", str(config)]) == 2
+    assert "Name one with --proxy: app, other" in capsys.readouterr().err
+    assert explained(capsys, "SELECT 1", "--config", config, "--proxy", "other")
+    config.write_text("[proxies.app]\nlisten = 1")
+    assert run(["explain", "SELECT 1", "--config", str(config)]) == 2
+    assert "proxies.app.target.hosts: is missing" in capsys.readouterr().err
 
 
 def test_as_a_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

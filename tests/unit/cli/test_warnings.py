@@ -66,6 +66,10 @@ def test_the_limits() -> None:
         ({"idle_session_timeout": "5min"}, "idle_session_timeout = 5min"),
         ({"statement_timeout": "30s"}, "statement_timeout = 30s"),
         ({"password_encryption": "md5"}, "password_encryption is md5"),
+        (
+            {"missing_functions": ["app.f", "g"]},
+            'database "postgres" does not have what session_functions lists: app.f, g',
+        ),
         ({"others_connected": 11}, "others hold 11 connections now"),
         ({"max_connections": 4}, "1 connections for 1 users"),
     ],
@@ -79,6 +83,8 @@ def test_what_the_database_said(change: dict[str, object], said: str) -> None:
     [
         ({"listen": ":6432", "require_tls": False}, "require_tls is off on *:6432"),
         ({"idle_client_timeout": 60}, "is longer than idle_client_timeout (60 s)"),
+        ({"session_functions": {"f": "NONE"}, "pinning": "rds"}, "have no effect while pinning is"),
+        ({"session_settings": ["a.b"], "pinning": "rds"}, "have no effect while pinning is"),
         ({"login_timeout": 0.5}, "login_timeout is 0.5 s"),
         ({"pool": PoolSettings()}, "max_connections_percent is 100"),
         ({"pool": PoolSettings(connection_borrow_timeout=0)}, "connection_borrow_timeout is 0"),

@@ -40,6 +40,19 @@ def problems(folder: Path, text: str, environ: dict[str, str]) -> str:
         ("LISTEN", "[::1]:1", "listen", ["[::1]:1"]),
         ("TARGET_HOSTS", '["a:1", "b:2"]', "target.hosts", ["a:1", "b:2"]),
         ("TARGET_SSLMODE", "require", "target.sslmode", "require"),
+        (
+            "SESSION_SETTINGS",
+            "app.tenant, app.shop",
+            "session_settings",
+            ["app.tenant", "app.shop"],
+        ),
+        ("SESSION_FUNCTIONS", '{"a.f": "NONE"}', "session_functions", {"a.f": "NONE"}),
+        (
+            "SESSION_FUNCTIONS",
+            "a.f=SETTING, nextval = NONE",
+            "session_functions",
+            {"a.f": "SETTING", "nextval": "NONE"},
+        ),
         ("TARGET_HOSTS", "", "target.hosts", ["db:5432"]),  # empty: not set
     ],
 )
@@ -104,6 +117,13 @@ def test_a_proxy_that_only_the_environment_knows(tmp_path: Path) -> None:
             {"FOREBAY_PROXIES_APP_POOL_MAX_CONNECTIONS_PERCENT": "200"},
             "PERCENT: proxies.app.pool.max_connections_percent: is 200; it must be a whole number",
         ),
+        (
+            {"FOREBAY_SESSION_FUNCTIONS": "a.f=SETTINGS"},
+            'FOREBAY_SESSION_FUNCTIONS: proxies.app.session_functions."a.f": is "SETTINGS"; it',
+        ),
+        ({"FOREBAY_SESSION_FUNCTIONS": "a.f=SETTINGS"}, "did you mean SETTING?"),
+        ({"FOREBAY_SESSION_FUNCTIONS": "a.f"}, 'is "a.f"; it must be a table of names, each with'),
+        ({"FOREBAY_SESSION_FUNCTIONS": '{"a'}, "it must be a table of names, each with one of"),
         ({"FOREBAY_REQUIRE_TLS": "maybe"}, "is 'maybe'; it must be true or false"),
         ({"FOREBAY_LOGIN_TIMEOUT": "soon"}, "is 'soon'; it must be a number above 0 up to 300"),
     ],

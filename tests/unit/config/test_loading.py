@@ -113,6 +113,24 @@ KEYS = [
     ("", "lisen = 1", "lisen: is not a known key; did you mean listen?"),
     ("", "max_client_connections = 0", "from 1 to 1000000"),
     ("", "login_timeout = 0", "a number above 0 up to 300"),
+    (
+        "",
+        'session_functions = {f = "SETING"}',
+        'session_functions.f: is "SETING"; it must be one of "ADVISORY_LOCK", "CURSOR", ',
+    ),
+    ("", 'session_functions = {f = "SETING"}', '"TEMPORARY_OBJECT"; did you mean SETTING?'),
+    ("", 'session_functions = {"a.f" = "none"}', 'session_functions."a.f": is "none"; it must be'),
+    ("", "session_functions = {f = 1}", "session_functions.f: is 1; it must be one of"),
+    ("", 'session_functions = {a.f = "NONE"}', "is a table; it must be one of"),
+    ("", 'session_functions = {a.f = "NONE"}', 'a name with a dot in it is quoted: "a.…"'),
+    ("", 'session_functions = ["f"]', "it must be a table of names, each with one of"),
+    ("", 'session_functions = {"f()" = "NONE"}', "f(): is no name of a function: write NAME or"),
+    ("", 'session_functions = {"größe" = "NONE"}', "größe: can't be looked for"),
+    ("", 'session_functions = {f = "NONE", F = "NONE"}', "F: is the same function as f"),
+    ("", 'session_settings = ["work_mem"]', "[0]: 'work_mem' has no dot in its name"),
+    ("", 'session_settings = ["a.b", "a.b c"]', "[1]: 'a.b c' is no name of a setting"),
+    ("", f'session_settings = ["a.{"b" * 255}"]', "of at most 256 ASCII characters"),
+    ("", 'session_settings = "a.b"', "it must be a list, each item a string"),
     ("target", 'sslmode = "on"', "target.sslmode"),
     ("target", 'sslmode = "verify-ca"', 'target.sslrootcert: is missing; sslmode = "verify-ca"'),
     ("target", 'sslrootcert = "system"', 'target.sslmode: must be "verify-full" when'),
@@ -156,6 +174,29 @@ def test_the_smallest_and_largest_values_are_allowed(tmp_path: Path) -> None:
         "connection_borrow_timeout = 0\n"
     )
     assert read(tmp_path, text).proxies["app"].pool.connection_borrow_timeout == 0
+
+
+def test_functions_and_settings_of_sessions(tmp_path: Path) -> None:
+    text = """
+    session_settings = ["app.tenant"]
+    [proxies.app.session_functions]
+    "app.take_lock" = "ADVISORY_LOCK"
+    nextval = "NONE"
+    """
+    proxy = read(tmp_path, MINIMAL.replace("[proxies.app]", f"[proxies.app]{text}")).proxies["app"]
+    assert proxy.session_functions == {"app.take_lock": "ADVISORY_LOCK", "nextval": "NONE"}
+    assert proxy.session_settings == ["app.tenant"]
+
+
+def test_lists_of_functions_and_settings_are_bounded(tmp_path: Path) -> None:
+    functions = ", ".join(f'f{number} = "NONE"' for number in range(1001))
+    names = ", ".join(f'"a.b{number}"' for number in range(101))
+    text = f"session_functions = {{{functions}}}\nsession_settings = [{names}]"
+    found = problems(tmp_path, MINIMAL.replace("[proxies.app]", f"[proxies.app]\n{text}"))
+    assert [each.partition(": ")[2] for each in found] == [
+        "has 1001 entries; at most 1000 are allowed",
+        "has 101 items; at most 100 are allowed",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,11 @@ from forebay.sql.effects import (
     Detail,
     Effect,
     EffectsCache,
-    Reason,
     TemporaryObject,
     effects,
 )
+from forebay.sql.reasons import Reason
+from forebay.sql.settings import SettingChange
 
 NOTHING = """
 SELECT 1
@@ -212,3 +213,13 @@ def test_the_cache_keeps_no_text_that_is_large_for_it() -> None:
     for name in b"abcdefghijkl":
         cache.effects(b"LISTEN " + bytes((name,)))
     assert cache.text_bytes == 80
+
+
+def test_names_are_cut_as_postgresql_does() -> None:
+    long = "x" * 70
+    (effect,) = effects(f"SET app.{long} = 1")
+    assert effect.detail == SettingChange("SET", f"app.{long[:63]}", "1")
+    (effect,) = effects(f'DEALLOCATE "{long}"')
+    assert effect.detail == Command("DEALLOCATE", long[:63])
+    (effect,) = effects(f"SELECT set_config('app.{long}', '1', false)")
+    assert effect.detail == SettingChange("set_config", f"app.{long}", "1")  # a string is not

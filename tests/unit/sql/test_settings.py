@@ -2,8 +2,9 @@
 
 import pytest
 
-from forebay.sql.effects import Effect, Reason, effects
+from forebay.sql.effects import Effect, effects
 from forebay.sql.lexer import lex
+from forebay.sql.reasons import Reason
 from forebay.sql.settings import MAX_CALL_TOKENS, SettingChange, setting_change
 
 

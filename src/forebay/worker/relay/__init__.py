@@ -18,6 +18,7 @@ An established client, likewise:
 
 prepared   what a connection has prepared; statement: one prepared statement
 glance     a fast look at a statement: does it certainly leave the session alone?
+names      does it name a function that the operator lists?
 """
 
 from forebay.worker.relay.client import Client

@@ -238,6 +238,8 @@ cdef class Client(Examiner):
             elif kind == c"D":
                 ledger.push(DESCRIBE, FORWARD)
             elif kind == c"E":
+                if self.dropping and self.dropping == self.server.prepared.batch:
+                    return self.drop_statements()
                 ledger.push(EXECUTE, FORWARD)
             elif kind == c"C":
                 ledger.push(CLOSE, FORWARD)

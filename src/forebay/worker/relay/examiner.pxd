@@ -1,4 +1,5 @@
 from .glance cimport GlanceState
+from .names cimport FunctionNames
 from .statement_user cimport StatementUser
 
 
@@ -10,6 +11,7 @@ cdef enum:
 
 cdef class Examiner(StatementUser):
     cdef readonly object sessions  # answers what is rare or slow; see client.pyx
+    cdef FunctionNames functions  # that the operator lists; None: none
     cdef GlanceState *looking  # at a statement that is too long to be held back; mostly NULL
     cdef object deallocated  # the name in a DEALLOCATE that Forebay answers
     cdef public object follow_up  # what belongs to the turn that the client is in: see LentConnection.follow
@@ -31,3 +33,4 @@ cdef class Examiner(StatementUser):
     cdef bint _is_certain(self, const unsigned char *text, Py_ssize_t there) noexcept
     cdef Py_ssize_t _answer_deallocate(self, Py_ssize_t total) except -1
     cdef int _looked(self, bint harmless) except -1
+    cpdef look_for(self, FunctionNames functions)

@@ -8,12 +8,13 @@ What is rare or slow is asked of ``sessions`` (Python):
     pin(client, reason, text)      the text is too long to be examined
 """
 
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.string cimport memchr
 
 from .frames cimport HEADER_BYTES
 from .glance cimport GlanceState, glance, glance_begin, glance_feed, glance_finish
 from .ledger cimport BIND, CLOSE, DESCRIBE, FAKE, FORWARD, PARSE, QUERY
+from .names cimport FunctionNames
 from .statement_user cimport StatementUser, put, statement_name
 
 cdef enum:
@@ -112,7 +113,7 @@ cdef class Examiner(StatementUser):
         """
         cdef const unsigned char *end
         if not whole:
-            self.looking = <GlanceState *> PyMem_Malloc(sizeof(GlanceState))
+            self.looking = <GlanceState *> PyMem_Calloc(1, sizeof(GlanceState))
             if self.looking == NULL:
                 raise MemoryError
             glance_begin(self.looking)
@@ -133,7 +134,9 @@ cdef class Examiner(StatementUser):
         cdef const unsigned char *end = <const unsigned char *> memchr(text, 0, there)
         if end == NULL:
             return True  # malformed, as the database will say
-        return glance(text, end - text) and not (self.strict and end - text > STRICT_LIMIT)
+        if not glance(text, end - text) or (self.strict and end - text > STRICT_LIMIT):
+            return False
+        return self.functions is None or not self.functions.are_in(text, end - text)
 
     cdef int executes(self, bytes text, bint named) except -1:
         self.sessions.examine(self, text, named)
@@ -151,6 +154,11 @@ cdef class Examiner(StatementUser):
         """The next part of a statement too long to be held back: it has only the glance to pass.
         `ends`: and the last."""
         cdef const unsigned char *end = <const unsigned char *> memchr(text, 0, count)
+        if self.functions is not None:
+            if self.functions.go_on(
+                &self.looking.word, text, count if end == NULL else end - text + 1
+            ):
+                return self._looked(False)
         if end != NULL:
             return self._looked(
                 glance_feed(self.looking, text, end - text) and glance_finish(self.looking)
@@ -166,10 +174,8 @@ cdef class Examiner(StatementUser):
             self.sessions.pin(self, "STATEMENT_TOO_LONG", None)
         return 0
 
-    cdef int statements_dropped(self) except -1:
-        if self.statements is not None:
-            self.statements.clear()
-            self.bound.clear()
-            self.statement_bytes = 0
-        self.shapes = None
-        return 0
+    cpdef look_for(self, FunctionNames functions):
+        """Doubt what names one of these functions, from now on; None: of functions only those that
+        the glance knows matter."""
+        self.functions = functions
+        self.unnamed_harmless = False  # to be looked at again when it runs

@@ -1,5 +1,7 @@
 """A first look at statement text: certainly without effect on the session, or not."""
 
+from .names cimport Word
+
 cdef enum:
     CARRY_BYTES = 64
 
@@ -13,6 +15,7 @@ cdef struct GlanceState:
     int depth  # of nested comments
     int carried  # bytes of an unfinished token, kept in `carry` until more of it arrives
     unsigned char carry[CARRY_BYTES]
+    Word word  # for who looks for names as well (FunctionNames.go_on): glance_begin leaves it alone
 
 
 cdef bint glance(const unsigned char* text, Py_ssize_t size) noexcept nogil

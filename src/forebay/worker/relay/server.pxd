@@ -23,5 +23,5 @@ cdef class Server(LentConnection):
     cdef int _let_client_go_on(self) except -1
     cdef int _swallow(self, const unsigned char *frame, Py_ssize_t total) except -1
     cdef bint _note_parameter(self, const unsigned char *body, Py_ssize_t count) except -1
-    cdef int _note_tag(self, const unsigned char *tag, Py_ssize_t count, int action) except -1
+    cdef int _note_tag(self, const unsigned char *tag, Py_ssize_t count, bint is_news) except -1
     cdef int _note_error(self, const unsigned char *frame, Py_ssize_t total) except -1

@@ -107,6 +107,7 @@ cdef class Server(LentConnection):
         """Take note of a message, and say what becomes of it: FORWARD, SWALLOW, DROP, REPLACE (by
         what is in `instead`) or DESYNC."""
         cdef int action = self.ledger.action()
+        cdef bint is_noted
         if total < HEADER_BYTES or total > LARGE_MESSAGE_LIMIT:
             return DESYNC
         if not whole and (action != FORWARD or kind == c"Z" or kind == c"S"):
@@ -137,11 +138,12 @@ cdef class Server(LentConnection):
                 self.prepared.note_description(shape(frame[HEADER_BYTES:total]))
             elif kind == c"n":
                 self.prepared.note_description(b"")
+        is_noted = self.ledger.is_expected()
         action = self.ledger.reply(kind)
         if self.ledger.settled:
             self.prepared.note_outcome()
         if kind == c"C" and whole:
-            self._note_tag(frame + HEADER_BYTES, total - HEADER_BYTES, action)
+            self._note_tag(frame + HEADER_BYTES, total - HEADER_BYTES, action == FORWARD and not is_noted)
         elif kind == c"G" and action == FORWARD and self.ledger.copy_in:
             if self.client is None or self.client.terminating:
                 self._fail_copy(False)
@@ -230,15 +232,15 @@ cdef class Server(LentConnection):
             self.client.suspect = True
         return True
 
-    cdef int _note_tag(self, const unsigned char *tag, Py_ssize_t count, int action) except -1:
+    cdef int _note_tag(self, const unsigned char *tag, Py_ssize_t count, bint is_news) except -1:
         """Some commands end all prepared statements, those that Forebay made too; others may change
-        what they return."""
+        what they return. `is_news`: a client's, of which nothing has been noted ahead."""
         if count > 1 and (tag[0] == c"A" or (tag[0] == c"C" and tag[1] == c"R")):
             self.altered = self.altered or tag[:count] in ALTERING
         if count != len(DISCARD_ALL) and count != len(DEALLOCATE_ALL):
             return 0
         if tag[:count] == DISCARD_ALL or tag[:count] == DEALLOCATE_ALL:
-            if action == FORWARD:
+            if is_news:
                 self.prepared.forget_all()
                 if self.client is not None:
                     self.client.statements_dropped()

@@ -1,5 +1,7 @@
 """A prepared statement as its clients mean it."""
 
+from forebay.worker.relay.names import FunctionNames
+
 class Statement:
     definition: bytes
     name: bytes
@@ -11,4 +13,7 @@ class Statement:
 
     @property
     def text(self) -> bytes: ...
+    def look_for(self, functions: FunctionNames | None) -> None:
+        """Decide again whether it is harmless, where these functions are listed (None: none)."""
+
     def __init__(self, definition: bytes, name: bytes, meaning: object) -> None: ...

@@ -7,6 +7,7 @@ given to another statement. Equal statements are one object (see session/stateme
 from libc.string cimport memchr
 
 from .glance cimport glance
+from .names cimport FunctionNames
 
 
 cdef class Statement:
@@ -23,7 +24,11 @@ cdef class Statement:
         self.parse = _message(b"P", name + b"\0" + definition)
         self.close = _message(b"C", b"S" + name + b"\0")
         self.describe = _message(b"D", b"S" + name + b"\0")
-        self.harmless = _is_harmless(definition)
+        self.harmless = _is_harmless(definition, None)
+
+    def look_for(self, FunctionNames functions):
+        """Decide again whether it is harmless, where these functions are listed (None: none)."""
+        self.harmless = _is_harmless(self.definition, functions)
 
     @property
     def text(self) -> bytes:
@@ -48,12 +53,16 @@ cdef bytes shape(bytes description):
     return b"".join(parts)
 
 
-cdef bint _is_harmless(const unsigned char[::1] definition) noexcept:
+cdef bint _is_harmless(
+    const unsigned char[::1] definition, FunctionNames functions
+) noexcept:
     cdef const unsigned char *end
     if not definition.shape[0]:
         return False
     end = <const unsigned char *> memchr(&definition[0], 0, definition.shape[0])
-    return end != NULL and glance(&definition[0], end - &definition[0])
+    if end == NULL or not glance(&definition[0], end - &definition[0]):
+        return False
+    return functions is None or not functions.are_in(&definition[0], end - &definition[0])
 
 
 cdef bytes _message(bytes kind, bytes body):

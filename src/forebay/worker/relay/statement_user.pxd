@@ -25,6 +25,7 @@ cdef class StatementUser(Borrower):
         Py_ssize_t name, object intern,
     ) except -1
     cdef int note_changed(self, bytes name) except -1
+    cdef int drop_statements(self) except -1
     cdef int define_named(
         self, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t text,
         object intern,

@@ -18,7 +18,7 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memchr, memcpy
 
 from .frames cimport HEADER_BYTES
-from .ledger cimport BIND, CLOSE, DESCRIBE, FAKE, FORWARD, PARSE, SWALLOW
+from .ledger cimport BIND, CLOSE, EXECUTE, FAKE, FORWARD, PARSE, SWALLOW
 from .peer cimport GATHER_BYTES, RECEIVE_BYTES
 from .prepared cimport Prepared
 from .connection cimport Borrower, Connection
@@ -151,8 +151,34 @@ cdef class StatementUser(Borrower):
         return 0
 
     def note_dropping(self) -> None:
-        """What is sent now may end prepared statements, which ones only the answer shows."""
+        """What is about to run ends all prepared statements, if it succeeds."""
         self.dropping = self.server.prepared.batch
+
+    cdef int drop_statements(self) except -1:
+        """Execute of what ends all prepared statements, in the extended protocol: what follows in
+        its batch runs only if it has succeeded."""
+        cdef Prepared prepared = self.server.prepared
+        cdef list changes = [(prepared.statements, *each) for each in prepared.statements.items()]
+        self.dropping = 0
+        if self.statements is not None:
+            changes += [(self.statements, *each) for each in self.statements.items()]
+        if prepared.owe(EXECUTE, FORWARD, tuple(changes)):
+            prepared.statements.clear()
+            if self.statements is not None:
+                for name in self.statements:
+                    self.note_changed(name)
+                self.statements.clear()
+            self.shapes = None
+        return 0
+
+    cdef int statements_dropped(self) except -1:
+        if self.statements is not None:
+            self.statements.clear()
+            self.statement_bytes = 0
+        self.shapes = None
+        if len(self.bound) > KEPT_NAMES:
+            self.bound.clear()
+        return 0
 
     # ---- named statements ----
 

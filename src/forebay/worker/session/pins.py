@@ -11,8 +11,10 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from forebay.sql.effects import HOW_TEXT_IS_READ, Call, Command, Effect, Effects, Reason
+from forebay.sql.effects import HOW_TEXT_IS_READ, Call, Command, Effect, Effects
+from forebay.sql.reasons import Reason
 from forebay.sql.settings import SettingChange
+from forebay.worker.session.functions import NOTHING_LISTED, Listed
 
 
 class PinReason(StrEnum):
@@ -117,13 +119,20 @@ class Notes:
         return self.held | self.lasting
 
 
-def note_effects(notes: Notes, effects: Effects, text: bytes) -> None:
+def note_effects(
+    notes: Notes, effects: Effects, text: bytes, listed: Listed = NOTHING_LISTED
+) -> None:
     """Take note of what a statement may do to the session."""
     for effect in effects:
         reason = _BY_EFFECT[effect.reason]
         detail = effect.detail
+        if reason is PinReason.DO_BLOCK or (isinstance(detail, Call) and detail.listed):
+            for name in listed.settings:
+                _note_custom(notes, name)
         if reason in AUDITED:
             notes.doubts.add(reason)
+            if isinstance(detail, Command) and detail.command == "EXECUTE":
+                notes.doubts |= AUDITED  # what it runs was prepared earlier, and may do anything
         elif isinstance(detail, SettingChange):
             notes.resets = notes.resets or detail.value is None
             if not detail.exact and not detail.name and detail.command != "RESET ALL":
@@ -135,27 +144,33 @@ def note_effects(notes: Notes, effects: Effects, text: bytes) -> None:
         elif reason is PinReason.DO_BLOCK:
             notes.doubts |= AUDITED
             notes.resets = True
-            if _HIDDEN_IN_BODY.search(text):
+            if _hides_more(text, listed):
                 notes.lasting.add(reason)
         elif reason is PinReason.DISCARD:
             notes.doubts |= AUDITED & notes.held
             notes.resets = True
             if isinstance(detail, Command) and detail.name in ("all", "sequences"):
                 notes.lasting.discard(PinReason.SEQUENCE)
-        elif isinstance(detail, Call) and detail.function == "set_config":
-            notes.lasting.add(PinReason.SETTING)
+        elif reason is PinReason.SETTING:  # a listed function's: asked for after every suspicion
+            notes.resets = True
         else:
             notes.lasting.add(reason)
 
 
-def minimal_pin(effects: Effects, text: bytes) -> PinReason | None:
+def _hides_more(body: bytes, listed: Listed) -> bool:
+    """Whether a DO block may do what the database cannot be asked for."""
+    found = {match[0].lower() for match in _HIDDEN_IN_BODY.finditer(body)}
+    return not found <= listed.functions.ignored
+
+
+def minimal_pin(effects: Effects, text: bytes, listed: Listed = NOTHING_LISTED) -> PinReason | None:
     """Why a statement would pin its client if nothing comes after it in its transaction, or None.
 
     What the database decides in the end is foretold: a lock that is taken is held, and what is
     released was the last of its kind.
     """
     notes = Notes()
-    note_effects(notes, tuple(e for e in effects if not _leaves_nothing(e)), text)
+    note_effects(notes, tuple(e for e in effects if not _leaves_nothing(e)), text, listed)
     found = [reason for reason in PinReason if reason in notes.lasting]
     if any(effect.reason is Reason.DO_BLOCK for effect in effects):
         return found[0] if found else None  # asked for, and most likely not there
@@ -169,7 +184,7 @@ def _leaves_nothing(effect: Effect) -> bool:
     if isinstance(detail, Command):
         return detail.command in ("UNLISTEN", "EXECUTE", "DEALLOCATE", "DEALLOCATE ALL")
     if isinstance(detail, Call):
-        return "unlock" in detail.function
+        return not detail.listed and "unlock" in detail.function
     return effect.ends_with_transaction
 
 

@@ -8,8 +8,9 @@ see a pin that production spares, never the other way round.
 from collections.abc import Callable
 from itertools import pairwise
 
-from forebay.sql.effects import Call, Command, Effect, Effects, Reason
+from forebay.sql.effects import Call, Command, Effect, Effects
 from forebay.sql.lexer import NAMES, lex
+from forebay.sql.reasons import Reason
 from forebay.sql.settings import word
 from forebay.sql.split import segments
 from forebay.worker.session.pins import PinReason

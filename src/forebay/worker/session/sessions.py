@@ -25,6 +25,7 @@ from forebay.worker.login import LoggedIn
 from forebay.worker.relay import Client, Command, MicroPool, Server, Statement
 from forebay.worker.relay.glance import glance_text
 from forebay.worker.session.audit import VALUE_CHARACTERS, audit_query, read_audit
+from forebay.worker.session.functions import NOTHING_LISTED, Listed
 from forebay.worker.session.pins import EXPLANATIONS, Notes, PinCounts, PinReason, note_effects
 from forebay.worker.session.rds import STATEMENT_LIMIT_BYTES, rds_explanation, rds_pin
 from forebay.worker.session.restoration import follow_up, taken_back
@@ -83,12 +84,18 @@ class Sessions:
         self.pins = PinCounts()
         self._statements = StatementTable()
         self._as_rds = False
+        self._listed = NOTHING_LISTED
 
-    def apply(self, pinning: Pinning) -> None:
-        """Pin as seldom as possible, or as RDS Proxy does; what is pinned stays so."""
+    def apply(self, pinning: Pinning, listed: Listed = NOTHING_LISTED) -> None:
+        """Pin as seldom as possible, or as RDS Proxy does, and look for the functions that are
+        listed; what is pinned stays so."""
         self._as_rds = pinning == "rds"
+        self._listed = listed
+        self._effects = EffectsCache(functions=listed.functions)
+        self._statements.look_for(listed.names)
         for client in self.clients.values():
             client.strict = self._as_rds
+            client.look_for(listed.names)
 
     # ---- coming ----
 
@@ -111,6 +118,7 @@ class Sessions:
         )
         client.protocol_minor = login.protocol_minor
         client.strict = self._as_rds
+        client.look_for(self._listed.names)
         self.clients[client.process_id] = client
         pool.clients += 1
         client.start(detached.leftover)
@@ -187,7 +195,7 @@ class Sessions:
         statement that the client has prepared so: the database knows it by another name. Else None.
         """
         if len(text) > EXAMINED_BYTES:
-            if not client.pinned or not glance_text(text):
+            if not client.pinned or not self._listed.is_certain(text):
                 self.pin(client, PinReason.STATEMENT_TOO_LONG, text[:KEPT_BYTES])
             return None
         effects = self._read(client, text)
@@ -203,7 +211,7 @@ class Sessions:
         if effects:
             notes = self._notes(client)
             notes.statement = text[:KEPT_BYTES]
-            note_effects(notes, effects, text)
+            note_effects(notes, effects, text, self._listed)
             self._update_pins(client, notes)
         return None
 

@@ -1,0 +1,89 @@
+"""What an operator's list of functions means to the sessions of a proxy."""
+
+from typing import Any, get_args
+
+import pytest
+
+from forebay.config.settings import FunctionCode, ProxySettings, TargetSettings
+from forebay.sql.effects import effects
+from forebay.worker.relay.names import FunctionNames
+from forebay.worker.session.functions import NOTHING_LISTED, REASONS, Listed, listed_by
+from forebay.worker.session.pins import Notes, PinReason, minimal_pin, note_effects
+from forebay.worker.session.statements import StatementTable
+
+
+def listed(functions: dict[str, FunctionCode], **proxy: Any) -> Listed:
+    target = TargetSettings(hosts=["db"])
+    return listed_by(ProxySettings(target=target, session_functions=functions, **proxy))
+
+
+def noted(text: str, of: Listed) -> Notes:
+    notes = Notes()
+    note_effects(notes, effects(text, functions=of.functions), text.encode(), of)
+    return notes
+
+
+def test_codes_are_those_of_pins() -> None:
+    assert get_args(FunctionCode) == tuple(REASONS)
+    assert set(REASONS) - {"NONE"} < {reason.value for reason in PinReason}
+
+
+@pytest.mark.parametrize("code", [code for code in REASONS if code not in ("NONE", "SETTING")])
+def test_a_call_pins_for_the_reason_that_is_listed(code: FunctionCode) -> None:
+    of = listed({"app.f": code})
+    text = b"SELECT app.f()"
+    assert minimal_pin(effects(text, functions=of.functions), text, of) == code
+    assert minimal_pin(effects(text), text) is None
+
+
+def test_what_can_be_asked_for_is_in_doubt_and_the_rest_lasts() -> None:
+    of = listed({"take": "ADVISORY_LOCK", "seed": "SESSION_FUNCTION"})
+    notes = noted("SELECT take(), seed()", of)
+    assert notes.doubts == {PinReason.ADVISORY_LOCK}
+    assert notes.lasting == {PinReason.SESSION_FUNCTION}
+
+
+def test_settings_are_asked_for_after_any_listed_function() -> None:
+    of = listed({"f": "SETTING", "g": "LISTEN"}, session_settings=["App.Tenant", "app.shop"])
+    for text in ("SELECT f()", "SELECT g()", "DO $$ BEGIN PERFORM 1; END $$"):
+        assert noted(text, of).custom == {"app.tenant", "app.shop"}
+    assert noted("SELECT f()", of).reasons == frozenset()
+    assert noted("SELECT f()", of).resets  # the body may have RESET what init_query had set
+    assert noted("SET work_mem = 1", of).custom == set()
+
+
+def test_do_blocks() -> None:
+    of = listed({"nextval": "NONE", "seed": "SESSION_FUNCTION"})
+    assert noted("DO $$ BEGIN PERFORM nextval('s'); END $$", of).lasting == set()
+    assert noted("DO $$ BEGIN PERFORM nextval('s'); END $$", NOTHING_LISTED).lasting
+    assert noted("DO $$ BEGIN PERFORM nextval('s'), lastval(); END $$", of).lasting
+    assert noted("DO $$ BEGIN PERFORM seed(); END $$", of).lasting == {PinReason.SESSION_FUNCTION}
+    load = listed({"load": "NONE"})
+    assert noted("DO $$ BEGIN LOAD 'x'; END $$", load).lasting  # LOAD is a command, too
+
+
+def test_the_first_look() -> None:
+    of = listed({"app.f": "SETTING", "g": "NONE"})
+    assert not of.is_certain(b"SELECT f()")
+    assert of.is_certain(b"SELECT g()")
+    assert not of.is_certain(b"SET x = 1")
+    assert listed({"g": "NONE", "nextval": "SEQUENCE"}).names is None
+
+
+def test_rds_proxy_has_no_list() -> None:
+    assert listed({"f": "SETTING"}, pinning="rds") is NOTHING_LISTED
+
+
+def test_prepared_statements_follow_the_list() -> None:
+    table = StatementTable()
+    before = table.statement(b"SELECT f()\0\0\0", ())
+    other = table.statement(b"SELECT g()\0\0\0", ())
+    assert before.harmless
+    table.look_for(FunctionNames([b"f"]))
+    assert not before.harmless
+    assert other.harmless
+    after = table.statement(b"SELECT 1, f()\0\0\0", ())
+    assert not after.harmless
+    table.look_for(None)
+    assert before.harmless
+    assert after.harmless
