@@ -15,7 +15,6 @@ PLACE = """
     CREATE TABLE {me}.secret (n int);
     CREATE TABLE {me}.entry (n int CHECK (n < 1000));
     CREATE SEQUENCE {me}.counter;
-    CREATE TABLE {me}.numbered (id serial);
     GRANT USAGE ON SCHEMA {me} TO visitor;
     GRANT SELECT ON {me}.place TO visitor;
 """

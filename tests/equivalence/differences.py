@@ -23,12 +23,9 @@ NOT_ASKED = {
     "pg_prepared_statements": "It lists the statements that Forebay prepared: read WHERE from_sql.",
     "DEALLOCATE of a protocol statement": "Exact unless it stands among other statements in one"
     " text, or is prepared itself.",
-    "resets after start-up settings": "RESET, SET … TO DEFAULT and DISCARD ALL take a setting back"
-    " to the database's default; what the client logged in with is in place again from its next"
-    " transaction on, and ParameterStatus reports both.",
     "names beyond ASCII": "After a change of client_encoding PostgreSQL reads other names in the"
     " same bytes; Forebay compares bytes.",
-    "hidden changes": "What the body of a function changes is not seen.",
+    "hidden changes": "What the body of a function or the default of a column changes is not seen.",
 }
 
 FIRST_OWN_NUMBER = 16384  # PostgreSQL's own objects have lower ones

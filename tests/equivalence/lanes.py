@@ -351,9 +351,7 @@ def _prepare(world: World, lanes: Iterable[int]) -> None:
     with RawClient(world.direct_port, world.database) as client:
         client.query(
             "".join(
-                f"DELETE FROM {name}.entry; DELETE FROM {name}.numbered;"
-                f" ALTER SEQUENCE {name}.counter RESTART;"
-                f" ALTER SEQUENCE {name}.numbered_id_seq RESTART;"
+                f"DELETE FROM {name}.entry; ALTER SEQUENCE {name}.counter RESTART;"
                 for name in names
             )
         )

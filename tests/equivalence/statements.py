@@ -254,7 +254,6 @@ OTHERS = (
     "SELECT currval('{me}.counter')",
     "SELECT lastval()",
     "SELECT setval('{me}.counter', 5)",
-    "INSERT INTO {me}.numbered DEFAULT VALUES RETURNING id",
     "SELECT setseed(0.5)",
     "LOAD 'plpgsql'",
 )
