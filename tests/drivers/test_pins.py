@@ -5,7 +5,6 @@ With FOREBAY_TEST_FULL=1: 200 clients over 20 connections.
 """
 
 import os
-import re
 from collections import Counter
 from collections.abc import Callable
 
@@ -15,6 +14,7 @@ from tests.drivers.workloads import DJANGO_WAYS, WORKLOADS, assert_done, in_djan
 from tests.harness import Forebay, Postgres, TestDatabase
 from tests.harness.limits import connections
 from tests.harness.observer import Observer
+from tests.harness.pins import pin_reasons
 from tests.harness.work import make_book
 
 FULL = os.environ.get("FOREBAY_TEST_FULL") == "1"
@@ -46,11 +46,7 @@ def start(start_forebay: type[Forebay], postgres: Postgres, database: TestDataba
 
 def pins(forebay: Forebay) -> Counter[str]:
     """How often clients were pinned, by reason."""
-    lines = forebay.logged("was pinned")
-    reasons = (re.search(r'"reason":"(\w+)"', line) for line in lines)
-    found = Counter(match[1] for match in reasons if match)
-    assert found.total() == len(lines), lines
-    return found
+    return Counter(pin_reasons(forebay))
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
