@@ -10,6 +10,9 @@ from forebay.sql.lexer import NAMES, Kind, Token, string_value
 # however calls are nested.
 MAX_CALL_TOKENS: Final = 64
 
+# Longer names are cut off, with a notice (NAMEDATALEN - 1). Strings that hold a name are not.
+NAME_BYTES: Final = 63
+
 
 @dataclass(frozen=True, slots=True)
 class SettingChange:
@@ -151,12 +154,19 @@ def _variable(tokens: Sequence[Token], index: int) -> tuple[str, int]:
     """A setting's name, possibly dotted, from ``index`` on; and the index behind it."""
     parts: list[bytes] = []
     while index < len(tokens) and tokens[index].kind in NAMES:
-        parts.append(tokens[index].value)
+        parts.append(_clipped(tokens[index].value))
         index += 1
         if index >= len(tokens) or tokens[index].value != b".":
             break
         index += 1
     return b".".join(parts).decode(errors="replace").lower(), index
+
+
+def _clipped(name: bytes) -> bytes:
+    """The name as PostgreSQL knows it: in whole characters, of at most so many bytes."""
+    if len(name) <= NAME_BYTES:
+        return name
+    return name[:NAME_BYTES].decode(errors="ignore").encode()
 
 
 def _raw(text: bytes, tokens: Sequence[Token]) -> str:

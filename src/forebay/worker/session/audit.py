@@ -10,6 +10,7 @@ Names are qualified down to the operators: the client's search_path must not len
 meaning.
 """
 
+import base64
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
@@ -53,6 +54,16 @@ _SETTINGS = (
 )
 
 
+# Values come in the client's encoding, unless they look the same in all.
+_BYTES = "pg_catalog.convert_to(value, 'UTF8')"
+_IS_PLAIN = f"pg_catalog.octet_length({_BYTES}) OPERATOR(pg_catalog.=) pg_catalog.length(value)"
+_ENCODED = "BASE64"
+_TOLD = (
+    f"SELECT CASE WHEN {_IS_PLAIN} THEN cause ELSE '{_ENCODED}' END, name,"  # noqa: S608
+    f" CASE WHEN {_IS_PLAIN} THEN value ELSE pg_catalog.encode({_BYTES}, 'base64') END FROM "
+)
+
+
 def audit_query(user: str, causes: frozenset[PinReason], custom: frozenset[str]) -> bytes:
     """The query for a session of `user`: its settings, `custom` ones by name (pg_settings hides
     settings with a dot in their name), and which of `causes` hold.
@@ -75,7 +86,7 @@ def _query(user: str, causes: frozenset[PinReason], custom: frozenset[str]) -> b
         f"SELECT '{cause.value}', '', '' WHERE EXISTS ({QUESTIONS[cause]})"
         for cause in sorted(causes & QUESTIONS.keys())
     ]
-    return " UNION ALL ".join(parts).encode()
+    return (_TOLD + "(" + " UNION ALL ".join(parts) + ") AS s(cause, name, value)").encode()
 
 
 def read_audit(rows: Iterable[Sequence[str | None]]) -> tuple[Values, frozenset[PinReason]]:
@@ -88,7 +99,9 @@ def read_audit(rows: Iterable[Sequence[str | None]]) -> tuple[Values, frozenset[
     for row in rows:
         if len(row) != 3 or row[1] is None or row[2] is None:
             raise ValueError("the database did not tell the state of the session")
-        if row[0]:
+        if row[0] == _ENCODED:
+            settings[row[1].lower()] = base64.b64decode(row[2]).decode(errors="surrogateescape")
+        elif row[0]:
             causes.add(PinReason(row[0]))
         elif row[1].lower() not in _OF_THE_TRANSACTION:
             settings[row[1].lower()] = row[2]

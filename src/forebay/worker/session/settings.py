@@ -128,11 +128,11 @@ class Replays:
 def quote_literal(value: str) -> str:
     """A string literal that means `value` whatever client_encoding and string settings hold."""
     escaped = value.replace("\\", "\\\\").replace("'", "''")
-    if value.isascii():
-        return f"E'{escaped}'" if "\\" in value else f"'{escaped}'"
+    if value.isascii() and "\\" not in value:
+        return f"'{escaped}'"
     if any(0xDC80 <= ord(char) <= 0xDCFF for char in value):
         return f"E'{escaped}'"  # not UTF-8: the bytes as they came
-    return "U&'" + "".join(map(_unicode_escape, escaped)) + "'"
+    return "E'" + "".join(map(_escape, escaped)) + "'"
 
 
 def quote_identifier(name: str) -> str:
@@ -140,5 +140,5 @@ def quote_identifier(name: str) -> str:
     return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
 
 
-def _unicode_escape(char: str) -> str:
-    return char if char.isascii() else f"\\+{ord(char):06x}"
+def _escape(char: str) -> str:
+    return char if char.isascii() else f"\\U{ord(char):08x}"
