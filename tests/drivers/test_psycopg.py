@@ -49,20 +49,19 @@ def test_statements_are_prepared_after_five_executions(forebay: Forebay) -> None
 def test_prepared_statements_of_many_clients(
     start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase
 ) -> None:
-    # Each client keeps a connection while it has prepared statements; eight take turns on four.
     forebay = start_forebay(postgres.port, database, pool=connections(4))
     make_book(forebay)
 
     def work(number: int) -> None:
         for _ in range(2):
             with psycopg.connect(forebay.dsn()) as connection:
-                for _ in range(8):
+                for _ in range(8):  # psycopg prepares from the sixth on
                     with connection.transaction():
                         connection.execute("INSERT INTO history VALUES (%s, 1, %s)", [1, number])
                         connection.execute("UPDATE account SET balance = balance + 1 WHERE id = 1")
 
-    in_threads(8, work)
-    assert_balanced(forebay, 8 * 2 * 8)
+    in_threads(12, work)
+    assert_balanced(forebay, 12 * 2 * 8)
 
 
 def test_more_clients_than_connections(
@@ -75,7 +74,7 @@ def test_more_clients_than_connections(
     def work(number: int) -> None:
         with psycopg.connect(forebay.dsn()) as connection:
             together.wait(60)
-            for turn in range(4):  # fewer than it takes to prepare
+            for turn in range(4):
                 with connection.transaction():
                     connection.execute("INSERT INTO history VALUES (%s, 1, %s)", [turn, number])
                     connection.execute("UPDATE account SET balance = balance + 1 WHERE id = 1")

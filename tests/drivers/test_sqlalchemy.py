@@ -1,14 +1,15 @@
 """SQLAlchemy 2 with its defaults on psycopg2, psycopg and asyncpg."""
 
 import asyncio
+import contextlib
 import ssl
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import orm
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from tests.harness import Forebay, Postgres, TestDatabase
 from tests.harness.limits import connections
@@ -48,18 +49,34 @@ def url(forebay: Forebay, driver: str) -> sa.URL:
     return sa.make_url(forebay.dsn()).set(drivername=f"postgresql+{driver}")
 
 
-def asyncpg_url(forebay: Forebay) -> tuple[sa.URL, dict[str, Any]]:
+@contextlib.contextmanager
+def engine_on(forebay: Forebay, driver: str, **options: Any) -> Iterator[sa.Engine]:
+    """An engine on psycopg2 or psycopg; its connections are closed in the end, come what may."""
+    engine = sa.create_engine(url(forebay, driver), **options)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextlib.asynccontextmanager
+async def engine_on_asyncpg(forebay: Forebay, **options: Any) -> AsyncIterator[AsyncEngine]:
+    """An engine on asyncpg; its connections are closed in the end, come what may."""
     context = ssl.create_default_context(cafile=str(forebay.ca_file))
-    return url(forebay, "asyncpg").set(query={}), {"connect_args": {"ssl": context}}
+    address = url(forebay, "asyncpg").set(query={})
+    engine = create_async_engine(address, connect_args={"ssl": context}, **options)
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
 
 
 @pytest.fixture(params=["psycopg2", "psycopg"])
 def engine(small: Forebay, request: pytest.FixtureRequest) -> Iterator[sa.Engine]:
     """An engine with its default pool: five connections, and ten more when those are in use."""
-    engine = sa.create_engine(url(small, request.param))
-    Base.metadata.create_all(engine)
-    yield engine
-    engine.dispose()
+    with engine_on(small, request.param) as engine:
+        Base.metadata.create_all(engine)
+        yield engine
 
 
 def test_the_orm(engine: sa.Engine) -> None:
@@ -90,14 +107,9 @@ def test_threads(engine: sa.Engine) -> None:
                 book = session.scalars(sa.select(Book).with_for_update()).one()
                 book.sold += 1
 
-    if engine.driver == "psycopg":
-        # Its prepared statements tie up to `LIMIT` sessions to a connection each.
-        in_threads(LIMIT, work)
-    else:
-        in_threads(3 * LIMIT, work)
+    in_threads(3 * LIMIT, work)
     with orm.Session(engine) as session:
-        expected = 4 * (LIMIT if engine.driver == "psycopg" else 3 * LIMIT)
-        assert session.scalars(sa.select(Book.sold)).one() == expected
+        assert session.scalars(sa.select(Book.sold)).one() == 4 * 3 * LIMIT
 
 
 def test_rows_that_are_streamed(engine: sa.Engine) -> None:
@@ -109,34 +121,34 @@ def test_rows_that_are_streamed(engine: sa.Engine) -> None:
 
 
 def test_isolation_levels_and_pre_ping(small: Forebay) -> None:
-    engine = sa.create_engine(
-        url(small, "psycopg2"), isolation_level="AUTOCOMMIT", pool_pre_ping=True
-    )
-    for level in ("SERIALIZABLE", "REPEATABLE READ", "AUTOCOMMIT"):
-        with engine.connect().execution_options(isolation_level=level) as connection:
-            found = connection.scalar(sa.text("SHOW transaction_isolation"))
-            assert found == ("read committed" if level == "AUTOCOMMIT" else level.lower())
-    engine.dispose()
+    options = {"isolation_level": "AUTOCOMMIT", "pool_pre_ping": True}
+    with engine_on(small, "psycopg2", **options) as engine:
+        for level in ("SERIALIZABLE", "REPEATABLE READ", "AUTOCOMMIT"):
+            with engine.connect().execution_options(isolation_level=level) as connection:
+                found = connection.scalar(sa.text("SHOW transaction_isolation"))
+                assert found == ("read committed" if level == "AUTOCOMMIT" else level.lower())
 
 
 async def test_asyncpg(small: Forebay) -> None:
-    address, given = asyncpg_url(small)
-    engine = create_async_engine(address, pool_size=LIMIT, max_overflow=0, **given)
-    async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    async with AsyncSession(engine) as session:
-        session.add(Author(name="Ada", books=[Book(title=f"Volume {n}") for n in range(20)]))
-        await session.commit()
+    async with (
+        asyncio.timeout(60),
+        engine_on_asyncpg(small, pool_size=LIMIT, max_overflow=0) as engine,
+    ):
+        async with engine.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
+        async with AsyncSession(engine) as session:
+            session.add(Author(name="Ada", books=[Book(title=f"Volume {n}") for n in range(20)]))
+            await session.commit()
 
-    async def work(number: int) -> int:
-        async with AsyncSession(engine) as session, session.begin():
-            await session.execute(sa.update(Book).values(sold=Book.sold + 1))
-            return await session.scalar(sa.select(sa.func.count()).select_from(Book))
+        async def work(number: int) -> int:
+            async with AsyncSession(engine) as session, session.begin():
+                # UPDATE locks rows as it meets them: two sessions might in another order.
+                await session.execute(sa.select(Book.id).order_by(Book.id).with_for_update())
+                await session.execute(sa.update(Book).values(sold=Book.sold + 1))
+                return await session.scalar(sa.select(sa.func.count()).select_from(Book))
 
-    async with asyncio.timeout(60):
         assert await asyncio.gather(*map(work, range(12))) == [20] * 12
-    async with AsyncSession(engine) as session:
-        assert await session.scalar(sa.select(sa.func.sum(Book.sold))) == 240
-        rows = await session.stream(sa.text("SELECT generate_series(1, 1000)"))
-        assert sum([number async for (number,) in rows]) == 500_500
-    await engine.dispose()
+        async with AsyncSession(engine) as session:
+            assert await session.scalar(sa.select(sa.func.sum(Book.sold))) == 240
+            rows = await session.stream(sa.text("SELECT generate_series(1, 1000)"))
+            assert sum([number async for (number,) in rows]) == 500_500

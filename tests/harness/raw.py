@@ -27,7 +27,7 @@ class Message(NamedTuple):
     def fields(self) -> dict[str, str]:
         """Of an ErrorResponse, a NoticeResponse: by their letter."""
         pairs = (field for field in self.body.split(b"\0") if field)
-        return {chr(field[0]): field[1:].decode() for field in pairs}
+        return {chr(field[0]): field[1:].decode(errors="replace") for field in pairs}
 
     @property
     def row(self) -> list[str | None]:

@@ -1,8 +1,10 @@
 """pgbench through Forebay: every protocol, pipelines, many clients, and clients that are killed."""
 
+import contextlib
 import random
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -57,16 +59,14 @@ def test_protocols(
     start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase, protocol: str
 ) -> None:
     forebay = start(start_forebay, postgres, database, 8)
-    # Prepared statements keep a client on its connection: not more clients than connections.
-    clients = 8 if protocol == "prepared" else 24
-    finished = forebay.pgbench("-M", protocol, "-n", f"-c{clients}", "-j2", "-t20").ok()
-    assert finished.transactions == 20 * clients
-    finished = forebay.pgbench("-M", protocol, "-n", "-S", f"-c{clients}", "-j2", "-t40").ok()
-    assert finished.transactions == 40 * clients
+    finished = forebay.pgbench("-M", protocol, "-n", "-c24", "-j2", "-t20").ok()
+    assert finished.transactions == 20 * 24
+    finished = forebay.pgbench("-M", protocol, "-n", "-S", "-c24", "-j2", "-t40").ok()
+    assert finished.transactions == 40 * 24
     assert_consistent(forebay)
 
 
-@pytest.mark.parametrize("protocol", ["simple", "prepared"])
+@pytest.mark.parametrize("protocol", ["simple", "extended", "prepared"])
 def test_a_connection_for_every_transaction(
     start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase, protocol: str
 ) -> None:
@@ -77,11 +77,16 @@ def test_a_connection_for_every_transaction(
     assert_consistent(forebay)
 
 
+@pytest.mark.parametrize("protocol", ["simple", "extended", "prepared"])
 def test_two_hundred_clients_over_twenty_connections(
-    start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase, seen: Observer
+    start_forebay: type[Forebay],
+    postgres: Postgres,
+    database: TestDatabase,
+    seen: Observer,
+    protocol: str,
 ) -> None:
     forebay = start(start_forebay, postgres, database, 20)
-    finished = forebay.pgbench("-n", "-c200", "-j2", "-t4").ok()
+    finished = forebay.pgbench("-M", protocol, "-n", "-c200", "-j2", "-t4").ok()
     assert finished.transactions == 800
     assert len(seen.backends()) <= 20
     assert_consistent(forebay)
@@ -98,9 +103,8 @@ def test_pipelines(
     forebay = start(start_forebay, postgres, database, 6)
     script = tmp_path / "pipeline.sql"
     script.write_text(PIPELINE)
-    clients = 6 if protocol == "prepared" else 18
-    finished = forebay.pgbench("-M", protocol, "-n", "-f", str(script), f"-c{clients}", "-t20").ok()
-    assert finished.transactions == 20 * clients
+    finished = forebay.pgbench("-M", protocol, "-n", "-f", str(script), "-c18", "-t20").ok()
+    assert finished.transactions == 20 * 18
     assert_consistent(forebay)
 
 
@@ -114,40 +118,57 @@ def test_the_book_balances_after_a_third_of_the_clients_was_killed(
     forebay = start(start_forebay, postgres, database, 10)
     script = tmp_path / "pipeline.sql"
     script.write_text(PIPELINE)
-    kinds = [["-M", "simple"], ["-M", "extended"], ["-M", "extended", "-f", str(script)], ["-C"]]
+    kinds = [
+        ["-M", "simple"],
+        ["-M", "extended"],
+        ["-M", "prepared"],
+        ["-M", "extended", "-f", str(script)],
+        ["-M", "prepared", "-f", str(script)],
+        ["-C"],
+    ]
     commands = [
-        [client("pgbench"), "-n", "-c4", "-t40", *kinds[number % 4], forebay.dsn()]
+        [client("pgbench"), "-n", "-c4", "-j4", "-t40", *kinds[number % 6], forebay.dsn()]
         for number in range(12)
     ]
-    processes = [
-        subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=clean_environment(),
-        )
-        for command in commands
-    ]
-    doomed = random.sample(processes, 4)
-    for number, process in enumerate(doomed):
-        # Each dies somewhere in the middle of the run.
-        eventually(
-            lambda least=40 * (number + 1): (
-                seen.value("SELECT count(*) FROM pg_stat_activity WHERE state <> 'idle'")
-                and _transactions(forebay) >= least
-            ),
-            "the run is under way",
-            timeout_s=60,
-        )
-        process.send_signal(signal.SIGKILL)
-    for process in processes:
-        out, _ = process.communicate(timeout=90)
-        if process not in doomed:
-            assert process.returncode == 0, out
-            assert "number of transactions actually processed: 160/160" in out
+    with contextlib.ExitStack() as stack:
+        processes = [stack.enter_context(_started(command)) for command in commands]
+        doomed: list[subprocess.Popen[str]] = []
+        for number in range(len(processes) // 3):
+            # Each dies somewhere in the middle of the run.
+            eventually(
+                lambda least=40 * (number + 1): (
+                    seen.value("SELECT count(*) FROM pg_stat_activity WHERE state <> 'idle'")
+                    and _transactions(forebay) >= least
+                ),
+                "the run is under way",
+                timeout_s=60,
+            )
+            running = [p for p in processes if p not in doomed and p.poll() is None]
+            doomed.append(random.choice(running))
+            doomed[-1].send_signal(signal.SIGKILL)
+        for process in processes:
+            out, _ = process.communicate(timeout=90)
+            if process not in doomed:
+                assert process.returncode == 0, out
+                assert "number of transactions actually processed: 160/160" in out
     seen.wait_until_quiet()
     assert_consistent(forebay)
+
+
+@contextlib.contextmanager
+def _started(command: list[str | Path]) -> Iterator[subprocess.Popen[str]]:
+    """A program that is killed in the end, should it still run."""
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=clean_environment(),
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def _transactions(forebay: Forebay) -> int:

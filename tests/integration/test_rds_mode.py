@@ -9,6 +9,7 @@ from forebay.protocol.errors import PgError
 from forebay.protocol.messages import query, sync
 from tests.harness import Forebay, Postgres, TestDatabase, eventually
 from tests.harness.limits import connections
+from tests.harness.pins import pin_reasons
 from tests.harness.raw import RawClient, bind, execute, parse
 
 PLAIN = {"require_tls": False}
@@ -19,12 +20,6 @@ def start(
     begin: type[Forebay], postgres: Postgres, database: TestDatabase, **pool: object
 ) -> Forebay:
     return begin(postgres.port, database, proxy=RDS, pool=connections(5, **pool))
-
-
-def pins(forebay: Forebay, client: RawClient) -> list[str]:
-    """The reasons for which this client was pinned, as logged."""
-    lines = [json.loads(line) for line in forebay.logged("was pinned")]
-    return [line["reason"] for line in lines if line["clientConnection"] == client.key[0]]
 
 
 def test_the_pin_lasts_and_is_told_in_rds_proxys_words(
@@ -63,17 +58,17 @@ def test_a_prepared_statement_pins_when_it_runs(
         line = forebay.wait_for_log("If this prepared statement runs, the client session will be")
         assert json.loads(line)["reason"] == "PREPARED_STATEMENT"
         client.query("SELECT 1")
-        assert not pins(forebay, client)
+        assert not pin_reasons(forebay, client)
         client.ask(bind(name="named") + execute() + sync())
-        eventually(lambda: pins(forebay, client) == ["PREPARED_STATEMENT"])
+        eventually(lambda: pin_reasons(forebay, client) == ["PREPARED_STATEMENT"])
     with RawClient(forebay.port, database) as client:
         client.ask(parse("SET work_mem = '1MB'") + sync())
         client.ask(bind() + execute() + sync())
-        eventually(lambda: pins(forebay, client) == ["SETTING"])
+        eventually(lambda: pin_reasons(forebay, client) == ["SETTING"])
     with RawClient(forebay.port, database) as client:
         client.ask(parse("SELECT 1") + bind() + execute() + sync())
         client.query("LISTEN here")
-        eventually(lambda: pins(forebay, client) == ["LISTEN"])
+        eventually(lambda: pin_reasons(forebay, client) == ["LISTEN"])
 
 
 @pytest.mark.parametrize("size", [16384, 16385, 70000, 200000])
@@ -87,7 +82,7 @@ def test_the_whole_statement_is_measured(
         with RawClient(forebay.port, database) as client:
             client.ask(message)
             client.query("LISTEN here")
-            eventually(lambda c=client: pins(forebay, c) == expected)  # type: ignore[misc]
+            eventually(lambda c=client: pin_reasons(forebay, c) == expected)  # type: ignore[misc]
     if size > 16384:
         assert forebay.logged("Reason: The connection ran a SQL query which exceeded the 16384")
 
@@ -118,10 +113,10 @@ def test_the_mode_changes_with_a_reload(
     with RawClient(forebay.port, database) as client:
         client.query("SET work_mem = '1MB'")
         client.query("SELECT 1")
-        assert not pins(forebay, client)
+        assert not pin_reasons(forebay, client)
         forebay.reload(proxy={"pinning": "rds"})
         client.query("SET work_mem = '2MB'")
-        eventually(lambda: pins(forebay, client) == ["SETTING"])
+        eventually(lambda: pin_reasons(forebay, client) == ["SETTING"])
         forebay.reload(proxy={"pinning": "minimal"})
         client.query("SET work_mem = '3MB'")
         with RawClient(forebay.port, database) as other:
@@ -152,7 +147,7 @@ def test_ten_thousand_parameters(
     with RawClient(forebay.port, database) as client:
         for begin in range(0, 10000, 100):
             client.query(";".join(f"SET a.b{begin + n} = '{n}'" for n in range(100)))
-        eventually(lambda: pins(forebay, client) == [reason])
+        eventually(lambda: pin_reasons(forebay, client) == [reason])
         assert client.query("SHOW a.b9999") == [["99"]]
         client.leave()
     with RawClient(forebay.port, database) as other:
@@ -166,5 +161,5 @@ def test_a_parameter_too_long_to_be_carried(
     with RawClient(forebay.port, database) as client:
         value = "é" * 100_000
         client.ask(parse("SELECT set_config('a.b', $1, false)") + bind(value) + execute() + sync())
-        eventually(lambda: pins(forebay, client) == ["TOO_MANY_SETTINGS"])
+        eventually(lambda: pin_reasons(forebay, client) == ["TOO_MANY_SETTINGS"])
         assert client.query("SELECT length(current_setting('a.b'))") == [["100000"]]

@@ -67,6 +67,25 @@ def test_what_the_database_reports_is_told(
             assert client.parameters == expected
 
 
+def test_what_the_database_reports_otherwise_than_before_is_told(
+    start_forebay: type[Forebay], database: TestDatabase
+) -> None:
+    with Postgres() as server:
+        server.create_user(database.user, database.password)
+        server.create_database(database.name, owner=database.user)
+        forebay = start_forebay(server.port, database, proxy=PLAIN)
+        RawClient(forebay.port, database).leave()
+        server.configure(TimeZone="Asia/Tokyo", DateStyle="German")
+        server.restart()
+        with RawClient(server.port, database) as direct:
+            expected = direct.parameters
+        with RawClient(forebay.port, database) as client:
+            client.query("SELECT 1")
+        with RawClient(forebay.port, database) as client:
+            assert client.parameters == expected
+        forebay.stop()
+
+
 def test_options_of_the_command_line(forebay: Forebay) -> None:
     options = r"-c search_path=pg_catalog,\ public --work-mem=8MB -cstatement_timeout=9s"
     with psycopg2.connect(forebay.dsn(), options=options) as connection:
@@ -202,7 +221,7 @@ def test_the_init_query_holds_for_every_client(
             assert client.query("SHOW TimeZone") == [[settings.get("TimeZone", "Asia/Tokyo")]]
             assert client.query("SHOW work_mem") == [[settings.get("work_mem", "5MB")]]
             assert client.query("SHOW forebay.made_by") == [["init_query"]]
-            client.query("SET forebay.made_by = 'a client'")  # pins it: it is cleaned up after
+            client.query("SET forebay.made_by = 'a client'")
             client.query("SET TimeZone = 'Asia/Aden'")
             client.leave()
 

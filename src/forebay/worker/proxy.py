@@ -25,9 +25,10 @@ from forebay.worker.login import LoggedIn, LoginFailed, LoginPolicy, log_in
 from forebay.worker.pool.janitor import Janitor, Timeouts
 from forebay.worker.pool.manager import Limits, PoolManager
 from forebay.worker.pool.opener import Login, Opener
+from forebay.worker.relay import MicroPool, Server
 from forebay.worker.session.functions import listed_by
 from forebay.worker.session.sessions import Sessions
-from forebay.worker.session.settings import InternTable
+from forebay.worker.session.settings import InternTable, Parameters
 from forebay.worker.stream import Stream
 from forebay.worker.tls import ClientContexts, server_context
 
@@ -58,9 +59,11 @@ class Proxy:
             agenda,
             _limits(settings),
             self._intern,
-            self._opener.open,
+            self._open,
             self._canceller.cancel_server,
         )
+        # What the connection opened last reports, by (database, user).
+        self._reported: dict[tuple[str, str], Parameters] = {}
         self._janitor = Janitor(agenda, _timeouts(settings), self._manager, self._sessions)
         self._doorman = Doorman(agenda.loop, self._log_in)
         _log_in_detail(settings.debug_logging)
@@ -106,6 +109,16 @@ class Proxy:
     def _password_of(self, user: str) -> str | None:
         known = self._policy.credentials.get(user)
         return None if known is None else known.passwords[0]
+
+    async def _open(self, pool: MicroPool) -> tuple[Server, tuple[int, int]]:
+        """See `Opener.open`. A database that reports something else than before (it was upgraded,
+        say, or its defaults were changed) is no longer greeted for from memory."""
+        server, told = await self._opener.open(pool)
+        place = pool.database, pool.user
+        if self._reported.setdefault(place, server.parameters) is not server.parameters:
+            self._reported[place] = server.parameters
+            self._sessions.forget_parameters()
+        return server, told
 
     # ---- a connection comes ----
 

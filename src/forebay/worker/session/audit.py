@@ -10,6 +10,7 @@ Names are qualified down to the operators: the client's search_path must not len
 meaning.
 """
 
+import base64
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
@@ -53,38 +54,40 @@ _SETTINGS = (
 )
 
 
-def audit_query(
-    user: str,
-    causes: frozenset[PinReason],
-    custom: frozenset[str],
-    startup: frozenset[str] = frozenset(),
-) -> bytes:
+# Values come in the client's encoding, unless they look the same in all.
+_BYTES = "pg_catalog.convert_to(value, 'UTF8')"
+_IS_PLAIN = f"pg_catalog.octet_length({_BYTES}) OPERATOR(pg_catalog.=) pg_catalog.length(value)"
+_ENCODED = "BASE64"
+_TOLD = (
+    f"SELECT CASE WHEN {_IS_PLAIN} THEN cause ELSE '{_ENCODED}' END, name,"  # noqa: S608
+    f" CASE WHEN {_IS_PLAIN} THEN value ELSE pg_catalog.encode({_BYTES}, 'base64') END FROM "
+)
+
+
+def audit_query(user: str, causes: frozenset[PinReason], custom: frozenset[str]) -> bytes:
     """The query for a session of `user`: its settings, `custom` ones by name (pg_settings hides
     settings with a dot in their name), and which of `causes` hold.
 
-    Those of `startup` are told in any case: what the client has at its login would else be taken to
-    hold. Rows are (cause, name, value).
+    Rows are (cause, name, value).
     """
-    build = _query if len(custom) + len(startup) <= FEW else _query.__wrapped__
-    return build(user, causes, custom, startup)
+    build = _query if len(custom) <= FEW else _query.__wrapped__
+    return build(user, causes, custom)
 
 
 @lru_cache(maxsize=256)
-def _query(
-    user: str, causes: frozenset[PinReason], custom: frozenset[str], startup: frozenset[str]
-) -> bytes:
+def _query(user: str, causes: frozenset[PinReason], custom: frozenset[str]) -> bytes:
     parts = [_SETTINGS + f"{quote_literal(user)}::pg_catalog.name"]
-    for name in sorted(custom | startup):
+    for name in sorted(custom):
         literal = quote_literal(name)
         value = f"pg_catalog.current_setting({literal}, true)"
         part = f"pg_catalog.left({value}, {_SHOWN_CHARACTERS})"
-        told = "IS NOT NULL" if name in startup else "OPERATOR(pg_catalog.<>) ''"
-        parts.append(f"SELECT '', {literal}, {part} WHERE {value} {told}")
+        # An empty one is told, too: to its client it is not the same as one that is unknown.
+        parts.append(f"SELECT '', {literal}, {part} WHERE {value} IS NOT NULL")
     parts += [
         f"SELECT '{cause.value}', '', '' WHERE EXISTS ({QUESTIONS[cause]})"
         for cause in sorted(causes & QUESTIONS.keys())
     ]
-    return " UNION ALL ".join(parts).encode()
+    return (_TOLD + "(" + " UNION ALL ".join(parts) + ") AS s(cause, name, value)").encode()
 
 
 def read_audit(rows: Iterable[Sequence[str | None]]) -> tuple[Values, frozenset[PinReason]]:
@@ -97,7 +100,9 @@ def read_audit(rows: Iterable[Sequence[str | None]]) -> tuple[Values, frozenset[
     for row in rows:
         if len(row) != 3 or row[1] is None or row[2] is None:
             raise ValueError("the database did not tell the state of the session")
-        if row[0]:
+        if row[0] == _ENCODED:
+            settings[row[1].lower()] = base64.b64decode(row[2]).decode(errors="surrogateescape")
+        elif row[0]:
             causes.add(PinReason(row[0]))
         elif row[1].lower() not in _OF_THE_TRANSACTION:
             settings[row[1].lower()] = row[2]

@@ -283,10 +283,9 @@ class Sessions:
         # The database must also be asked for those it was logged in with: what the answer lacks is
         # taken to be gone from the connection, which the next client gets.
         custom = notes.custom.union(name for name, _ in client.settings.values if "." in name)
-        startup = frozenset(
-            name for name, _ in client.startup.values if "." in name or name == "role"
-        )
-        query = audit_query(client.pool.user, causes, frozenset(custom), startup)
+        # What the answer lacks of those it logged in with is taken to be as it was at the login.
+        custom |= {name for name, _ in client.startup.values if "." in name or name == "role"}
+        query = audit_query(client.pool.user, causes, frozenset(custom))
         server = client.server
         if server is not None:
             server.ask(query, partial(self._answered, client, notes))

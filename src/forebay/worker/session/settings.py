@@ -129,11 +129,11 @@ class Replays:
 def quote_literal(value: str) -> str:
     """A string literal that means `value` whatever client_encoding and string settings hold."""
     escaped = value.replace("\\", "\\\\").replace("'", "''")
+    if value.isascii() and "\\" not in value:
+        return f"'{escaped}'"
     if any(0xDC80 <= ord(char) <= 0xDCFF for char in value):
         return f"E'{escaped}'"  # not UTF-8: the bytes as they came
-    if value.isascii():
-        return f"E'{escaped}'" if "\\" in value else f"'{escaped}'"
-    return "E'" + "".join(map(_unicode_escape, escaped)) + "'"
+    return "E'" + "".join(map(_escape, escaped)) + "'"
 
 
 def quote_identifier(name: str) -> str:
@@ -141,5 +141,5 @@ def quote_identifier(name: str) -> str:
     return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
 
 
-def _unicode_escape(char: str) -> str:
+def _escape(char: str) -> str:
     return char if char.isascii() else f"\\U{ord(char):08x}"

@@ -1,0 +1,43 @@
+"""What the database tells of a session is read as it means it."""
+
+import base64
+
+import pytest
+
+from forebay.worker.session.audit import read_audit
+from forebay.worker.session.pins import PinReason
+from forebay.worker.session.settings import quote_literal
+
+
+def test_settings_and_causes() -> None:
+    rows = [["", "TimeZone", "UTC"], ["LISTEN", "", ""], ["", "transaction_isolation", "x"]]
+    assert read_audit(rows) == ((("timezone", "UTC"),), frozenset({PinReason.LISTEN}))
+
+
+def test_what_no_client_encoding_can_spoil() -> None:
+    value = "名" * 100
+    encoded = base64.encodebytes(value.encode()).decode()  # in lines, as PostgreSQL does it
+    assert read_audit([["BASE64", "my.own", encoded]]) == ((("my.own", value),), frozenset())
+
+
+@pytest.mark.parametrize(
+    "row", [["", "a"], ["", None, "b"], ["WHAT", "", ""], ["BASE64", "a", "b"]]
+)
+def test_what_is_no_answer(row: list[str | None]) -> None:
+    with pytest.raises(ValueError):
+        read_audit([row])
+
+
+@pytest.mark.parametrize(
+    ("value", "literal"),
+    [
+        ("plain", "'plain'"),
+        ("it's", "'it''s'"),
+        ("back\\slash", r"E'back\\slash'"),
+        ("ä'\\", r"E'\U000000e4''\\'"),
+        ("😀", r"E'\U0001f600'"),
+        ("\udcff'", "E'\udcff'''"),
+    ],
+)
+def test_literals_mean_the_same_in_every_session(value: str, literal: str) -> None:
+    assert quote_literal(value) == literal
