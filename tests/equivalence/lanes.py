@@ -356,10 +356,21 @@ def _prepare(world: World, lanes: Iterable[int]) -> None:
             )
         )
         others = (
-            "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            "FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
         )
         client.query(f"SELECT pg_terminate_backend(pid) {others}")
         eventually(lambda: not client.query(f"SELECT pid {others}"), "no other connections")
+    # A backend is out of that list before its socket is closed, and Forebay knows.
+    eventually(lambda: _is_served(world), "Forebay has new connections")
+
+
+def _is_served(world: World) -> bool:
+    try:
+        with RawClient(world.shared_port, world.database) as client:
+            return client.query("SELECT 1") == [["1"]]
+    except (PgError, OSError):
+        return False
 
 
 def _flights(ops: Sequence[Op]) -> Iterator[tuple[bytes, int, int]]:

@@ -36,6 +36,8 @@ cdef bytes PARSE_COMPLETE = b"1\x00\x00\x00\x04"
 cdef bytes REFUSED = b"D\x00\x00\x00\x10S_forebay_0\x00"
 cdef bytes FLUSH = b"H\x00\x00\x00\x04"
 
+# An empty text is the one that can be prepared in an aborted transaction, too.
+cdef Statement TAKEN = Statement(b"\0\0\0", b"_forebay_taken", None)
 cdef object OWN_NAME = re.compile(rb'"_forebay_\d+"')
 
 # What goes to a database connection in one write, although parts of it were rewritten. One batch at
@@ -136,11 +138,11 @@ cdef class StatementUser(Borrower):
                 return True
         if not prepared.unproven:
             return False
-        if kind == c"P":
-            if there < total:
-                return False
-            return prepared.is_uncertain(intern(self, frame[text:total]))
         found = None if self.statements is None else self.statements.get(given)
+        if kind == c"P":
+            if found is not None:
+                return prepared.is_uncertain(TAKEN)
+            return there == total and prepared.is_uncertain(intern(self, frame[text:total]))
         return found is not None and prepared.is_uncertain(found)
 
     cdef int note_changed(self, bytes name) except -1:
@@ -252,15 +254,14 @@ cdef class StatementUser(Borrower):
         Py_ssize_t text,
     ) except -1:
         """Parse of a name that is taken. PostgreSQL finds that out when it has read and analysed the
-        statement, so the database does, too."""
+        statement, so the database is given one that it has."""
         cdef bytes refusal = _error(b"42P05", b'prepared statement "%b" already exists' % name)
-        cdef Statement taken = self.statements[name]
         cdef bytes parse
         if there < total:
             return self.refuse_in_place(refusal)
-        self._prepare(taken)
+        self._prepare(TAKEN)
         self.server.prepared.owe_error(refusal, b"42P05")
-        parse = _message(b"P", taken.name + b"\0" + frame[text:total])
+        parse = _message(b"P", TAKEN.name + b"\0" + frame[text:total])
         return put(self.server, parse, len(parse))
 
     cdef bint define_proven(
