@@ -6,7 +6,9 @@ peer waits for a connection, is held until more comes. What a socket does not ta
 here, and whoever feeds this peer stops reading until ``drained``. Both are bounded: the held part
 by GATHER_BYTES plus one read, the queued part by what one read can yield.
 
-TLS runs through ``ssl.MemoryBIO`` pairs; its state machine never touches the socket.
+TLS runs through ``ssl.MemoryBIO`` pairs; its state machine never touches the socket. All peers of a
+thread share one pair (openssl.pyx), or each keeps its own where that cannot be done: between two
+calls of OpenSSL nothing is left in it either way.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -18,6 +20,7 @@ from posix.unistd cimport close as close_descriptor
 import os
 import ssl
 
+from .openssl cimport SharedBios
 from .poller cimport EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
 
 cdef extern from "<sys/socket.h>" nogil:
@@ -56,6 +59,12 @@ cdef class Peer:
         self.tls = getattr(tls, "_sslobj", tls)
         self.incoming = incoming
         self.outgoing = outgoing
+        if tls is not None and not incoming.pending and not outgoing.pending:
+            if poller.bios is None:
+                poller.bios = SharedBios()
+            if (<SharedBios> poller.bios).lend(self.tls):
+                self.incoming = (<SharedBios> poller.bios).incoming
+                self.outgoing = (<SharedBios> poller.bios).outgoing
 
     def __dealloc__(self):
         PyMem_Free(self.held)
@@ -210,9 +219,14 @@ cdef class Peer:
             if total == 0:
                 total = NOTHING_YET
         except SSLError:
-            return FAILED if total == 0 else total
-        if self.outgoing.pending:  # a key update, an alert
-            self.flush()
+            if total == 0:
+                total = FAILED
+        finally:
+            if self.incoming.pending:  # what nobody will read must not be there for others to read
+                self.incoming.read()
+            if self.outgoing.pending:  # a key update, an alert
+                self._take_ciphered()
+                self.flush()
         return total
 
     # ---- writing ----
@@ -253,11 +267,7 @@ cdef class Peer:
 
     cdef int flush(self) except -1:
         """Send what is queued, as far as the socket takes it."""
-        cdef bytes ciphered
         cdef bint was_waiting = self.events & EPOLLOUT
-        if self.tls is not None and self.outgoing.pending:
-            ciphered = self.outgoing.read()
-            self._append(<const unsigned char *> PyBytes_AS_STRING(ciphered), PyBytes_GET_SIZE(ciphered))
         self._send()
         if self.fd < 0:
             return 0
@@ -299,6 +309,15 @@ cdef class Peer:
                 count -= part
         except SSLError:
             pass  # the reading side notices and says why
+        finally:
+            self._take_ciphered()
+        return 0
+
+    cdef int _take_ciphered(self) except -1:
+        """Queue what TLS has for the other side."""
+        cdef bytes ciphered = self.outgoing.read()
+        if ciphered:
+            self._append(<const unsigned char *> PyBytes_AS_STRING(ciphered), PyBytes_GET_SIZE(ciphered))
         return 0
 
     cdef int _append(self, const unsigned char *data, Py_ssize_t count) except -1:
@@ -332,6 +351,8 @@ cdef class Peer:
                 self.tls.shutdown()
             except SSLError:
                 pass  # close_notify is queued; the answer to it is not waited for
+            finally:
+                self._take_ciphered()
         return self.flush()
 
     cdef int forget(self) except -1:
