@@ -297,6 +297,7 @@ def _detached(end: NearEnd) -> SimpleNamespace:
         incoming=end.incoming,
         outgoing=end.outgoing,
         leftover=end.leftover,
+        unsent=b"",
     )
 
 

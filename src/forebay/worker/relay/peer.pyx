@@ -257,6 +257,10 @@ cdef class Peer:
         self._append(data + sent, count - sent)
         return self._arm(self.events | EPOLLOUT)
 
+    cpdef put_off(self, bytes data):
+        """Queue what leaves with the next write, or when the peer begins to be watched."""
+        self.enqueue(data, len(data))
+
     cdef int enqueue(self, const unsigned char *data, Py_ssize_t count) except -1:
         """Queue for the next ``write`` or ``flush``, so that both leave together."""
         if self.fd < 0 or not count:
@@ -363,13 +367,14 @@ cdef class Peer:
 
     cdef int close(self) except -1:
         """Close now. Unread input is discarded first, or the kernel would reset what was just sent."""
-        cdef int _turn
+        cdef int turn
         if self.fd < 0:
             return 0
-        shutdown(self.fd, SHUT_WR)
-        for _turn in range(8):
+        for turn in range(8):
             if recv(self.fd, CIPHERED, RECEIVE_BYTES, 0) <= 0:
                 break
+            if turn == 0:
+                shutdown(self.fd, SHUT_WR)  # so that the other side stops sending
         self.poller.forget(self.fd)
         close_descriptor(self.fd)
         self.fd = -1

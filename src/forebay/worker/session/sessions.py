@@ -112,6 +112,7 @@ class Sessions:
         client.strict = self._as_rds
         self.clients[client.process_id] = client
         pool.clients += 1
+        client.put_off(detached.unsent)
         client.start(detached.leftover)
         return client
 
