@@ -67,7 +67,7 @@ cdef struct Step:
 cdef struct Box:
     # Where the results go of those who share an eventfd.
     int event_fd
-    int under_way
+    int under_way  # it is not freed before there are none
     Step *done
 
 
@@ -83,6 +83,8 @@ cdef int thread_count = 0
 cdef void *_work(void *_argument) noexcept nogil:
     global first, last
     cdef Step *step
+    cdef Box *box
+    cdef bint was_empty
     cdef uint64_t one = 1
     pthread_mutex_lock(&MUTEX)
     while True:
@@ -96,13 +98,18 @@ cdef void *_work(void *_argument) noexcept nogil:
             last = NULL
         pthread_mutex_unlock(&MUTEX)
         step.outcome = do_handshake(step.ssl, &step.reason)
+        box = step.box
         pthread_mutex_lock(&MUTEX)
-        step.next = step.box.done
-        step.box.done = step
-        step.box.under_way -= 1
-        if step.next == NULL:
-            # Under the lock: a box that is empty may be gone, its descriptor another's.
-            write(step.box.event_fd, &one, sizeof(one))
+        step.next = box.done
+        box.done = step
+        was_empty = step.next == NULL
+        pthread_mutex_unlock(&MUTEX)
+        # From here on the step may be gone, but not the box: this one is still under way. Not under
+        # the lock, which whoever is woken by it needs at once.
+        if was_empty:
+            write(box.event_fd, &one, sizeof(one))
+        pthread_mutex_lock(&MUTEX)
+        box.under_way -= 1
         pthread_cond_broadcast(&REST)
     pthread_mutex_unlock(&MUTEX)
     return NULL

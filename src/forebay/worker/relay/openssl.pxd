@@ -8,13 +8,13 @@ cdef extern from *:
 
 
 cdef class SharedBios:
-    cdef readonly object incoming
-    cdef readonly object outgoing
+    cdef object incoming
+    cdef object outgoing
     cdef object sslobj
     cdef BIO *reads_from
     cdef BIO *writes_to
 
-    cdef bint lend(self, object sslobj) except -1
+    cdef tuple lend(self, object sslobj, object incoming, object outgoing)
 
 
 cdef bint is_available

@@ -147,18 +147,19 @@ cdef class SharedBios:
             self.reads_from = SSL_get_rbio(ssl_of(self.sslobj))
             self.writes_to = SSL_get_wbio(ssl_of(self.sslobj))
 
-    cdef bint lend(self, object sslobj) except -1:
-        """Let an established connection use this pair for the rest of its life, in place of its own,
-        which must be empty. False where that cannot be done."""
+    cdef tuple lend(self, object sslobj, object incoming, object outgoing):
+        """Let an established connection use this pair for the rest of its life, in place of its own.
+
+        Which it uses from now on: this one, or its own, where they cannot be exchanged."""
         cdef SSL *connection
-        if not is_available or type(sslobj) is not SSLConnection:
-            return False
+        if not is_available or type(sslobj) is not SSLConnection or incoming.pending or outgoing.pending:
+            return incoming, outgoing
         connection = ssl_of(sslobj)
         BIO_up_ref(self.reads_from)
         SSL_set0_rbio(connection, self.reads_from)
         BIO_up_ref(self.writes_to)
         SSL_set0_wbio(connection, self.writes_to)
-        return True
+        return self.incoming, self.outgoing
 
 
 cdef int do_handshake(SSL *connection, const char **reason) noexcept nogil:

@@ -36,6 +36,7 @@ cdef class Peer:
     cdef int resume_reading(self) except -1
     cdef int write(self, const unsigned char *data, Py_ssize_t count) except -1
     cpdef put_off(self, bytes data)
+    cpdef push(self)
     cdef int enqueue(self, const unsigned char *data, Py_ssize_t count) except -1
     cdef int flush(self) except -1
     cdef int finish(self) except -1

@@ -6,9 +6,8 @@ peer waits for a connection, is held until more comes. What a socket does not ta
 here, and whoever feeds this peer stops reading until ``drained``. Both are bounded: the held part
 by GATHER_BYTES plus one read, the queued part by what one read can yield.
 
-TLS runs through ``ssl.MemoryBIO`` pairs; its state machine never touches the socket. All peers of a
-thread share one pair (openssl.pyx), or each keeps its own where that cannot be done: between two
-calls of OpenSSL nothing is left in it either way.
+TLS runs through an ``ssl.MemoryBIO`` pair, shared by all peers where that can be done (openssl.pyx);
+its state machine never touches the socket. Between two calls of it nothing is left in the pair.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -57,14 +56,11 @@ cdef class Peer:
         self.fd = fd
         # The C object below ssl.SSLObject: one Python call less for every read and write.
         self.tls = getattr(tls, "_sslobj", tls)
-        self.incoming = incoming
-        self.outgoing = outgoing
-        if tls is not None and not incoming.pending and not outgoing.pending:
+        self.incoming, self.outgoing = incoming, outgoing
+        if tls is not None:
             if poller.bios is None:
                 poller.bios = SharedBios()
-            if (<SharedBios> poller.bios).lend(self.tls):
-                self.incoming = (<SharedBios> poller.bios).incoming
-                self.outgoing = (<SharedBios> poller.bios).outgoing
+            self.incoming, self.outgoing = (<SharedBios> poller.bios).lend(self.tls, incoming, outgoing)
 
     def __dealloc__(self):
         PyMem_Free(self.held)
@@ -92,8 +88,6 @@ cdef class Peer:
 
     cdef int watch(self) except -1:
         self.events = 0 if self.paused else EPOLLIN
-        if self.queued_count:
-            self.events |= EPOLLOUT
         return self.poller.watch(self.fd, self, self.events)
 
     cdef int _arm(self, uint32_t events) except -1:
@@ -128,7 +122,6 @@ cdef class Peer:
     cdef int _read(self) except -1:
         cdef Py_ssize_t held = self.held_count
         cdef Py_ssize_t count, used
-        cdef unsigned char *start = SCRATCH
         if held:
             memcpy(SCRATCH, self.held, held)
         if self.tls is None:
@@ -143,11 +136,11 @@ cdef class Peer:
             return 0
         self.held_count = 0
         count += held
-        used = self.consume(start, count)
+        used = self.consume(SCRATCH, count)
         if self.fd < 0:
             return 0
         if used < count:
-            self._hold(start + used, count - used)
+            self._hold(SCRATCH + used, count - used)
         elif self.held != NULL and not self.held_count:
             PyMem_Free(self.held)
             self.held = NULL
@@ -258,8 +251,13 @@ cdef class Peer:
         return self._arm(self.events | EPOLLOUT)
 
     cpdef put_off(self, bytes data):
-        """Queue what leaves with the next write, or when the peer begins to be watched."""
+        """Queue what leaves with the next write, or by `push`."""
         self.enqueue(data, len(data))
+
+    cpdef push(self):
+        """Send what was put off and has not left yet."""
+        if self.queued_count:
+            self.flush()
 
     cdef int enqueue(self, const unsigned char *data, Py_ssize_t count) except -1:
         """Queue for the next ``write`` or ``flush``, so that both leave together."""
@@ -299,8 +297,7 @@ cdef class Peer:
             self.queued_count -= sent
         PyMem_Free(self.queued)
         self.queued = NULL
-        self.queued_start = 0
-        self.queued_room = 0
+        self.queued_start = self.queued_room = 0
         return 0
 
     cdef int _encrypt(self, const unsigned char *data, Py_ssize_t count) except -1:
@@ -319,10 +316,8 @@ cdef class Peer:
 
     cdef int _take_ciphered(self) except -1:
         """Queue what TLS has for the other side."""
-        cdef bytes ciphered = self.outgoing.read()
-        if ciphered:
-            self._append(<const unsigned char *> PyBytes_AS_STRING(ciphered), PyBytes_GET_SIZE(ciphered))
-        return 0
+        cdef bytes out = self.outgoing.read()
+        return self._append(<const unsigned char *> PyBytes_AS_STRING(out), PyBytes_GET_SIZE(out))
 
     cdef int _append(self, const unsigned char *data, Py_ssize_t count) except -1:
         cdef Py_ssize_t wanted = self.queued_count + count
@@ -338,7 +333,8 @@ cdef class Peer:
                 raise MemoryError
             self.queued = <unsigned char *> queued
             self.queued_room = room
-        memcpy(self.queued + self.queued_start + self.queued_count, data, count)
+        if count:
+            memcpy(self.queued + self.queued_start + self.queued_count, data, count)
         self.queued_count = wanted
         return 0
 
@@ -348,7 +344,7 @@ cdef class Peer:
         """Close once everything queued has left; nothing more is read."""
         if self.fd < 0 or self.finishing:
             return 0
-        self.pause_reading()
+        self.paused = True
         self.finishing = True
         if self.tls is not None:
             try:
@@ -357,7 +353,8 @@ cdef class Peer:
                 pass  # close_notify is queued; the answer to it is not waited for
             finally:
                 self._take_ciphered()
-        return self.flush()
+        self.flush()
+        return self._arm(self.events & ~<uint32_t> EPOLLIN)
 
     cdef int forget(self) except -1:
         """Leave the socket open and hear nothing of it any more."""
@@ -379,13 +376,9 @@ cdef class Peer:
         close_descriptor(self.fd)
         self.fd = -1
         PyMem_Free(self.held)
-        self.held = NULL
-        self.held_count = 0
         PyMem_Free(self.queued)
-        self.queued = NULL
-        self.queued_count = 0
-        self.queued_start = 0
-        self.queued_room = 0
+        self.held = self.queued = NULL
+        self.held_count = self.queued_count = self.queued_start = self.queued_room = 0
         self.tls = self.incoming = self.outgoing = None
         return 0
 

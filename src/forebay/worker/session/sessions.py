@@ -114,6 +114,7 @@ class Sessions:
         pool.clients += 1
         client.put_off(detached.unsent)
         client.start(detached.leftover)
+        client.push()
         return client
 
     def _new_process_id(self) -> int:

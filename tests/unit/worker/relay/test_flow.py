@@ -10,7 +10,9 @@ import sys
 
 import pytest
 
+from forebay.protocol import messages
 from tests.playbooks import wording
+from tests.playbooks.agenda import Gate
 from tests.playbooks.rig import Rig
 
 ONE = wording.encode("Query 'SELECT 1'")
@@ -159,6 +161,30 @@ def narrow(fd: int) -> None:
     """Let the kernel take little at a time of what the relay sends to this socket."""
     with socket.socket(fileno=os.dup(fd)) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+class TestTheEndOfALogin:
+    OK = messages.authentication_ok()
+
+    def test_it_leaves_with_the_greeting(self, tls: bool) -> None:
+        with Rig() as rig:
+            rig.client("a", tls=tls, unsent=self.OK)
+            received = rig.received("a")
+            assert received.startswith(self.OK + b"S")
+            assert received.endswith(wording.encode("Ready I"))
+            rig.actors["a"].inbox = b""
+
+    def test_it_does_not_wait_for_a_connection(self, tls: bool) -> None:
+        with Rig() as rig:
+            rig.opening = Gate()
+            rig.client("a", tls=tls, known=False, unsent=self.OK)
+            assert rig.received("a") == self.OK
+            rig.actors["a"].inbox = b""
+            rig.opening.open()
+            rig.settle()
+            assert rig.received("a").endswith(wording.encode("Ready I"))
+            rig.actors["a"].inbox = b""
 
 
 class TestSlowClientsHandOn:
