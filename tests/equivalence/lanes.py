@@ -369,7 +369,7 @@ def _is_served(world: World) -> bool:
     try:
         with RawClient(world.shared_port, world.database) as client:
             return client.query("SELECT 1") == [["1"]]
-    except (PgError, OSError):
+    except (PgError, OSError, EOFError):
         return False
 
 

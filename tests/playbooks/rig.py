@@ -120,13 +120,15 @@ class Rig:
         known: bool = True,
         tls: bool = False,
         early: bytes = b"",
+        unsent: bytes = b"",
         database: str = "app",
         user: str = "app",
     ) -> Client:
-        """A client that has just proved who it is. `known`: its parameters are in the cache."""
+        """A client that has just proved who it is. `known`: its parameters are in the cache, and
+        it has read its greeting. `unsent`: what its login left for the relay to send."""
         actor, end = connect(name, "client" if tls else "", self.buffer_bytes)
         end.leftover = early
-        stream = SimpleNamespace(detach=lambda: _detached(end))
+        stream = SimpleNamespace(detach=lambda: _detached(end, unsent))
         login = LoggedIn(cast(Any, stream), user, database, settings, 0, "")
         pool = self.manager.pool(database, user)
         if known:
@@ -135,7 +137,7 @@ class Rig:
         client = self.clients[name] = self.sessions.admit(login, pool)
         self.janitor.watch(client)
         self.settle()
-        if known:
+        if known and not unsent:
             actor.receive()
             actor.inbox = b""
         return client
@@ -290,13 +292,14 @@ class _Collector(logging.Handler):
         self._records.append(record)
 
 
-def _detached(end: NearEnd) -> SimpleNamespace:
+def _detached(end: NearEnd, unsent: bytes) -> SimpleNamespace:
     return SimpleNamespace(
         fd=end.fd,
         sslobj=end.tls,
         incoming=end.incoming,
         outgoing=end.outgoing,
         leftover=end.leftover,
+        unsent=unsent,
     )
 
 

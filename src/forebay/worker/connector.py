@@ -263,6 +263,8 @@ async def _connect_socket(family: int, address: _Address) -> Stream:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
+        if family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await loop.sock_connect(sock, address)
         return Stream(sock, loop)
     except BaseException:

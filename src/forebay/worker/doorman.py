@@ -4,9 +4,9 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 
-from forebay.worker.tasks import spawn
+from forebay.worker.tasks import log_failure
 
 logger = logging.getLogger("forebay.login")
 
@@ -20,12 +20,15 @@ _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 class Doorman:
-    """Accepts on some listening sockets; `log_in` takes each connection through its login."""
+    """Accepts on some listening sockets; `log_in` takes each connection through its login.
+
+    It is given the socket and the peer's address as accept(2) tells it.
+    """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        log_in: Callable[[socket.socket], Awaitable[None]],
+        log_in: Callable[[socket.socket, object], Coroutine[None, None, None]],
         logins_limit: int = LOGINS_LIMIT,
     ) -> None:
         self._loop = loop
@@ -46,6 +49,10 @@ class Doorman:
         for descriptor in descriptors:
             listener = socket.socket(fileno=descriptor)
             listener.setblocking(False)
+            if listener.family != socket.AF_UNIX:
+                # What is accepted inherits them, without a system call for each.
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             self._listeners.append(listener)
             self._loop.add_reader(listener, self._accept, listener)
 
@@ -65,7 +72,7 @@ class Doorman:
                 self._pause()
                 return
             try:
-                sock, _ = listener.accept()
+                sock, address = listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
@@ -75,19 +82,13 @@ class Doorman:
                 self._pause()
                 self._loop.call_later(PAUSE_S, self._resume)
                 return
-            sock.setblocking(False)
-            if sock.family != socket.AF_UNIX:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            task = spawn(self._run(sock), name="login")
-            self._logins.add(task)
-            task.add_done_callback(self._ended)
-
-    async def _run(self, sock: socket.socket) -> None:
-        await self._log_in(sock)
+            login = self._loop.create_task(self._log_in(sock, address), name="login")
+            self._logins.add(login)
+            login.add_done_callback(self._ended)
 
     def _ended(self, login: asyncio.Task[None]) -> None:
         self._logins.discard(login)
+        log_failure(login)
         if self._paused and len(self._logins) < self._logins_limit:
             self._resume()
 

@@ -1,11 +1,12 @@
 """Logging a client in: encryption, startup packet, authentication.
 
 Ends just before what follows AuthenticationOk: the greeting (ParameterStatus, BackendKeyData,
-ReadyForQuery) is the caller's, and leaves in the same send as AuthenticationOk.
+ReadyForQuery) is the caller's, and leaves in the same send as AuthenticationOk if it is known then.
 """
 
 import asyncio
 import contextlib
+import functools
 import secrets
 import ssl
 import struct
@@ -18,6 +19,7 @@ from forebay.protocol.startup import (
     MAX_STARTUP_PACKET_BYTES,
     CancelRequest,
     GSSENCRequest,
+    Request,
     SSLRequest,
     StartupMessage,
     negotiate_protocol_version,
@@ -49,7 +51,16 @@ RDS_PARAMETERS: Final = frozenset(
 )
 """The startup parameters that RDS Proxy takes, in lower case."""
 
+KNOWN_PACKETS: Final = 256
+"""Startup packets that are not parsed anew; those that are longer than this always are:"""
+KNOWN_PACKET_BYTES: Final = 512
+
 _TLS_HANDSHAKE: Final = 0x16
+_VERSION_3: Final = b"\0\3"
+_OFFERED: Final = (scram.MECHANISM,)
+_OFFERED_WITH_BINDING: Final = (scram.MECHANISM_PLUS, scram.MECHANISM)
+_offer: Final = functools.lru_cache(2)(messages.authentication_sasl)
+_parse_known: Final = functools.lru_cache(KNOWN_PACKETS)(parse_startup)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +196,7 @@ class _Login:
             raise _not_postgresql(first)
         asked: set[type] = set()
         while True:
-            request = parse_startup(await stream.read_startup(MAX_STARTUP_PACKET_BYTES))
+            request = _parse(await stream.read_startup(MAX_STARTUP_PACKET_BYTES))
             if not isinstance(request, SSLRequest | GSSENCRequest):
                 return request
             if stream.tls is not None or type(request) in asked:
@@ -255,8 +266,8 @@ class _Login:
         """A whole exchange, for unknown users too: who exists is not told before the password."""
         context = self._policy.tls_context if self._stream.tls is not None else None
         binding: bytes | None = getattr(context, "end_point", None)
-        offered = [scram.MECHANISM] if binding is None else [scram.MECHANISM_PLUS, scram.MECHANISM]
-        self._stream.write(messages.authentication_sasl(offered))
+        offered = _OFFERED if binding is None else _OFFERED_WITH_BINDING
+        self._stream.write(_offer(offered))
         body = await self._answer()
         try:
             mechanism, first = messages.parse_sasl_initial_response(body)
@@ -284,6 +295,12 @@ class _Login:
         if kind != ord("p"):
             raise errors.protocol_violation(f"expected password response, got message type {kind}")
         return body
+
+
+def _parse(packet: bytes) -> Request:
+    """As parse_startup. Clients of one application all begin with the same packet."""
+    known = len(packet) <= KNOWN_PACKET_BYTES and packet.startswith(_VERSION_3)
+    return _parse_known(packet) if known else parse_startup(packet)
 
 
 def _refuse_options(request: StartupMessage) -> None:

@@ -15,6 +15,7 @@ import msgspec
 from forebay.config.settings import ProxySettings
 from forebay.protocol import errors
 from forebay.protocol.startup import CancelRequest
+from forebay.worker import handshake
 from forebay.worker.agenda import Agenda
 from forebay.worker.cancel import Canceller
 from forebay.worker.channel import WorkerProxy
@@ -72,6 +73,7 @@ class Proxy:
     async def start(cls, agenda: Agenda, given: WorkerProxy) -> "Proxy":
         """Serve this endpoint. Raises ValueError with the reason why it cannot be done."""
         proxy = cls(agenda, given, await _policy(given, None))
+        handshake.prepare(agenda.loop)
         proxy._janitor.start()
         proxy._doorman.listen(given.listen_fds)
         if given.credentials:
@@ -122,11 +124,11 @@ class Proxy:
 
     # ---- a connection comes ----
 
-    async def _log_in(self, sock: socket.socket) -> None:
+    async def _log_in(self, sock: socket.socket, peer: object) -> None:
         """Take one new connection through its login."""
         self._sessions.counts.received += 1
         stream = Stream(sock, self._agenda.loop)
-        address = _address_of(sock)
+        address = _address_of(peer)
         try:
             outcome = await log_in(stream, self._policy, address)
             if isinstance(outcome, LoggedIn):
@@ -155,7 +157,6 @@ class Proxy:
             await login.stream.drain()
             login.stream.close()
             raise LoginFailed(error.message, login.user, error.sqlstate)
-        await login.stream.drain()
         pool = self._manager.pool(login.database, login.user)
         self._janitor.watch(self._sessions.admit(login, pool))
 
@@ -258,9 +259,6 @@ def _log_in_detail(wanted: bool) -> None:
         logging.getLogger("forebay").setLevel(logging.DEBUG)
 
 
-def _address_of(sock: socket.socket) -> str:
-    try:
-        name = sock.getpeername()
-    except OSError:
-        return "?"
-    return name[0] if isinstance(name, tuple) else f"unix:{os.getuid()}"
+def _address_of(peer: object) -> str:
+    """The address of a client, without its port."""
+    return str(peer[0]) if isinstance(peer, tuple) else f"unix:{os.getuid()}"

@@ -1,8 +1,8 @@
 """One socket during a login: buffered reading and writing, TLS over memory BIOs, and hand-over.
 
 The descriptor is registered with the event loop once, when the stream is made, and stays so until
-it is handed over or closed; a flight of messages leaves in one send. TLS handshake steps are
-computed in threads (OpenSSL releases the GIL), everything else here costs microseconds.
+it is handed over or closed; a flight of messages leaves in one send, and what arrives resumes its
+reader at once. TLS handshake steps are computed in threads, everything else costs microseconds.
 
 Nothing received is kept beyond a bound: a peer that sends more than is read is no longer listened
 to until the reader has caught up.
@@ -17,8 +17,14 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from forebay.protocol.messages import MalformedMessageError
-from forebay.worker.tasks import in_crypto_thread
-from forebay.worker.tls import ALPN, handshake_step, has_encrypted_record, ssl_reason
+from forebay.worker.handshake import (
+    HandshakeError,
+    has_encrypted_record,
+    step_aside,
+    step_here,
+)
+from forebay.worker.tasks import Wakeup
+from forebay.worker.tls import ALPN, ssl_reason
 
 RECEIVE_BYTES: Final = 16_384
 MAX_BUFFERED_BYTES: Final = 65_536
@@ -42,8 +48,9 @@ class TLSError(ConnectionError):
 class Detached:
     """A connection on its way from a Stream to the relay: the descriptor is the receiver's now.
 
-    `leftover` holds what the peer had sent beyond what was read, decrypted. TLS state may hold the
-    beginning of a further record in `incoming`.
+    `leftover` holds what the peer had sent beyond what was read, decrypted; `unsent` what was
+    written and not sent, not encrypted yet. The beginning of a further TLS record may have been
+    received; the TLS object has it, and both BIOs are empty.
     """
 
     fd: int
@@ -51,6 +58,7 @@ class Detached:
     incoming: ssl.MemoryBIO | None
     outgoing: ssl.MemoryBIO | None
     leftover: bytes = field(repr=False)
+    unsent: bytes = field(repr=False, default=b"")
 
 
 class Message(NamedTuple):
@@ -67,13 +75,14 @@ class _TLS(NamedTuple):
 
 
 class Stream:
-    """A connected, non-blocking socket; one task may read while another writes, no more."""
+    """A connected socket; one task may read while another writes, no more.
+
+    TCP_NODELAY is the caller's to set: two sends in a row would otherwise wait for the peer's
+    delayed acknowledgement.
+    """
 
     def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop | None = None) -> None:
         sock.setblocking(False)
-        if sock.family != socket.AF_UNIX:
-            # Two sends in a row would otherwise wait for the peer's delayed acknowledgement.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock = sock
         # The descriptor, not the socket, goes to the event loop: selectors print what they do not
         # know yet, which for a socket costs two system calls.
@@ -83,7 +92,7 @@ class Stream:
         self._readable = self._received  # plain bytes; another buffer once TLS is up
         self._unsent = bytearray()  # plain bytes that were written
         self._encrypted = bytearray()  # what the socket has not taken yet
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: Wakeup | None = None
         self._ended: Exception | None = None
         self._listening = False
         self._tls: _TLS | None = None
@@ -179,7 +188,7 @@ class Stream:
             raise self._ended
         if not self._listening and len(self._readable) < max(MAX_BUFFERED_BYTES, wanted):
             self._listen()
-        self._waiter = self._loop.create_future()
+        self._waiter = Wakeup(self._loop)
         try:
             await self._waiter
         finally:
@@ -201,7 +210,8 @@ class Stream:
         self._received += chunk
         if len(self._received) + len(self._readable) >= MAX_BUFFERED_BYTES:
             self._stop_listening()
-        self._wake()
+        if self._waiter is not None:
+            self._waiter.resume()
 
     def _decrypt(self, tls: _TLS) -> None:
         tls.incoming.write(self._received)
@@ -233,8 +243,8 @@ class Stream:
         self._wake()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self._waiter is not None:
+            self._waiter.resume_soon()
 
     # ---- Writing ---------------------------------------------------------------------------------
 
@@ -303,10 +313,10 @@ class Stream:
         incoming.write(early)
         try:
             await self._handshake(tls, wait_first=server_side and not early)
-        except ssl.SSLError as error:
+        except HandshakeError as error:
             self._encrypted += outgoing.read()
             self._try_send()
-            raise TLSError(f"TLS handshake failed: {ssl_reason(error)}") from None
+            raise TLSError(f"TLS handshake failed: {error}") from None
         if early and tls.sslobj.selected_alpn_protocol() != ALPN:
             raise TLSError("direct TLS needs the ALPN protocol postgresql")
         self._tls, self._readable, self._handshaking = tls, bytearray(), False
@@ -330,9 +340,9 @@ class Stream:
             # Until the thread is done nobody but it may touch the BIOs: OpenSSL works on them
             # without the GIL. What arrives meanwhile stays in self._received.
             if light:
-                done = handshake_step(tls.sslobj)
+                done = step_here(tls.sslobj)
             else:
-                done = await in_crypto_thread(handshake_step, tls.sslobj)
+                done = await step_aside(tls.sslobj, self._loop)
             flight = tls.outgoing.read()
             self._encrypted += flight
             # What the server then has to say is its session ticket, for which nobody waits: it
@@ -347,16 +357,21 @@ class Stream:
     def detach(self) -> Detached:
         """Hands the connection over: the stream lets go of the descriptor and is of no further use.
 
-        Everything written must have been drained.
+        What was written since the last drain goes along.
         """
-        if self._unsent or self._encrypted:
-            raise RuntimeError("a stream cannot be handed over with data that was not sent")
+        if self._encrypted:
+            raise RuntimeError("a stream cannot be handed over in the middle of a record")
         if self._tls is not None and self._received:
             self._decrypt(self._tls)
         self._stop_listening()
         self._closed = True
         return Detached(
-            self._sock.detach(), self.tls, self.incoming, self.outgoing, bytes(self._readable)
+            self._sock.detach(),
+            self.tls,
+            self.incoming,
+            self.outgoing,
+            bytes(self._readable),
+            bytes(self._unsent),
         )
 
     def close(self) -> None:

@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import contextvars
 import functools
 import logging
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 
@@ -31,11 +32,78 @@ def spawn(coroutine: Coroutine[Any, Any, _T], name: str | None = None) -> asynci
 
 def _finished(task: asyncio.Task[Any]) -> None:
     _running.discard(task)
+    log_failure(task)
+
+
+def log_failure(task: asyncio.Task[Any]) -> None:
+    """Logs what a task that is done has raised, if it has."""
     if task.cancelled():
         return
     error = task.exception()
     if error is not None:
         _log.error("Task %s failed", task.get_name(), exc_info=error)
+
+
+class Wakeup:
+    """What one task waits for until a callback of the event loop resumes it, in that very callback.
+
+    A future would do the same one turn of the loop later, which a login takes several times. This
+    is asyncio's protocol for objects that tasks may wait for (see asyncio.isfuture).
+    """
+
+    __slots__ = (
+        "_asyncio_future_blocking",
+        "_callback",
+        "_cancelled",
+        "_context",
+        "_loop",
+        "_resumed",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._asyncio_future_blocking = False
+        self._loop = loop
+        self._callback: Callable[[Any], object] | None = None
+        self._context: contextvars.Context | None = None
+        self._resumed = False
+        self._cancelled = False
+
+    def __await__(self) -> Generator[Any, None, None]:
+        if not self._resumed:
+            self._asyncio_future_blocking = True
+            yield self
+
+    def resume(self) -> None:
+        """Lets the task go on, now. Only for callbacks of the loop: no task may be running."""
+        self._resumed = True
+        callback, self._callback = self._callback, None
+        if callback is not None and self._context is not None:
+            self._context.run(callback, self)
+
+    def resume_soon(self) -> None:
+        """Lets the task go on in the loop's next turn."""
+        self._resumed = True
+        if self._callback is not None:
+            self._loop.call_soon(self.resume)
+
+    # ---- what asyncio's tasks ask for ----
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        return self._loop
+
+    def add_done_callback(
+        self, callback: Callable[[Any], object], *, context: contextvars.Context
+    ) -> None:
+        self._callback, self._context = callback, context
+
+    def cancel(self, msg: object = None) -> bool:
+        self._cancelled = True
+        self.resume_soon()
+        return True
+
+    def result(self) -> None:
+        if self._cancelled:
+            raise asyncio.CancelledError
 
 
 async def in_crypto_thread(function: Callable[..., _T], *arguments: object) -> _T:

@@ -9,7 +9,6 @@ import functools
 import hashlib
 import ipaddress
 import ssl
-import struct
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -26,9 +25,6 @@ SSLMODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify
 SYSTEM_ROOTS: Final = "system"
 """The sslrootcert that stands for the roots the operating system trusts, as in libpq."""
 SELF_SIGNED_DAYS: Final = 825
-
-_RECORD: Final = struct.Struct("!BHH")
-_APPLICATION_DATA: Final = 23
 
 
 class TLSConfigurationError(ValueError):
@@ -226,26 +222,6 @@ def _changed_ns(path: str | None) -> int:
         return Path(path).stat().st_mtime_ns
     except OSError:
         return -1
-
-
-def handshake_step(sslobj: ssl.SSLObject) -> bool:
-    """One step of a handshake, in a thread; whether it was the last."""
-    try:
-        sslobj.do_handshake()
-    except ssl.SSLWantReadError:
-        return False
-    return True
-
-
-def has_encrypted_record(flight: bytes) -> bool:
-    """Whether a handshake flight holds a TLS 1.3 encrypted record (RFC 8446, section 5.2)."""
-    offset = 0
-    while offset + _RECORD.size <= len(flight):
-        kind, _, length = _RECORD.unpack_from(flight, offset)
-        if kind == _APPLICATION_DATA:
-            return True
-        offset += _RECORD.size + length
-    return False
 
 
 def ssl_reason(error: ssl.SSLError) -> str:

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from forebay.worker.tasks import in_crypto_thread, spawn
+from forebay.worker.tasks import Wakeup, in_crypto_thread, spawn
 
 
 async def test_a_spawned_task_survives_garbage_collection() -> None:
@@ -46,3 +46,83 @@ async def test_in_crypto_thread() -> None:
     assert await in_crypto_thread(threading.current_thread) is not threading.current_thread()
     with pytest.raises(ZeroDivisionError):
         await in_crypto_thread(divmod, 1, 0)
+
+
+class TestWakeup:
+    async def test_the_task_goes_on_within_the_callback(self) -> None:
+        loop = asyncio.get_running_loop()
+        wakeup = Wakeup(loop)
+        order = []
+
+        async def wait() -> None:
+            await wakeup
+            order.append("task")
+
+        def callback() -> None:
+            order.append("before")
+            wakeup.resume()
+            order.append("after")
+
+        task = asyncio.ensure_future(wait())
+        await asyncio.sleep(0)
+        loop.call_soon(callback)
+        await task
+        assert order == ["before", "task", "after"]
+
+    async def test_from_within_a_task_it_is_resumed_soon(self) -> None:
+        wakeup = Wakeup(asyncio.get_running_loop())
+
+        async def wait() -> str:
+            await wakeup
+            return "resumed"
+
+        task = asyncio.ensure_future(wait())
+        await asyncio.sleep(0)
+        wakeup.resume_soon()
+        wakeup.resume_soon()
+        assert not task.done()
+        assert await task == "resumed"
+
+    async def test_what_was_resumed_before_is_not_waited_for(self) -> None:
+        wakeup = Wakeup(asyncio.get_running_loop())
+        wakeup.resume()
+        await wakeup
+
+    async def test_cancelling_the_task(self) -> None:
+        wakeup = Wakeup(asyncio.get_running_loop())
+
+        async def wait() -> None:
+            await wakeup
+
+        task = asyncio.ensure_future(wait())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        wakeup.resume()  # nobody is there any more
+
+    async def test_a_timeout_ends_the_wait(self) -> None:
+        wakeup = Wakeup(asyncio.get_running_loop())
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.001):
+                await wakeup
+
+    async def test_cancelled_and_resumed_in_one_turn(self) -> None:
+        """The cancellation wins; the task is stepped once."""
+        wakeup = Wakeup(asyncio.get_running_loop())
+        steps = []
+
+        async def wait() -> None:
+            try:
+                await wakeup
+            finally:
+                steps.append("step")
+
+        task = asyncio.ensure_future(wait())
+        await asyncio.sleep(0)
+        task.cancel()
+        asyncio.get_running_loop().call_soon(wakeup.resume)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0)
+        assert steps == ["step"]

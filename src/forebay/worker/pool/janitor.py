@@ -5,14 +5,18 @@ from dataclasses import dataclass
 
 from forebay.protocol import errors
 from forebay.worker.agenda import Agenda
+from forebay.worker.memory import Ebb, malloc_trim
 from forebay.worker.pool.manager import PoolManager
 from forebay.worker.relay import Client
 from forebay.worker.session.sessions import Sessions
+from forebay.worker.tasks import in_crypto_thread
 
 TICK_S = 0.1
 # Chores that need no haste: ages, idle connections, the server's own limits.
 SLOW_TICK_S = 1.0
 ASK_LIMITS_S = 60.0
+# Entries of clients that have left, beyond as many as there are clients, before they are dropped.
+DUE_SPARE = 1000
 
 
 @dataclass(slots=True)
@@ -38,6 +42,8 @@ class Janitor:
         self._sessions = sessions
         # When each client is looked at next; lazily put off when it was active meanwhile.
         self._due: list[tuple[float, int]] = []
+        self._ebb = Ebb()
+        self._trim = malloc_trim()
         self._slow_at = 0.0
         self._ask_at = agenda.now() + ASK_LIMITS_S
         self._stopped = False
@@ -53,6 +59,14 @@ class Janitor:
         """Look after a new client."""
         due = min(self.timeouts.idle_client_timeout_s, self.timeouts.max_client_age_s)
         heapq.heappush(self._due, (self._agenda.now() + due, client.process_id))
+        if len(self._due) > 2 * len(self._sessions.clients) + DUE_SPARE:
+            self._forget_those_who_left()
+
+    def _forget_those_who_left(self) -> None:
+        """Half of what is due or more names clients that came and went before their time."""
+        clients = self._sessions.clients
+        self._due = [entry for entry in self._due if entry[1] in clients]
+        heapq.heapify(self._due)
 
     def _tick_and_go_on(self) -> None:
         if not self._stopped:
@@ -72,6 +86,8 @@ class Janitor:
         self._manager.close_idle(now, timeouts.max_idle_time_s, timeouts.max_connection_age_s)
         self._manager.forget_unused_pools()
         self._manager.assert_counts()
+        if self._ebb.has_come(len(self._sessions.clients)) and self._trim is not None:
+            self._agenda.spawn(in_crypto_thread(self._trim), "give memory back")
         if now >= self._ask_at:
             self._ask_at = now + ASK_LIMITS_S
             self._manager.ask_limits()

@@ -2,6 +2,7 @@
 
 poller     one epoll set and the owners of its descriptors
 selector   Relay: asyncio's selector, which serves relayed sockets inside select()
+openssl    what Python's ssl module cannot be asked for; handshakes: threads for its handshakes
 peer       a relayed socket: buffers, back-pressure, TLS
 ledger     which replies are owed, and to whom they go
 micropool  idle connections and the queue of one (database, user)

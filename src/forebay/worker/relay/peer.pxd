@@ -25,8 +25,8 @@ cdef class Peer:
     cdef Py_ssize_t queued_start
     cdef Py_ssize_t queued_count
     cdef Py_ssize_t queued_room
-    # None without TLS.
     cdef bint tls_ended  # the other side has said that it sends no more
+    # None without TLS.
     cdef object tls
     cdef object incoming
     cdef object outgoing
@@ -35,6 +35,8 @@ cdef class Peer:
     cdef int pause_reading(self) except -1
     cdef int resume_reading(self) except -1
     cdef int write(self, const unsigned char *data, Py_ssize_t count) except -1
+    cpdef put_off(self, bytes data)
+    cpdef push(self)
     cdef int enqueue(self, const unsigned char *data, Py_ssize_t count) except -1
     cdef int flush(self) except -1
     cdef int finish(self) except -1
@@ -56,4 +58,5 @@ cdef class Peer:
     cdef Py_ssize_t _receive_tls(self, unsigned char *into) except -3
     cdef int _send(self) except -1
     cdef int _encrypt(self, const unsigned char *data, Py_ssize_t count) except -1
+    cdef int _take_ciphered(self) except -1
     cdef int _append(self, const unsigned char *data, Py_ssize_t count) except -1

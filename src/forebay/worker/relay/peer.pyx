@@ -6,7 +6,8 @@ peer waits for a connection, is held until more comes. What a socket does not ta
 here, and whoever feeds this peer stops reading until ``drained``. Both are bounded: the held part
 by GATHER_BYTES plus one read, the queued part by what one read can yield.
 
-TLS runs through ``ssl.MemoryBIO`` pairs; its state machine never touches the socket.
+TLS runs through an ``ssl.MemoryBIO`` pair, shared by all peers where that can be done (openssl.pyx);
+its state machine never touches the socket. Between two calls of it nothing is left in the pair.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -18,6 +19,7 @@ from posix.unistd cimport close as close_descriptor
 import os
 import ssl
 
+from .openssl cimport SharedBios
 from .poller cimport EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
 
 cdef extern from "<sys/socket.h>" nogil:
@@ -54,8 +56,11 @@ cdef class Peer:
         self.fd = fd
         # The C object below ssl.SSLObject: one Python call less for every read and write.
         self.tls = getattr(tls, "_sslobj", tls)
-        self.incoming = incoming
-        self.outgoing = outgoing
+        self.incoming, self.outgoing = incoming, outgoing
+        if tls is not None:
+            if poller.bios is None:
+                poller.bios = SharedBios()
+            self.incoming, self.outgoing = (<SharedBios> poller.bios).lend(self.tls, incoming, outgoing)
 
     def __dealloc__(self):
         PyMem_Free(self.held)
@@ -83,8 +88,6 @@ cdef class Peer:
 
     cdef int watch(self) except -1:
         self.events = 0 if self.paused else EPOLLIN
-        if self.queued_count:
-            self.events |= EPOLLOUT
         return self.poller.watch(self.fd, self, self.events)
 
     cdef int _arm(self, uint32_t events) except -1:
@@ -119,7 +122,6 @@ cdef class Peer:
     cdef int _read(self) except -1:
         cdef Py_ssize_t held = self.held_count
         cdef Py_ssize_t count, used
-        cdef unsigned char *start = SCRATCH
         if held:
             memcpy(SCRATCH, self.held, held)
         if self.tls is None:
@@ -134,11 +136,11 @@ cdef class Peer:
             return 0
         self.held_count = 0
         count += held
-        used = self.consume(start, count)
+        used = self.consume(SCRATCH, count)
         if self.fd < 0:
             return 0
         if used < count:
-            self._hold(start + used, count - used)
+            self._hold(SCRATCH + used, count - used)
         elif self.held != NULL and not self.held_count:
             PyMem_Free(self.held)
             self.held = NULL
@@ -210,9 +212,14 @@ cdef class Peer:
             if total == 0:
                 total = NOTHING_YET
         except SSLError:
-            return FAILED if total == 0 else total
-        if self.outgoing.pending:  # a key update, an alert
-            self.flush()
+            if total == 0:
+                total = FAILED
+        finally:
+            if self.incoming.pending:  # what nobody will read must not be there for others to read
+                self.incoming.read()
+            if self.outgoing.pending:  # a key update, an alert
+                self._take_ciphered()
+                self.flush()
         return total
 
     # ---- writing ----
@@ -243,6 +250,15 @@ cdef class Peer:
         self._append(data + sent, count - sent)
         return self._arm(self.events | EPOLLOUT)
 
+    cpdef put_off(self, bytes data):
+        """Queue what leaves with the next write, or by `push`."""
+        self.enqueue(data, len(data))
+
+    cpdef push(self):
+        """Send what was put off and has not left yet."""
+        if self.queued_count:
+            self.flush()
+
     cdef int enqueue(self, const unsigned char *data, Py_ssize_t count) except -1:
         """Queue for the next ``write`` or ``flush``, so that both leave together."""
         if self.fd < 0 or not count:
@@ -253,11 +269,7 @@ cdef class Peer:
 
     cdef int flush(self) except -1:
         """Send what is queued, as far as the socket takes it."""
-        cdef bytes ciphered
         cdef bint was_waiting = self.events & EPOLLOUT
-        if self.tls is not None and self.outgoing.pending:
-            ciphered = self.outgoing.read()
-            self._append(<const unsigned char *> PyBytes_AS_STRING(ciphered), PyBytes_GET_SIZE(ciphered))
         self._send()
         if self.fd < 0:
             return 0
@@ -285,8 +297,7 @@ cdef class Peer:
             self.queued_count -= sent
         PyMem_Free(self.queued)
         self.queued = NULL
-        self.queued_start = 0
-        self.queued_room = 0
+        self.queued_start = self.queued_room = 0
         return 0
 
     cdef int _encrypt(self, const unsigned char *data, Py_ssize_t count) except -1:
@@ -299,7 +310,14 @@ cdef class Peer:
                 count -= part
         except SSLError:
             pass  # the reading side notices and says why
+        finally:
+            self._take_ciphered()
         return 0
+
+    cdef int _take_ciphered(self) except -1:
+        """Queue what TLS has for the other side."""
+        cdef bytes out = self.outgoing.read()
+        return self._append(<const unsigned char *> PyBytes_AS_STRING(out), PyBytes_GET_SIZE(out))
 
     cdef int _append(self, const unsigned char *data, Py_ssize_t count) except -1:
         cdef Py_ssize_t wanted = self.queued_count + count
@@ -315,7 +333,8 @@ cdef class Peer:
                 raise MemoryError
             self.queued = <unsigned char *> queued
             self.queued_room = room
-        memcpy(self.queued + self.queued_start + self.queued_count, data, count)
+        if count:
+            memcpy(self.queued + self.queued_start + self.queued_count, data, count)
         self.queued_count = wanted
         return 0
 
@@ -325,14 +344,17 @@ cdef class Peer:
         """Close once everything queued has left; nothing more is read."""
         if self.fd < 0 or self.finishing:
             return 0
-        self.pause_reading()
+        self.paused = True
         self.finishing = True
         if self.tls is not None:
             try:
                 self.tls.shutdown()
             except SSLError:
                 pass  # close_notify is queued; the answer to it is not waited for
-        return self.flush()
+            finally:
+                self._take_ciphered()
+        self.flush()
+        return self._arm(self.events & ~<uint32_t> EPOLLIN)
 
     cdef int forget(self) except -1:
         """Leave the socket open and hear nothing of it any more."""
@@ -342,24 +364,21 @@ cdef class Peer:
 
     cdef int close(self) except -1:
         """Close now. Unread input is discarded first, or the kernel would reset what was just sent."""
-        cdef int _turn
+        cdef int turn
         if self.fd < 0:
             return 0
-        shutdown(self.fd, SHUT_WR)
-        for _turn in range(8):
+        for turn in range(8):
             if recv(self.fd, CIPHERED, RECEIVE_BYTES, 0) <= 0:
                 break
+            if turn == 0:
+                shutdown(self.fd, SHUT_WR)  # so that the other side stops sending
         self.poller.forget(self.fd)
         close_descriptor(self.fd)
         self.fd = -1
         PyMem_Free(self.held)
-        self.held = NULL
-        self.held_count = 0
         PyMem_Free(self.queued)
-        self.queued = NULL
-        self.queued_count = 0
-        self.queued_start = 0
-        self.queued_room = 0
+        self.held = self.queued = NULL
+        self.held_count = self.queued_count = self.queued_start = self.queued_room = 0
         self.tls = self.incoming = self.outgoing = None
         return 0
 

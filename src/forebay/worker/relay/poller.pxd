@@ -36,6 +36,7 @@ cdef class Poller:
     cdef public double now  # monotonic seconds, read once a batch
     # Set by anything that asyncio must hear about soon: a callback or timer was added from relayed work.
     cdef public bint interrupted
+    cdef object bios  # which its TLS peers share; None until there is one
 
     cdef int watch(self, int fd, object owner, uint32_t events) except -1
     cdef int change(self, int fd, uint32_t events) except -1

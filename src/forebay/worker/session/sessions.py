@@ -121,7 +121,9 @@ class Sessions:
         client.look_for(self._listed.names)
         self.clients[client.process_id] = client
         pool.clients += 1
+        client.put_off(detached.unsent)
         client.start(detached.leftover)
+        client.push()
         return client
 
     def _new_process_id(self) -> int:

@@ -10,7 +10,9 @@ import sys
 
 import pytest
 
+from forebay.protocol import messages
 from tests.playbooks import wording
+from tests.playbooks.agenda import Gate
 from tests.playbooks.rig import Rig
 
 ONE = wording.encode("Query 'SELECT 1'")
@@ -19,6 +21,8 @@ BUFFER_BYTES = 16384
 # What one peer may hold and queue: what one read can bring, a message held back, and some slack.
 PEER_BYTES = 512 * 1024
 LOGINS = 9000
+TLS_CLIENTS = 150
+ROW = wording.encode("DataRow x 100000")
 STACK_KBYTES = 1024
 
 
@@ -159,6 +163,30 @@ def narrow(fd: int) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
 
 
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+class TestTheEndOfALogin:
+    OK = messages.authentication_ok()
+
+    def test_it_leaves_with_the_greeting(self, tls: bool) -> None:
+        with Rig() as rig:
+            rig.client("a", tls=tls, unsent=self.OK)
+            received = rig.received("a")
+            assert received.startswith(self.OK + b"S")
+            assert received.endswith(wording.encode("Ready I"))
+            rig.actors["a"].inbox = b""
+
+    def test_it_does_not_wait_for_a_connection(self, tls: bool) -> None:
+        with Rig() as rig:
+            rig.opening = Gate()
+            rig.client("a", tls=tls, known=False, unsent=self.OK)
+            assert rig.received("a") == self.OK
+            rig.actors["a"].inbox = b""
+            rig.opening.open()
+            rig.settle()
+            assert rig.received("a").endswith(wording.encode("Ready I"))
+            rig.actors["a"].inbox = b""
+
+
 class TestSlowClientsHandOn:
     def test_a_connection_is_read_for_its_next_client(self) -> None:
         """Its last client had not taken all replies when it was handed on."""
@@ -247,3 +275,61 @@ class TestFloods:
             timeout=100,
         )
         assert (ended.returncode, ended.stdout) == (0, "all greeted\n"), ended.stderr
+
+
+class TestSharedBuffersOfTLS:
+    def test_connections_do_not_keep_what_passed_through_them(self) -> None:
+        """Hundreds of clients that each had a large result hold no more than before it."""
+        script = (
+            "from tests.playbooks import wording\n"
+            "from tests.playbooks.rig import Rig\n"
+            "def held_kb():\n"
+            "    lines = open('/proc/self/status').read().splitlines()\n"
+            "    return int(next(line for line in lines if 'RssAnon' in line).split()[1])\n"
+            f"row, ready = {ROW!r}, {RESULT!r}\n"
+            "with Rig(limit=1) as rig:\n"
+            f"    names = [f'c{{n}}' for n in range({TLS_CLIENTS})]\n"
+            "    for name in ['first', *names]:\n"
+            "        rig.client(name, tls=True)\n"
+            "    def ask(name):\n"
+            f"        rig.send(name, {ONE!r})\n"
+            "        for part in (row, row, row, ready):\n"
+            "            rig.send('db1', part)\n"
+            "        assert len(rig.received(name)) == 3 * len(row) + len(ready)\n"
+            "        actor = rig.actors[name]\n"
+            "        actor.inbox = b''\n"
+            "        actor.tls = actor.incoming = actor.outgoing = None\n"  # these do keep it
+            "    ask('first')\n"
+            "    before = held_kb()\n"
+            "    for name in names:\n"
+            "        ask(name)\n"
+            "    print(held_kb() - before)\n"
+        )
+        ended = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, timeout=100
+        )
+        assert ended.returncode == 0, ended.stderr
+        assert int(ended.stdout) < TLS_CLIENTS * 16
+
+    def test_a_broken_record_is_nobody_elses_business(self) -> None:
+        with Rig() as rig:
+            for name in ("good", "bad", "later"):
+                rig.client(name, tls=True)
+            # The beginning of a good record is on its way while another connection breaks.
+            tls = rig.actors["good"].tls
+            assert tls is not None
+            tls.write(ONE)
+            record = rig.actors["good"].outgoing.read()
+            rig.actors["good"].sock.send(record[:10])
+            rig.settle()
+            broken = b"\x17\x03\x03\x00\x20" + bytes(32)
+            rig.actors["bad"].sock.send(broken + record)
+            rig.settle()
+            assert rig.clients["bad"].is_closed
+            rig.actors["good"].sock.send(record[10:])
+            rig.settle()
+            rig.send("db1", RESULT)
+            assert rig.received("good") == RESULT
+            rig.send("later", ONE)
+            rig.send("db1", RESULT)
+            assert rig.received("later") == RESULT

@@ -164,7 +164,12 @@ class Crowd:
         for _ in range(PAIRS):
             far, near = pair()
             end = SimpleNamespace(
-                fd=near.detach(), sslobj=None, incoming=None, outgoing=None, leftover=b""
+                fd=near.detach(),
+                sslobj=None,
+                incoming=None,
+                outgoing=None,
+                leftover=b"",
+                unsent=b"",
             )
             stream = cast(Any, SimpleNamespace(detach=lambda end=end: end))
             self.sessions.admit(LoggedIn(stream, "app", "app", (), 0, ""), pool)

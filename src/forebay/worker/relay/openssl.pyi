@@ -1,0 +1,3 @@
+"""OpenSSL beneath Python's ssl module."""
+
+def available() -> bool: ...
