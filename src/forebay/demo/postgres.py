@@ -16,7 +16,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -270,7 +269,8 @@ class Postgres:
                 f"{parent} has less than {FREE_DISK_BYTES >> 20} MB free:"
                 " make room, or set TMPDIR to another place"
             )
-        self.directory = Path(tempfile.mkdtemp(prefix="forebay-pg-", dir=parent))
+        self.directory = parent / f"forebay-pg-{secrets.token_urlsafe(6)}"
+        # Who removes the directory is there before it: an interruption may come at any time.
         guardian = Path(__file__).with_name("guardian.py")
         self._guardian = subprocess.Popen(  # noqa: S603
             [sys.executable, "-I", "-S", guardian, self.directory],
@@ -279,6 +279,7 @@ class Postgres:
             cwd="/",
             start_new_session=True,
         )
+        self.directory.mkdir(0o700)
         self.directory.chmod(0o711)  # others may pass through, to the socket only
         for place, mode in ((self.data_directory, 0o700), (self.socket_directory, 0o755)):
             place.mkdir()
