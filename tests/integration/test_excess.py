@@ -19,6 +19,7 @@ PLAIN = {"require_tls": False}
 MEGABYTE = 1 << 20
 GROWTH_LIMIT_BYTES = 150 * MEGABYTE
 STATEMENTS_LIMIT = 10_000  # of one client, by protocol
+PREPARED_LIMIT = 500  # on one database connection
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -69,6 +70,18 @@ def test_a_hundred_thousand_statements_by_protocol(
         assert [each.kind for each in answer] == ["3", "1", "Z"]
         assert client.ask(bind(name="new") + execute() + sync())[1].row == ["new"]
         client.leave()
+
+
+def test_a_connection_keeps_few_statements(forebay: Forebay, database: TestDatabase) -> None:
+    with RawClient(forebay.port, database) as client:
+        client.query("BEGIN")
+        for n in range(2 * PREPARED_LIMIT):
+            client.ask(parse(f"SELECT {n}", f"s{n}") + sync())
+        ((found,),) = client.query("SELECT count(*) FROM pg_prepared_statements")
+        assert int(found or 0) <= PREPARED_LIMIT
+        for n in (0, PREPARED_LIMIT, 2 * PREPARED_LIMIT - 1):
+            answer = client.ask(bind(name=f"s{n}") + execute() + sync())
+            assert [each.row for each in answer if each.kind == "D"] == [[str(n)]]
 
 
 def test_a_hundred_thousand_statements_by_sql(forebay: Forebay, database: TestDatabase) -> None:

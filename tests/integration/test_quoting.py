@@ -14,7 +14,7 @@ from forebay.protocol.messages import message, sync
 from tests.differential.conversations import comparable
 from tests.harness import Forebay, Postgres, TestDatabase
 from tests.harness.limits import connections
-from tests.harness.raw import Message, RawClient, bind, describe, execute
+from tests.harness.raw import Message, RawClient, bind, close, describe, execute
 
 Said = list[tuple[str, bytes]]
 serials = itertools.count()
@@ -352,6 +352,7 @@ STATEMENT_NAMES = [
     "ä",
     "名",
     "x" * 63,
+    "a;b",
     "_forebay_1",
     "_forebay_0",
     "$1",
@@ -390,6 +391,23 @@ def test_names_of_statements(forebay: Forebay, postgres: Postgres) -> None:
             query(f"EXECUTE {identifier}"),
         ]
         assert_same(forebay, postgres, steps, moving=False)
+
+
+def test_only_the_beginning_of_a_statements_name_counts(
+    forebay: Forebay, postgres: Postgres
+) -> None:
+    long, longer = "x" * 63, "x" * 64
+    run = bind(name=longer) + execute() + sync()
+    steps = [
+        named("SELECT 1", longer) + sync(),
+        bind(name=long) + execute() + sync(),
+        named("SELECT 2", longer + "y") + sync(),
+        describe("S", long) + sync(),
+        run,
+        close("S", longer + "z") + sync(),
+        run,
+    ]
+    assert_same(forebay, postgres, steps)
 
 
 STARTUP = [

@@ -277,6 +277,9 @@ cdef class Connection(Peer):
         cdef Borrower client = self.client
         if self.fd < 0:
             return 0
+        if self.audit is not None and client is not None:
+            # What the client has set up went with the connection: another one will not do.
+            client.lent(False)
         self.client = None
         self.close()
         self.pool.manager.server_lost(self, reason)

@@ -44,6 +44,7 @@ cdef class StatementUser(Borrower):
     ) except -3
     cdef int _close(self, bytes given, object found) except -1
     cdef int _prepare(self, Statement statement) except -1
+    cdef int _make_room(self) except -1
     cdef int _evict(self, Statement statement) except -1
     cdef bint _keeps_shape(self, Statement statement) except -1
     cdef bint define_unnamed(self, bytes definition) except -1

@@ -17,17 +17,21 @@ import re
 from libc.stdint cimport uint64_t
 from libc.string cimport memchr, memcpy
 
+from .connection cimport Borrower, Connection
 from .frames cimport HEADER_BYTES
 from .ledger cimport BIND, CLOSE, EXECUTE, FAKE, FORWARD, PARSE, SWALLOW
 from .peer cimport GATHER_BYTES, RECEIVE_BYTES
 from .prepared cimport Prepared
-from .connection cimport Borrower, Connection
 from .statement cimport Statement
+
+cdef extern from "<string.h>" nogil:
+    size_t strnlen(const char *text, size_t most)
 
 cdef enum:
     STATEMENTS_LIMIT = 10000  # one client's
     STATEMENT_BYTES_LIMIT = 16777216  # their definitions, together
     KEPT_NAMES = 100  # of statements, closed ones too
+    NAME_BYTES = 63  # NAMEDATALEN - 1
     PREPARED_LIMIT = 500  # on one database connection: each costs memory there
 
 cdef bytes PARSE_COMPLETE = b"1\x00\x00\x00\x04"
@@ -132,7 +136,7 @@ cdef class StatementUser(Borrower):
         if unknown == 0 or unknown == prepared.batch:
             return False
         text = <const unsigned char *> memchr(frame + name, 0, there - name) - frame + 1
-        given = frame[name:text - 1]
+        given = _known_as(frame + name)
         if self.changed is not None:
             if unknown <= self.changed.get(given, 0) < prepared.batch:
                 return True
@@ -193,7 +197,7 @@ cdef class StatementUser(Borrower):
         `text` is where its definition begins in the frame; ``intern(self, definition)`` gives the
         Statement.
         """
-        cdef bytes name = frame[HEADER_BYTES:text - 1]
+        cdef bytes name = _known_as(frame + HEADER_BYTES)
         cdef Statement statement
         cdef Connection server = self.server
         cdef Prepared prepared = server.prepared
@@ -212,6 +216,8 @@ cdef class StatementUser(Borrower):
             return self.refuse_in_place(_error(b"54000", error))
         statement = intern(self, frame[text:total])
         known = statement in prepared.statements
+        if not known:
+            self._make_room()
         if known and (server.status == c"E" or server.ledger.is_pipelined()):
             # In an aborted transaction Parse fails, and there may be one when its turn comes.
             self._evict(statement)
@@ -276,7 +282,7 @@ cdef class StatementUser(Borrower):
         if at == 0 or frame[at] == 0:
             return False
         text = <const unsigned char *> memchr(frame + at, 0, total - at) - frame + 1
-        name = frame[at:text - 1]
+        name = _known_as(frame + at)
         if self.statements is None:
             self.statements = {}
         if name in self.statements or not self._has_room(total):
@@ -296,7 +302,7 @@ cdef class StatementUser(Borrower):
         cdef const unsigned char *end = <const unsigned char *> memchr(
             frame + name, 0, total - name
         )
-        cdef bytes given = frame[name:end - frame]
+        cdef bytes given = _known_as(frame + name)
         cdef object found = None if self.statements is None else self.statements.get(given)
         cdef Statement statement
         cdef unsigned char head[HEADER_BYTES]
@@ -305,7 +311,7 @@ cdef class StatementUser(Borrower):
             self._close(given, found)
             return total
         if found is None:
-            error = b'prepared statement "%b" does not exist' % given
+            error = b'prepared statement "%b" does not exist' % frame[name:end - frame]
             self.refuse_in_place(_error(b"26000", error))
             return total
         statement = found
@@ -326,7 +332,7 @@ cdef class StatementUser(Borrower):
             self.server.prepared.owe_named(BIND, given)
         else:
             self.server.prepared.owe_description(FORWARD, statement, self, given)
-        length = total - 1 - len(given) + len(statement.name)
+        length = total - 1 - (end - frame - name) + len(statement.name)
         head[0] = kind
         head[1] = (length >> 24) & 0xFF
         head[2] = (length >> 16) & 0xFF
@@ -358,12 +364,18 @@ cdef class StatementUser(Borrower):
         if server.ledger.failed:
             return 0  # it would be skipped, as what follows
         if statement not in prepared.statements:
-            if len(prepared.statements) >= PREPARED_LIMIT:
-                self._evict(prepared.least_used())
+            self._make_room()
             put(server, statement.parse, len(statement.parse))
             if not prepared.owe(PARSE, SWALLOW, ((prepared.statements, statement, None),)):
                 return 0
         return prepared.note_used(statement)
+
+    cdef int _make_room(self) except -1:
+        """See that the connection may hold one statement more."""
+        cdef Prepared prepared = self.server.prepared
+        if len(prepared.statements) >= PREPARED_LIMIT and not self.server.ledger.failed:
+            return self._evict(prepared.least_used())
+        return 0
 
     cdef int _evict(self, Statement statement) except -1:
         """Close `statement` on the connection."""
@@ -479,6 +491,11 @@ cdef class StatementUser(Borrower):
         consequences: something that fails is sent instead, and its error replaced."""
         self.server.prepared.owe_error(error, b"26000")
         return put(self.server, REFUSED, len(REFUSED))
+
+
+cdef bytes _known_as(const unsigned char *name):
+    """The name of a statement (it ends with a zero byte), as far as PostgreSQL looks at it."""
+    return name[:strnlen(<const char *> name, NAME_BYTES)]
 
 
 cdef bytes _error(bytes sqlstate, bytes message):

@@ -20,6 +20,8 @@ from forebay.protocol.messages import backend_key_data, parse_data_row, ready_fo
 from forebay.sql.digest import digest
 from forebay.sql.effects import Command as SqlCommand
 from forebay.sql.effects import Effect, Effects, EffectsCache
+from forebay.sql.lexer import lex
+from forebay.sql.split import segments
 from forebay.worker.agenda import Agenda
 from forebay.worker.login import LoggedIn
 from forebay.worker.relay import Client, Command, MicroPool, Server, Statement
@@ -441,10 +443,9 @@ def _may_end_pin(client: Client, text: bytes) -> bool:
 
 def _deallocated(effects: Effects, text: bytes) -> bytes | None:
     """The name, if the text is one DEALLOCATE of one statement."""
-    alone = b";" not in text.rstrip(b"; \t\r\n")
-    if alone and len(effects) == 1 and isinstance(effects[0].detail, SqlCommand):
+    if len(effects) == 1 and isinstance(effects[0].detail, SqlCommand):
         detail = effects[0].detail
-        if detail.command == "DEALLOCATE" and detail.name:
+        if detail.command == "DEALLOCATE" and detail.name and len(segments(lex(text).tokens)) == 1:
             return detail.name.encode(errors="surrogateescape")
     return None
 
