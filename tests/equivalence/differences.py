@@ -14,6 +14,8 @@ KNOWN = {
     " a"
     " Bind with the wrong number of values fails by that, not by the number, and a Describe of a"
     " statement that returns nothing fails, too.",
+    "values": "A Bind with the wrong number of values fails in any case; where the statement must be"
+    " prepared anew and cannot be (its search_path has changed, say), by that.",
     "source": "File, line and routine of an error: Forebay's own errors come from no source file.",
 }
 # What the generated statements do not do.
@@ -29,8 +31,14 @@ NOT_ASKED = {
 }
 
 FIRST_OWN_NUMBER = 16384  # PostgreSQL's own objects have lower ones
-LATE = b"\0C25P02\0", b"bind message supplies"  # see "aborted"
+WRONG_NUMBER = "bind message supplies"
+LATE = b"\0C25P02\0", WRONG_NUMBER.encode()  # see "aborted"
 SOURCE_FIELDS = b"FLR"
+
+
+def is_same(direct: str, shared: str) -> bool:
+    """Whether two messages are the same, or may differ (see "values")."""
+    return direct == shared or (WRONG_NUMBER in direct and shared.startswith("E "))
 
 
 def is_late(kind: str, body: bytes) -> bool:

@@ -15,7 +15,7 @@ from typing import NamedTuple, Self
 
 from forebay.protocol import messages
 from forebay.protocol.errors import PgError
-from tests.equivalence.differences import is_late, normal
+from tests.equivalence.differences import is_late, is_same, normal
 from tests.harness import raw
 from tests.harness.clients import TestDatabase
 from tests.harness.raw import Message, RawClient
@@ -259,8 +259,10 @@ class Lane:
 
     def difference(self) -> Difference | None:
         assert self.current is not None
-        heard = self.direct.heard(), self.shared.heard()
-        return None if heard[0] == heard[1] else Difference(*self.current, *heard)
+        direct, shared = self.direct.heard(), self.shared.heard()
+        if len(direct) == len(shared) and all(map(is_same, direct, shared)):
+            return None
+        return Difference(*self.current, direct, shared)
 
     @property
     def sides(self) -> Iterator[Side]:

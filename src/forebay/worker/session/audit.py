@@ -31,6 +31,9 @@ QUESTIONS = {
     PinReason.PREPARED_STATEMENT: "SELECT 1 FROM pg_catalog.pg_prepared_statements WHERE from_sql",
 }
 
+# How settings look that have no value: a role, and those with a dot in their name.
+NOT_SET = frozenset({"none", ""})
+
 # Longer values are not carried; in bytes that is still less than the relay holds of one answer.
 VALUE_CHARACTERS = 8192
 _SHOWN_CHARACTERS = VALUE_CHARACTERS + 1

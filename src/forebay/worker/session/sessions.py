@@ -6,9 +6,7 @@ The relay's clients call in here for what is rare or slow (see relay/client.pyx)
 import hashlib
 import hmac
 import logging
-import os
 import secrets
-import socket
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +15,6 @@ from forebay.config.settings import Pinning
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError, Severity
 from forebay.protocol.messages import backend_key_data, parse_data_row, ready_for_query
-from forebay.sql.digest import digest
 from forebay.sql.effects import Command as SqlCommand
 from forebay.sql.effects import Effect, Effects, EffectsCache
 from forebay.sql.lexer import lex
@@ -26,7 +23,8 @@ from forebay.worker.agenda import Agenda
 from forebay.worker.login import LoggedIn
 from forebay.worker.relay import Client, Command, MicroPool, Server, Statement
 from forebay.worker.relay.glance import glance_text
-from forebay.worker.session.audit import VALUE_CHARACTERS, audit_query, read_audit
+from forebay.worker.session import telling
+from forebay.worker.session.audit import NOT_SET, VALUE_CHARACTERS, audit_query, read_audit
 from forebay.worker.session.functions import NOTHING_LISTED, Listed
 from forebay.worker.session.pins import EXPLANATIONS, Notes, PinCounts, PinReason, note_effects
 from forebay.worker.session.rds import STATEMENT_LIMIT_BYTES, rds_explanation, rds_pin
@@ -262,13 +260,7 @@ class Sessions:
         conforming = _conforms(client)
         reason = rds_pin(effects, short, named=True, standard_conforming_strings=conforming)
         if reason is not None:
-            logger.info(
-                "If this prepared statement runs, the client session will be pinned to the database"
-                " connection [dbConnection=%d]. Reason: %s",
-                _connection_of(client),
-                rds_explanation(reason, named=True),
-                extra={"fields": {"reason": reason.value, **_describe(client)}},
-            )
+            telling.will_pin(client, reason, rds_explanation(reason, named=True))
 
     def pin(self, client: Client, reason: str, statement: bytes | None) -> None:
         """Pin the client until it leaves, for a reason that is no statement's to end."""
@@ -309,19 +301,28 @@ class Sessions:
             logger.warning("The state of a session is not known, so it is pinned: %s", error)
             notes.lasting.add(PinReason.SETTING)
         else:
-            has_init_query = client.pool.manager.has_init_query
-            taken_back = RESET_BY_CLIENT if notes.resets and has_init_query else ()
-            notes.resets = False
-            server.settings = self._intern.settings(values + taken_back)
-            # What was reset is again what the client asked for at its login.
-            merged = {**dict(client.startup.values), **dict(values)}
-            meaning = client.settings.meaning
-            client.settings = self._intern.settings(tuple(sorted(merged.items())))
-            if client.statements and client.settings.meaning != meaning:
-                for name, old in list(client.statements.items()):
-                    client.redefine(name, self.statement(client, old.definition))
-            client.parameters = server.parameters
+            self._take_over(client, notes, server, values)
         self._update_pins(client, notes)
+
+    def _take_over(self, client: Client, notes: Notes, server: Server, values: Values) -> None:
+        """Know the settings that the session has by now."""
+        again = RESET_BY_CLIENT if notes.resets and client.pool.manager.has_init_query else ()
+        notes.resets = False
+        server.settings = self._intern.settings(values + again)
+        # What was reset is again what the client asked for at its login.
+        restored, notes.restored = notes.restored, {}
+        merged = dict(client.startup.values)
+        merged |= {
+            name: value
+            for name, value in values
+            if name not in restored or value not in NOT_SET
+        }
+        meaning = client.settings.meaning
+        client.settings = self._intern.settings(tuple(sorted(merged.items())))
+        if client.statements and client.settings.meaning != meaning:
+            for name, old in list(client.statements.items()):
+                client.redefine(name, self.statement(client, old.definition))
+        client.parameters = server.parameters
 
     def _notes(self, client: Client) -> Notes:
         if client.notes is None:
@@ -337,36 +338,11 @@ class Sessions:
             notes.pinned_at[reason] = now
             self.pins.begin(reason)
             said = rds_explanation(reason, named=named) if self._as_rds else EXPLANATIONS[reason]
-            self._say_pinned(client, reason, said, notes.statement)
+            telling.pinned(client, reason, said, notes.statement)
         for reason in notes.pinned_at.keys() - reasons:
-            self._end_pin(client, reason, now - notes.pinned_at.pop(reason))
-
-    def _say_pinned(self, client: Client, reason: PinReason, said: str, statement: bytes) -> None:
-        """Tell that the client is pinned now, in RDS Proxy's words."""
-        text = f' Digest: "{digest(statement)}".' if statement else ""
-        logger.warning(
-            "The client session was pinned to the database connection [dbConnection=%d] for the"
-            " remainder of the session. The proxy can't reuse this connection until the session"
-            " ends. Reason: %s%s",
-            _connection_of(client),
-            said,
-            text,
-            extra={
-                "fields": {
-                    "reason": reason.value,
-                    "client": _address_of(client),
-                    **_describe(client),
-                }
-            },
-        )
-
-    def _end_pin(self, client: Client, reason: PinReason, duration_s: float) -> None:
-        self.pins.end(reason, duration_s)
-        logger.info(
-            "The client session is no longer pinned: %s",
-            reason.value,
-            extra={"fields": {"duration_s": round(duration_s, 3), **_describe(client)}},
-        )
+            duration_s = now - notes.pinned_at.pop(reason)
+            self.pins.end(reason, duration_s)
+            telling.no_longer_pinned(client, reason, duration_s)
 
     def settings_refused(self, client: Client, body: bytes) -> None:
         """The database did not accept the client's settings."""
@@ -393,9 +369,7 @@ class Sessions:
                 self.pins.end(code, now - since)
         client.pool.clients -= 1
         self.counts.closed += 1
-        logger.debug(
-            "The client connection closed. Reason: %s", reason, extra={"fields": _describe(client)}
-        )
+        telling.closed(client, reason)
         if not client.is_closed:
             self._agenda.later(LAST_WORD_S, client.drop)
 
@@ -407,22 +381,6 @@ def _conforms(client: Client) -> bool:
 def _parameters_of(client: Client) -> Parameters:
     """The connection's own: a function, say, may have changed how strings are read."""
     return client.parameters if client.server is None else client.server.parameters
-
-
-def _connection_of(client: Client) -> int:
-    return 0 if client.server is None else client.server.pid
-
-
-def _address_of(client: Client) -> str:
-    """Where the client is, with its port; empty for a Unix socket, or if it has gone."""
-    if client.is_closed:
-        return ""
-    try:
-        with socket.socket(fileno=os.dup(client.fd)) as copy:
-            name = copy.getpeername()
-    except OSError:
-        return ""
-    return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else ""
 
 
 def _drops_statements(effect: Effect) -> bool:
@@ -458,13 +416,3 @@ def _split_name(values: Values) -> tuple[Values, str | None]:
                 return values[:index] + values[index + 1 :], value
             break
     return values, None
-
-
-def _describe(client: Client) -> dict[str, str | int]:
-    values = dict(client.settings.values)
-    return {
-        "clientConnection": client.process_id,
-        "user": client.pool.user,
-        "database": client.pool.database,
-        "application_name": values.get("application_name", ""),
-    }

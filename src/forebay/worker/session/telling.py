@@ -1,0 +1,88 @@
+"""What the log says of sessions: in RDS Proxy's words, with the client's address and names.
+
+Statements appear as digests only: their literals are replaced.
+"""
+
+import logging
+import os
+import socket
+
+from forebay.sql.digest import digest
+from forebay.worker.relay import Client
+from forebay.worker.session.pins import PinReason
+
+logger = logging.getLogger("forebay.session")
+
+
+def pinned(client: Client, reason: PinReason, said: str, statement: bytes) -> None:
+    """The client is pinned now; `said` is what stands behind "Reason:"."""
+    text = f' Digest: "{digest(statement)}".' if statement else ""
+    logger.warning(
+        "The client session was pinned to the database connection [dbConnection=%d] for the"
+        " remainder of the session. The proxy can't reuse this connection until the session"
+        " ends. Reason: %s%s",
+        _connection_of(client),
+        said,
+        text,
+        extra={
+            "fields": {
+                "reason": reason.value,
+                "client": _address_of(client),
+                **_describe(client),
+            }
+        },
+    )
+
+
+def will_pin(client: Client, reason: PinReason, said: str) -> None:
+    """A statement that was prepared will pin its client when it runs."""
+    logger.info(
+        "If this prepared statement runs, the client session will be pinned to the database"
+        " connection [dbConnection=%d]. Reason: %s",
+        _connection_of(client),
+        said,
+        extra={"fields": {"reason": reason.value, **_describe(client)}},
+    )
+
+
+def no_longer_pinned(client: Client, reason: PinReason, duration_s: float) -> None:
+    """A pin is over, after so many seconds."""
+    logger.info(
+        "The client session is no longer pinned: %s",
+        reason.value,
+        extra={"fields": {"duration_s": round(duration_s, 3), **_describe(client)}},
+    )
+
+
+def closed(client: Client, reason: str) -> None:
+    """The client has gone."""
+    if logger.isEnabledFor(logging.DEBUG):
+        logger.debug(
+            "The client connection closed. Reason: %s", reason, extra={"fields": _describe(client)}
+        )
+
+
+def _connection_of(client: Client) -> int:
+    return 0 if client.server is None else client.server.pid
+
+
+def _address_of(client: Client) -> str:
+    """Where the client is, with its port; empty for a Unix socket, or if it has gone."""
+    if client.is_closed:
+        return ""
+    try:
+        with socket.socket(fileno=os.dup(client.fd)) as copy:
+            name = copy.getpeername()
+    except OSError:
+        return ""
+    return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else ""
+
+
+def _describe(client: Client) -> dict[str, str | int]:
+    values = dict(client.settings.values)
+    return {
+        "clientConnection": client.process_id,
+        "user": client.pool.user,
+        "database": client.pool.database,
+        "application_name": values.get("application_name", ""),
+    }
