@@ -14,8 +14,8 @@ KNOWN = {
     " a"
     " Bind with the wrong number of values fails by that, not by the number, and a Describe of a"
     " statement that returns nothing fails, too.",
-    "values": "A Bind with the wrong number of values fails in any case; where the statement must be"
-    " prepared anew and cannot be (its search_path has changed, say), by that.",
+    "values": "A Bind with the wrong number of values fails in any case; where the statement must"
+    " be prepared anew and cannot be (its search_path has changed, say), by that.",
     "source": "File, line and routine of an error: Forebay's own errors come from no source file.",
 }
 # What the generated statements do not do.

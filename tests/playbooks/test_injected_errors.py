@@ -1,8 +1,8 @@
 """A batch with all that Forebay adds to it, failing at every message in turn.
 
 The client's settings are put in place and its statement is prepared anew in the same write as its
-batch. Whichever message the database refuses, the client hears what it would hear directly, and what
-was noted ahead of the answers is taken back.
+batch. Whichever message the database refuses, the client hears what it would hear directly, and
+what was noted ahead of the answers is taken back.
 """
 
 from collections.abc import Iterator

@@ -137,7 +137,10 @@ def _bytes(name: str, words: list[str]) -> bytes:
             kind = b"D" if name == "Describe" else b"C"
             return message(kind, words[0].encode() + statement.encode() + b"\0")
         case "RowDescription":  # columns of type text
-            columns = b"".join(w.encode() + b"\0" + struct.pack("!IHIHIH", 0, 0, 25, 65535, 2**32 - 1, 0) for w in words)
+            columns = b"".join(
+                w.encode() + b"\0" + struct.pack("!IHIHIH", 0, 0, 25, 65535, 2**32 - 1, 0)
+                for w in words
+            )
             return message(b"T", struct.pack("!H", len(words)) + columns)
         case "CopyData":
             return message(b"d", words[0].encode() * int(words[1] if len(words) > 1 else 1))

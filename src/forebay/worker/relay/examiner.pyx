@@ -13,7 +13,7 @@ from libc.string cimport memchr
 
 from .frames cimport HEADER_BYTES
 from .glance cimport GlanceState, glance, glance_begin, glance_feed, glance_finish
-from .ledger cimport BIND, CLOSE, DESCRIBE, FAKE, FORWARD, PARSE, QUERY
+from .ledger cimport BIND, DESCRIBE, FAKE, FORWARD, QUERY
 from .names cimport FunctionNames
 from .statement_user cimport StatementUser, put, statement_name
 

@@ -313,9 +313,7 @@ class Sessions:
         restored, notes.restored = notes.restored, {}
         merged = dict(client.startup.values)
         merged |= {
-            name: value
-            for name, value in values
-            if name not in restored or value not in NOT_SET
+            name: value for name, value in values if name not in restored or value not in NOT_SET
         }
         meaning = client.settings.meaning
         client.settings = self._intern.settings(tuple(sorted(merged.items())))
