@@ -312,7 +312,18 @@ def batch(chance: random.Random) -> tuple[Op, ...]:
             ops.append(("S",))
     if chance.random() < 0.15:
         del ops[chance.randrange(len(ops))]
-    return (*ops, ("S",))
+    return (*_told(ops), ("S",))
+
+
+def _told(ops: list[Op]) -> list[Op]:
+    """What returns something else under another search_path is described when it gets a name (see
+    differences.NOT_ASKED)."""
+    found: list[Op] = []
+    for op in ops:
+        found.append(op)
+        if op[0] == "P" and op[1] and "place" in op[2]:
+            found.append(("D", "S", op[1]))
+    return found
 
 
 def _whole(chance: random.Random) -> list[Op]:

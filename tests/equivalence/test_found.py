@@ -51,6 +51,31 @@ FOUND = {
         batch(0, ("P", "a", "SELEC"), ("P", "", "SELECT 3"), S),
         batch(0, ("B", "", ""), ("E", "", "0"), S),
     ],
+    "a reset that does not run is not followed by anything": [
+        Step(0, (("connect", "search_path", "{me}, public"),)),
+        batch(
+            0,
+            ("P", "", "SELECT set_config('search_path', $1, false)"),
+            ("B", "", "", "public"),
+            ("E", "", "0"),
+            S,
+        ),
+        batch(0, ("P", "odd", "SELECT who FROM place WHERE $1 = 'x'"), S),
+        batch(
+            0,
+            ("P", "reset", "RESET search_path"),
+            ("B", "", "reset"),
+            ("P", "odd", "SELECT 1"),
+            S,
+        ),
+    ],
+    "DISCARD ALL in a batch that fails behind it": [
+        Step(0, (("connect", "role", "visitor"),)),
+        batch(0, ("P", "b", "DISCARD ALL"), ("B", "", "b"), ("E", "", "0"), ("E", "none", "0"), S),
+        query(0, "SELECT current_user = 'visitor'"),
+        query(0, "SET ROLE NONE"),
+        query(0, "SELECT current_user = 'visitor'"),
+    ],
     "a custom setting of a login is nobody else's": [
         Step(0, (("connect", "app.first", "mine"),)),
         query(0, "SET work_mem = '8MB'"),

@@ -17,6 +17,7 @@ An established client, likewise:
     examiner        what it says, read before it is sent
     client          its messages, and when it holds a connection
 
+assembly   what goes to a connection in one write
 prepared   what a connection has prepared; statement: one prepared statement
 glance     a fast look at a statement: does it certainly leave the session alone?
 names      does it name a function that the operator lists?

@@ -14,16 +14,17 @@ What is rare or slow is asked of ``sessions`` (Python), beside what the examiner
     closed(client, reason)         the client is gone
 """
 
-from .frames cimport HEADER_BYTES, LARGE_MESSAGE_LIMIT, SMALL_MESSAGE_LIMIT, length_word
+from .assembly cimport begin_putting, send_put
 from .connection cimport LEDGER_LIMIT, Connection, Place
 from .examiner cimport NOTED, UNCERTAIN, UNCHANGED, Examiner
+from .frames cimport HEADER_BYTES, LARGE_MESSAGE_LIMIT, SMALL_MESSAGE_LIMIT, length_word
 from .ledger cimport (
     BIND, CLOSE, COPY_END, DESCRIBE, EXECUTE, FORWARD, FUNCTION, PARSE, QUERY, SYNC, Ledger,
 )
 from .micropool cimport MicroPool
 from .peer cimport GATHER_BYTES
 from .poller cimport Poller
-from .statement_user cimport ASKED, begin_putting, send_put
+from .statement_user cimport ASKED
 
 cdef bytes READY_IDLE = b"Z\x00\x00\x00\x05I"
 cdef bytes TERMINATE = b"X\x00\x00\x00\x04"

@@ -11,11 +11,12 @@ What is rare or slow is asked of ``sessions`` (Python):
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.string cimport memchr
 
+from .assembly cimport put
 from .frames cimport HEADER_BYTES
 from .glance cimport GlanceState, glance, glance_begin, glance_feed, glance_finish
 from .ledger cimport BIND, DESCRIBE, FAKE, FORWARD, QUERY
 from .names cimport FunctionNames
-from .statement_user cimport StatementUser, put, statement_name
+from .statement_user cimport StatementUser, statement_name
 
 cdef enum:
     STRICT_LIMIT = 16384  # the longest statement that RDS Proxy looks into, in bytes

@@ -159,6 +159,7 @@ cdef class Server(LentConnection):
         cdef bytes name = self.prepared.head_name()
         if action == REPLACE:
             self.instead = self.prepared.replaced(frame[:total])
+            self.turn_failed = True
             self.ledger.reply(c"E")
             self.prepared.note_outcome()
             return REPLACE

@@ -1,6 +1,6 @@
 from libc.stdint cimport uint64_t
 
-from .connection cimport Borrower, Connection
+from .connection cimport Borrower
 from .statement cimport Statement
 
 
@@ -57,6 +57,3 @@ cdef class StatementUser(Borrower):
 
 
 cdef Py_ssize_t statement_name(int kind, const unsigned char *frame, Py_ssize_t there) noexcept
-cdef int put(Connection server, const unsigned char *data, Py_ssize_t count) except -1
-cdef int send_put(Connection server, const unsigned char *data, Py_ssize_t count) except -1
-cdef int begin_putting() noexcept

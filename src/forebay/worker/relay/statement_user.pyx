@@ -15,12 +15,13 @@ over another connection.
 import re
 
 from libc.stdint cimport uint64_t
-from libc.string cimport memchr, memcpy
+from libc.string cimport memchr
 
+from .assembly cimport put
 from .connection cimport Borrower, Connection
 from .frames cimport HEADER_BYTES
 from .ledger cimport BIND, CLOSE, EXECUTE, FAKE, FORWARD, PARSE, SWALLOW
-from .peer cimport GATHER_BYTES, RECEIVE_BYTES
+from .peer cimport GATHER_BYTES
 from .prepared cimport Prepared
 from .statement cimport Statement
 
@@ -44,42 +45,7 @@ cdef bytes FLUSH = b"H\x00\x00\x00\x04"
 cdef Statement TAKEN = Statement(b"\0\0\0", b"_forebay_taken", None)
 cdef object OWN_NAME = re.compile(rb'"_forebay_\d+"')
 
-# What goes to a database connection in one write, although parts of it were rewritten. One batch at
-# a time is put together here: it is sent before anything else can run.
-cdef unsigned char ASSEMBLY[GATHER_BYTES + RECEIVE_BYTES]
-cdef Py_ssize_t assembled = 0
 cdef uint64_t last_serial = 0
-
-
-cdef int begin_putting() noexcept:
-    global assembled
-    assembled = 0
-    return 0
-
-
-cdef int put(Connection server, const unsigned char *data, Py_ssize_t count) except -1:
-    """Append a copy of `data` to the batch."""
-    global assembled
-    if assembled + count > GATHER_BYTES + RECEIVE_BYTES:
-        server.write(ASSEMBLY, assembled)
-        assembled = 0
-        if count > GATHER_BYTES:
-            return server.write(data, count)
-    memcpy(ASSEMBLY + assembled, data, count)
-    assembled += count
-    return 0
-
-
-cdef int send_put(Connection server, const unsigned char *data, Py_ssize_t count) except -1:
-    """Send the batch and `data` behind it, which is sent from where it lies if it is all."""
-    global assembled
-    if assembled == 0:
-        return server.write(data, count)
-    if count:
-        put(server, data, count)
-    count = assembled
-    assembled = 0
-    return server.write(ASSEMBLY, count)
 
 
 cdef Py_ssize_t statement_name(int kind, const unsigned char *frame, Py_ssize_t there) noexcept:
