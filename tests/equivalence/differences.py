@@ -25,8 +25,8 @@ NOT_ASKED = {
     "pg_prepared_statements": "It lists the statements that Forebay prepared: read WHERE from_sql.",
     "DEALLOCATE of a protocol statement": "Exact unless it stands among other statements in one"
     " text, or is prepared itself.",
-    "results nobody was told": "A statement that would return something else by now fails if its client"
-    " was told what it returns, and else returns it: those that may change are described.",
+    "results nobody was told": "A statement that would return something else by now fails if its"
+    " client was told what it returns, and else returns it: those that may change are described.",
     "names beyond ASCII": "After a change of client_encoding PostgreSQL reads other names in the"
     " same bytes; Forebay compares bytes.",
     "hidden changes": "What the body of a function or the default of a column changes is not seen.",
