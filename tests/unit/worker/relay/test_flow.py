@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from forebay.protocol import messages
+from forebay.worker.relay.openssl import available
 from tests.playbooks import wording
 from tests.playbooks.agenda import Gate
 from tests.playbooks.rig import Rig
@@ -278,6 +279,7 @@ class TestFloods:
 
 
 class TestSharedBuffersOfTLS:
+    @pytest.mark.skipif(not available(), reason="OpenSSL cannot be reached beneath this Python's ssl")
     def test_connections_do_not_keep_what_passed_through_them(self) -> None:
         """Hundreds of clients that each had a large result hold no more than before it."""
         script = (
