@@ -26,6 +26,7 @@ cdef class StatementUser(Borrower):
     ) except -1
     cdef int note_changed(self, bytes name) except -1
     cdef int drop_statements(self) except -1
+    cdef dict _without_gone(self, dict of_statements)
     cdef int define_named(
         self, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t text,
         object intern,

@@ -31,7 +31,7 @@ cdef extern from "<string.h>" nogil:
 cdef enum:
     STATEMENTS_LIMIT = 10000  # one client's
     STATEMENT_BYTES_LIMIT = 16777216  # their definitions, together
-    KEPT_NAMES = 100  # of statements, closed ones too
+    KEPT_NAMES = 100  # of statements that are gone
     NAME_BYTES = 63  # NAMEDATALEN - 1
     PREPARED_LIMIT = 500  # on one database connection: each costs memory there
 
@@ -148,9 +148,16 @@ cdef class StatementUser(Borrower):
             self.statements.clear()
             self.statement_bytes = 0
         self.shapes = None
-        if len(self.bound) > KEPT_NAMES:
-            self.bound.clear()
         return 0
+
+    cdef dict _without_gone(self, dict of_statements):
+        """A mapping from statements, without those that the client has no more. Errors on their way
+        may still name them: some are kept, though not for ever."""
+        cdef Py_ssize_t there = 0 if self.statements is None else len(self.statements)
+        if len(of_statements) <= there + KEPT_NAMES:
+            return of_statements
+        known = set(self.statements.values()) if there else ()
+        return {each: value for each, value in of_statements.items() if each in known}
 
     # ---- named statements ----
 
@@ -291,6 +298,7 @@ cdef class StatementUser(Borrower):
         self._prepare(statement)
         called = self.bound.get(statement)
         if called is None or called == given or self.server.ledger.count == 0:
+            self.bound = self._without_gone(self.bound)
             self.bound[statement] = called = given
         if kind == c"B" and called is given:
             self.server.ledger.push(BIND, FORWARD)
@@ -317,9 +325,6 @@ cdef class StatementUser(Borrower):
             self.statement_bytes -= len((<Statement> found).definition)
         if self.server.prepared.owe(CLOSE, FAKE, changes) and found is not None:
             del self.statements[given]
-            # Errors on their way may still name it: kept, though not for ever.
-            if len(self.bound) > KEPT_NAMES:
-                self.bound.clear()
             self.note_changed(given)
         return self.server.answer_fakes()
 
@@ -385,8 +390,7 @@ cdef class StatementUser(Borrower):
         if self.asked is statement:
             self.asked = None
         elif shape is not None:
-            if self.shapes is None:
-                self.shapes = {}
+            self.shapes = {} if self.shapes is None else self._without_gone(self.shapes)
             self.shapes[statement] = shape
 
     def redefine(self, name: bytes, Statement statement) -> None:

@@ -279,7 +279,9 @@ class TestFloods:
 
 
 class TestSharedBuffersOfTLS:
-    @pytest.mark.skipif(not available(), reason="OpenSSL cannot be reached beneath this Python's ssl")
+    @pytest.mark.skipif(
+        not available(), reason="OpenSSL cannot be reached beneath this Python's ssl"
+    )
     def test_connections_do_not_keep_what_passed_through_them(self) -> None:
         """Hundreds of clients that each had a large result hold no more than before it."""
         script = (
