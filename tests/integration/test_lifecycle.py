@@ -92,6 +92,26 @@ def test_limits_and_timeouts_are_reloaded(forebay: Forebay, database: TestDataba
             assert newcomer.until_end()[-1].fields["C"] == "57P05"
 
 
+def test_debug_logging_is_reloaded(forebay: Forebay, database: TestDatabase) -> None:
+    def come_and_go() -> None:
+        with RawClient(forebay.port, database, {"application_name": "seen"}) as client:
+            client.query("SELECT 1")
+            client.leave()
+
+    come_and_go()
+    forebay.reload(proxy={"debug_logging": True})
+    assert not forebay.logged("The client connection closed")
+    come_and_go()
+    assert '"application_name":"seen"' in forebay.wait_for_log("The client connection closed")
+    told = len(forebay.logged("The client connection closed"))
+    forebay.reload(proxy={"debug_logging": False})
+    come_and_go()
+    with pytest.raises(PgError, match="nothere"):  # whose log line comes behind that of the client
+        RawClient(forebay.port, TestDatabase("postgres", "nothere", "x"))
+    forebay.wait_for_log("nothere")
+    assert len(forebay.logged("The client connection closed")) == told
+
+
 def test_credentials_are_reloaded(
     forebay: Forebay, postgres: Postgres, database: TestDatabase
 ) -> None:

@@ -1,6 +1,7 @@
 """The data plane of one worker: its proxies, as the node configures them."""
 
 import asyncio
+import logging
 
 from forebay.worker.agenda import Agenda
 from forebay.worker.channel import Configure
@@ -19,6 +20,7 @@ class DataPlane:
 
         Raises ValueError with the reason when the configuration cannot be used.
         """
+        _log_in_detail(any(given.settings.debug_logging for given in message.proxies))
         unchanged: list[str] = []
         for given in message.proxies:
             proxy = self._proxies.get(given.name)
@@ -36,3 +38,8 @@ class DataPlane:
     def stats(self) -> dict[str, dict[str, int | float]]:
         """Counters and gauges by proxy."""
         return {name: dict(proxy.stats()) for name, proxy in self._proxies.items()}
+
+
+def _log_in_detail(wanted: bool) -> None:
+    """``debug_logging``: tell of clients that go, too; else as the log's own level has it."""
+    logging.getLogger("forebay").setLevel(logging.DEBUG if wanted else logging.NOTSET)

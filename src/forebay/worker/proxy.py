@@ -67,7 +67,6 @@ class Proxy:
         self._reported: dict[tuple[str, str], Parameters] = {}
         self._janitor = Janitor(agenda, _timeouts(settings), self._manager, self._sessions)
         self._doorman = Doorman(agenda.loop, self._log_in)
-        _log_in_detail(settings.debug_logging)
 
     @classmethod
     async def start(cls, agenda: Agenda, given: WorkerProxy) -> "Proxy":
@@ -92,7 +91,6 @@ class Proxy:
         self._policy = policy
         self._settings = settings
         self._sessions.apply(settings.pinning, listed_by(settings))
-        _log_in_detail(settings.debug_logging)
         self._opener.login = self._login(settings)
         self._manager.apply(_limits(settings))
         self._janitor.timeouts = _timeouts(settings)
@@ -251,12 +249,6 @@ def _timeouts(settings: ProxySettings) -> Timeouts:
         max_idle_time_s=settings.pool.max_idle_time,
         max_connection_age_s=settings.pool.max_connection_age,
     )
-
-
-def _log_in_detail(wanted: bool) -> None:
-    """``debug_logging``: tell of clients that come and go, too."""
-    if wanted:
-        logging.getLogger("forebay").setLevel(logging.DEBUG)
 
 
 def _address_of(peer: object) -> str:
