@@ -110,11 +110,16 @@ class Forebay:
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Stops it (SIGTERM drains) and waits; its exit code."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Waits for the end of one that was told to stop (a second signal would hurry it); its exit
+        code."""
         process, self._process = self._process, None
         if process is None:
             return 0
-        if process.poll() is None:
-            process.send_signal(number)
         try:
             return process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:

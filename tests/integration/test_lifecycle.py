@@ -58,7 +58,7 @@ def test_sigterm_lets_transactions_finish(
         assert (last.fields["S"], last.fields["C"]) == ("FATAL", "57P01")
         assert last.fields["M"] == "terminating connection due to administrator command"
         assert "".join(each.kind for each in asking.until_end()) == "TDCZE"
-        assert forebay.stop() == 0
+        assert forebay.wait() == 0
     assert seen.value("SELECT count(*) FROM pg_stat_activity WHERE datname = %s", seen.name) == 0
     assert _rows(forebay, seen) == 1
 
@@ -73,7 +73,7 @@ def test_a_drain_is_bounded(
         client.query("BEGIN")
         forebay.signal(signal.SIGTERM)
         assert client.until_end()[-1].fields["C"] == "57P01"
-        assert forebay.stop() == 0
+        assert forebay.wait() == 0
     eventually(lambda: not seen.backends(), "no connection is left")
 
 

@@ -161,8 +161,10 @@ cdef class Prepared:
         return 0
 
     cdef int _restore_unnamed(self, Expectation first, bint failed) except -1:
-        """The unnamed statement is again what it was before `first`; none, if that has failed."""
+        """The client's unnamed statement is again what it was before `first`; none, if that has
+        failed. What the connection has may be somebody else's: it is prepared anew when it is used."""
         cdef Expectation later
+        self.unnamed_serial = 0
         if failed:
             first.unnamed_before = None
         for later in self.expectations:

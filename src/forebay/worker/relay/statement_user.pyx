@@ -429,8 +429,6 @@ cdef class StatementUser(Borrower):
         """What was to define or close the unnamed statement has failed or was skipped."""
         self.unnamed = unnamed
         self.unnamed_serial = serial
-        if self.server is not None:
-            self.server.prepared.unnamed_serial = serial if unnamed is not None else 0
 
     cdef bint has_unnamed(self) noexcept:
         """Whether the connection's unnamed statement is this client's."""
