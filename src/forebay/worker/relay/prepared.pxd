@@ -17,6 +17,8 @@ cdef class Expectation:
     cdef object user
     cdef bytes unnamed_before
     cdef uint64_t serial_before
+    cdef uint64_t serial_there  # whose unnamed statement the connection had
+    cdef uint64_t serial_now  # ... and has, if it succeeds
     cdef Statement described
     cdef bytes name  # what the client calls the statement it means, if that cannot be told otherwise
 
@@ -36,7 +38,9 @@ cdef class Prepared:
 
     cdef bint owe(self, int kind, int action, tuple changes) except -1
     cdef int owe_error(self, bytes error, bytes sqlstate) except -1
-    cdef bint owe_unnamed(self, int kind, object user, bytes before, uint64_t serial) except -1
+    cdef bint owe_unnamed(
+        self, int kind, object user, bytes before, uint64_t serial_before, uint64_t serial_now
+    ) except -1
     cdef bint owe_description(
         self, int action, Statement statement, object user, bytes name
     ) except -1
@@ -49,7 +53,7 @@ cdef class Prepared:
     cdef int forget_all(self) except -1
     cdef int note_outcome(self, bint unnamed_failed=*) except -1
     cdef int _undo(self, list failed, bint unnamed_failed) except -1
-    cdef int _restore_unnamed(self, Expectation first, bint failed) except -1
+    cdef int _restore_unnamed(self, Expectation first, Expectation last, bint failed) except -1
     cdef Expectation head(self)
     cdef bytes head_name(self)
     cdef bint note_description(self, bytes shape) except -1

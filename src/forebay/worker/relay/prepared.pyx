@@ -51,14 +51,21 @@ cdef class Prepared:
         self._expect(PARSE, REPLACE, expected)
         return 0
 
-    cdef bint owe_unnamed(self, int kind, object user, bytes before, uint64_t serial) except -1:
+    cdef bint owe_unnamed(
+        self, int kind, object user, bytes before, uint64_t serial_before, uint64_t serial_now
+    ) except -1:
         """The unnamed statement of `user` is defined anew or closed; `before` is what it was,
         if the message is skipped (``user.restore_unnamed``)."""
         cdef Expectation expected = Expectation()
         expected.user = user
         expected.unnamed_before = before
-        expected.serial_before = serial
-        return self._expect(kind, FORWARD, expected)
+        expected.serial_before = serial_before
+        expected.serial_there = self.unnamed_serial
+        expected.serial_now = serial_now
+        if not self._expect(kind, FORWARD, expected):
+            return False
+        self.unnamed_serial = serial_now
+        return True
 
     cdef bint owe_description(
         self, int action, Statement statement, object user, bytes name
@@ -140,10 +147,12 @@ cdef class Prepared:
     cdef int _undo(self, list failed, bint unnamed_failed) except -1:
         """These messages, in the order in which they were sent, have failed or were skipped."""
         cdef Expectation expected
-        cdef Expectation unnamed = None
+        cdef Expectation first = None
+        cdef Expectation last = None
         for expected in reversed(failed):
             if expected.is_unnamed():
-                unnamed = expected
+                first = expected
+                last = expected if last is None else last
             elif expected.changes is not None:
                 for mapping, key, old in expected.changes:
                     if mapping is self.statements:
@@ -152,26 +161,30 @@ cdef class Prepared:
                         mapping.pop(key, None)
                     else:
                         mapping[key] = old
-        if unnamed is not None:
-            self._restore_unnamed(unnamed, unnamed_failed)
+        if first is not None:
+            self._restore_unnamed(first, last, unnamed_failed)
         # Who waits for a description goes on when everything has been put back.
         for expected in failed:
             if expected.described is not None:
                 expected.user.described(expected.described, None)
         return 0
 
-    cdef int _restore_unnamed(self, Expectation first, bint failed) except -1:
-        """The client's unnamed statement is again what it was before `first`; none, if that has
-        failed. What the connection has may be somebody else's: it is prepared anew when it is used."""
+    cdef int _restore_unnamed(self, Expectation first, Expectation last, bint failed) except -1:
+        """The unnamed statement, that of the client and that of the connection, which may be another
+        client's, is again what it was before `first`; none, if that has failed. `last` is the last
+        of those that would have changed it."""
         cdef Expectation later
-        self.unnamed_serial = 0
         if failed:
             first.unnamed_before = None
+            first.serial_there = 0
         for later in self.expectations:
             if later.is_unnamed():  # has replaced it meanwhile
                 later.unnamed_before = first.unnamed_before
                 later.serial_before = first.serial_before
+                later.serial_there = first.serial_there
                 return 0
+        if self.unnamed_serial == last.serial_now:  # no Query has ended it
+            self.unnamed_serial = first.serial_there
         first.user.restore_unnamed(first.unnamed_before, first.serial_before)
         return 0
 

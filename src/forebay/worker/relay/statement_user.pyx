@@ -405,17 +405,19 @@ cdef class StatementUser(Borrower):
     cdef bint define_unnamed(self, bytes definition) except -1:
         """Parse without a name passes as it is; keep what it defines."""
         global last_serial
-        if not self.server.prepared.owe_unnamed(PARSE, self, self.unnamed, self.unnamed_serial):
+        cdef uint64_t serial = last_serial + 1
+        if not self.server.prepared.owe_unnamed(
+            PARSE, self, self.unnamed, self.unnamed_serial, serial
+        ):
             return False
-        last_serial += 1
         self.unnamed = definition
-        self.unnamed_serial = self.server.prepared.unnamed_serial = last_serial
+        self.unnamed_serial = last_serial = serial
         return True
 
     cdef int close_unnamed(self) except -1:
         """Close of the unnamed statement passes as it is."""
-        if self.server.prepared.owe_unnamed(CLOSE, self, self.unnamed, self.unnamed_serial):
-            self.forget_unnamed()
+        if self.server.prepared.owe_unnamed(CLOSE, self, self.unnamed, self.unnamed_serial, 0):
+            self.unnamed = None
         return 0
 
     cdef int forget_unnamed(self) except -1:
