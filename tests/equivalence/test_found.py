@@ -69,6 +69,11 @@ FOUND = {
             S,
         ),
     ],
+    "DISCARD ALL in a batch that fails behind it, and what is reported then": [
+        Step(0, (("connect", "options", "-c search_path={me} -c work_mem=8MB"),)),
+        batch(0, ("P", "b", "DISCARD ALL"), ("B", "", "b"), ("E", "", "0"), ("E", "none", "0"), S),
+        query(0, "SHOW work_mem"),
+    ],
     "DISCARD ALL in a batch that fails behind it": [
         Step(0, (("connect", "role", "visitor"),)),
         batch(0, ("P", "b", "DISCARD ALL"), ("B", "", "b"), ("E", "", "0"), ("E", "none", "0"), S),

@@ -6,6 +6,7 @@ cdef class LentConnection(Connection):
     cdef bint confirming  # its client waits to know that its settings are in place
     cdef Py_ssize_t turns_before  # ReadyForQuery still to come before that of a turn with a follow-up
     cdef bint turn_failed
+    cdef bint discarded  # DISCARD ALL has succeeded in this turn: it stays so if something behind it fails
     cdef public bint stale  # nothing that is prepared is to be used any more
 
     cdef int _replay(self, Borrower client) except -1

@@ -33,7 +33,7 @@ cdef class LentConnection(Connection):
         client.server = self
         self.lent_at = self.poller.now
         self.rolled_back = False
-        self.turn_failed = False
+        self.turn_failed = self.discarded = False
         self.parameters_told = None
         self.turns_before = 0
         self.parameters_before = self.parameters
@@ -104,7 +104,7 @@ cdef class LentConnection(Connection):
         """What the client had sent is answered: go on with what follows it."""
         cdef bytes message = self.follow_up[self.status != c"I"]
         self.follow_up = None
-        if self.turn_failed or self.client is None or not message:
+        if (self.turn_failed and not self.discarded) or self.client is None or not message:
             return self._end_turn()
         self._command(Command(ends_turn=True))
         return self.write(message, len(message))

@@ -143,7 +143,8 @@ cdef class Server(LentConnection):
         if self.ledger.settled:
             self.prepared.note_outcome()
         if kind == c"C" and whole:
-            self._note_tag(frame + HEADER_BYTES, total - HEADER_BYTES, action == FORWARD and not is_noted)
+            if action == FORWARD:
+                self._note_tag(frame + HEADER_BYTES, total - HEADER_BYTES, not is_noted)
         elif kind == c"G" and action == FORWARD and self.ledger.copy_in:
             if self.client is None or self.client.terminating:
                 self._fail_copy(False)
@@ -193,7 +194,7 @@ cdef class Server(LentConnection):
             self.pool.manager.schema_changed(self.pool)
         if action == FORWARD and self.follow_up is not None and self.turns_before == 0:
             return DROP
-        self.turn_failed = False
+        self.turn_failed = self.discarded = False
         if self.turns_before:
             self.turns_before -= 1
             if self.turns_before == 0:
@@ -235,12 +236,13 @@ cdef class Server(LentConnection):
 
     cdef int _note_tag(self, const unsigned char *tag, Py_ssize_t count, bint is_news) except -1:
         """Some commands end all prepared statements, those that Forebay made too; others may change
-        what they return. `is_news`: a client's, of which nothing has been noted ahead."""
+        what they return. `is_news`: nothing of it has been noted ahead."""
         if count > 1 and (tag[0] == c"A" or (tag[0] == c"C" and tag[1] == c"R")):
             self.altered = self.altered or tag[:count] in ALTERING
         if count != len(DISCARD_ALL) and count != len(DEALLOCATE_ALL):
             return 0
         if tag[:count] == DISCARD_ALL or tag[:count] == DEALLOCATE_ALL:
+            self.discarded = self.discarded or tag[:count] == DISCARD_ALL
             if is_news:
                 self.prepared.forget_all()
                 if self.client is not None:
