@@ -49,8 +49,8 @@ cdef class Examiner(StatementUser):
             if self._examine(frame + HEADER_BYTES, there - HEADER_BYTES, there == total):
                 put(self.server, span, span_count)
                 return self._answer_deallocate(total)
-            if self.unnamed is not None and not self.server.ledger.failed:
-                self.forget_unnamed()
+            if not self.server.ledger.failed:
+                self.forget_unnamed()  # that of the connection, which may be another client's, too
             return UNCHANGED
         name = statement_name(kind, frame, there)
         if name == 0:
