@@ -105,4 +105,6 @@ def _setting(change: SettingChange) -> str:
     name = change.name or "a setting that the text does not name"
     if change.command == "RESET":
         return f"resets {name}"
+    if change.local:
+        return f"sets {name} until the transaction ends"
     return f"sets {name} for the session"

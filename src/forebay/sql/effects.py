@@ -1,8 +1,9 @@
 """What a statement does to the session that runs it, as far as its text shows.
 
-A session here is the server's: what outlives the statement and would be seen by the next client on
-the same connection. What the text cannot show (a function that changes settings in its body, a
-serial column's default) is not found, unless the operator has listed the function.
+A session here is the server's: found is what outlives the statement, if only until its transaction
+ends, and might be seen by the next client on the same connection. What the text cannot show (a
+function that changes settings in its body, a serial column's default) is not found, unless the
+operator has listed the function.
 """
 
 from collections import OrderedDict
@@ -72,11 +73,27 @@ class Effect:
     statement: int = 0
 
     @property
+    def is_contained(self) -> bool:
+        """Whether it is the change of a setting that ends with its transaction, where nothing is
+        read otherwise by it.
+
+        To what a setting is taken back, even for a transaction, depends on how the session began.
+        """
+        change = self.detail
+        if not isinstance(change, SettingChange) or not change.local:
+            return False
+        return change.name not in HOW_TEXT_IS_READ and (
+            change.value is not None or not change.exact
+        )
+
+    @property
     def ends_with_transaction(self) -> bool:
         """Whether nothing of it is left after COMMIT or ROLLBACK."""
         if isinstance(self.detail, Cursor):
             return not self.detail.hold
-        return isinstance(self.detail, TemporaryObject) and self.detail.on_commit_drop
+        if isinstance(self.detail, TemporaryObject):
+            return self.detail.on_commit_drop
+        return self.is_contained
 
 
 Effects = tuple[Effect, ...]
@@ -156,8 +173,7 @@ def _call(lexed: Lexed, tokens: list[Token], index: int, functions: Functions) -
     found: Found = [(reason, Call(_text(token), listed=True)) for reason in listed]
     if known is Reason.SETTING:
         change = set_config_change(lexed.text, tokens, index + 1, lexed.standard_conforming_strings)
-        if not _is_contained(change):
-            found.append((known, change))
+        found.append((known, change))
     elif known is not None:
         found.append((known, Call(_text(token))))
     return found
@@ -263,16 +279,7 @@ def _name(tokens: list[Token], index: int) -> str:
 
 def _set(lexed: Lexed, tokens: list[Token]) -> Found:
     change = setting_change(lexed.text, tokens)
-    return [] if change is None or _is_contained(change) else [(Reason.SETTING, change)]
-
-
-def _is_contained(change: SettingChange) -> bool:
-    """Whether the change ends with its transaction and nothing in that is read otherwise by it.
-
-    To what a setting is taken back, even for a transaction, depends on how the session began."""
-    if not change.local or change.name in HOW_TEXT_IS_READ:
-        return False
-    return change.value is not None or not change.exact
+    return [] if change is None else [(Reason.SETTING, change)]
 
 
 def _reset(_lexed: Lexed, tokens: list[Token]) -> Found:

@@ -18,8 +18,8 @@ class SettingChange:
     ``name`` is PostgreSQL's, in lower case (``timezone`` for TIME ZONE, ``client_encoding`` for
     NAMES, ``search_path`` for SCHEMA, ``session characteristics``), empty for RESET ALL or if the
     text does not show it. ``value`` is the text behind ``=`` or TO as written (of ``set_config``
-    the string itself), None for DEFAULT. ``local`` changes end with the transaction. Unless
-    ``exact``, name and value are not fully known.
+    the string itself), None for DEFAULT and for TIME ZONE LOCAL, which is the same. ``local``
+    changes end with the transaction. Unless ``exact``, name and value are not fully known.
     """
 
     command: Literal["SET", "RESET", "RESET ALL", "set_config"]
@@ -74,6 +74,8 @@ def setting_change(text: bytes, tokens: Sequence[Token]) -> SettingChange | None
     if special is None or special[0] not in (b"", second):
         return SettingChange("SET", "", None, local, exact=False)
     value = tokens[index + (2 if special[0] else 1) :]
+    if special[1] == "timezone" and len(value) == 1 and word(value, 0) == b"local":
+        return SettingChange("SET", special[1], None, local)
     return SettingChange("SET", special[1], _value(text, value), local)
 
 

@@ -73,18 +73,36 @@ def test_set_that_is_not_fully_understood_counts_as_a_change(text: str) -> None:
     [
         ("SET LOCAL x = 1", "x"),
         ("SET LOCAL local.x = 1", "local.x"),
-        ("SET LOCAL TIME ZONE LOCAL", "timezone"),
+        ("SET LOCAL TIME ZONE 'local'", "timezone"),
         ("SET LOCAL ROLE bob", "role"),
         ("SET LOCAL SESSION AUTHORIZATION bob", "session_authorization"),
     ],
 )
-def test_local_changes_are_known_but_no_effect(text: str, name: str) -> None:
+def test_local_changes_end_with_their_transaction(text: str, name: str) -> None:
     raw = text.encode()
     change = setting_change(raw, lex(raw).tokens)
     assert change is not None
     assert change.local
     assert change.name == name
-    assert effects(text) == ()
+    (effect,) = effects(text)
+    assert effect.detail == change
+    assert effect.is_contained
+    assert effect.ends_with_transaction
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("SET LOCAL x TO DEFAULT", "x"),
+        ("SET LOCAL TIME ZONE DEFAULT", "timezone"),
+        ("SET LOCAL TIME ZONE LOCAL", "timezone"),
+        ("set local time zone local -- now", "timezone"),
+    ],
+)
+def test_what_a_setting_is_taken_back_to_depends_on_the_session(text: str, name: str) -> None:
+    (effect,) = effects(text)
+    assert effect.detail == SettingChange("SET", name, None, local=True)
+    assert not effect.is_contained
 
 
 @pytest.mark.parametrize(
@@ -165,10 +183,12 @@ def test_set_config(arguments: str, name: str, value: str | None, exact: bool) -
         "\"set_config\"(f(a, b), 'x' || (1, 2)[3], true)",
     ],
 )
-def test_local_set_config_is_no_effect(call: str) -> None:
-    assert effects(f"SELECT {call}") == ()
+def test_local_set_config_ends_with_its_transaction(call: str) -> None:
+    (effect,) = effects(f"SELECT {call}")
+    assert effect.is_contained
 
 
 def test_set_config_in_an_argument_of_another() -> None:
-    found = effects("SELECT set_config('a', set_config('b', 'c', false), true)")
-    assert found == (Effect(Reason.SETTING, SettingChange("set_config", "b", "c")),)
+    outer, inner = effects("SELECT set_config('a', set_config('b', 'c', false), true)")
+    assert outer.is_contained
+    assert inner == Effect(Reason.SETTING, SettingChange("set_config", "b", "c"))

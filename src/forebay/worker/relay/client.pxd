@@ -7,6 +7,9 @@ cdef class Client(Examiner):
     cdef readonly bint greeted
     cdef readonly object startup  # the settings it logged in with
     cdef public object notes  # what else is known of its session; None until it was suspect
+    # What may have changed the meaning of names since its transaction began, which its settings do
+    # not show yet; None: nothing.
+    cdef public tuple meanwhile
     cdef public double connected_at
     cdef public double last_active
     cdef bint held_back  # a connection is lent, and its settings are not confirmed yet
@@ -24,6 +27,7 @@ cdef class Client(Examiner):
     cdef int _end_if_gone(self) except -1
     cdef int _end(self, object reason, bint vanished) except -1
     cdef bint _may_part(self) except -1
+    cdef bint _is_known(self) except -1
     cpdef set_pinned(self, bint pinned)
     cpdef start(self, bytes early)
     cpdef welcome(self, bytes greeting)

@@ -1,5 +1,6 @@
 """An established client."""
 
+from collections.abc import Hashable
 from ssl import MemoryBIO, SSLObject
 
 from forebay.worker.relay.micropool import MicroPool
@@ -24,6 +25,7 @@ class Client(Peer):
     startup: Settings
     parameters: Parameters
     notes: Notes | None
+    meanwhile: tuple[Hashable, ...] | None
     follow_up: FollowUp | None
     statements: dict[bytes, Statement] | None
     pinned: bool

@@ -276,6 +276,8 @@ cdef class Client(Examiner):
     cdef int turn_ended(self) except -1:
         self.last_active = self.poller.now
         self.dropping = 0
+        if self.meanwhile is not None and self._is_known():
+            self.meanwhile = None
         if self.fd < 0:
             return 0
         if self.terminating:
@@ -287,6 +289,12 @@ cdef class Client(Examiner):
         elif self.paused and self.server is not None and not self.server.is_blocked():
             self.resume_reading()  # it had sent far more than was answered
         return 0
+
+    cdef bint _is_known(self) except -1:
+        """Whether its settings are what its session has, now that its transaction is over."""
+        if self.server is None:
+            return True
+        return self.server.status == c"I" and not self.suspect and self.server.audit is None
 
     cdef int ask_session(self) except -1:
         self.sessions.ask(self)

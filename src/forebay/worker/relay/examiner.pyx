@@ -47,10 +47,13 @@ cdef class Examiner(StatementUser):
         cdef Py_ssize_t name, text
         if kind == c"Q":
             if self._examine(frame + HEADER_BYTES, there - HEADER_BYTES, there == total):
+                if self.server.ledger.count and not self.unsynced and not self.server.ledger.copy_in:
+                    return UNCERTAIN  # its transaction may be aborted by then
                 put(self.server, span, span_count)
                 return self._answer_deallocate(total)
             if not self.server.ledger.failed:
-                self.forget_unnamed()  # that of the connection, which may be another client's, too
+                self.forget_unnamed()
+                self.server.prepared.unnamed_serial = 0  # it may have been another client's
             return UNCHANGED
         name = statement_name(kind, frame, there)
         if name == 0:
@@ -60,12 +63,11 @@ cdef class Examiner(StatementUser):
         if self.must_wait(kind, frame, total, there, name, self.sessions.statement):
             return UNCERTAIN
         put(self.server, span, span_count)
+        if kind == c"P":
+            text = <const unsigned char *> memchr(frame + name, 0, there - name) - frame + 1
+            self.define_named(frame, total, there, text, self.sessions.statement)
         self.unsynced = True
-        if kind != c"P":
-            return self.use_named(kind, frame, total, name)
-        text = <const unsigned char *> memchr(frame + name, 0, there - name) - frame + 1
-        self.define_named(frame, total, there, text, self.sessions.statement)
-        return total
+        return total if kind == c"P" else self.use_named(kind, frame, total, name)
 
     cdef Py_ssize_t _unnamed(
         self, int kind, const unsigned char *span, Py_ssize_t span_count,
@@ -74,16 +76,17 @@ cdef class Examiner(StatementUser):
         """As ``translate``, for a message that means the unnamed statement."""
         if kind == c"P":
             return self._parse_unnamed(frame, total, there, name)
-        if kind == c"B" and self.unnamed is not None:
-            if self.pinned or not self.unnamed_harmless:
-                self.executes(self.unnamed.partition(b"\0")[0], False)
         if kind == c"C":
             self.unsynced = True
             self.close_unnamed()
             return NOTED
-        if self.prepared_unnamed:
-            self.prepared_unnamed = kind == c"D"
-        elif not self.has_unnamed() and not self.server.ledger.failed:
+        if kind == c"B":
+            self.prepared_unnamed = False
+            if self.pinned or not self.unnamed_harmless:
+                known = self.unnamed_text()
+                if known is not None:
+                    self.executes(known, False)
+        if not self.has_unnamed() and not self.server.ledger.failed:
             put(self.server, span, span_count)
             self.unsynced = True
             if not self.prepare_unnamed():
@@ -96,16 +99,16 @@ cdef class Examiner(StatementUser):
         self, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t name
     ) except -5:
         cdef const unsigned char *text = <const unsigned char *> memchr(frame + name, 0, there - name) + 1
-        self.prepared_unnamed = there < total
+        self.unsynced = True
         if there == total:
-            self.unsynced = True
             self.define_unnamed(text[:frame + total - text])
             self.unnamed_harmless = self._is_certain(text, frame + total - text)
             return NOTED
         # Not kept, so not there to be looked at when it runs.
         self._examine(text, frame + there - text, False)
-        self.forget_unnamed()
-        return UNCHANGED
+        self.define_unnamed(None)
+        self.unnamed_harmless = True
+        return NOTED
 
     cdef bint _examine(self, const unsigned char *text, Py_ssize_t there, bint whole) except -1:
         """Look at a statement that may change session state.
@@ -148,6 +151,7 @@ cdef class Examiner(StatementUser):
         cdef object statement = self.statements[self.deallocated]
         if self.server.prepared.owe(QUERY, FAKE, ((self.statements, self.deallocated, statement),)):
             del self.statements[self.deallocated]
+            self.forget_unnamed()
         self.server.answer_fakes()
         return total
 

@@ -10,6 +10,7 @@ from .statement cimport Statement
 cdef class Expectation:
     cdef uint64_t batch
     cdef tuple changes  # of (mapping, key, old value or None), put back if the message fails; or None
+    cdef bint proves
     # The error that the client gets instead of one with this SQLSTATE.
     cdef bytes error
     cdef bytes sqlstate
@@ -18,7 +19,7 @@ cdef class Expectation:
     cdef bytes unnamed_before
     cdef uint64_t serial_before
     cdef uint64_t serial_there  # whose unnamed statement the connection had
-    cdef uint64_t serial_now  # ... and has, if it succeeds
+    cdef uint64_t serial_now  # ... and has, if it succeeds: never 0
     cdef Statement described
     cdef bytes name  # what the client calls the statement it means, if that cannot be told otherwise
 
@@ -36,10 +37,11 @@ cdef class Prepared:
     cdef uint64_t batch  # the number of the one being sent: each ends with Sync or is a Query
     cdef uint64_t unnamed_serial  # which client's unnamed statement it has; 0: nobody's that counts
 
-    cdef bint owe(self, int kind, int action, tuple changes) except -1
+    cdef bint owe(self, int kind, int action, tuple changes, bint proves=*) except -1
     cdef int owe_error(self, bytes error, bytes sqlstate) except -1
     cdef bint owe_unnamed(
-        self, int kind, object user, bytes before, uint64_t serial_before, uint64_t serial_now
+        self, int kind, int action, object user, bytes before, uint64_t serial_before,
+        uint64_t serial_now,
     ) except -1
     cdef bint owe_description(
         self, int action, Statement statement, object user, bytes name
@@ -53,6 +55,7 @@ cdef class Prepared:
     cdef int forget_all(self) except -1
     cdef int note_outcome(self, bint unnamed_failed=*) except -1
     cdef int _undo(self, list failed, bint unnamed_failed) except -1
+    cdef int _was_never(self, dict mapping, object key) except -1
     cdef int _restore_unnamed(self, Expectation first, Expectation last, bint failed) except -1
     cdef Expectation head(self)
     cdef bytes head_name(self)

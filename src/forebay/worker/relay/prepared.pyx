@@ -31,10 +31,12 @@ cdef class Prepared:
 
     # ---- what is sent ----
 
-    cdef bint owe(self, int kind, int action, tuple changes) except -1:
-        """As ``Ledger.push``, with `changes` to be undone if the message fails or is skipped."""
+    cdef bint owe(self, int kind, int action, tuple changes, bint proves=False) except -1:
+        """As ``Ledger.push``, with `changes` to be undone if the message fails or is skipped.
+        `proves`: what it prepares is proven if it succeeds."""
         cdef Expectation expected = Expectation()
         expected.changes = changes
+        expected.proves = proves
         if not self._expect(kind, action, expected):
             return False
         for mapping, key, _ in changes:
@@ -52,17 +54,19 @@ cdef class Prepared:
         return 0
 
     cdef bint owe_unnamed(
-        self, int kind, object user, bytes before, uint64_t serial_before, uint64_t serial_now
+        self, int kind, int action, object user, bytes before, uint64_t serial_before,
+        uint64_t serial_now,
     ) except -1:
-        """The unnamed statement of `user` is defined anew or closed; `before` is what it was,
-        if the message is skipped (``user.restore_unnamed``)."""
+        """The unnamed statement is defined or closed: that of the connection, and that of `user`
+        unless it is only repeated (`serial_now` is `serial_before`). `before` is what it was, if
+        the message is skipped (``user.restore_unnamed``)."""
         cdef Expectation expected = Expectation()
         expected.user = user
         expected.unnamed_before = before
         expected.serial_before = serial_before
         expected.serial_there = self.unnamed_serial
         expected.serial_now = serial_now
-        if not self._expect(kind, FORWARD, expected):
+        if not self._expect(kind, action, expected):
             return False
         self.unnamed_serial = serial_now
         return True
@@ -109,7 +113,9 @@ cdef class Prepared:
         return bool(self.unproven) and self.unproven.get(statement, self.batch) < self.batch
 
     cdef Statement least_used(self):
-        return min(self.statements, key=self.statements.get)
+        """The one to be missed least; none that is being prepared, unless there is no other."""
+        certain = self.statements.keys() - self.unproven.keys()
+        return min(certain or self.statements, key=self.statements.get)
 
     cdef int forget_all(self) except -1:
         """All prepared statements have been deallocated."""
@@ -134,10 +140,10 @@ cdef class Prepared:
             for mapping, key, old in expected.changes:
                 if mapping is self.statements:
                     self.unproven.pop(key, None)
-                    if old is None:
-                        (<Statement> key).proven = True
-                    else:
+                    if old is not None:
                         self.shapes.pop(key, None)
+                    elif expected.proves:
+                        (<Statement> key).proven = True
         if ledger.dropped:
             failed = [self.expectations.popleft() for _ in range(ledger.dropped)]
             ledger.dropped = 0
@@ -159,6 +165,7 @@ cdef class Prepared:
                         self.unproven.pop(key, None)
                     if old is None:
                         mapping.pop(key, None)
+                        self._was_never(mapping, key)
                     else:
                         mapping[key] = old
         if first is not None:
@@ -169,23 +176,37 @@ cdef class Prepared:
                 expected.user.described(expected.described, None)
         return 0
 
+    cdef int _was_never(self, dict mapping, object key) except -1:
+        """Nor can what has been sent behind it put it back."""
+        cdef Expectation later
+        for later in self.expectations:
+            if later.changes:
+                later.changes = tuple([
+                    change for change in later.changes
+                    if change[0] is not mapping or change[1] != key or change[2] is None
+                ])
+        return 0
+
     cdef int _restore_unnamed(self, Expectation first, Expectation last, bint failed) except -1:
         """The unnamed statement, that of the client and that of the connection, which may be another
         client's, is again what it was before `first`; none, if that has failed. `last` is the last
-        of those that would have changed it."""
+        of those that would have changed it: what has replaced it meanwhile stays."""
         cdef Expectation later
         if failed:
-            first.unnamed_before = None
             first.serial_there = 0
+            if first.serial_now != first.serial_before:
+                first.unnamed_before = None
         for later in self.expectations:
-            if later.is_unnamed():  # has replaced it meanwhile
-                later.unnamed_before = first.unnamed_before
-                later.serial_before = first.serial_before
-                later.serial_there = first.serial_there
+            if later.is_unnamed():
+                if later.serial_there == last.serial_now:
+                    later.serial_there = first.serial_there
+                if later.serial_before == last.serial_now:
+                    later.unnamed_before = first.unnamed_before
+                    later.serial_before = first.serial_before
                 return 0
-        if self.unnamed_serial == last.serial_now:  # no Query has ended it
+        if self.unnamed_serial == last.serial_now:
             self.unnamed_serial = first.serial_there
-        first.user.restore_unnamed(first.unnamed_before, first.serial_before)
+        first.user.restore_unnamed(last.serial_now, first.unnamed_before, first.serial_before)
         return 0
 
     cdef Expectation head(self):
@@ -213,10 +234,10 @@ cdef class Prepared:
         return expected.error if expected.sqlstate in error else error
 
     cdef bint is_unnamed(self) except -1:
-        """Whether what is being answered is the client's Parse of the unnamed statement: if that
-        fails, there is none any more."""
+        """Whether what is being answered is a Parse of the unnamed statement: if that fails, there
+        is none any more."""
         cdef Expectation expected
-        if self.ledger.head_kind() != PARSE or self.ledger.action() != FORWARD:
+        if self.ledger.head_kind() != PARSE:
             return False
         expected = self.head()
         return expected is not None and expected.is_unnamed()

@@ -31,6 +31,7 @@ cdef class StatementUser(Borrower):
         self, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t text,
         object intern,
     ) except -1
+    cdef bint _speaks_for_all(self) except -1
     cdef int _define(self, bytes name, Statement statement, Py_ssize_t total) except -1
     cdef bint _has_room(self, Py_ssize_t total) except -1
     cdef int _define_again(
@@ -50,7 +51,9 @@ cdef class StatementUser(Borrower):
     cdef bint _keeps_shape(self, Statement statement) except -1
     cdef bint define_unnamed(self, bytes definition) except -1
     cdef int close_unnamed(self) except -1
+    cdef bint _change_unnamed(self, int kind, bytes definition) except -1
     cdef int forget_unnamed(self) except -1
+    cdef bytes unnamed_text(self)
     cdef bint has_unnamed(self) noexcept
     cdef bint prepare_unnamed(self) except -1
     cdef int executes(self, bytes text, bint named) except -1

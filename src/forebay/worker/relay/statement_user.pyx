@@ -43,6 +43,8 @@ cdef bytes FLUSH = b"H\x00\x00\x00\x04"
 
 # An empty text is the one that can be prepared in an aborted transaction, too.
 cdef Statement TAKEN = Statement(b"\0\0\0", b"_forebay_taken", None)
+# Stands for the definition of an unnamed statement that is there, on one connection, and not kept.
+cdef bytes TOO_LONG = b"(too long to be kept)\0"
 cdef object OWN_NAME = re.compile(rb'"_forebay_\d+"')
 
 cdef uint64_t last_serial = 0
@@ -198,7 +200,7 @@ cdef class StatementUser(Borrower):
         changes = ((self.statements, name, None), (prepared.statements, statement, None))
         if known:
             changes = changes[:1]
-        if prepared.owe(PARSE, FAKE if known else FORWARD, changes):
+        if prepared.owe(PARSE, FAKE if known else FORWARD, changes, self._speaks_for_all()):
             self._define(name, statement, total)
             self.note_changed(name)
             prepared.note_used(statement)
@@ -207,6 +209,15 @@ cdef class StatementUser(Borrower):
         else:
             put(server, statement.parse, len(statement.parse))
         return 0
+
+    cdef bint _speaks_for_all(self) except -1:
+        """Whether what is accepted from this client now would be from any that has its settings:
+        nothing came before it in its transaction, and it has nothing of its own in the database."""
+        cdef Connection server = self.server
+        return (
+            server.status == c"I" and not self.pinned and not self.unsynced
+            and not server.ledger.is_pipelined()
+        )
 
     cdef int _define(self, bytes name, Statement statement, Py_ssize_t total) except -1:
         self.statements[name] = statement
@@ -403,34 +414,46 @@ cdef class StatementUser(Borrower):
     # ---- the unnamed statement ----
 
     cdef bint define_unnamed(self, bytes definition) except -1:
-        """Parse without a name passes as it is; keep what it defines."""
+        """Parse without a name passes as it is; keep what it defines (None: that is too long)."""
+        return self._change_unnamed(PARSE, TOO_LONG if definition is None else definition)
+
+    cdef int close_unnamed(self) except -1:
+        """Close of the unnamed statement passes as it is."""
+        self._change_unnamed(CLOSE, None)
+        return 0
+
+    cdef bint _change_unnamed(self, int kind, bytes definition) except -1:
         global last_serial
         cdef uint64_t serial = last_serial + 1
         if not self.server.prepared.owe_unnamed(
-            PARSE, self, self.unnamed, self.unnamed_serial, serial
+            kind, FORWARD, self, self.unnamed, self.unnamed_serial, serial
         ):
             return False
         self.unnamed = definition
         self.unnamed_serial = last_serial = serial
+        self.prepared_unnamed = definition is TOO_LONG
         return True
-
-    cdef int close_unnamed(self) except -1:
-        """Close of the unnamed statement passes as it is."""
-        if self.server.prepared.owe_unnamed(CLOSE, self, self.unnamed, self.unnamed_serial, 0):
-            self.unnamed = None
-        return 0
 
     cdef int forget_unnamed(self) except -1:
         """A simple Query ends the unnamed statement."""
         self.unnamed = None
-        if self.server is not None:
-            self.server.prepared.unnamed_serial = 0
+        self.unnamed_serial = 0
+        self.prepared_unnamed = False
         return 0
 
-    def restore_unnamed(self, unnamed: bytes | None, serial: int) -> None:
-        """What was to define or close the unnamed statement has failed or was skipped."""
-        self.unnamed = unnamed
-        self.unnamed_serial = serial
+    def restore_unnamed(self, instead: int, unnamed: bytes | None, serial: int) -> None:
+        """What was to define or close the unnamed statement has failed or was skipped. `instead`:
+        the serial of what there would be, if nothing has replaced that."""
+        if self.unnamed_serial == instead:
+            self.unnamed = unnamed
+            self.unnamed_serial = serial
+            self.prepared_unnamed = unnamed is TOO_LONG
+
+    cdef bytes unnamed_text(self):
+        """The SQL of the unnamed statement; None without one, or if it was not kept."""
+        if self.unnamed is None or self.unnamed is TOO_LONG:
+            return None
+        return self.unnamed.partition(b"\0")[0]
 
     cdef bint has_unnamed(self) noexcept:
         """Whether the connection's unnamed statement is this client's."""
@@ -439,13 +462,14 @@ cdef class StatementUser(Borrower):
     cdef bint prepare_unnamed(self) except -1:
         """Prepare the unnamed statement again, over this connection; without one, refuse."""
         cdef bytes parse
-        if self.unnamed is None:
+        if self.unnamed is None or self.unnamed is TOO_LONG:
             error = b"unnamed prepared statement does not exist"
             self.refuse_in_place(_error(b"26000", error))
             return False
         parse = _message(b"P", b"\0" + self.unnamed)
-        self.server.prepared.owe(PARSE, SWALLOW, ())
-        self.server.prepared.unnamed_serial = self.unnamed_serial
+        self.server.prepared.owe_unnamed(
+            PARSE, SWALLOW, self, self.unnamed, self.unnamed_serial, self.unnamed_serial
+        )
         put(self.server, parse, len(parse))
         return True
 

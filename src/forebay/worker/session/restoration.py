@@ -42,17 +42,11 @@ def taken_back(effects: Effects, startup: Values) -> dict[str, bool]:
             continue
         elif detail.command == "RESET ALL":
             found |= {name: False for name in names if name not in IDENTITY}
-        elif _is_reset(detail):
+        elif detail.value is None and detail.exact:
             # The session's user takes its role along.
             reset = IDENTITY if detail.name == "session_authorization" else {detail.name}
             found |= {name: detail.local for name in names if name in reset}
     return found
-
-
-def _is_reset(change: SettingChange) -> bool:
-    if change.value is None:
-        return change.exact
-    return change.name == "timezone" and change.value.lower() == "local"  # SET TIME ZONE LOCAL
 
 
 def follow_up(restored: dict[str, bool], startup: Values) -> FollowUp:

@@ -8,6 +8,7 @@ import hmac
 import logging
 import secrets
 from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import partial
 
@@ -26,6 +27,7 @@ from forebay.worker.relay.glance import glance_text
 from forebay.worker.session import telling
 from forebay.worker.session.audit import NOT_SET, VALUE_CHARACTERS, audit_query, read_audit
 from forebay.worker.session.functions import NOTHING_LISTED, Listed
+from forebay.worker.session.meaning import meaning_since
 from forebay.worker.session.pins import EXPLANATIONS, Notes, PinCounts, PinReason, note_effects
 from forebay.worker.session.rds import STATEMENT_LIMIT_BYTES, rds_explanation, rds_pin
 from forebay.worker.session.restoration import follow_up, taken_back
@@ -185,10 +187,17 @@ class Sessions:
 
     def statement(self, client: Client, definition: bytes) -> Statement:
         """The statement that the client's Parse defines."""
-        statement = self._statements.statement(definition, client.settings.meaning)
+        statement = self._statements.statement(definition, self._meaning(client))
         if self._as_rds and not client.pinned:
             self._announce_pin(client, statement.text)
         return statement
+
+    def _meaning(self, client: Client) -> Hashable:
+        """What the names in a statement of the client depend on."""
+        settings = client.settings.meaning
+        if client.notes is not None and PinReason.TEMPORARY_OBJECT in client.notes.held:
+            return settings, client.meanwhile, client.process_id
+        return settings if client.meanwhile is None else (settings, client.meanwhile)
 
     def examine(self, client: Client, text: bytes, named: bool = False) -> bytes | None:
         """A statement is about to run that may change the session, or whose client is pinned.
@@ -204,6 +213,7 @@ class Sessions:
         self._note_consequences(client, effects)
         if self._as_rds:
             return self._examine_as_rds(client, effects, text, named)
+        effects = tuple(effect for effect in effects if not effect.is_contained)
         if not effects and not _may_end_pin(client, text):
             return None
         name = _deallocated(effects, text)
@@ -219,6 +229,7 @@ class Sessions:
 
     def _note_consequences(self, client: Client, effects: Effects) -> None:
         """Tell the client what follows from a statement before it is answered."""
+        client.meanwhile = meaning_since(client.meanwhile, effects, client.process_id)
         if any(_drops_statements(effect) for effect in effects):
             client.note_dropping()
         startup = client.startup.values

@@ -19,7 +19,8 @@ DECISIVE = frozenset({"role", "session_authorization", "row_security", "search_p
 
 # RESET ALL leaves these alone.
 IDENTITY = frozenset({"role", "session_authorization"})
-_OF_MEANING = frozenset({"role", "search_path", "session_authorization"})
+# Names in a statement may mean something else under other values of these.
+OF_MEANING = frozenset({"role", "search_path", "session_authorization"})
 
 # Stands among a connection's settings when its client has taken some back: they may not be what
 # init_query had made them.
@@ -36,8 +37,7 @@ class Settings:
 
     def __init__(self, values: Values) -> None:
         self.values = values
-        # What the names in a statement mean depends on these.
-        self.meaning = tuple(pair for pair in values if pair[0] in _OF_MEANING)
+        self.meaning = tuple(pair for pair in values if pair[0] in OF_MEANING)
 
 
 class Parameters:
