@@ -13,6 +13,7 @@ cdef extern from "<sys/epoll.h>" nogil:
         EPOLLERR
         EPOLLHUP
         EPOLLRDHUP
+        EPOLLET
 
     ctypedef union epoll_data_t:
         int fd
@@ -29,6 +30,8 @@ cdef enum:
 
 cdef class Poller:
     cdef int epoll_fd
+    cdef int timer_fd
+    cdef double wakes_at  # monotonic seconds
     cdef PyObject **owners
     cdef uint32_t *generations
     cdef int capacity
@@ -42,6 +45,7 @@ cdef class Poller:
     cdef int change(self, int fd, uint32_t events) except -1
     cdef int own(self, int fd, object owner) except -1
     cdef int forget(self, int fd) noexcept
-    cdef int wait(self, int timeout_ms) except -1
+    cdef int wait(self, double until) except -1
+    cdef int _wake_at(self, double at) except -1
     cdef object owner(self, int index)
     cdef int _grow(self, int wanted) except -1

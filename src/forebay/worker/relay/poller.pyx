@@ -1,15 +1,28 @@
-"""One epoll set, and who owns each descriptor in it.
+"""One epoll set, and who owns each descriptor in it; and one timer, which wakes it.
 
 An owner is a relayed ``Peer`` or the ``SelectorKey`` that asyncio registered. Events carry the
 generation of their descriptor, so that an event that was already fetched when its descriptor was
 closed, and the number given out again, reaches nobody.
+
+The timer is a descriptor that stays armed over many waits, where the kernel would start and cancel one
+of its own for every ``epoll_wait`` with a timeout.
 """
 
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.errno cimport EINTR, errno
+from libc.math cimport INFINITY
 from libc.string cimport memset
+from posix.time cimport CLOCK_MONOTONIC, itimerspec
 from posix.unistd cimport close
+
+cdef extern from "<sys/timerfd.h>" nogil:
+    enum:
+        TFD_CLOEXEC
+        TFD_NONBLOCK
+        TFD_TIMER_ABSTIME
+    int timerfd_create(int clock, int flags)
+    int timerfd_settime(int fd, int flags, const itimerspec *new, itimerspec *old)
 
 cdef extern from "<sys/epoll.h>" nogil:
     int epoll_create1(int flags)
@@ -22,6 +35,12 @@ cdef class Poller:
         self.epoll_fd = epoll_create1(EPOLL_CLOEXEC)
         if self.epoll_fd < 0:
             raise OSError(errno, "epoll_create1 failed")
+        self.timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)
+        if self.timer_fd < 0:
+            raise OSError(errno, "timerfd_create failed")
+        self.wakes_at = INFINITY
+        # Edge-triggered, it need not be read.
+        self.watch(self.timer_fd, None, EPOLLIN | EPOLLET)
 
     def __dealloc__(self):
         cdef int fd
@@ -29,6 +48,8 @@ cdef class Poller:
             Py_XDECREF(self.owners[fd])
         PyMem_Free(self.owners)
         PyMem_Free(self.generations)
+        if self.timer_fd >= 0:
+            close(self.timer_fd)
         if self.epoll_fd >= 0:
             close(self.epoll_fd)
 
@@ -39,8 +60,9 @@ cdef class Poller:
             Py_XDECREF(self.owners[fd])
             self.owners[fd] = NULL
         if self.epoll_fd >= 0:
+            close(self.timer_fd)
             close(self.epoll_fd)
-            self.epoll_fd = -1
+            self.timer_fd = self.epoll_fd = -1
 
     cdef int watch(self, int fd, object owner, uint32_t events) except -1:
         """Start watching `fd` for `owner`, which stays alive until ``forget``."""
@@ -86,9 +108,16 @@ cdef class Poller:
         Py_XDECREF(owner)
         return 0
 
-    cdef int wait(self, int timeout_ms) except -1:
-        """Fetch up to BATCH events; how many came. The GIL is released while waiting."""
+    cdef int wait(self, double until) except -1:
+        """Fetch up to BATCH events; how many came. The GIL is released while waiting.
+
+        `until` (monotonic seconds): do not wait longer; the past: do not wait. It may also be
+        woken before, and fetch an event that nobody owns.
+        """
         cdef int count
+        cdef int timeout_ms = -1 if until > self.now else 0
+        if timeout_ms and until < self.wakes_at:
+            self._wake_at(until)
         with nogil:
             count = epoll_wait(self.epoll_fd, self.events, BATCH, timeout_ms)
         if count >= 0:
@@ -97,12 +126,27 @@ cdef class Poller:
             return 0
         raise OSError(errno, "epoll_wait failed")
 
+    cdef int _wake_at(self, double at) except -1:
+        """Arm the timer, instead of what it was armed for."""
+        cdef itimerspec when
+        cdef long seconds = <long> at
+        cdef long nanoseconds = <long> ((at - seconds) * 1e9) + 1  # 0 and 0 would mean never
+        memset(&when, 0, sizeof(when))
+        when.it_value.tv_sec = seconds + nanoseconds // 1000000000
+        when.it_value.tv_nsec = nanoseconds % 1000000000
+        if timerfd_settime(self.timer_fd, TFD_TIMER_ABSTIME, &when, NULL) < 0:
+            raise OSError(errno, "the timer cannot be set")
+        self.wakes_at = at
+        return 0
+
     cdef object owner(self, int index):
         """The owner of event `index` of the last batch; None when its descriptor was closed since."""
         cdef uint64_t data = self.events[index].data.u64
         cdef uint32_t fd = <uint32_t> data
         if self.generations[fd] != <uint32_t> (data >> 32) or self.owners[fd] == NULL:
             return None
+        if <int> fd == self.timer_fd:
+            self.wakes_at = INFINITY  # it has fired, and wakes nobody again
         return <object> self.owners[fd]
 
     cdef int _grow(self, int wanted) except -1:

@@ -14,7 +14,7 @@ import logging
 import selectors
 from time import monotonic
 
-from libc.math cimport ceil
+from libc.math cimport INFINITY
 from libc.stdint cimport uint32_t
 
 from .peer cimport Peer
@@ -27,8 +27,6 @@ cdef extern from "<time.h>" nogil:
     enum:
         CLOCK_MONOTONIC
     int clock_gettime(int clock, timespec *now)
-
-cdef double LONGEST_WAIT_S = 3600.0
 
 logger = logging.getLogger("forebay.relay")
 
@@ -57,9 +55,10 @@ cdef list run(Poller poller, double timeout_s):
     cdef int count, index
     cdef uint32_t events
     cdef object owner
+    poller.now = now
     poller.interrupted = False
     while True:
-        count = poller.wait(0 if now >= end else <int> ceil((end - now) * 1e3))
+        count = poller.wait(end)
         poller.now = now = clock()
         for index in range(count):
             owner = poller.owner(index)
@@ -104,7 +103,7 @@ class Relay(selectors.BaseSelector):
         return key
 
     def select(self, timeout=None):
-        cdef double timeout_s = LONGEST_WAIT_S if timeout is None else min(timeout, LONGEST_WAIT_S)
+        cdef double timeout_s = INFINITY if timeout is None else timeout
         return [
             (key, _selector_events(events) & key.events)
             for key, events in run(self.poller, timeout_s)

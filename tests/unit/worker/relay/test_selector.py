@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
@@ -108,6 +109,24 @@ class TestSelector:
             relay.unregister(first)
             assert relay.select(0) == []
             assert not relay.get_map()
+
+    @pytest.mark.parametrize("armed_s", [0.0, 0.005, 0.05, 1.0])
+    def test_it_waits_as_long_as_it_is_told(self, relay: Any, armed_s: float) -> None:
+        """Whatever an earlier call, which something else has ended, was told."""
+        first, second = pair()
+        with first, second:
+            relay.register(first, 1)
+            second.send(b"x")
+            assert len(relay.select(armed_s)) == 1
+            first.recv(1)
+            for timeout_s in (0.02, 0.0, 0.01, 0.001):
+                start = time.monotonic()
+                assert relay.select(timeout_s) == []
+                assert time.monotonic() >= start + timeout_s
+            later = threading.Timer(0.1, second.send, (b"x",))
+            later.start()
+            assert len(relay.select(None)) == 1
+            later.join()
 
     def test_a_hang_up_is_reported_as_readable(self, relay: Any) -> None:
         first, second = pair()
