@@ -164,6 +164,8 @@ class Side:
             if kind in "ZK":
                 found += sorted(parameters)
                 parameters = []
+            if kind == "E" and found and found[-1].startswith("t "):
+                found.pop()  # Describe failed: what Forebay prepares for it fails before that
             found.append(f"{kind} {body!r}")
         return found + sorted(parameters)
 

@@ -80,6 +80,8 @@ cdef class Examiner(StatementUser):
             self.unsynced = True
             self.close_unnamed()
             return NOTED
+        if self.server.prepared.is_unnamed_uncertain() and not self.server.ledger.copy_in:
+            return UNCERTAIN
         if kind == c"B":
             self.prepared_unnamed = False
             if self.pinned or not self.unnamed_harmless:

@@ -36,6 +36,7 @@ cdef class Prepared:
     cdef uint64_t uses
     cdef uint64_t batch  # the number of the one being sent: each ends with Sync or is a Query
     cdef uint64_t unnamed_serial  # which client's unnamed statement it has; 0: nobody's that counts
+    cdef uint64_t unnamed_batch  # the last one that has defined or closed it
 
     cdef bint owe(self, int kind, int action, tuple changes, bint proves=*) except -1
     cdef int owe_error(self, bytes error, bytes sqlstate) except -1
@@ -50,6 +51,7 @@ cdef class Prepared:
     cdef bint _expect(self, int kind, int action, Expectation expected) except -1
     cdef uint64_t unknown_since(self) except -1
     cdef bint is_uncertain(self, Statement statement) except -1
+    cdef bint is_unnamed_uncertain(self) except -1
     cdef int note_used(self, Statement statement) except -1
     cdef Statement least_used(self)
     cdef int forget_all(self) except -1

@@ -69,6 +69,7 @@ cdef class Prepared:
         if not self._expect(kind, action, expected):
             return False
         self.unnamed_serial = serial_now
+        self.unnamed_batch = self.batch
         return True
 
     cdef bint owe_description(
@@ -111,6 +112,10 @@ cdef class Prepared:
         """Whether an earlier batch that is not answered yet decides if the connection has it. (In
         the batch being sent, errors have the same consequence for all that follows.)"""
         return bool(self.unproven) and self.unproven.get(statement, self.batch) < self.batch
+
+    cdef bint is_unnamed_uncertain(self) except -1:
+        """Whether an earlier batch that is not answered yet decides what the unnamed statement is."""
+        return self.unnamed_batch < self.batch and 0 < self.unknown_since() <= self.unnamed_batch
 
     cdef Statement least_used(self):
         """The one to be missed least; none that is being prepared, unless there is no other."""
