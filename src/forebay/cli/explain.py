@@ -131,6 +131,8 @@ def _explain(text: bytes, mode: Mode, listed: Listed) -> Explanation:
     else:
         reason = minimal_pin(found, text, listed)
     does = list(dict.fromkeys(deed(effect) for effect in found))
+    if not does and rds_pin((), text[:STATEMENT_LIMIT_BYTES]) is PinReason.SETTING:
+        does = ["changes a setting until the transaction ends"]  # SET TRANSACTION, SET CONSTRAINTS
     if reason is None:
         return Explanation(
             statement=digest(text),

@@ -22,6 +22,8 @@ STATEMENTS = [
     ("BEGIN", "nothing that outlives", None, None),
     ("SET work_mem = '1MB'", "sets work_mem", None, "SETTING"),
     ("SET LOCAL work_mem = '1MB'", "until the transaction ends", None, "SETTING"),
+    ("SET TRANSACTION READ ONLY", "changes a setting until the transaction", None, "SETTING"),
+    ("SET CONSTRAINTS ALL DEFERRED", "changes a setting until the transaction", None, "SETTING"),
     ("SET TIME ZONE 'UTC'", "sets timezone", None, "SETTING"),
     ("RESET work_mem", "resets work_mem", None, "SETTING"),
     ("RESET ALL", "resets all settings", None, "SETTING"),
