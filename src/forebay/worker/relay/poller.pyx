@@ -32,6 +32,7 @@ cdef extern from "<sys/epoll.h>" nogil:
 
 cdef class Poller:
     def __cinit__(self):
+        self.timer_fd = -1
         self.epoll_fd = epoll_create1(EPOLL_CLOEXEC)
         if self.epoll_fd < 0:
             raise OSError(errno, "epoll_create1 failed")

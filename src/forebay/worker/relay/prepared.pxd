@@ -32,6 +32,8 @@ cdef class Prepared:
     cdef readonly dict statements  # Statement → when it was last used, as a count
     cdef dict shapes  # Statement → what it returns, if that was told
     cdef dict unproven  # Statement → the batch that prepares or closes it, until it is answered
+    # What could not be prepared or named: no message sent behind that can put it back.
+    cdef set never
     cdef object expectations  # one Expectation for each entry of the ledger that asked for it
     cdef uint64_t uses
     cdef uint64_t batch  # the number of the one being sent: each ends with Sync or is a Query
@@ -57,7 +59,6 @@ cdef class Prepared:
     cdef int forget_all(self) except -1
     cdef int note_outcome(self, bint unnamed_failed=*) except -1
     cdef int _undo(self, list failed, bint unnamed_failed) except -1
-    cdef int _was_never(self, dict mapping, object key) except -1
     cdef int _restore_unnamed(self, Expectation first, Expectation last, bint failed) except -1
     cdef Expectation head(self)
     cdef bytes head_name(self)

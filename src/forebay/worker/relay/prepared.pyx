@@ -26,6 +26,7 @@ cdef class Prepared:
         self.statements = {}
         self.shapes = {}
         self.unproven = {}
+        self.never = set()
         self.expectations = deque()
         self.batch = 1
 
@@ -39,7 +40,9 @@ cdef class Prepared:
         expected.proves = proves
         if not self._expect(kind, action, expected):
             return False
-        for mapping, key, _ in changes:
+        for mapping, key, old in changes:
+            if old is None:
+                self.never.discard(key)
             if mapping is self.statements:
                 self.unproven[key] = self.batch
         return True
@@ -153,6 +156,8 @@ cdef class Prepared:
             failed = [self.expectations.popleft() for _ in range(ledger.dropped)]
             ledger.dropped = 0
             self._undo(failed, unnamed_failed)
+        if self.never and not self.expectations:
+            self.never.clear()
         return 0
 
     cdef int _undo(self, list failed, bint unnamed_failed) except -1:
@@ -160,6 +165,7 @@ cdef class Prepared:
         cdef Expectation expected
         cdef Expectation first = None
         cdef Expectation last = None
+        cdef list gone = []
         for expected in reversed(failed):
             if expected.is_unnamed():
                 first = expected
@@ -170,26 +176,16 @@ cdef class Prepared:
                         self.unproven.pop(key, None)
                     if old is None:
                         mapping.pop(key, None)
-                        self._was_never(mapping, key)
-                    else:
+                        gone.append((mapping, key))
+                    elif key not in self.never:
                         mapping[key] = old
+        self.never.update([key for mapping, key in gone if key not in mapping])
         if first is not None:
             self._restore_unnamed(first, last, unnamed_failed)
         # Who waits for a description goes on when everything has been put back.
         for expected in failed:
             if expected.described is not None:
                 expected.user.described(expected.described, None)
-        return 0
-
-    cdef int _was_never(self, dict mapping, object key) except -1:
-        """Nor can what has been sent behind it put it back."""
-        cdef Expectation later
-        for later in self.expectations:
-            if later.changes:
-                later.changes = tuple([
-                    change for change in later.changes
-                    if change[0] is not mapping or change[1] != key or change[2] is None
-                ])
         return 0
 
     cdef int _restore_unnamed(self, Expectation first, Expectation last, bint failed) except -1:
