@@ -97,6 +97,13 @@ FOUND = {
         batch(0, ("B", "", "unknown"), ("B", "", ""), ("E", "", "0"), S),
         batch(0, ("B", "", ""), ("E", "", "0"), S),
     ],
+    "an unnamed statement that is back changes settings as it did": [
+        batch(0, ("P", "", "SET work_mem = '9MB'"), S),
+        batch(0, ("B", "", "unknown"), ("P", "", "SELECT 1"), S),
+        batch(0, ("B", "", ""), ("E", "", "0"), S),
+        query(1, "SHOW work_mem"),
+        query(0, "SHOW work_mem"),
+    ],
     "what one transaction could prepare another client cannot": [
         query(0, "BEGIN"),
         query(0, "SET LOCAL search_path TO {me}"),

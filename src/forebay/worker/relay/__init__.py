@@ -13,12 +13,14 @@ A database connection, each class building on the one before:
     server      what the database sends
 
 An established client, likewise:
+    unnamed_user    what it has prepared without a name
     statement_user  what it has prepared
     examiner        what it says, read before it is sent
     client          its messages, and when it holds a connection
 
 assembly   what goes to a connection in one write
 prepared   what a connection has prepared; statement: one prepared statement
+refusal    errors of Forebay's own in the middle of a batch
 glance     a fast look at a statement: does it certainly leave the session alone?
 names      does it name a function that the operator lists?
 """

@@ -12,6 +12,7 @@ from collections import deque
 
 from forebay.worker.relay.command import Command
 
+from .frames cimport message
 from .ledger cimport COPY_END, EXECUTE, QUERY, SWALLOW, SYNC, Ledger
 from .micropool cimport MicroPool, Waiter
 from .peer cimport Peer
@@ -110,11 +111,11 @@ cdef class Connection(Peer):
     cpdef object run(self, bytes sql, object done):
         """Send a simple Query of Forebay's own; ``done(server, command)`` is called when it is
         answered. Returns the Command."""
-        cdef bytes message = b"Q" + (len(sql) + 5).to_bytes(4, "big") + sql + b"\0"
+        cdef bytes query = message(b"Q", sql + b"\0")
         command = Command(done)
         self.at_rest = False
         self._command(command)
-        self.write(message, len(message))
+        self.write(query, len(query))
         return command
 
     cdef int _command(self, object command) except -1:

@@ -52,8 +52,7 @@ cdef class Examiner(StatementUser):
                 put(self.server, span, span_count)
                 return self._answer_deallocate(total)
             if not self.server.ledger.failed:
-                self.forget_unnamed()
-                self.server.prepared.unnamed_serial = 0  # it may have been another client's
+                self.end_unnamed()
             return UNCHANGED
         name = statement_name(kind, frame, there)
         if name == 0:
@@ -103,13 +102,13 @@ cdef class Examiner(StatementUser):
         cdef const unsigned char *text = <const unsigned char *> memchr(frame + name, 0, there - name) + 1
         self.unsynced = True
         if there == total:
-            self.define_unnamed(text[:frame + total - text])
-            self.unnamed_harmless = self._is_certain(text, frame + total - text)
+            self.define_unnamed(
+                text[:frame + total - text], self._is_certain(text, frame + total - text)
+            )
             return NOTED
         # Not kept, so not there to be looked at when it runs.
         self._examine(text, frame + there - text, False)
-        self.define_unnamed(None)
-        self.unnamed_harmless = True
+        self.define_unnamed(None, True)
         return NOTED
 
     cdef bint _examine(self, const unsigned char *text, Py_ssize_t there, bint whole) except -1:

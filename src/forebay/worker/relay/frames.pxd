@@ -16,3 +16,8 @@ cdef inline uint32_t length_word(const unsigned char *frame) noexcept nogil:
         (<uint32_t> frame[1] << 24) | (<uint32_t> frame[2] << 16)
         | (<uint32_t> frame[3] << 8) | <uint32_t> frame[4]
     )
+
+
+cdef inline bytes message(bytes kind, bytes body):
+    """A whole message: its frame and `body`."""
+    return kind + (len(body) + 4).to_bytes(4, "big") + body

@@ -6,6 +6,7 @@ given to another statement. Equal statements are one object (see session/stateme
 
 from libc.string cimport memchr
 
+from .frames cimport message
 from .glance cimport glance
 from .names cimport FunctionNames
 
@@ -21,9 +22,9 @@ cdef class Statement:
         self.definition = definition
         self.name = name
         self.meaning = meaning
-        self.parse = _message(b"P", name + b"\0" + definition)
-        self.close = _message(b"C", b"S" + name + b"\0")
-        self.describe = _message(b"D", b"S" + name + b"\0")
+        self.parse = message(b"P", name + b"\0" + definition)
+        self.close = message(b"C", b"S" + name + b"\0")
+        self.describe = message(b"D", b"S" + name + b"\0")
         self.harmless = _is_harmless(definition, None)
 
     def look_for(self, FunctionNames functions):
@@ -63,7 +64,3 @@ cdef bint _is_harmless(
     if end == NULL or not glance(&definition[0], end - &definition[0]):
         return False
     return functions is None or not functions.are_in(&definition[0], end - &definition[0])
-
-
-cdef bytes _message(bytes kind, bytes body):
-    return kind + (len(body) + 4).to_bytes(4, "big") + body

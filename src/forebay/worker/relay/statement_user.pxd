@@ -1,23 +1,20 @@
 from libc.stdint cimport uint64_t
 
-from .connection cimport Borrower
 from .statement cimport Statement
+from .unnamed_user cimport UnnamedUser
 
 
 cdef enum:
     ASKED = -2  # a question to the connection was put behind what was put before
 
 
-cdef class StatementUser(Borrower):
+cdef class StatementUser(UnnamedUser):
     cdef Py_ssize_t statement_bytes
     cdef dict changed  # name → the batch in which it was last defined or closed, if that is not long ago
     cdef dict bound  # Statement → the name under which the client used it last
     cdef dict shapes  # Statement → what the client was told that it returns; None until it was told
     cdef Statement asked  # the connection is asked what this returns
     cdef uint64_t dropping  # the batch that may end prepared statements, while it is not answered
-    cdef bytes unnamed  # the definition of the unnamed statement, to prepare it elsewhere
-    cdef uint64_t unnamed_serial
-    cdef bint unnamed_harmless  # as Statement.harmless
     cdef public bint strict  # what is to pin is what pins on RDS Proxy
 
     cdef bint must_wait(
@@ -49,15 +46,7 @@ cdef class StatementUser(Borrower):
     cdef int _make_room(self) except -1
     cdef int _evict(self, Statement statement) except -1
     cdef bint _keeps_shape(self, Statement statement) except -1
-    cdef bint define_unnamed(self, bytes definition) except -1
-    cdef int close_unnamed(self) except -1
-    cdef bint _change_unnamed(self, int kind, bytes definition) except -1
-    cdef int forget_unnamed(self) except -1
-    cdef bytes unnamed_text(self)
-    cdef bint has_unnamed(self) noexcept
-    cdef bint prepare_unnamed(self) except -1
     cdef int executes(self, bytes text, bint named) except -1
-    cdef int refuse_in_place(self, bytes error) except -1
 
 
 cdef Py_ssize_t statement_name(int kind, const unsigned char *frame, Py_ssize_t there) noexcept

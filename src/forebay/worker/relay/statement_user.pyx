@@ -7,9 +7,6 @@ the same write. What is noted ahead of a reply is undone if that fails (see `pre
 A client that was told what a statement returns may rely on it. A connection that would prepare the
 statement now may understand it otherwise (a table has changed), so it is asked first, and if that is
 so the statement fails as it does in PostgreSQL: "cached plan must not change result type".
-
-The unnamed statement passes as it is; its definition is kept, in case the client binds it again
-over another connection.
 """
 
 import re
@@ -18,12 +15,14 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memchr
 
 from .assembly cimport put
-from .connection cimport Borrower, Connection
-from .frames cimport HEADER_BYTES
+from .connection cimport Connection
+from .frames cimport HEADER_BYTES, message
 from .ledger cimport BIND, CLOSE, EXECUTE, FAKE, FORWARD, PARSE, SWALLOW
 from .peer cimport GATHER_BYTES
 from .prepared cimport Prepared
+from .refusal cimport error_response, refuse
 from .statement cimport Statement
+from .unnamed_user cimport UnnamedUser
 
 cdef extern from "<string.h>" nogil:
     size_t strnlen(const char *text, size_t most)
@@ -36,18 +35,11 @@ cdef enum:
     PREPARED_LIMIT = 500  # on one database connection: each costs memory there
 
 cdef bytes PARSE_COMPLETE = b"1\x00\x00\x00\x04"
-# Describes a statement that no connection has: it fails as Bind of one would, in an aborted
-# transaction too.
-cdef bytes REFUSED = b"D\x00\x00\x00\x10S_forebay_0\x00"
 cdef bytes FLUSH = b"H\x00\x00\x00\x04"
 
 # An empty text is the one that can be prepared in an aborted transaction, too.
 cdef Statement TAKEN = Statement(b"\0\0\0", b"_forebay_taken", None)
-# Stands for the definition of an unnamed statement that is there, on one connection, and not kept.
-cdef bytes TOO_LONG = b"(too long to be kept)\0"
 cdef object OWN_NAME = re.compile(rb'"_forebay_\d+"')
-
-cdef uint64_t last_serial = 0
 
 
 cdef Py_ssize_t statement_name(int kind, const unsigned char *frame, Py_ssize_t there) noexcept:
@@ -69,7 +61,7 @@ cdef Py_ssize_t statement_name(int kind, const unsigned char *frame, Py_ssize_t 
     return at
 
 
-cdef class StatementUser(Borrower):
+cdef class StatementUser(UnnamedUser):
     """What a client has prepared."""
 
     def __cinit__(self):
@@ -183,12 +175,12 @@ cdef class StatementUser(Borrower):
             return self._define_again(name, frame, total, there, text)
         if there < total:
             error = b"a prepared statement is too long: %d bytes, at most %d" % (total, GATHER_BYTES)
-            return self.refuse_in_place(_error(b"54000", error))
+            return refuse(self.server, error_response(b"54000", error))
         if not self._has_room(total):
             error = b"too many prepared statements: at most %d, of %d bytes in all" % (
                 STATEMENTS_LIMIT, STATEMENT_BYTES_LIMIT,
             )
-            return self.refuse_in_place(_error(b"54000", error))
+            return refuse(self.server, error_response(b"54000", error))
         statement = intern(self, frame[text:total])
         known = statement in prepared.statements
         if not known:
@@ -245,13 +237,13 @@ cdef class StatementUser(Borrower):
     ) except -1:
         """Parse of a name that is taken. PostgreSQL finds that out when it has read and analysed the
         statement, so the database is given one that it has."""
-        cdef bytes refusal = _error(b"42P05", b'prepared statement "%b" already exists' % name)
+        cdef bytes refusal = error_response(b"42P05", b'prepared statement "%b" already exists' % name)
         cdef bytes parse
         if there < total:
-            return self.refuse_in_place(refusal)
+            return refuse(self.server, refusal)
         self._prepare(TAKEN)
         self.server.prepared.owe_error(refusal, b"42P05")
-        parse = _message(b"P", TAKEN.name + b"\0" + frame[text:total])
+        parse = message(b"P", TAKEN.name + b"\0" + frame[text:total])
         return put(self.server, parse, len(parse))
 
     cdef bint define_proven(
@@ -296,12 +288,12 @@ cdef class StatementUser(Borrower):
             return total
         if found is None:
             error = b'prepared statement "%b" does not exist' % frame[name:end - frame]
-            self.refuse_in_place(_error(b"26000", error))
+            refuse(self.server, error_response(b"26000", error))
             return total
         statement = found
         if self.shapes is not None and not self._keeps_shape(statement):
             if self.asked is None:
-                self.refuse_in_place(_error(b"0A000", b"cached plan must not change result type"))
+                refuse(self.server, error_response(b"0A000", b"cached plan must not change result type"))
                 return total
             return ASKED
         if kind == c"B" and (self.strict or self.pinned or not statement.harmless):
@@ -370,10 +362,10 @@ cdef class StatementUser(Borrower):
     cdef bytes renamed(self, bytes error, bytes name):
         cdef bytes body = error[HEADER_BYTES:]
         if name is not None:
-            return _message(b"E", OWN_NAME.sub(lambda _: b'"%b"' % name, body))
+            return message(b"E", OWN_NAME.sub(lambda _: b'"%b"' % name, body))
         for statement, called in [*self.bound.items(), *((s, n) for n, s in self.statements.items())]:
             body = body.replace(b'"%b"' % (<Statement> statement).name, b'"%b"' % called)
-        return _message(b"E", body)
+        return message(b"E", body)
 
     # ---- what statements return ----
 
@@ -411,68 +403,6 @@ cdef class StatementUser(Borrower):
         if self.shapes is not None and old in self.shapes:
             self.shapes[statement] = self.shapes[old]
 
-    # ---- the unnamed statement ----
-
-    cdef bint define_unnamed(self, bytes definition) except -1:
-        """Parse without a name passes as it is; keep what it defines (None: that is too long)."""
-        return self._change_unnamed(PARSE, TOO_LONG if definition is None else definition)
-
-    cdef int close_unnamed(self) except -1:
-        """Close of the unnamed statement passes as it is."""
-        self._change_unnamed(CLOSE, None)
-        return 0
-
-    cdef bint _change_unnamed(self, int kind, bytes definition) except -1:
-        global last_serial
-        cdef uint64_t serial = last_serial + 1
-        if not self.server.prepared.owe_unnamed(
-            kind, FORWARD, self, self.unnamed, self.unnamed_serial, serial
-        ):
-            return False
-        self.unnamed = definition
-        self.unnamed_serial = last_serial = serial
-        self.prepared_unnamed = definition is TOO_LONG
-        return True
-
-    cdef int forget_unnamed(self) except -1:
-        """A simple Query ends the unnamed statement."""
-        self.unnamed = None
-        self.unnamed_serial = 0
-        self.prepared_unnamed = False
-        return 0
-
-    def restore_unnamed(self, instead: int, unnamed: bytes | None, serial: int) -> None:
-        """What was to define or close the unnamed statement has failed or was skipped. `instead`:
-        the serial of what there would be, if nothing has replaced that."""
-        if self.unnamed_serial == instead:
-            self.unnamed = unnamed
-            self.unnamed_serial = serial
-            self.prepared_unnamed = unnamed is TOO_LONG
-
-    cdef bytes unnamed_text(self):
-        """The SQL of the unnamed statement; None without one, or if it was not kept."""
-        if self.unnamed is None or self.unnamed is TOO_LONG:
-            return None
-        return self.unnamed.partition(b"\0")[0]
-
-    cdef bint has_unnamed(self) noexcept:
-        """Whether the connection's unnamed statement is this client's."""
-        return self.unnamed is not None and self.server.prepared.unnamed_serial == self.unnamed_serial
-
-    cdef bint prepare_unnamed(self) except -1:
-        """Prepare the unnamed statement again, over this connection; without one, refuse."""
-        cdef bytes parse
-        if self.unnamed is None or self.unnamed is TOO_LONG:
-            error = b"unnamed prepared statement does not exist"
-            self.refuse_in_place(_error(b"26000", error))
-            return False
-        parse = _message(b"P", b"\0" + self.unnamed)
-        self.server.prepared.owe_unnamed(
-            PARSE, SWALLOW, self, self.unnamed, self.unnamed_serial, self.unnamed_serial
-        )
-        put(self.server, parse, len(parse))
-        return True
-
     # ---- what a client does with it ----
 
     cdef int executes(self, bytes text, bint named) except -1:
@@ -480,21 +410,7 @@ cdef class StatementUser(Borrower):
         session state."""
         raise NotImplementedError
 
-    cdef int refuse_in_place(self, bytes error) except -1:
-        """Let a message fail with `error`, in its place in the order and with PostgreSQL's
-        consequences: something that fails is sent instead, and its error replaced."""
-        self.server.prepared.owe_error(error, b"26000")
-        return put(self.server, REFUSED, len(REFUSED))
-
 
 cdef bytes _known_as(const unsigned char *name):
     """The name of a statement (it ends with a zero byte), as far as PostgreSQL looks at it."""
     return name[:strnlen(<const char *> name, NAME_BYTES)]
-
-
-cdef bytes _error(bytes sqlstate, bytes message):
-    return _message(b"E", b"SERROR\0VERROR\0C%b\0M%b\0\0" % (sqlstate, message))
-
-
-cdef bytes _message(bytes kind, bytes body):
-    return kind + (len(body) + 4).to_bytes(4, "big") + body

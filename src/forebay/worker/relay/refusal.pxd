@@ -1,0 +1,5 @@
+from .connection cimport Connection
+
+
+cdef bytes error_response(bytes sqlstate, bytes text)
+cdef int refuse(Connection server, bytes error) except -1

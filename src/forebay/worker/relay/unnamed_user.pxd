@@ -1,0 +1,19 @@
+from libc.stdint cimport uint64_t
+
+from .connection cimport Borrower
+
+
+cdef class UnnamedUser(Borrower):
+    cdef bytes unnamed  # the definition of the unnamed statement, to prepare it elsewhere
+    cdef uint64_t unnamed_serial
+    cdef bint unnamed_harmless  # as Statement.harmless: certainly changes no session when it runs
+
+    cdef int define_unnamed(self, bytes definition, bint harmless) except -1
+    cdef int close_unnamed(self) except -1
+    cdef int _change(self, int kind, bytes definition, bint harmless) except -1
+    cdef int _set(self, bytes definition, uint64_t serial, bint harmless) except -1
+    cdef int end_unnamed(self) except -1
+    cdef int forget_unnamed(self) except -1
+    cdef bytes unnamed_text(self)
+    cdef bint has_unnamed(self) noexcept
+    cdef bint prepare_unnamed(self) except -1

@@ -1,0 +1,93 @@
+"""The unnamed prepared statement over shared connections.
+
+Parse, Bind, Describe and Close of it pass as they are. What it was defined as is kept, and prepared
+again when the client uses it over a connection that has meanwhile another, or another client's: each
+definition has a serial number of its own, and the connection knows whose it holds.
+"""
+
+from libc.stdint cimport uint64_t
+
+from .assembly cimport put
+from .connection cimport Borrower
+from .frames cimport message
+from .ledger cimport CLOSE, FORWARD, PARSE, SWALLOW
+from .refusal cimport error_response, refuse
+
+# Stands for the definition of an unnamed statement that is there, on one connection, and not kept.
+cdef bytes TOO_LONG = b"(too long to be kept)\0"
+
+cdef uint64_t last_serial = 0
+
+
+cdef class UnnamedUser(Borrower):
+    """What a client has prepared without a name."""
+
+    # ---- what the client does with it ----
+
+    cdef int define_unnamed(self, bytes definition, bint harmless) except -1:
+        """A Parse is sent; what it defines is kept (None: that is too long). `harmless`: to execute
+        it certainly changes no session."""
+        return self._change(PARSE, TOO_LONG if definition is None else definition, harmless)
+
+    cdef int close_unnamed(self) except -1:
+        """A Close is sent."""
+        return self._change(CLOSE, None, True)
+
+    cdef int _change(self, int kind, bytes definition, bint harmless) except -1:
+        global last_serial
+        cdef uint64_t serial = last_serial + 1
+        if self.server.prepared.owe_unnamed(
+            kind, FORWARD, self, self.unnamed, self.unnamed_serial, serial
+        ):
+            last_serial = serial
+            self._set(definition, serial, harmless)
+        return 0
+
+    cdef int _set(self, bytes definition, uint64_t serial, bint harmless) except -1:
+        self.unnamed = definition
+        self.unnamed_serial = serial
+        self.unnamed_harmless = harmless
+        self.prepared_unnamed = definition is TOO_LONG
+        return 0
+
+    cdef int end_unnamed(self) except -1:
+        """A simple Query is sent, which ends the unnamed statement: the connection's, which may be
+        another client's, and this client's."""
+        self.server.prepared.unnamed_serial = 0
+        return self.forget_unnamed()
+
+    cdef int forget_unnamed(self) except -1:
+        """The client has none any more; the connection was not asked."""
+        return self._set(None, 0, True)
+
+    def restore_unnamed(self, instead: int, unnamed: bytes | None, serial: int) -> None:
+        """What was to define or close the unnamed statement has failed or was skipped. `instead`:
+        the serial of what there would be, if nothing has replaced that."""
+        if self.unnamed_serial == instead:
+            self._set(unnamed, serial, False)  # to be looked at again when it runs
+
+    # ---- what is there ----
+
+    cdef bytes unnamed_text(self):
+        """The SQL of the unnamed statement; None without one, or if it was not kept."""
+        if self.unnamed is None or self.unnamed is TOO_LONG:
+            return None
+        return self.unnamed.partition(b"\0")[0]
+
+    cdef bint has_unnamed(self) noexcept:
+        """Whether the connection's unnamed statement is this client's."""
+        return self.unnamed is not None and self.server.prepared.unnamed_serial == self.unnamed_serial
+
+    cdef bint prepare_unnamed(self) except -1:
+        """Prepare the unnamed statement again, over this connection; without one, refuse."""
+        cdef bytes parse
+        if self.unnamed is None or self.unnamed is TOO_LONG:
+            error = b"unnamed prepared statement does not exist"
+            refuse(self.server, error_response(b"26000", error))
+            return False
+        parse = message(b"P", b"\0" + self.unnamed)
+        self.server.prepared.owe_unnamed(
+            PARSE, SWALLOW, self, self.unnamed, self.unnamed_serial, self.unnamed_serial
+        )
+        put(self.server, parse, len(parse))
+        return True
