@@ -1,7 +1,7 @@
-"""All micro-pools before one database server: opens, evicts, cleans and counts their connections.
+"""All micro-pools before one database server: opens, evicts, closes and counts their connections.
 
 The micro-pools (compiled) do what happens for every transaction; they and the connections call in
-here for the rest. What is decided stands in `decide`; this class carries it out.
+here for what concerns all of them. What is decided stands in `decide`; this class carries it out.
 """
 
 import logging
@@ -11,14 +11,15 @@ from typing import Any
 
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError, Severity
-from forebay.protocol.messages import parse_data_row, parse_parameter_status
+from forebay.protocol.messages import parse_data_row
 from forebay.worker.agenda import Agenda
 from forebay.worker.connector import ConnectError
 from forebay.worker.pool.budget import LIMITS_QUERY, Budget, parse_limits
+from forebay.worker.pool.changeover import Changeover
 from forebay.worker.pool.decide import claimant, next_step
 from forebay.worker.pool.waits import WaitHistogram
 from forebay.worker.relay import Client, Command, MicroPool, Server
-from forebay.worker.session.settings import InternTable, Parameters, Replays, Settings
+from forebay.worker.session.settings import InternTable
 
 logger = logging.getLogger("forebay.pool")
 
@@ -32,9 +33,6 @@ LONGEST_RETRY_S = 2.0
 REFUSAL_KEPT_S = 1.0
 # What a client that vanished had asked may take so long to end; then its connection is closed.
 ABANDONED_S = 5.0
-
-# Parameters that a database may report; PostgreSQL has fewer than twenty.
-PARAMETERS_LIMIT = 200
 
 # A refusal by the database that time may heal: too many connections, starting up, shutting down.
 _TRANSIENT = ("53", "57P", "58", "08")
@@ -76,10 +74,9 @@ class PoolManager:
     ) -> None:
         self._agenda = agenda
         self._limits = limits
-        self._intern = intern
         self._open_server = open_server
         self._cancel = cancel
-        self._replays = Replays(limits.init_query)
+        self._changeover = Changeover(intern, limits.init_query)
         self._backoffs: dict[MicroPool, Backoff] = {}
         self._scheduled = False
         self._told: tuple[int, int] | None = None
@@ -96,22 +93,17 @@ class PoolManager:
         key = (database, user)
         found = self.pools.get(key)
         if found is None:
-            found = self.pools[key] = MicroPool(database, user, self)
+            found = self.pools[key] = MicroPool(database, user, self, self._changeover)
         return found
 
     def apply(self, limits: Limits) -> None:
         """Use other limits from now on. Connections beyond them are closed as they come free."""
         if limits.init_query != self._limits.init_query:
-            self._replays = Replays(limits.init_query)
+            self._changeover.apply(limits.init_query)
             self.retire_all()
         self._limits = limits
         if self._told is not None:
             self.note_limits(*self._told)
-
-    @property
-    def has_init_query(self) -> bool:
-        """Whether new connections run something."""
-        return bool(self._limits.init_query)
 
     # ---- who waits, and what is done about it ----
 
@@ -396,48 +388,11 @@ class PoolManager:
         if same and server.ledger.count:
             server.shut("what its client had asked did not end after the client was gone")
 
-    def reset(self, server: Server) -> None:
-        """Take every trace of a client's session off the connection."""
-        server.run(b"DISCARD ALL", self._was_reset if not self._limits.init_query else _checked)
-        if self._limits.init_query:
-            server.run(self._limits.init_query.encode(), self._was_reset)
-
-    def _was_reset(self, server: Server, command: Command) -> None:
-        if command.error is not None:
-            server.shut("its session state could not be discarded")
-        else:
-            server.was_reset(self._intern.none)
-
-    def replay(self, old: Settings, new: Settings) -> tuple[bytes, bool]:
-        """See `Replays.replay`."""
-        return self._replays.replay(old, new)
-
-    def replay_failed(self, server: Server, body: bytes) -> None:
-        """Settings that the database had accepted before were refused."""
-        logger.warning(
-            "Session settings could not be put in place: %s",
-            PgError.parse(body).message,
-            extra={"fields": {"dbConnection": server.pid}},
-        )
-
     def schema_changed(self, pool: MicroPool) -> None:
         """Prepared statements may return something else in the database of `pool` by now."""
         for server in self.servers:
             if server.pool.database == pool.database:
                 server.stale = True
-
-    def parameter_changed(self, parameters: Parameters, body: bytes) -> Parameters:
-        """The parameters after a ParameterStatus with this body. Raises ValueError if it cannot be
-        read, or there are more than any database has."""
-        name, value = parse_parameter_status(body)
-        if name not in parameters.values and len(parameters.values) >= PARAMETERS_LIMIT:
-            raise ValueError("the database reports too many parameters")
-        return self._intern.parameters({**parameters.values, name: value})
-
-    def announce(self, client: Client, parameters: Parameters) -> None:
-        """Tell the client what its connection reports otherwise than its last one did."""
-        client.say(parameters.changes_from(client.parameters))
-        client.parameters = parameters
 
     def assert_counts(self) -> None:
         """Every connection is in exactly one place."""
@@ -445,11 +400,6 @@ class PoolManager:
         borrowed = sum(pool.borrowed for pool in self.pools.values())
         if idle + borrowed != len(self.servers):
             raise AssertionError(f"{idle} idle + {borrowed} borrowed, of {len(self.servers)}")
-
-
-def _checked(server: Server, command: Command) -> None:
-    if command.error is not None:
-        server.shut("its session state could not be discarded")
 
 
 def _is_transient(error: Exception) -> bool:

@@ -6,6 +6,17 @@
    └─▶ ROLLBACK if needed ─▶ DISCARD ALL if dirty ─▶ go_free ─▶ the first in the queue, or the pool
 
 What happens while it is lent stands in `lent`, what the database sends in `server`.
+
+The micro-pool's ``changeover`` and ``manager`` (Python) are called by all three:
+    changeover.replay(old, new)                    the message that puts other settings in place, and
+                                                   whether its success must be seen first
+    changeover.replay_failed(server, body)         they were refused (ErrorResponse body)
+    changeover.announce(client, parameters)        tell a client what is reported otherwise by now
+    changeover.parameter_changed(parameters, body) the parameters after a ParameterStatus with this body
+    changeover.reset(server)                       DISCARD ALL and init_query; then ``was_reset``
+    manager.abandoned(server, vanished)            its client is gone, replies are still owed
+    manager.schema_changed(pool)                   prepared statements may return something else
+    manager.server_lost(server, reason)            it is closed
 """
 
 from collections import deque
@@ -207,7 +218,7 @@ cdef class Connection(Peer):
         elif self.ledger.doubtful:
             self.shut("a COPY failed, and how many answers are to come is not known")
         elif self.dirty:
-            self.pool.manager.reset(self)
+            self.pool.changeover.reset(self)
         else:
             self.go_free()
         return 0

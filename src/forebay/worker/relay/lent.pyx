@@ -42,14 +42,14 @@ cdef class LentConnection(Connection):
         if client.settings is not self.settings:
             self._replay(client)
         elif client.parameters is not self.parameters and client.parameters is not None:
-            self.pool.manager.announce(client, self.parameters)
+            self.pool.changeover.announce(client, self.parameters)
         return client.lent(self.confirming)
 
     cdef int _replay(self, Borrower client) except -1:
         """Put the client's settings in place, in the same write as its first message where that is
         safe."""
         cdef bytes message
-        message, self.confirming = self.pool.manager.replay(self.settings, client.settings)
+        message, self.confirming = self.pool.changeover.replay(self.settings, client.settings)
         # Before the client knows its parameters there is no message of its own to send along.
         self.confirming = self.confirming or client.parameters is None
         self.settings = client.settings
@@ -66,11 +66,11 @@ cdef class LentConnection(Connection):
         self.parameters_before = self.parameters
         if error is not None:
             self.dirty = True
-            self.pool.manager.replay_failed(self, error)
+            self.pool.changeover.replay_failed(self, error)
         if client is None:
             return 0
         if client.parameters is not None and client.parameters is not self.parameters:
-            self.pool.manager.announce(client, self.parameters)
+            self.pool.changeover.announce(client, self.parameters)
         if self.parameters_told is not None:
             self.parameters_told = self.parameters
         if confirming:

@@ -14,6 +14,7 @@ cdef class MicroPool:
     cdef readonly str database
     cdef readonly str user
     cdef readonly object manager
+    cdef readonly object changeover
     cdef readonly list idle
     cdef readonly Waiter first_waiter
     cdef readonly Waiter last_waiter

@@ -8,6 +8,7 @@ overtake. A waiter leaves the queue in constant time.
 What needs more than this pool (opening, making room, another pool's older claim) is the manager's:
     manager.wanted(pool)            somebody waits who found nothing idle
     manager.may_keep(pool, server)  under contention, or when it is retired: False when it was taken
+    manager.waited(pool, wait_s)    the first in the queue was served
 
 Written in Cython's pure mode (types in micropool.pxd).
 """
@@ -29,10 +30,11 @@ class Waiter:
 class MicroPool:
     """The connections and the queue of one (database, user)."""
 
-    def __init__(self, database, user, manager):
+    def __init__(self, database, user, manager, changeover):
         self.database = database
         self.user = user
         self.manager = manager
+        self.changeover = changeover  # for its connections: see `connection`
         self.idle = []  # unused connections, the longest unused first
         self.first_waiter = None
         self.last_waiter = None

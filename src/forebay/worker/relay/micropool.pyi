@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from forebay.worker.pool.changeover import Changeover
 from forebay.worker.relay.server import Place, Server
 
 class Waiter:
@@ -14,6 +15,7 @@ class MicroPool:
     database: str
     user: str
     manager: Any
+    changeover: Changeover
     idle: list[Server]
     first_waiter: Place | None
     last_waiter: Place | None
@@ -25,7 +27,7 @@ class MicroPool:
     transactions: int
     contended: bool
 
-    def __init__(self, database: str, user: str, manager: Any) -> None: ...
+    def __init__(self, database: str, user: str, manager: Any, changeover: Changeover) -> None: ...
     @property
     def size(self) -> int: ...
     def borrow(self, settings: object) -> Server | None: ...

@@ -225,7 +225,7 @@ cdef class Server(LentConnection):
     cdef bint _note_parameter(self, const unsigned char *body, Py_ssize_t count) except -1:
         """False: it cannot be read."""
         try:
-            self.parameters = self.pool.manager.parameter_changed(self.parameters, body[:count])
+            self.parameters = self.pool.changeover.parameter_changed(self.parameters, body[:count])
         except ValueError:
             return False
         if self.client is not None and body[:count].startswith(HOW_TEXT_IS_READ):

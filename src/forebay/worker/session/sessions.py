@@ -317,7 +317,7 @@ class Sessions:
 
     def _take_over(self, client: Client, notes: Notes, server: Server, values: Values) -> None:
         """Know the settings that the session has by now."""
-        again = RESET_BY_CLIENT if notes.resets and client.pool.manager.has_init_query else ()
+        again = RESET_BY_CLIENT if notes.resets and client.pool.changeover.has_init_query else ()
         notes.resets = False
         server.settings = self._intern.settings(values + again)
         # What was reset is again what the client asked for at its login.

@@ -36,7 +36,7 @@ def module(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def pool(module: Any) -> Any:
-    return module.MicroPool("app", "alice", Manager())
+    return module.MicroPool("app", "alice", Manager(), None)
 
 
 def server(settings: object = SETTINGS) -> Any:

@@ -1,0 +1,84 @@
+"""What is put in place on a connection, or taken off it, as it passes from one client to the next.
+
+The connections (compiled) call in here through their micro-pool.
+"""
+
+import logging
+
+from forebay.protocol.errors import PgError
+from forebay.protocol.messages import parse_parameter_status
+from forebay.worker.relay import Client, Command, Server
+from forebay.worker.session.settings import InternTable, Parameters, Replays, Settings
+
+logger = logging.getLogger("forebay.pool")
+
+# Parameters that a database may report; PostgreSQL has fewer than twenty.
+PARAMETERS_LIMIT = 200
+
+
+class Changeover:
+    """Changes connections to one database server over between clients.
+
+    `init_query` is what every new connection has run: whatever is taken off, it runs again.
+    """
+
+    def __init__(self, intern: InternTable, init_query: str) -> None:
+        self._intern = intern
+        self._init_query = init_query
+        self._replays = Replays(init_query)
+
+    def apply(self, init_query: str) -> None:
+        """Use another init_query from now on. Connections that have run the old one must go."""
+        self._init_query = init_query
+        self._replays = Replays(init_query)
+
+    @property
+    def has_init_query(self) -> bool:
+        """Whether new connections run something."""
+        return bool(self._init_query)
+
+    # ---- settings ----
+
+    def replay(self, old: Settings, new: Settings) -> tuple[bytes, bool]:
+        """See `Replays.replay`."""
+        return self._replays.replay(old, new)
+
+    def replay_failed(self, server: Server, body: bytes) -> None:
+        """Settings that the database had accepted before were refused."""
+        logger.warning(
+            "Session settings could not be put in place: %s",
+            PgError.parse(body).message,
+            extra={"fields": {"dbConnection": server.pid}},
+        )
+
+    def reset(self, server: Server) -> None:
+        """Take every trace of a client's session off the connection."""
+        server.run(b"DISCARD ALL", self._was_reset if not self._init_query else _checked)
+        if self._init_query:
+            server.run(self._init_query.encode(), self._was_reset)
+
+    def _was_reset(self, server: Server, command: Command) -> None:
+        if command.error is not None:
+            server.shut("its session state could not be discarded")
+        else:
+            server.was_reset(self._intern.none)
+
+    # ---- parameters ----
+
+    def parameter_changed(self, parameters: Parameters, body: bytes) -> Parameters:
+        """The parameters after a ParameterStatus with this body. Raises ValueError if it cannot be
+        read, or there are more than any database has."""
+        name, value = parse_parameter_status(body)
+        if name not in parameters.values and len(parameters.values) >= PARAMETERS_LIMIT:
+            raise ValueError("the database reports too many parameters")
+        return self._intern.parameters({**parameters.values, name: value})
+
+    def announce(self, client: Client, parameters: Parameters) -> None:
+        """Tell the client what its connection reports otherwise than its last one did."""
+        client.say(parameters.changes_from(client.parameters))
+        client.parameters = parameters
+
+
+def _checked(server: Server, command: Command) -> None:
+    if command.error is not None:
+        server.shut("its session state could not be discarded")

@@ -1,0 +1,91 @@
+"""What a connection runs between two clients, and what it may report."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from forebay.protocol.messages import parameter_status
+from forebay.worker.pool.changeover import PARAMETERS_LIMIT, Changeover
+from forebay.worker.pool.manager import Limits, PoolManager
+from forebay.worker.relay import Command
+from forebay.worker.session.settings import InternTable, Settings
+
+FAILED = Command()
+FAILED.error = b"SERROR\0C42601\0Msyntax error\0\0"
+
+
+class Connection:
+    """As much of a Server as is cleaned: notes what it is to run, and what becomes of it."""
+
+    def __init__(self) -> None:
+        self.ran: list[bytes] = []
+        self.done: list[Callable[..., None]] = []
+        self.settings: Settings | None = None
+        self.shut_for = ""
+
+    def run(self, sql: bytes, done: Callable[..., None]) -> None:
+        self.ran.append(sql)
+        self.done.append(done)
+
+    def was_reset(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def shut(self, reason: str) -> None:
+        self.shut_for = reason
+
+
+def reset(changeover: Changeover, *outcomes: Command) -> Connection:
+    """A connection that was reset, each command with its outcome."""
+    connection = Connection()
+    changeover.reset(cast(Any, connection))
+    for done, outcome in zip(connection.done, outcomes, strict=True):
+        done(connection, outcome)
+    return connection
+
+
+def test_a_reset_is_over_with_its_last_command() -> None:
+    intern = InternTable()
+    plain = reset(Changeover(intern, ""), Command())
+    assert (plain.ran, plain.settings) == ([b"DISCARD ALL"], intern.none)
+    with_query = reset(Changeover(intern, "SET a.b = 1"), Command(), Command())
+    assert with_query.ran == [b"DISCARD ALL", b"SET a.b = 1"]
+    assert with_query.settings is intern.none
+    assert not with_query.shut_for
+
+
+@pytest.mark.parametrize("outcomes", [(FAILED, Command()), (Command(), FAILED)])
+def test_a_reset_that_fails_closes(outcomes: tuple[Command, Command]) -> None:
+    assert reset(Changeover(InternTable(), "SET a.b = 1"), *outcomes).shut_for
+
+
+def test_micro_pools_see_another_init_query() -> None:
+    intern = InternTable()
+    manager = PoolManager(
+        cast(Any, None),
+        Limits(100, 100, 10, "SET a.b = 1"),
+        intern,
+        cast(Any, None),
+        cast(Any, None),
+    )
+    changeover = manager.pool("app", "alice").changeover
+    old, new = intern.settings((("a.c", "1"),)), intern.none
+    assert b"SET a.b = 1" in changeover.replay(old, new)[0]
+    manager.apply(Limits(100, 100, 10, "SET a.b = 2"))
+    assert manager.pool("app", "alice").changeover is changeover
+    assert manager.pool("app", "bob").changeover is changeover
+    assert b"SET a.b = 2" in changeover.replay(old, new)[0]
+    assert reset(changeover, Command(), Command()).ran[1] == b"SET a.b = 2"
+    assert changeover.has_init_query
+    manager.apply(Limits(100, 100, 10, ""))
+    assert changeover.replay(old, new)[0].count(b"SET") == 1  # the RESET alone
+    assert not changeover.has_init_query
+
+
+def test_parameters_are_bounded() -> None:
+    changeover = Changeover(InternTable(), "")
+    full = InternTable().parameters({f"p{number}": "" for number in range(PARAMETERS_LIMIT)})
+    body = parameter_status("p0", "new")[5:]
+    assert changeover.parameter_changed(full, body).values["p0"] == "new"
+    with pytest.raises(ValueError, match="too many"):
+        changeover.parameter_changed(full, parameter_status("one more", "")[5:])
