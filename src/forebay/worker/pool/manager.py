@@ -14,6 +14,7 @@ from forebay.protocol.errors import PgError, Severity
 from forebay.protocol.messages import parse_data_row
 from forebay.worker.agenda import Agenda
 from forebay.worker.connector import ConnectError
+from forebay.worker.pool.backoff import Backoff
 from forebay.worker.pool.budget import LIMITS_QUERY, Budget, parse_limits
 from forebay.worker.pool.changeover import Changeover
 from forebay.worker.pool.decide import claimant, next_step
@@ -25,26 +26,8 @@ logger = logging.getLogger("forebay.pool")
 
 # Connections being opened at once: a PostgreSQL backend costs milliseconds of a core to start.
 OPENING_LIMIT = 10
-# After a failed opening, the next try waits; doubled each time.
-FIRST_RETRY_S = 0.1
-LONGEST_RETRY_S = 2.0
-# What the database refused for good (a wrong password, say) is told to clients for so long without
-# asking it again.
-REFUSAL_KEPT_S = 1.0
 # What a client that vanished had asked may take so long to end; then its connection is closed.
 ABANDONED_S = 5.0
-
-# A refusal by the database that time may heal: too many connections, starting up, shutting down.
-_TRANSIENT = ("53", "57P", "58", "08")
-
-
-@dataclass(slots=True)
-class Backoff:
-    """A micro-pool whose openings fail."""
-
-    error: Exception
-    retry_at: float
-    delay_s: float
 
 
 @dataclass(slots=True)
@@ -136,7 +119,7 @@ class PoolManager:
                 self._agenda.soon(self.refuse, newest.borrower, error)
             return
         backoff = self._backoffs.get(pool)
-        if backoff is not None and not _is_transient(backoff.error):
+        if backoff is not None and not backoff.is_transient:
             if self._agenda.now() < backoff.retry_at:
                 self._agenda.soon(self._refuse_all, pool, backoff.error)
                 return
@@ -228,20 +211,15 @@ class PoolManager:
 
     def _opening_failed(self, pool: MicroPool, error: Exception) -> None:
         self.open_failures += 1
-        previous = self._backoffs.get(pool)
-        transient = _is_transient(error)
-        delay_s = FIRST_RETRY_S if previous is None else min(2 * previous.delay_s, LONGEST_RETRY_S)
-        if not transient:
-            delay_s = REFUSAL_KEPT_S
-        self._backoffs[pool] = Backoff(error, self._agenda.now() + delay_s, delay_s)
+        backoff = Backoff.after(error, self._agenda.now(), self._backoffs.get(pool))
+        self._backoffs[pool] = backoff
+        fields = {"database": pool.database, "user": pool.user, "retry_in_s": backoff.delay_s}
         logger.warning(
-            "A database connection could not be opened: %s",
-            error,
-            extra={"fields": {"database": pool.database, "user": pool.user, "retry_in_s": delay_s}},
+            "A database connection could not be opened: %s", error, extra={"fields": fields}
         )
-        if transient or pool.size:
+        if backoff.is_transient or pool.size:
             # Those who wait have time left, or other connections of this pool will serve them.
-            self._agenda.later(delay_s, self.schedule)
+            self._agenda.later(backoff.delay_s, self.schedule)
         else:
             self._refuse_all(pool, error)
         self.schedule()  # what was kept free for it may serve another pool
@@ -400,9 +378,3 @@ class PoolManager:
         borrowed = sum(pool.borrowed for pool in self.pools.values())
         if idle + borrowed != len(self.servers):
             raise AssertionError(f"{idle} idle + {borrowed} borrowed, of {len(self.servers)}")
-
-
-def _is_transient(error: Exception) -> bool:
-    if isinstance(error, PgError):
-        return error.sqlstate.startswith(_TRANSIENT)
-    return isinstance(error, ConnectError) and error.transient
