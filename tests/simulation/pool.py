@@ -110,6 +110,7 @@ class Connection:
         self.pid = next(simulation.numbers)
         self.settings = simulation.intern.none
         self.retired = False
+        self.retirements = 0  # how often all had been retired when its opening began
         self.is_closed = False
         self.age_jitter = 1.0
         self.opened_at = self.idle_since = simulation.clock.now()
@@ -176,6 +177,8 @@ class Client:
 
     def hold(self, connection: Connection) -> None:
         simulation = self.simulation
+        if connection.retirements != simulation.retirements:
+            raise WrongError("a connection is used that was opened before all were retired")
         self.connection = connection
         connection.client = self
         hold_s = simulation.random.expovariate(1 / simulation.world.hold_s)
@@ -260,6 +263,7 @@ class Simulation:
         self.queues: dict[Any, list[Any]] = {}
         self.ending = False
         self.done = self.refused = 0
+        self.retirements = 0
         self.wasted = 0  # connections that were closed as soon as they were open
         agenda = cast(Any, self.clock)
         self.manager = PoolManager(
@@ -273,13 +277,16 @@ class Simulation:
         budget = self.manager.budget
         if self.manager.size > (budget.limit if budget else 1):
             raise WrongError("the limit is exceeded")
+        retirements = self.retirements
         await Sleep(self.random.uniform(0.2, 2) * self.world.opening_s)
         chance = self.random.random()
         if not self.ending and chance < self.world.openings_fail:
             raise ConnectError("no luck", transient=True)
         if not self.ending and chance < self.world.openings_fail + self.world.openings_refused:
             raise PgError(Severity.FATAL, "28P01", "password authentication failed")
-        return Connection(self, pool), (self.limit, 0)
+        connection = Connection(self, pool)
+        connection.retirements = retirements
+        return connection, (self.limit, 0)
 
     async def _cancel(self, server: object) -> None:
         raise WrongError("nobody asked for a cancel")
@@ -324,6 +331,7 @@ class Simulation:
     def _change_limit(self) -> None:
         self.limit = self.random.randint(1, 2 * self.world.limit)
         if self.random.random() < 0.2:
+            self.retirements += 1
             self.manager.retire_all()
         self.manager.note_limits(self.limit, 0)
         if not self.ending:

@@ -62,6 +62,7 @@ class PoolManager:
         self._changeover = Changeover(intern, limits.init_query)
         self._backoffs: dict[MicroPool, Backoff] = {}
         self._scheduled = False
+        self._retirements = 0
         self._told: tuple[int, int] | None = None
         self.pools: dict[tuple[str, str], MicroPool] = {}
         self.servers: set[Server] = set()
@@ -187,6 +188,7 @@ class PoolManager:
         self._agenda.spawn(self._open(pool), "open the first database connection")
 
     async def _open(self, pool: MicroPool) -> None:
+        retirements = self._retirements
         try:
             server, told = await self._open_server(pool)
         except (PgError, ConnectError) as error:
@@ -206,6 +208,7 @@ class PoolManager:
         # It serves its own pool first, whoever has waited longer elsewhere: to close it unused
         # helps nobody, and the other pool's connection would meet the same end.
         pool.contended = False
+        server.retired = retirements != self._retirements
         server.start()
         self.schedule()
 
@@ -315,7 +318,8 @@ class PoolManager:
             surplus -= 1
 
     def retire_all(self) -> None:
-        """Close every connection as it comes free; idle ones now."""
+        """Close every connection as it comes free, what is being opened too; idle ones now."""
+        self._retirements += 1
         for server in self.servers:
             server.retired = True
         for pool in self.pools.values():
