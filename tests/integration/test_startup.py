@@ -209,11 +209,12 @@ def test_an_unknown_database(forebay: Forebay, database: TestDatabase) -> None:
 INIT = "SET TimeZone = 'Asia/Tokyo'; SET forebay.made_by = 'init_query'; SET work_mem = '5MB'"
 
 
+@pytest.mark.parametrize("end", ["", " ;\n", " -- as reports need it", "; /* ; */"])
 def test_the_init_query_holds_for_every_client(
-    start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase
+    start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase, end: str
 ) -> None:
     forebay = start_forebay(
-        postgres.port, database, proxy=PLAIN, pool=connections(1, init_query=INIT)
+        postgres.port, database, proxy=PLAIN, pool=connections(1, init_query=INIT + end)
     )
     for settings in ({}, {"work_mem": "6MB"}, {}, {"TimeZone": "UTC"}, {"work_mem": "7MB"}, {}):
         with RawClient(forebay.port, database, settings) as client:

@@ -116,7 +116,7 @@ class Replays:
         changed.sort(key=IDENTITY.__contains__)
         statements = [f"RESET {quote_identifier(name)}" for name in taken_back]
         if starts_over:
-            statements.append(self._init_query.rstrip().rstrip(";"))
+            statements.append(self._init_query + "\n")  # it may end with a comment
         if changed:
             calls = (
                 f"pg_catalog.set_config({quote_literal(name)}, {quote_literal(after[name])}, false)"
