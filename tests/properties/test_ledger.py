@@ -206,6 +206,13 @@ def _hear(ledger: Any, backend: Backend) -> bool:
     return not ledger.doubtful
 
 
+def _requests(ledger: Any) -> int:
+    """Entries that end with a ReadyForQuery for the client, looked for one by one (only the
+    interpreted ledger shows them)."""
+    entries = [ledger.ring[(ledger.head + each) & ledger.mask] for each in range(ledger.count)]
+    return sum(each & 0x0F <= CONSTANTS.SYNC and each >> 4 & 3 == FORWARD for each in entries)
+
+
 @given(conversations(), st.randoms(use_true_random=False), st.sampled_from(sorted(LEDGERS)))
 @settings(max_examples=400, deadline=None)
 def test_ledger_and_backend_agree(conversation: list[Message], order: Random, which: str) -> None:
@@ -220,7 +227,10 @@ def test_ledger_and_backend_agree(conversation: list[Message], order: Random, wh
             backend.work()
         elif not _hear(ledger, backend):
             return
+        if which == "interpreted":
+            assert ledger.requests == _requests(ledger)
         if ledger.count == 0 and not ledger.failed and not ledger.copy_in:
+            assert not ledger.is_pipelined()
             # Only what has no answer may still be under way.
             assert not backend.replies
             assert all(each.kind in "Hdcf" for each in backend.inbox)

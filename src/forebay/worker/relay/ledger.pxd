@@ -21,6 +21,7 @@ cdef class Ledger:
     cdef bint copying
     cdef Py_ssize_t ignored_syncs
     cdef readonly Py_ssize_t fakes
+    cdef Py_ssize_t requests
     cdef public Py_ssize_t settled
     cdef public Py_ssize_t dropped
 
@@ -32,8 +33,6 @@ cdef class Ledger:
     cpdef int action(self) except -2
     cpdef int head_kind(self) except -2
     cpdef bint is_expected(self) except -2
-
-    @cython.locals(index=cython.Py_ssize_t, entry=cython.int)
     cpdef bint is_pipelined(self) except -2
 
     @cython.locals(index=cython.Py_ssize_t, found=cython.Py_ssize_t, entry=cython.int)
@@ -43,6 +42,8 @@ cdef class Ledger:
     cpdef int reply(self, int message) except -2
     cdef int _pop(self) except -2
     cdef int _fail(self) except -2
+    cdef int _drop_head(self) except -2
+    cdef bint _is_request(self, int entry) noexcept
 
     @cython.locals(index=cython.Py_ssize_t, kept=cython.Py_ssize_t, entry=cython.int)
     cdef int _begin_copy_in(self) except -2

@@ -76,6 +76,7 @@ class Ledger:
         # come a ReadyForQuery too many. The connection can serve this client, but no other.
         self.doubtful = False
         self.fakes = 0  # entries that Forebay answers itself
+        self.requests = 0  # entries that end with a ReadyForQuery for the client
         # Entries on which something hangs, not taken note of yet: answered, and failed or skipped.
         self.settled = 0
         self.dropped = 0
@@ -103,6 +104,8 @@ class Ledger:
                 entry |= _EXPECTED
             if action == FAKE:
                 self.fakes += 1
+            elif action == FORWARD and kind <= SYNC:
+                self.requests += 1
             self.ring[(self.head + self.count) & self.mask] = entry
             self.count += 1
         return not ignored
@@ -130,13 +133,7 @@ class Ledger:
 
     def is_pipelined(self):
         """Whether a client's request is still to be answered to its end."""
-        index = 0
-        while index < self.count:
-            entry = self.ring[(self.head + index) & self.mask]
-            if entry & _KIND <= SYNC and (entry >> _ACTION_SHIFT) & _ACTION == FORWARD:
-                return True
-            index += 1
-        return False
+        return self.requests > 0
 
     def turns(self):
         """How many times the database is still going to say ReadyForQuery."""
@@ -226,8 +223,7 @@ class Ledger:
     def _pop(self):
         if self.ring[self.head] & _EXPECTED:
             self.settled += 1
-        self.head = (self.head + 1) & self.mask
-        self.count -= 1
+        self._drop_head()
         while self.count and self.ring[self.head] & _KIND == COPY_END:
             self.head = (self.head + 1) & self.mask
             self.count -= 1
@@ -239,9 +235,16 @@ class Ledger:
                 self.dropped += 1
             if (self.ring[self.head] >> _ACTION_SHIFT) & _ACTION == FAKE:
                 self.fakes -= 1
-            self.head = (self.head + 1) & self.mask
-            self.count -= 1
+            self._drop_head()
         self.failed = self.count == 0
+
+    def _drop_head(self):
+        self.requests -= self._is_request(self.ring[self.head])
+        self.head = (self.head + 1) & self.mask
+        self.count -= 1
+
+    def _is_request(self, entry):
+        return entry & _KIND <= SYNC and (entry >> _ACTION_SHIFT) & _ACTION == FORWARD
 
     def _begin_copy_in(self):
         """COPY data is being read: the database ignores the Syncs that were sent before its end."""
@@ -258,6 +261,7 @@ class Ledger:
                 kept += 1
             else:
                 self.ignored_syncs += 1
+                self.requests -= self._is_request(entry)
             index += 1
         self.copy_in = index == self.count
         while index < self.count:

@@ -29,13 +29,12 @@ cdef class Expectation:
 @cython.final
 cdef class Prepared:
     cdef Ledger ledger
-    cdef readonly dict statements  # Statement → when it was last used, as a count
+    cdef readonly dict statements  # of Statement, all True: in the order of their last use
     cdef dict shapes  # Statement → what it returns, if that was told
     cdef dict unproven  # Statement → the batch that prepares or closes it, until it is answered
     # What could not be prepared or named: no message sent behind that can put it back.
     cdef set never
     cdef object expectations  # one Expectation for each entry of the ledger that asked for it
-    cdef uint64_t uses
     cdef uint64_t batch  # the number of the one being sent: each ends with Sync or is a Query
     cdef uint64_t unnamed_serial  # which client's unnamed statement it has; 0: nobody's that counts
     cdef uint64_t unnamed_batch  # the last one that has defined or closed it

@@ -6,8 +6,12 @@ message's entry in the ledger, and is taken back if the message fails or is skip
 """
 
 from collections import deque
+from itertools import islice
 
 from .ledger cimport DESCRIBE, FORWARD, PARSE, REPLACE
+
+cdef enum:
+    CANDIDATES = 10  # that have not been used for longest, when one has to go
 
 
 cdef class Expectation:
@@ -101,8 +105,8 @@ cdef class Prepared:
         return True
 
     cdef int note_used(self, Statement statement) except -1:
-        self.uses += 1
-        self.statements[statement] = self.uses
+        self.statements.pop(statement, None)
+        self.statements[statement] = True
         return 0
 
     # ---- what is known ----
@@ -121,9 +125,11 @@ cdef class Prepared:
         return self.unnamed_batch < self.batch and 0 < self.unknown_since() <= self.unnamed_batch
 
     cdef Statement least_used(self):
-        """The one to be missed least; none that is being prepared, unless there is no other."""
-        certain = self.statements.keys() - self.unproven.keys()
-        return min(certain or self.statements, key=self.statements.get)
+        """The one to be missed least; none that is being prepared, unless there are many."""
+        for statement in islice(self.statements, CANDIDATES):
+            if statement not in self.unproven:
+                return statement
+        return next(iter(self.statements))
 
     cdef int forget_all(self) except -1:
         """All prepared statements have been deallocated."""
