@@ -4,6 +4,7 @@ import pytest
 
 from forebay.protocol.messages import sync
 from tests.harness import Forebay, Postgres, TestDatabase, eventually
+from tests.harness.limits import connections
 from tests.harness.raw import RawClient, bind, execute, parse
 
 PLAIN = {"require_tls": False}
@@ -60,3 +61,20 @@ def test_closing_the_cursor_ends_the_pin(
         assert owner.query("FETCH held") == [["1"]]
         owner.query("CLOSE held")
         forebay.wait_for_log("no longer pinned: CURSOR")
+
+
+def test_statements_that_a_function_has_ended_are_prepared_again(
+    start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase
+) -> None:
+    forebay = start_forebay(postgres.port, database, proxy=PLAIN, pool=connections(1))
+    with RawClient(forebay.port, database) as client, RawClient(forebay.port, database) as other:
+        client.query(
+            "CREATE FUNCTION forget() RETURNS void LANGUAGE plpgsql"
+            " AS $$BEGIN EXECUTE 'DEALLOCATE ALL'; END$$"
+        )
+        used = bind(name="a") + execute() + sync()
+        other.ask(parse("SELECT 1", "a") + used)
+        client.query("SELECT forget()")  # no text shows it
+        assert other.ask(used)[0].fields["C"] == "26000"
+        for _ in range(2):
+            assert [each.kind for each in other.ask(used)] == ["2", "D", "C", "Z"]

@@ -19,6 +19,7 @@ cdef tuple ALTERING = (
 )
 # The routine that finds a prepared statement's result changed (the field is never translated).
 cdef bytes RESULT_CHANGED = b"\0RRevalidateCachedQuery\0"
+cdef bytes UNKNOWN_STATEMENT = b"\0C26000\0"
 cdef bytes DISCARD_ALL = b"DISCARD ALL\0"
 cdef bytes DEALLOCATE_ALL = b"DEALLOCATE ALL\0"
 cdef bytes PREFIX = b"_forebay_"  # of the names of prepared statements
@@ -250,10 +251,13 @@ cdef class Server(LentConnection):
         return 0
 
     cdef int _note_error(self, const unsigned char *frame, Py_ssize_t total) except -1:
-        """After a FATAL error the connection ends, and the client knows why."""
+        """After a FATAL error the connection ends, and the client knows why. Others show that the
+        connection does not have what it had."""
         cdef bytes start = frame[HEADER_BYTES:min(total, <Py_ssize_t> 80)]
         if b"\0VFATAL\0" in start or b"\0VPANIC\0" in start:
             self.fatal_forwarded = self.client is not None
         if RESULT_CHANGED in frame[:total]:
             self.pool.manager.schema_changed(self.pool)
+        elif UNKNOWN_STATEMENT in start and PREFIX in frame[:total]:
+            self.stale = True  # a function has ended prepared statements
         return 0
