@@ -4,7 +4,7 @@ when it is pinned.
 Messages are looked at by their type and length; only the texts of Query and Parse are read, to
 learn whether they change session state (see `examiner`). Whole spans go to the database in one write.
 
-What is rare or slow is asked of ``sessions`` (Python), beside what the examiner asks:
+What is rare or slow is asked of ``sessions`` (Python), beside what `statement_user` and `examiner` ask:
     pin(client, reason, text)      something that pins, and lies in no text that can be examined
     ask(client)                    its transaction may have changed the session: find out how
     parameters_known(client)       a connection with its settings was lent: the login can be answered
@@ -200,7 +200,7 @@ cdef class Client(Examiner):
             else:
                 self.skipping = True
             return True
-        if kind == c"P" and whole and self.define_proven(frame, total, self.sessions.statement):
+        if kind == c"P" and whole and self.define_proven(frame, total):
             return True
         self._borrow()
         return False

@@ -10,7 +10,6 @@ cdef enum:
 
 
 cdef class Examiner(StatementUser):
-    cdef readonly object sessions  # answers what is rare or slow; see client.pyx
     cdef FunctionNames functions  # that the operator lists; None: none
     cdef GlanceState *looking  # at a statement that is too long to be held back; mostly NULL
     cdef object deallocated  # the name in a DEALLOCATE that Forebay answers

@@ -4,7 +4,6 @@ name prepared statements.
 What is rare or slow is asked of ``sessions`` (Python):
     examine(client, text, named)   a statement that the glance is not sure of is about to run; returns
                                    the name in a DEALLOCATE of a statement of Forebay's, else None
-    statement(client, definition)  the Statement that a Parse defines
     pin(client, reason, text)      the text is too long to be examined
 """
 
@@ -59,12 +58,12 @@ cdef class Examiner(StatementUser):
             return UNCHANGED
         if not frame[name]:
             return self._unnamed(kind, span, span_count, frame, total, there, name)
-        if self.must_wait(kind, frame, total, there, name, self.sessions.statement):
+        if self.must_wait(kind, frame, total, there, name):
             return UNCERTAIN
         put(self.server, span, span_count)
         if kind == c"P":
             text = <const unsigned char *> memchr(frame + name, 0, there - name) - frame + 1
-            self.define_named(frame, total, there, text, self.sessions.statement)
+            self.define_named(frame, total, there, text)
         self.unsynced = True
         return total if kind == c"P" else self.use_named(kind, frame, total, name)
 

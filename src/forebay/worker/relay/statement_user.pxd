@@ -9,6 +9,7 @@ cdef enum:
 
 
 cdef class StatementUser(UnnamedUser):
+    cdef readonly object sessions  # answers what is rare or slow; see client.pyx
     cdef Py_ssize_t statement_bytes
     cdef dict changed  # name → the batch in which it was last defined or closed, if that is not long ago
     cdef dict bound  # Statement → the name under which the client used it last
@@ -19,15 +20,15 @@ cdef class StatementUser(UnnamedUser):
 
     cdef bint must_wait(
         self, int kind, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there,
-        Py_ssize_t name, object intern,
+        Py_ssize_t name,
     ) except -1
     cdef int note_changed(self, bytes name) except -1
     cdef int drop_statements(self) except -1
     cdef dict _without_gone(self, dict of_statements)
     cdef int define_named(
-        self, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t text,
-        object intern,
+        self, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t text
     ) except -1
+    cdef Statement _statement(self, const unsigned char *frame, Py_ssize_t text, Py_ssize_t total)
     cdef bint _speaks_for_all(self) except -1
     cdef int _define(self, bytes name, Statement statement, Py_ssize_t total) except -1
     cdef bint _has_room(self, Py_ssize_t total) except -1
@@ -35,9 +36,7 @@ cdef class StatementUser(UnnamedUser):
         self, bytes name, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there,
         Py_ssize_t text,
     ) except -1
-    cdef bint define_proven(
-        self, const unsigned char *frame, Py_ssize_t total, object intern
-    ) except -1
+    cdef bint define_proven(self, const unsigned char *frame, Py_ssize_t total) except -1
     cdef Py_ssize_t use_named(
         self, int kind, const unsigned char *frame, Py_ssize_t total, Py_ssize_t name
     ) except -3

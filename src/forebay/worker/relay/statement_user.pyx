@@ -7,6 +7,9 @@ the same write. What is noted ahead of a reply is undone if that fails (see `pre
 A client that was told what a statement returns may rely on it. A connection that would prepare the
 statement now may understand it otherwise (a table has changed), so it is asked first, and if that is
 so the statement fails as it does in PostgreSQL: "cached plan must not change result type".
+
+Which Statement a definition means is asked of ``sessions`` (Python):
+    statement(client, definition)  the Statement that a Parse defines
 """
 
 import re
@@ -71,7 +74,7 @@ cdef class StatementUser(UnnamedUser):
 
     cdef bint must_wait(
         self, int kind, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there,
-        Py_ssize_t name, object intern,
+        Py_ssize_t name,
     ) except -1:
         """Whether a message that names a statement must wait for the answers to earlier batches.
 
@@ -106,7 +109,7 @@ cdef class StatementUser(UnnamedUser):
         if kind == c"P":
             if found is not None:
                 return prepared.is_uncertain(TAKEN)
-            return there == total and prepared.is_uncertain(intern(self, frame[text:total]))
+            return there == total and prepared.is_uncertain(self._statement(frame, text, total))
         return found is not None and prepared.is_uncertain(found)
 
     cdef int note_changed(self, bytes name) except -1:
@@ -156,14 +159,10 @@ cdef class StatementUser(UnnamedUser):
     # ---- named statements ----
 
     cdef int define_named(
-        self, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t text,
-        object intern,
+        self, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t text
     ) except -1:
-        """Parse with a name: prepare the statement unless the connection has it.
-
-        `text` is where its definition begins in the frame; ``intern(self, definition)`` gives the
-        Statement.
-        """
+        """Parse with a name: prepare the statement unless the connection has it. `text` is where its
+        definition begins in the frame."""
         cdef bytes name = _known_as(frame + HEADER_BYTES)
         cdef Statement statement
         cdef Connection server = self.server
@@ -181,7 +180,7 @@ cdef class StatementUser(UnnamedUser):
                 STATEMENTS_LIMIT, STATEMENT_BYTES_LIMIT,
             )
             return refuse(self.server, error_response(b"54000", error))
-        statement = intern(self, frame[text:total])
+        statement = self._statement(frame, text, total)
         known = statement in prepared.statements
         if not known:
             self._make_room()
@@ -201,6 +200,10 @@ cdef class StatementUser(UnnamedUser):
         else:
             put(server, statement.parse, len(statement.parse))
         return 0
+
+    cdef Statement _statement(self, const unsigned char *frame, Py_ssize_t text, Py_ssize_t total):
+        """What a Parse defines, whose definition begins at `text`."""
+        return self.sessions.statement(self, frame[text:total])
 
     cdef bint _speaks_for_all(self) except -1:
         """Whether what is accepted from this client now would be from any that has its settings:
@@ -246,9 +249,7 @@ cdef class StatementUser(UnnamedUser):
         parse = message(b"P", TAKEN.name + b"\0" + frame[text:total])
         return put(self.server, parse, len(parse))
 
-    cdef bint define_proven(
-        self, const unsigned char *frame, Py_ssize_t total, object intern
-    ) except -1:
+    cdef bint define_proven(self, const unsigned char *frame, Py_ssize_t total) except -1:
         """Parse of a statement that a database has accepted before needs none: whether it is
         answered. A client thus waits for a connection when it executes, not when it prepares."""
         cdef Py_ssize_t at = statement_name(c"P", frame, total)
@@ -263,7 +264,7 @@ cdef class StatementUser(UnnamedUser):
             self.statements = {}
         if name in self.statements or not self._has_room(total):
             return False
-        statement = intern(self, frame[text:total])
+        statement = self._statement(frame, text, total)
         if not statement.proven:
             return False
         self._define(name, statement, total)
