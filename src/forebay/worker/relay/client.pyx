@@ -239,8 +239,6 @@ cdef class Client(Examiner):
             elif kind == c"D":
                 ledger.push(DESCRIBE, FORWARD)
             elif kind == c"E":
-                if self.dropping and self.dropping == self.server.prepared.batch:
-                    return self.drop_statements()
                 ledger.push(EXECUTE, FORWARD)
             elif kind == c"C":
                 ledger.push(CLOSE, FORWARD)
@@ -276,6 +274,8 @@ cdef class Client(Examiner):
     cdef int turn_ended(self) except -1:
         self.last_active = self.poller.now
         self.dropping = 0
+        if self.portals is not None and (self.server is None or self.server.status == c"I"):
+            self.portals = None
         if self.meanwhile is not None and self._is_known():
             self.meanwhile = None
         if self.fd < 0:

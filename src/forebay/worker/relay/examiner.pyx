@@ -2,8 +2,11 @@
 name prepared statements.
 
 What is rare or slow is asked of ``sessions`` (Python):
-    examine(client, text, named)   a statement that the glance is not sure of is about to run; returns
+    examine(client, text)          a statement that the glance is not sure of is about to run; returns
                                    the name in a DEALLOCATE of a statement of Forebay's, else None
+    binds(client, text, named)     a portal of such a statement is bound; returns whether something
+                                   follows when it is executed
+    executes(client, text)         that is noted: it is executed, or a simple Query
     pin(client, reason, text)      the text is too long to be examined
 """
 
@@ -20,6 +23,7 @@ from .statement_user cimport StatementUser, statement_name
 cdef enum:
     STRICT_LIMIT = 16384  # the longest statement that RDS Proxy looks into, in bytes
     KEPT_BYTES = 1024  # of a statement, for the log
+    PORTALS_LIMIT = 100  # whose texts are kept until they are executed
 
 
 cdef class Examiner(StatementUser):
@@ -30,6 +34,8 @@ cdef class Examiner(StatementUser):
 
     cdef bint is_read(self, int kind) noexcept:
         """Whether more than type and length matters: texts and names of statements."""
+        if kind == c"E":
+            return self.portals is not None
         return kind == c"Q" or kind == c"P" or kind == c"B" or kind == c"D" or kind == c"C"
 
     cdef Py_ssize_t translate(
@@ -53,6 +59,8 @@ cdef class Examiner(StatementUser):
             if not self.server.ledger.failed:
                 self.end_unnamed()
             return UNCHANGED
+        if kind == c"E":
+            return self._execute(frame, total)
         name = statement_name(kind, frame, there)
         if name == 0:
             return UNCHANGED
@@ -82,10 +90,10 @@ cdef class Examiner(StatementUser):
             return UNCERTAIN
         if kind == c"B":
             self.prepared_unnamed = False
-            if self.pinned or not self.unnamed_harmless:
+            if self.pinned or not self.unnamed_harmless or self.portals is not None:
                 known = self.unnamed_text()
                 if known is not None:
-                    self.executes(known, False)
+                    self.binds(frame + HEADER_BYTES, known, False)
         if not self.has_unnamed() and not self.server.ledger.failed:
             put(self.server, span, span_count)
             self.unsynced = True
@@ -116,6 +124,7 @@ cdef class Examiner(StatementUser):
         True: it is a DEALLOCATE of a name that only Forebay knows.
         """
         cdef const unsigned char *end
+        cdef bytes query
         if not whole:
             self.looking = <GlanceState *> PyMem_Calloc(1, sizeof(GlanceState))
             if self.looking == NULL:
@@ -130,7 +139,9 @@ cdef class Examiner(StatementUser):
         end = <const unsigned char *> memchr(text, 0, there)
         if end == NULL:
             return False
-        self.deallocated = self.sessions.examine(self, text[:end - text])
+        query = text[:end - text]
+        self.sessions.executes(self, query)
+        self.deallocated = self.sessions.examine(self, query)
         return self.deallocated is not None and self.server.status != c"E"
 
     cdef bint _is_certain(self, const unsigned char *text, Py_ssize_t there) noexcept:
@@ -142,9 +153,34 @@ cdef class Examiner(StatementUser):
             return False
         return self.functions is None or not self.functions.are_in(text, end - text)
 
-    cdef int executes(self, bytes text, bint named) except -1:
-        self.sessions.examine(self, text, named)
+    cdef int binds(self, const unsigned char *portal, bytes text, bint named) except -1:
+        cdef bytes name = portal
+        if not self.sessions.binds(self, text, named):
+            if self.portals is not None:
+                self.portals.pop(name, None)
+            return 0
+        if self.portals is None:
+            self.portals = {}
+        if len(self.portals) < PORTALS_LIMIT:
+            self.portals[name] = text
+        else:
+            self.sessions.executes(self, text)
         return 0
+
+    cdef Py_ssize_t _execute(self, const unsigned char *frame, Py_ssize_t total) except -5:
+        """As ``translate``, for Execute while there are portals of which something follows."""
+        cdef bytes text
+        if memchr(frame + HEADER_BYTES, 0, total - HEADER_BYTES) == NULL:
+            return UNCHANGED  # malformed, as the database will say
+        text = self.portals.get(<bytes> (frame + HEADER_BYTES))
+        if text is None:
+            return UNCHANGED
+        self.sessions.executes(self, text)
+        if self.dropping != self.server.prepared.batch:
+            return UNCHANGED
+        self.unsynced = True
+        self.drop_statements()
+        return NOTED
 
     cdef Py_ssize_t _answer_deallocate(self, Py_ssize_t total) except -1:
         """The database does not know the name: Forebay answers, in the answer's place."""

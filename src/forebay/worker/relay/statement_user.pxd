@@ -15,6 +15,7 @@ cdef class StatementUser(UnnamedUser):
     cdef dict bound  # Statement → the name under which the client used it last
     cdef dict shapes  # Statement → what the client was told that it returns; None until it was told
     cdef Statement asked  # the connection is asked what this returns
+    cdef dict portals  # name → the text of which something follows when it is executed; None: nothing
     cdef uint64_t dropping  # the batch that may end prepared statements, while it is not answered
     cdef public bint strict  # what is to pin is what pins on RDS Proxy
 
@@ -45,7 +46,7 @@ cdef class StatementUser(UnnamedUser):
     cdef int _make_room(self) except -1
     cdef int _evict(self, Statement statement) except -1
     cdef bint _keeps_shape(self, Statement statement) except -1
-    cdef int executes(self, bytes text, bint named) except -1
+    cdef int binds(self, const unsigned char *portal, bytes text, bint named) except -1
 
 
 cdef Py_ssize_t statement_name(int kind, const unsigned char *frame, Py_ssize_t there) noexcept

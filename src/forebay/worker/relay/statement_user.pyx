@@ -297,8 +297,10 @@ cdef class StatementUser(UnnamedUser):
                 refuse(self.server, error_response(b"0A000", b"cached plan must not change result type"))
                 return total
             return ASKED
-        if kind == c"B" and (self.strict or self.pinned or not statement.harmless):
-            self.executes(statement.text, True)
+        if kind == c"B" and (
+            self.strict or self.pinned or not statement.harmless or self.portals is not None
+        ):
+            self.binds(frame + HEADER_BYTES, statement.text, True)
         self._prepare(statement)
         called = self.bound.get(statement)
         if called is None or called == given or self.server.ledger.count == 0:
@@ -406,9 +408,9 @@ cdef class StatementUser(UnnamedUser):
 
     # ---- what a client does with it ----
 
-    cdef int executes(self, bytes text, bint named) except -1:
-        """A statement is going to be executed, perhaps not for the first time, that may change
-        session state."""
+    cdef int binds(self, const unsigned char *portal, bytes text, bint named) except -1:
+        """A portal is bound of a statement that may change session state whenever it is executed, or
+        there is such a portal already. `portal`: its name, with a zero byte behind."""
         raise NotImplementedError
 
 

@@ -199,6 +199,18 @@ class Sessions:
             return settings, client.meanwhile, client.process_id
         return settings if client.meanwhile is None else (settings, client.meanwhile)
 
+    def binds(self, client: Client, text: bytes, named: bool) -> bool:
+        """As ``examine``, for a portal that is bound. Returns whether anything follows when it is
+        executed (``executes``)."""
+        self.examine(client, text, named)
+        return len(text) <= EXAMINED_BYTES and bool(self._read(client, text))
+
+    def executes(self, client: Client, text: bytes) -> None:
+        """A statement runs that may change the session: tell the client what follows for what it
+        sends behind it, before it is answered."""
+        if len(text) <= EXAMINED_BYTES:
+            self._note_consequences(client, self._read(client, text))
+
     def examine(self, client: Client, text: bytes, named: bool = False) -> bytes | None:
         """A statement is about to run that may change the session, or whose client is pinned.
 
@@ -210,7 +222,6 @@ class Sessions:
                 self.pin(client, PinReason.STATEMENT_TOO_LONG, text[:KEPT_BYTES])
             return None
         effects = self._read(client, text)
-        self._note_consequences(client, effects)
         if self._as_rds:
             return self._examine_as_rds(client, effects, text, named)
         effects = tuple(effect for effect in effects if not effect.is_contained)
@@ -228,7 +239,6 @@ class Sessions:
         return None
 
     def _note_consequences(self, client: Client, effects: Effects) -> None:
-        """Tell the client what follows from a statement before it is answered."""
         client.meanwhile = meaning_since(client.meanwhile, effects, client.process_id)
         if any(_drops_statements(effect) for effect in effects):
             client.note_dropping()
