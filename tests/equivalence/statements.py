@@ -269,7 +269,7 @@ PARAMETERIZED = (
     ("SELECT 1/$1::int", "0"),
     ("INSERT INTO {me}.entry VALUES ($1)", "3"),
 )
-NAMES = ("", "", "a", "b", "with space", 'it\'s "odd"')
+NAMES = ("", "", "", "a", "b", "with space", 'it\'s "odd"')
 # The first clients log in with settings.
 WITH_SETTINGS = 4
 KINDS: tuple[tuple[int, Sequence[str]], ...] = (
@@ -419,6 +419,8 @@ def program(seed: int, lanes: int, length: int) -> list[Step]:
     assert lanes <= LANES_LIMIT
     steps: list[Step] = []
     lane = 0
+    # A simple Query ends the unnamed statement: some clients hardly send one.
+    simple = [chance.choice((0.65, 0.65, 0.1)) for _ in range(lanes)]
     for _ in range(lanes * length):
         if chance.random() < 0.6:
             lane = chance.randrange(lanes)
@@ -426,7 +428,7 @@ def program(seed: int, lanes: int, length: int) -> list[Step]:
         ops: tuple[Op, ...]
         if which < 0.02:
             ops = (_connect(chance, lane),)
-        elif which < 0.65:
+        elif which < simple[lane]:
             ops = (("query", statement(chance)),)
         else:
             ops = batch(chance)
