@@ -15,6 +15,7 @@ from forebay.sql.effects import HOW_TEXT_IS_READ, Call, Command, Effect, Effects
 from forebay.sql.reasons import Reason
 from forebay.sql.settings import SettingChange
 from forebay.worker.session.functions import NOTHING_LISTED, Listed
+from forebay.worker.session.restoration import Restored
 
 
 class PinReason(StrEnum):
@@ -111,7 +112,7 @@ class Notes:
     custom: set[str] = field(default_factory=set)  # settings with a dot in their name, ever set
     pinned_at: dict[PinReason, float] = field(default_factory=dict)
     resets: bool = False  # took a setting back, maybe to another value than init_query's
-    restored: dict[str, bool] = field(default_factory=dict)  # see `restoration.taken_back`
+    restored: Restored = field(default_factory=dict)  # see `restoration`
 
     @property
     def reasons(self) -> frozenset[PinReason]:

@@ -30,27 +30,56 @@ class FollowUp(NamedTuple):
     inside: bytes
 
 
-def taken_back(effects: Effects, startup: Values) -> dict[str, bool]:
-    """The start-up settings that a statement takes back, and whether for its transaction only."""
-    found: dict[str, bool] = {}
+class TakenBack(NamedTuple):
+    """A start-up setting that was taken back: for its transaction only, or for good. `then`: the
+    statement behind that by which it has another value until the end of the transaction."""
+
+    local: bool = False
+    then: str = ""
+
+
+Restored = dict[str, TakenBack]
+
+
+def taken_back(before: Restored, effects: Effects, startup: Values) -> Restored:
+    """The start-up settings that are taken back by a request, of which a statement has these
+    effects; `before`: by those in front of it."""
+    found = dict(before)
     names = [name for name, _ in startup]
     for effect in effects:
         detail = effect.detail
         if isinstance(detail, Command) and (detail.command, detail.name) == ("DISCARD", "all"):
-            found |= dict.fromkeys(names, False)
+            found |= dict.fromkeys(names, TakenBack())
         elif not isinstance(detail, SettingChange):
             continue
         elif detail.command == "RESET ALL":
-            found |= {name: False for name in names if name not in IDENTITY}
+            found |= {name: TakenBack() for name in names if name not in IDENTITY}
         elif detail.value is None and detail.exact:
             # The session's user takes its role along.
             reset = IDENTITY if detail.name == "session_authorization" else {detail.name}
-            found |= {name: detail.local for name in names if name in reset}
+            for name in reset.intersection(names):
+                old = found.get(name)
+                found[name] = TakenBack(detail.local and (old is None or old.local))
+        elif detail.name in found:
+            old = found.pop(detail.name)
+            if detail.local and not old.local:
+                found[detail.name] = TakenBack(then=_set_local(detail))
     return found
 
 
-def follow_up(restored: dict[str, bool], startup: Values) -> FollowUp:
-    """What puts these settings (names, and whether for the transaction only) back in place.
+def _set_local(change: SettingChange) -> str:
+    """The same change as SET LOCAL; nothing if it is not known what it was."""
+    if not change.exact or change.value is None:
+        return ""
+    if change.command == "set_config":
+        return f"SET LOCAL {_assignment(change.name, change.value)}"
+    if change.name == "timezone":
+        return f"SET LOCAL TIME ZONE {change.value}"  # an INTERVAL stands nowhere else
+    return f"SET LOCAL {quote_identifier(change.name)} TO {change.value}"
+
+
+def follow_up(restored: Restored, startup: Values) -> FollowUp:
+    """What puts these settings back in place.
 
     In a transaction block it is SET, which takes no snapshot: SET TRANSACTION may still come. (SET
     writes lists of names in its own way; outside a block they stay as the client has written them.)
@@ -61,15 +90,20 @@ def follow_up(restored: dict[str, bool], startup: Values) -> FollowUp:
     calls = (
         f"pg_catalog.set_config({quote_literal(name)}, {quote_literal(values[name])}, false)"
         for name in names
-        if not restored[name]
+        if not restored[name].local
     )
     outside = ", ".join(calls)
-    inside = ";".join(
-        f"SET {'LOCAL ' if restored[name] else ''}{quote_identifier(name)} TO "
-        + ", ".join(map(quote_literal, _items(name, values[name])))
-        for name in names
-    )
-    return FollowUp(query("SELECT " + outside) if outside else b"", query(inside))
+    inside = []
+    for name in names:
+        scope = "LOCAL " if restored[name].local else ""
+        inside.append(f"SET {scope}{_assignment(name, values[name])}")
+        inside += [restored[name].then] if restored[name].then else []
+    return FollowUp(query("SELECT " + outside) if outside else b"", query(";".join(inside)))
+
+
+def _assignment(name: str, value: str) -> str:
+    items = ", ".join(map(quote_literal, _items(name, value)))
+    return f"{quote_identifier(name)} TO {items}"
 
 
 def _items(name: str, value: str) -> Iterable[str]:

@@ -243,13 +243,13 @@ class Sessions:
         if any(_drops_statements(effect) for effect in effects):
             client.note_dropping()
         startup = client.startup.values
-        restored = taken_back(effects, startup) if startup and effects else None
-        if restored:
-            notes = self._notes(client)
-            if client.follow_up is None:
-                notes.restored = {}
-            notes.restored |= restored
-            client.follow_up = follow_up(notes.restored, startup)
+        if not startup or not effects:
+            return
+        before = {} if client.follow_up is None else self._notes(client).restored
+        restored = taken_back(before, effects, startup)
+        if restored != before:
+            self._notes(client).restored = restored
+            client.follow_up = follow_up(restored, startup) if restored else None
 
     def _read(self, client: Client, text: bytes) -> Effects:
         values = _parameters_of(client).values
