@@ -1,5 +1,7 @@
 """What the first look lets through, and what it leaves to the lexer."""
 
+from string import ascii_letters
+
 import pytest
 
 from forebay.worker.relay.glance import ChunkedGlance, glance_text
@@ -64,6 +66,17 @@ $1
 é
 """.strip().splitlines()
 
+BEGINNINGS = """
+end with copy show call lock move begin start fetch close merge table abort select insert update
+commit delete values notify vacuum release analyze rollback truncate savepoint
+"""
+
+MATTERS = "nextval currval lastval setval setseed set_config temp temporary pg_"
+
+LETTERS = f"{ascii_letters}_".encode()
+# All that ends no name, but DEL, which passes for _, and 81, half of what may be a backslash.
+IN_QUOTED_NAMES = bytes(set(range(1, 256)) - {ord('"'), 0x7F, 0x81})
+
 
 @pytest.mark.parametrize("text", ["", " ", "--", ";", *PASSES])
 def test_passes(text: str) -> None:
@@ -76,6 +89,48 @@ def test_passes(text: str) -> None:
 )
 def test_asks(text: str) -> None:
     assert not glance_text(text.encode())
+
+
+def in_cases(word: str) -> set[str]:
+    odd = "".join(c.upper() if at % 2 else c for at, c in enumerate(word))
+    return {word, word.upper(), word.title(), odd, odd.swapcase()}
+
+
+def with_one_changed(word: str, instead: bytes) -> set[bytes]:
+    """The word, with each of its bytes replaced by each of those that it is not in any case."""
+    raw = word.encode()
+    return {
+        raw[:at] + bytes([byte]) + raw[at + 1 :]
+        for at in range(len(raw))
+        for byte in instead
+        if chr(byte).lower() != word[at]
+    }
+
+
+@pytest.mark.parametrize("word", BEGINNINGS.split())
+def test_what_a_statement_may_begin_with(word: str) -> None:
+    for text in in_cases(word):
+        assert glance_text(f"{text} a; {text}".encode()), text
+    others = {word + "x", word + "_", "x" + word, word[:-1]}
+    for text in with_one_changed(word, LETTERS) | {other.encode() for other in others}:
+        assert not glance_text(text), text
+
+
+@pytest.mark.parametrize("word", MATTERS.split())
+def test_what_matters_wherever_it_stands(word: str) -> None:
+    for text in in_cases(word):
+        assert not glance_text(f"SELECT {text}".encode()), text
+        assert not glance_text(f'SELECT a."{text}"'.encode()), text
+    others = {"x" + word, word[:-1], word[:2]}
+    for text in with_one_changed(word, LETTERS) | {other.encode() for other in others}:
+        assert glance_text(b"SELECT " + text), text
+    for text in with_one_changed(word, IN_QUOTED_NAMES):
+        assert glance_text(b'SELECT "' + text + b'"'), text
+
+
+@pytest.mark.parametrize("word", MATTERS.split())
+def test_longer_names_matter_only_behind_pg(word: str) -> None:
+    assert glance_text(f"SELECT {word}x".encode()) == (word != "pg_")
 
 
 def test_a_byte_pair_that_may_become_a_backslash() -> None:

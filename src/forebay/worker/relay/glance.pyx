@@ -21,6 +21,8 @@ the end of a piece (a word, half an operator) is carried over; strings and comme
 
 from libc.string cimport memchr, memcpy
 
+from .words cimport matters, may_begin
+
 cdef enum:
     # where the text stands
     NORMAL
@@ -49,14 +51,12 @@ cdef enum:
     MAX_COMMENT_DEPTH = 1000000
 
 cdef unsigned char CLASS[256]
-cdef unsigned char LOWER[256]
 cdef unsigned char CONTINUES[256]  # whether a byte continues a word; those beyond ASCII too
 
 
 def _fill_tables():
     for byte in range(256):
         character = chr(byte)
-        LOWER[byte] = ord(character.lower()) if byte < 128 else byte
         CONTINUES[byte] = byte >= 128 or character.isalnum() or character in "_$"
         CLASS[byte] = PLAIN
         if byte >= 128:
@@ -78,84 +78,6 @@ def _fill_tables():
 
 
 _fill_tables()
-
-
-cdef inline bint _same(
-    const unsigned char* word, const char* other, Py_ssize_t size
-) noexcept nogil:
-    cdef Py_ssize_t index
-    for index in range(size):
-        if LOWER[word[index]] != <unsigned char>other[index]:
-            return False
-    return True
-
-
-cdef inline bint _matters(const unsigned char* word, Py_ssize_t size) noexcept nogil:
-    """Whether a word or quoted name matters wherever it stands."""
-    cdef unsigned char first
-    if size < 3:
-        return False
-    first = LOWER[word[0]]
-    if first == b"p":
-        return LOWER[word[1]] == b"g" and word[2] == b"_"
-    if first == b"t":
-        if size == 4:
-            return _same(word, b"temp", 4)
-        return size == 9 and _same(word, b"temporary", 9)
-    if first == b"s":
-        if size == 6:
-            return _same(word, b"setval", 6)
-        if size == 7:
-            return _same(word, b"setseed", 7)
-        return size == 10 and _same(word, b"set_config", 10)
-    if size != 7:
-        return False
-    if first == b"n":
-        return _same(word, b"nextval", 7)
-    if first == b"c":
-        return _same(word, b"currval", 7)
-    return first == b"l" and _same(word, b"lastval", 7)
-
-
-cdef bint _may_begin(const unsigned char* word, Py_ssize_t size) noexcept nogil:
-    """Whether a statement that begins with this word changes nothing but by names that matter."""
-    if size == 3:
-        return _same(word, b"end", 3)
-    if size == 4:
-        return (
-            _same(word, b"with", 4)
-            or _same(word, b"copy", 4)
-            or _same(word, b"show", 4)
-            or _same(word, b"call", 4)
-            or _same(word, b"lock", 4)
-            or _same(word, b"move", 4)
-        )
-    if size == 5:
-        return (
-            _same(word, b"begin", 5)
-            or _same(word, b"start", 5)
-            or _same(word, b"fetch", 5)
-            or _same(word, b"close", 5)
-            or _same(word, b"merge", 5)
-            or _same(word, b"table", 5)
-            or _same(word, b"abort", 5)
-        )
-    if size == 6:
-        return (
-            _same(word, b"select", 6)
-            or _same(word, b"insert", 6)
-            or _same(word, b"update", 6)
-            or _same(word, b"commit", 6)
-            or _same(word, b"delete", 6)
-            or _same(word, b"values", 6)
-            or _same(word, b"notify", 6)
-            or _same(word, b"vacuum", 6)
-        )
-    if size == 7:
-        return _same(word, b"release", 7) or _same(word, b"analyze", 7)
-    if size == 8:
-        return _same(word, b"rollback", 8) or _same(word, b"truncate", 8)
-    return size == 9 and _same(word, b"savepoint", 9)
 
 
 cdef inline const unsigned char* _fail(
@@ -228,43 +150,52 @@ cdef const unsigned char* _quoted_name(
     """Read "..." from its first quote on; the position behind its last, or where to wait."""
     cdef const unsigned char* close = <const unsigned char*>memchr(at + 1, b'"', end - at - 1)
     if close != NULL:
-        if _matters(at + 1, close - at - 1):
+        if matters(at + 1, close - at - 1):
             return _fail(state, end)
         return close + 1
     if final:
         return _fail(state, end)
     if end - at <= CARRY_BYTES:
         return at
-    if _matters(at + 1, end - at - 1):
+    if matters(at + 1, end - at - 1):
         return _fail(state, end)
     state.mode = LONG_NAME
     return end
 
 
-cdef const unsigned char* _number(
-    GlanceState* state, const unsigned char* at, const unsigned char* end, bint final
+cdef inline const unsigned char* _digits(
+    const unsigned char* at, const unsigned char* end
 ) noexcept nogil:
-    """Read a number from its first digit on; a word glued to it is more than this file knows."""
-    cdef const unsigned char* first = at
     while at < end and CLASS[at[0]] == DIGIT:
         at += 1
+    return at
+
+
+cdef inline const unsigned char* _ended(
+    GlanceState* state, const unsigned char* first, const unsigned char* at,
+    const unsigned char* end, bint final
+) noexcept nogil:
+    """The end of a number that began at ``first``, or where to wait; nothing may be glued to it."""
+    if at == end:
+        return at if final else first
+    return _fail(state, end) if CONTINUES[at[0]] else at
+
+
+cdef const unsigned char* _number(
+    GlanceState* state, const unsigned char* first, const unsigned char* end, bint final
+) noexcept nogil:
+    """Read a number from its first digit on; a word glued to it is more than this file knows."""
+    cdef const unsigned char* at = _digits(first, end)
     if at < end and at[0] == b".":
-        at += 1
-        while at < end and CLASS[at[0]] == DIGIT:
-            at += 1
+        at = _digits(at + 1, end)
     if at < end and (at[0] == b"e" or at[0] == b"E"):
         at += 1
         if at < end and (at[0] == b"+" or at[0] == b"-"):
             at += 1
         if at < end and CLASS[at[0]] != DIGIT:
             return _fail(state, end)
-        while at < end and CLASS[at[0]] == DIGIT:
-            at += 1
-    if at == end:
-        return at if final else first
-    if CONTINUES[at[0]]:
-        return _fail(state, end)
-    return at
+        at = _digits(at, end)
+    return _ended(state, first, at, end, final)
 
 
 cdef const unsigned char* _mark(
@@ -272,13 +203,9 @@ cdef const unsigned char* _mark(
 ) noexcept nogil:
     """Read what begins with - / & or $; the position behind it, or where to wait."""
     cdef unsigned char first = at[0]
-    cdef unsigned char second
-    if at + 1 == end:
-        if not final:
-            return at
-        second = b" "
-    else:
-        second = at[1]
+    cdef unsigned char second = at[1] if at + 1 < end else 0
+    if at + 1 == end and not final:
+        return at
     if first == b"-" and second == b"-":
         state.mode = LINE_COMMENT
         return at + 2
@@ -291,22 +218,8 @@ cdef const unsigned char* _mark(
     if first == b"$":
         if CLASS[second] != DIGIT:
             return _fail(state, end)
-        return _parameter(state, at, end, final)
+        return _ended(state, at, _digits(at + 1, end), end, final)
     return at + 1
-
-
-cdef const unsigned char* _parameter(
-    GlanceState* state, const unsigned char* at, const unsigned char* end, bint final
-) noexcept nogil:
-    cdef const unsigned char* first = at
-    at += 1
-    while at < end and CLASS[at[0]] == DIGIT:
-        at += 1
-    if at == end:
-        return at if final else first
-    if CONTINUES[at[0]]:
-        return _fail(state, end)
-    return at
 
 
 cdef const unsigned char* _normal(
@@ -316,9 +229,9 @@ cdef const unsigned char* _normal(
     cdef const unsigned char* first
     cdef unsigned char kind
     while at < end:
+        first = at
         kind = CLASS[at[0]]
         if kind == LETTER:
-            first = at
             at += 1
             while at < end and CONTINUES[at[0]]:
                 if at[0] >= 0x80:
@@ -327,10 +240,10 @@ cdef const unsigned char* _normal(
             if at == end and not final:
                 return first
             if state.at_start:
-                if not _may_begin(first, at - first):
+                if not may_begin(first, at - first):
                     return _fail(state, end)
                 state.at_start = False
-            elif _matters(first, at - first):
+            elif matters(first, at - first):
                 return _fail(state, end)
         elif kind == SPACE or kind == OPENING:
             at += 1
@@ -338,27 +251,20 @@ cdef const unsigned char* _normal(
             state.at_start = True
             at += 1
         elif kind >= HYPHEN and kind <= AMPERSAND:
-            first = at
             at = _mark(state, at, end, final)
-            if state.mode != NORMAL or at == first:
-                return at
         elif state.at_start or kind == BEYOND_ASCII:
             return _fail(state, end)
         elif kind == PLAIN:
             at += 1
         elif kind == QUOTE:
             state.mode = STRING
-            return at + 1
+            at += 1
         elif kind == DIGIT:
-            first = at
             at = _number(state, at, end, final)
-            if at == first:
-                return at
         else:
-            first = at
             at = _quoted_name(state, at, end, final)
-            if state.mode != NORMAL or at == first:
-                return at
+        if state.mode != NORMAL or at == first:
+            return at  # something else begins, or more is needed
     return at
 
 
