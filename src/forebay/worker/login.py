@@ -36,6 +36,7 @@ __all__ = [
     "Throttle",
     "UserAuth",
     "log_in",
+    "refuse",
 ]
 
 MAX_AUTH_MESSAGE_BYTES: Final = 8192
@@ -121,15 +122,15 @@ async def log_in(stream: Stream, policy: LoginPolicy, peer: str) -> LoggedIn | C
         async with asyncio.timeout(policy.login_timeout_s):
             return await login.run()
     except PgError as error:
-        await _refuse(stream, error)
+        await refuse(stream, error)
         raise _failed(error, login) from None
     except messages.MalformedMessageError as malformed:
         violation = errors.protocol_violation(str(malformed))
-        await _refuse(stream, violation)
+        await refuse(stream, violation)
         raise _failed(violation, login) from None
     except TimeoutError:
         timed_out = errors.login_timed_out()
-        await _refuse(stream, timed_out)
+        await refuse(stream, timed_out)
         raise _failed(timed_out, login) from None
     except TLSError as failure:
         stream.close()
@@ -142,7 +143,7 @@ async def log_in(stream: Stream, policy: LoginPolicy, peer: str) -> LoggedIn | C
         raise
 
 
-async def _refuse(stream: Stream, error: PgError) -> None:
+async def refuse(stream: Stream, error: PgError) -> None:
     """Says why, and closes. A client that does not read is not waited for."""
     with contextlib.suppress(OSError, TimeoutError):
         stream.write(error.encode())

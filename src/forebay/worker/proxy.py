@@ -22,7 +22,7 @@ from forebay.worker.channel import WorkerProxy
 from forebay.worker.connector import Target
 from forebay.worker.credentials import Credentials, Throttle
 from forebay.worker.doorman import Doorman
-from forebay.worker.login import LoggedIn, LoginFailed, LoginPolicy, log_in
+from forebay.worker.login import LoggedIn, LoginFailed, LoginPolicy, log_in, refuse
 from forebay.worker.pool.janitor import Janitor, Timeouts
 from forebay.worker.pool.manager import Limits, PoolManager
 from forebay.worker.pool.opener import Login, Opener
@@ -151,9 +151,7 @@ class Proxy:
         limit = self._settings.max_client_connections
         if self._draining or len(self._sessions.clients) >= limit:
             error = errors.admin_shutdown() if self._draining else errors.too_many_clients(limit)
-            login.stream.write(error.encode())
-            await login.stream.drain()
-            login.stream.close()
+            await refuse(login.stream, error)
             raise LoginFailed(error.message, login.user, error.sqlstate)
         pool = self._manager.pool(login.database, login.user)
         self._janitor.watch(self._sessions.admit(login, pool))
