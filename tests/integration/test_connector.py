@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
@@ -506,6 +507,37 @@ async def test_verify_full_checks_the_name(
             assert "certificate verify failed" in str(await failed(target))
             async with connected(replace(target, sslmode="verify-ca")) as connection:
                 assert connection.tls
+
+
+async def test_a_certificate_that_cannot_be_bound_to(tmp_path: Path) -> None:
+    der = ssl.PEM_cert_to_DER_cert(CERTIFICATE)
+    version = der.index(b"\xa0\x03\x02\x01\x02") + 4
+    unknown = ssl.DER_cert_to_PEM_cert(der[:version] + b"\x01" + der[version + 1 :])
+    chain = tmp_path / "server.pem"
+    chain.write_text(KEY + unknown)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain)
+
+    async def handler(stream: Stream) -> None:
+        await stream.read_startup(10_000)
+        stream.write(b"S")
+        await stream.drain()
+        await stream.start_tls(context, server_side=True)
+        await stream.read_startup(10_000)
+        stream.write(messages.authentication_sasl([scram.MECHANISM_PLUS, scram.MECHANISM]))
+        await stream.drain()
+        _, body = await stream.read_message(10_000)
+        mechanism, first = messages.parse_sasl_initial_response(body)
+        exchange = scram.ServerExchange(mechanism, (scram.make_verifier(PASSWORD),))
+        stream.write(messages.authentication_sasl_continue(exchange.first(first)))
+        await stream.drain()
+        _, body = await stream.read_message(10_000)
+        stream.write(messages.authentication_sasl_final(exchange.final(body)) + OK + READY)
+        await stream.drain()
+        await stream.read_exactly(100)
+
+    async with fake(handler, "require") as target, connected(target) as connection:
+        assert connection.tls
 
 
 @pytest.mark.parametrize("sslmode", ["disable", "prefer", "require"])

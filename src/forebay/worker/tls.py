@@ -102,11 +102,13 @@ def end_point_hash(certificate_der: bytes) -> bytes | None:
     The hash is that of the certificate's own signature, SHA-256 in place of MD5 and SHA-1; None if
     the signature names none. Raises ValueError for what is no certificate.
     """
-    certificate = x509.load_der_x509_certificate(certificate_der)
     try:
+        certificate = x509.load_der_x509_certificate(certificate_der)
         algorithm = certificate.signature_hash_algorithm
     except UnsupportedAlgorithm:
         return None
+    except x509.InvalidVersion as error:  # OpenSSL takes it
+        raise ValueError(str(error)) from None
     if algorithm is None:
         return None
     name = "sha256" if algorithm.name in ("md5", "sha1") else algorithm.name

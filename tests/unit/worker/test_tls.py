@@ -72,6 +72,14 @@ def test_end_point_hash_follows_the_signature() -> None:
         end_point_hash(b"nonsense")
 
 
+def test_a_certificate_of_an_unknown_version() -> None:
+    """OpenSSL does not mind: a database may show one."""
+    der = ssl.PEM_cert_to_DER_cert(CERTIFICATE)
+    version = der.index(b"\xa0\x03\x02\x01\x02") + 4
+    with pytest.raises(ValueError, match="not a valid X509 version"):
+        end_point_hash(der[:version] + b"\x01" + der[version + 1 :])
+
+
 def encrypted_key() -> str:
     key = serialization.load_pem_private_key(KEY.encode(), None)
     encryption = serialization.BestAvailableEncryption(b"secret")
