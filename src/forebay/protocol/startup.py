@@ -226,7 +226,7 @@ def split_options(options: str) -> list[str]:
     return words
 
 
-def negotiate_protocol_version(unrecognized: tuple[str, ...], minor: int = LATEST_MINOR) -> bytes:
+def negotiate_protocol_version(unrecognized: tuple[str, ...], minor: int) -> bytes:
     """A NegotiateProtocolVersion message: the version to be spoken, and what is not known.
 
     The version goes out whole, as PostgreSQL sends it and libpq reads it, though the protocol's

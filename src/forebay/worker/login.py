@@ -173,7 +173,8 @@ class _Login:
         self.user = request.user
         user = self._check(request)
         if request.must_negotiate:
-            self._stream.write(negotiate_protocol_version(request.unrecognized))
+            agreed = negotiate_protocol_version(request.unrecognized, request.agreed_minor)
+            self._stream.write(agreed)
         await self._authenticate(user)
         self._stream.write(messages.authentication_ok())
         return LoggedIn(

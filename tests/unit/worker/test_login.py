@@ -302,6 +302,19 @@ async def test_other_versions(door: Door) -> None:
     assert (result.protocol_minor, result.settings) == (2, ())
 
 
+@pytest.mark.parametrize("minor", [0, 1, 2])
+async def test_a_client_that_knows_more_options_keeps_its_version(door: Door, minor: int) -> None:
+    """libpq refuses to be "downgraded" to a version beyond the one it asked for."""
+    client = door.open()
+    client.send(startup(minor=minor, **{"_pq_.x": "1"}))
+    assert await client.stream.read_message(100) == (
+        ord("v"),
+        struct.pack("!II", 3 << 16 | minor, 1) + b"_pq_.x\0",
+    )
+    await client.scram("secret")
+    assert (await client.logged_in()).protocol_minor == minor
+
+
 async def test_wrong_password(door: Door) -> None:
     client = door.open()
     client.send(startup())
