@@ -1,6 +1,7 @@
 """Everything that happens to a proxy's clients and connections because time has passed."""
 
 import heapq
+import math
 from dataclasses import dataclass
 
 from forebay.protocol import errors
@@ -118,7 +119,9 @@ class Janitor:
             idles_at = client.last_active + timeouts.idle_client_timeout_s
             if ages_at <= now:
                 client.part(errors.client_too_old().encode())
-                continue
+                if process_id not in self._sessions.clients:
+                    continue
+                ages_at = math.inf  # it ends with its transaction, unless that is idle for too long
             if client.is_busy:
                 idles_at = now + timeouts.idle_client_timeout_s
             elif idles_at <= now:
