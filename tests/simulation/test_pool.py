@@ -11,7 +11,7 @@ from forebay.worker.pool import manager as manager_module
 from forebay.worker.pool.decide import Step, next_step
 from forebay.worker.pool.manager import PoolManager
 from forebay.worker.relay import Waiter
-from tests.simulation.pool import ROUGH, Simulation, World, WrongError
+from tests.simulation.pool import ROUGH, Client, Simulation, World, WrongError
 from tests.unit.worker.relay.ledgers import interpreted
 
 CALM_SEEDS = range(12)
@@ -54,6 +54,35 @@ def test_the_same_seed_gives_the_same_history() -> None:
     first.run()
     second.run()
     assert (first.done, first.refused) == (second.done, second.refused)
+
+
+def test_a_refusal_is_told_to_nobody_whom_another_connection_will_serve() -> None:
+    """A password that was changed, say: what is open already goes on from client to client."""
+    simulation = Simulation(0, World(pools=1, hold_s=1000.0))
+    pool: Any = simulation.manager.pool("app", "user")
+    first, second, third = (Client(simulation, pool) for _ in range(3))
+    first.ask()
+    while first.connection is None:
+        simulation.clock.step()
+    simulation.world.openings_refused = 1.0
+    second.ask()
+    while not simulation.manager.open_failures:
+        simulation.clock.step()
+    third.ask()
+    for _ in range(3):
+        simulation.clock.step()
+    assert simulation.refused == 0
+    connection = first.connection
+    first.give_back(connection)
+    assert second.connection is connection
+    second.give_back(connection)
+    assert third.connection is connection
+    connection.lost("the database went")
+    fourth = Client(simulation, pool)
+    fourth.ask()
+    while fourth.place is not None:
+        simulation.clock.step()
+    assert simulation.refused == 1
 
 
 class TestPlantedBugs:

@@ -120,7 +120,7 @@ class PoolManager:
                 self._agenda.soon(self.refuse, newest.borrower, error)
             return
         backoff = self._backoffs.get(pool)
-        if backoff is not None and not backoff.is_transient:
+        if backoff is not None and not backoff.is_transient and not pool.size:
             if self._agenda.now() < backoff.retry_at:
                 self._agenda.soon(self._refuse_all, pool, backoff.error)
                 return
