@@ -415,6 +415,14 @@ async def test_cancel_keys_of_any_length(length: int) -> None:
         assert connection.parameters == {"a": "b"}
 
 
+async def test_a_server_whose_machine_is_gone_is_noticed() -> None:
+    """As libpq does: nothing else would tell, where only an answer is awaited."""
+    async with fake(says(OK + READY)) as target, connected(target) as connection:
+        with socket.socket(fileno=os.dup(connection.stream.fileno())) as sock:
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 async def test_a_server_that_lets_in_without_its_own_proof() -> None:
     async def handler(stream: Stream) -> None:
         await stream.read_startup(10_000)

@@ -265,6 +265,7 @@ async def _connect_socket(family: int, address: _Address) -> Stream:
         sock.setblocking(False)
         if family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         await loop.sock_connect(sock, address)
         return Stream(sock, loop)
     except BaseException:
