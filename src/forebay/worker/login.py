@@ -128,7 +128,10 @@ async def log_in(stream: Stream, policy: LoginPolicy, peer: str) -> LoggedIn | C
         violation = errors.protocol_violation(str(malformed))
         await refuse(stream, violation)
         raise _failed(violation, login) from None
-    except TimeoutError:
+    except TimeoutError as error:
+        if error.errno is not None:  # ETIMEDOUT: it is the connection that is gone
+            stream.close()
+            return None
         timed_out = errors.login_timed_out()
         await refuse(stream, timed_out)
         raise _failed(timed_out, login) from None

@@ -1,6 +1,8 @@
 """Logging in, message by message, over socket pairs. With real clients: tests/integration."""
 
 import asyncio
+import errno
+import os
 import socket
 import ssl
 import struct
@@ -313,6 +315,16 @@ async def test_a_client_that_knows_more_options_keeps_its_version(door: Door, mi
     )
     await client.scram("secret")
     assert (await client.logged_in()).protocol_minor == minor
+
+
+async def test_a_connection_that_the_network_gave_up(door: Door) -> None:
+    """ETIMEDOUT is a TimeoutError to Python, but the login has not lasted too long."""
+    client = door.open()
+    client.send(startup())
+    await client.request()
+    client.server._end(OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
+    assert await client.login is None
+    assert client.server.fileno() == -1
 
 
 async def test_wrong_password(door: Door) -> None:
