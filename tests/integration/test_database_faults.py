@@ -2,7 +2,9 @@
 
 import contextlib
 import socket
+import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import psycopg2
@@ -205,6 +207,55 @@ def test_it_answers_nonsense(
             assert refused.value.sqlstate in ("08000", "08001", "08P01")
         assert forebay.logged("A database connection could not be opened")
         forebay.stop()
+
+
+def row(*columns: bytes) -> bytes:
+    """The answer to a query: a row and a tag, not yet ReadyForQuery."""
+    fields = b"".join(struct.pack("!I", len(column)) + column for column in columns)
+    return (
+        messages.message(b"T", struct.pack("!H", 0))
+        + messages.message(b"D", struct.pack("!H", len(columns)) + fields)
+        + messages.message(b"C", b"SELECT 1\0")
+    )
+
+
+@pytest.mark.parametrize("cut", [0, 1, 5, 12, None])
+def test_it_says_more_than_it_was_asked(
+    start_forebay: type[Forebay], database: TestDatabase, cut: int | None
+) -> None:
+    """A setting is changed in the very moment in which a connection has been opened: what came
+    along with the last answer of the opening is heard, be it whole or not."""
+    ready = messages.ready_for_query(b"I")
+    told = messages.parameter_status("TimeZone", "Mars")
+
+    def answer(sock: socket.socket) -> None:
+        sock.recv(1000)
+        login = messages.authentication_ok() + messages.parameter_status("TimeZone", "Venus")
+        sock.sendall(login + messages.backend_key_data(1, b"1234") + ready)
+        sock.recv(1000)
+        sock.sendall(row(b"10", b"0", b"0", b"0") + ready + told[:cut])
+        if cut is not None:
+            time.sleep(0.1)
+            sock.sendall(told[cut:])
+        while sock.recv(1000):
+            sock.sendall(row(b"7") + ready)
+
+    with answering(answer) as port:
+        target = {"sslmode": "disable", "database": database.name}
+        forebay = start_forebay(port, database, proxy=PLAIN, target=target)
+        with RawClient(forebay.port, database) as client:
+            assert client.query("SELECT 7") == [["7"]]
+            client.leave()
+        eventually(lambda: time_zone(forebay, database) == "Mars")
+        forebay.stop()
+
+
+def time_zone(forebay: Forebay, database: TestDatabase) -> str:
+    with RawClient(forebay.port, database) as client:
+        answer = client.ask(messages.query("SELECT 7"))
+        client.leave()
+        told = [messages.parse_parameter_status(each.body) for each in answer if each.kind == "S"]
+        return {**client.parameters, **dict(told)}["TimeZone"]
 
 
 def test_nobody_is_there(start_forebay: type[Forebay], database: TestDatabase) -> None:

@@ -107,6 +107,7 @@ class Opener:
             tls=detached.sslobj,
             incoming=detached.incoming,
             outgoing=detached.outgoing,
+            early=detached.leftover,
         )
         server.age_jitter = 1.0 - AGE_SPREAD * random.random()  # noqa: S311 - no secret
         return server

@@ -89,9 +89,11 @@ cdef class Connection(Peer):
 
     def __init__(
         self, Poller poller, int fd, MicroPool pool not None, int pid, bytes cancel_key, *,
-        settings, parameters, tls=None, incoming=None, outgoing=None,
+        settings, parameters, tls=None, incoming=None, outgoing=None, bytes early=b"",
     ):
         Peer.__init__(self, poller, fd, tls, incoming, outgoing)
+        if early:
+            self._hold(early, len(early))  # it came behind all that was asked before
         self.pool = pool
         self.pid = pid
         self.cancel_key = cancel_key
@@ -115,7 +117,10 @@ cdef class Connection(Peer):
     cpdef start(self):
         """Begin to serve: the pool has counted it as borrowed until now."""
         self.watch()
-        self.go_free()
+        self.consume_held()
+        if self.fd >= 0:
+            self.resume_reading()
+            self.go_free()
 
     # ---- Forebay's own commands ----
 

@@ -47,6 +47,7 @@ class Server(Peer):
         tls: SSLObject | None = None,
         incoming: MemoryBIO | None = None,
         outgoing: MemoryBIO | None = None,
+        early: bytes = b"",
     ) -> None: ...
     @property
     def in_transaction(self) -> bool: ...
