@@ -258,6 +258,30 @@ def time_zone(forebay: Forebay, database: TestDatabase) -> str:
         return {**client.parameters, **dict(told)}["TimeZone"]
 
 
+def test_it_hangs_up_at_a_clients_settings(
+    start_forebay: type[Forebay], database: TestDatabase
+) -> None:
+    """A client whose settings end every connection is told so, and does not try for good."""
+    ready = messages.ready_for_query(b"I")
+    logins: list[bytes] = []
+
+    def answer(sock: socket.socket) -> None:
+        logins.append(sock.recv(1000))
+        sock.sendall(messages.authentication_ok() + messages.backend_key_data(1, b"1234") + ready)
+        while b"max_connections" in sock.recv(1000):
+            sock.sendall(row(b"10", b"0", b"0", b"0") + ready)
+
+    with answering(answer) as port:
+        target = {"sslmode": "disable", "database": database.name}
+        forebay = start_forebay(port, database, proxy=PLAIN, target=target)
+        for _ in range(2):
+            with pytest.raises(PgError) as refused:
+                RawClient(forebay.port, database, {"work_mem": "1MB"})
+            assert (refused.value.severity, refused.value.sqlstate) == ("FATAL", "08006")
+        assert len(logins) < 250
+        forebay.stop()
+
+
 def test_nobody_is_there(start_forebay: type[Forebay], database: TestDatabase) -> None:
     forebay = start_forebay(
         free_port(), database, proxy=PLAIN, pool={"connection_borrow_timeout": 0.2}

@@ -26,6 +26,9 @@ from .peer cimport GATHER_BYTES
 from .poller cimport Poller
 from .statement_user cimport ASKED
 
+# A database that has gone may have left many idle connections, each of which is found dead in its turn;
+# after so many it is the settings that connections end of.
+cdef int LOSSES_LIMIT = 100
 cdef bytes READY_IDLE = b"Z\x00\x00\x00\x05I"
 cdef bytes TERMINATE = b"X\x00\x00\x00\x04"
 
@@ -249,6 +252,8 @@ cdef class Client(Examiner):
     cdef int lent(self, bint confirming) except -1:
         self.place = None
         self.held_back = confirming
+        if not confirming:
+            self.losses = 0
         return 0
 
     cdef int go_on(self) except -1:
@@ -265,6 +270,7 @@ cdef class Client(Examiner):
 
     cdef int confirmed(self, object error) except -1:
         self.held_back = False
+        self.losses = 0
         if error is None:
             return self.go_on()
         self.server.take_back()
@@ -317,7 +323,8 @@ cdef class Client(Examiner):
         self.held_back = False
         if error is None or self.terminating:
             return self._end("its database connection ended", False)
-        if unsent:
+        self.losses += 1
+        if unsent and self.losses < LOSSES_LIMIT:
             # Nothing of the client's had reached the database: another connection will do.
             if self._borrow():
                 self.go_on()
