@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from forebay.identity.secrets import MAX_USERNAME_LENGTH
 from forebay.protocol import md5, scram
 from forebay.worker.tasks import in_crypto_thread
 
@@ -109,10 +110,11 @@ class Throttle:
     def failed(self, user: str, address: str, now_s: float) -> float:
         """Notes a wrong password; returns how long its answer has to wait, in seconds."""
         self.wrong_passwords += 1
-        count, last_s = self._table.pop((user, address), (0, now_s))
+        key = _key(user, address)
+        count, last_s = self._table.pop(key, (0, now_s))
         if now_s - last_s > self._forget_s:
             count = 0
-        self._table[user, address] = count + 1, now_s
+        self._table[key] = count + 1, now_s
         if len(self._table) > self._max_entries:
             self._table.popitem(last=False)
         # Beyond 2**32 times the first delay there is nothing to double any more.
@@ -120,7 +122,12 @@ class Throttle:
 
     def succeeded(self, user: str, address: str) -> None:
         """Notes a right password."""
-        self._table.pop((user, address), None)
+        self._table.pop(_key(user, address), None)
 
     def __len__(self) -> int:
         return len(self._table)
+
+
+def _key(user: str, address: str) -> tuple[str, str]:
+    # Who asks for a longer name is nobody, and is not to be remembered by all of it.
+    return user[:MAX_USERNAME_LENGTH], address

@@ -1,5 +1,7 @@
 """Who may log in, and how wrong passwords are slowed."""
 
+import tracemalloc
+
 from forebay.protocol import md5, scram
 from forebay.worker.credentials import Credentials, Throttle
 
@@ -61,3 +63,20 @@ def test_the_table_is_bounded() -> None:
         throttle.failed(f"user{number}", "a", now_s=0)
     assert len(throttle) == 3
     assert throttle.failed("user9", "a", now_s=0) > throttle.failed("user0", "a", now_s=0)
+
+
+def test_names_that_nobody_has_do_not_fill_the_memory() -> None:
+    """A startup packet has room for a name of ten thousand characters."""
+    throttle = Throttle()
+    tracemalloc.start()
+    try:
+        for number in range(1000):
+            name = f"{number:010}" * 1000
+            assert throttle.failed(name, "a", now_s=0) < throttle.failed(name, "a", now_s=0)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(throttle) == 1000
+    assert kept < 1_000_000
+    throttle.succeeded(name, "a")
+    assert len(throttle) == 999
