@@ -58,7 +58,13 @@ class JsonFormatter(logging.Formatter):
             line[f"{key}_" if key in _OWN_KEYS else str(key)] = value
         if record.exc_info:
             line["exc"] = self.formatException(record.exc_info)
+        line = {key: _encodable(value) for key, value in line.items()}
         return msgspec.json.encode(line, enc_hook=str).decode()
+
+
+def _encodable(value: Any) -> Any:
+    """A client's names may not be UTF-8: what is not stands as its surrogates, escaped."""
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
 
 
 class HumanFormatter(logging.Formatter):

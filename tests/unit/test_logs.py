@@ -50,6 +50,23 @@ def test_a_client_cannot_forge_a_line_for_people() -> None:
     assert text.endswith("INFO    node: user x\\x0a12:00:00 ERROR forged\\x1b[31m name=a\\x0ab")
 
 
+@pytest.mark.parametrize("formatter", [JsonFormatter(), HumanFormatter()])
+def test_a_client_cannot_stay_out_of_the_log(
+    formatter: logging.Formatter, pipe: tuple[int, int]
+) -> None:
+    """Names that are not UTF-8 reach the log with surrogates in them."""
+    handler = QueuedHandler(pipe[1])
+    handler.setFormatter(formatter)
+    handler.emit(record("no role %s", "adm\udcff", user="adm\udcff"))
+    handler.close()
+    assert handler.dropped == 0
+    text = os.read(pipe[0], 1000).decode()
+    assert text.count("dcff") == 2
+    if isinstance(formatter, JsonFormatter):
+        line = json.loads(text)
+        assert (line["msg"], line["user"]) == ("no role adm\\udcff", "adm\\udcff")
+
+
 def test_tracebacks_follow() -> None:
     made = record("failed", level=logging.ERROR)
     try:
