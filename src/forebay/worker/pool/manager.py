@@ -362,12 +362,17 @@ class PoolManager:
         """The client of a busy connection is gone: if it vanished, cancel what it had asked."""
         if not vanished:
             return
-        self._agenda.spawn(self._cancel(server), "cancel for a client that vanished")
+        cancel = self._cancel_abandoned(server, server.lent_at)
+        self._agenda.spawn(cancel, "cancel for a client that vanished")
         self._agenda.later(ABANDONED_S, self._give_up, server, server.lent_at)
 
+    async def _cancel_abandoned(self, server: Server, lent_at: float) -> None:
+        # By now it may have been answered, and what is under way be another client's.
+        if _is_abandoned(server, lent_at):
+            await self._cancel(server)
+
     def _give_up(self, server: Server, lent_at: float) -> None:
-        same = not server.is_closed and server.client is None and server.lent_at == lent_at
-        if same and server.ledger.count:
+        if _is_abandoned(server, lent_at):
             server.shut("what its client had asked did not end after the client was gone")
 
     def schema_changed(self, pool: MicroPool) -> None:
@@ -382,3 +387,9 @@ class PoolManager:
         borrowed = sum(pool.borrowed for pool in self.pools.values())
         if idle + borrowed != len(self.servers):
             raise AssertionError(f"{idle} idle + {borrowed} borrowed, of {len(self.servers)}")
+
+
+def _is_abandoned(server: Server, lent_at: float) -> bool:
+    """Whether what was asked by the client that it was lent to then, and that is gone, goes on."""
+    same = not server.is_closed and server.client is None and server.lent_at == lent_at
+    return same and server.ledger.count > 0
