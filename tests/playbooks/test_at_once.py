@@ -1,7 +1,10 @@
-"""What comes together, and is read before anything that it has led to can be done."""
+"""What comes in one turn of the loop, and what comes too late."""
+
+from unittest import mock
 
 import pytest
 
+from forebay.worker.connector import ConnectError
 from tests.playbooks import wording
 from tests.playbooks.rig import Rig
 
@@ -22,3 +25,24 @@ def test_a_client_vanishes_as_its_answer_comes(others: int) -> None:
         assert rig.received("db1").count(b"SELECT") == 1 + others
         rig.check()
         rig.actors["db1"].inbox = b""
+
+
+def test_a_cancel_that_may_still_arrive() -> None:
+    """Its delivery took too long: the database may read it at any time from now on."""
+
+    async def too_late(*_: object, **__: object) -> None:
+        raise ConnectError("nowhere: timeout expired", transient=True)
+
+    with Rig(limit=1) as rig, mock.patch("forebay.worker.connector.send_cancel", too_late):
+        rig.client("a")
+        rig.client("b")
+        rig.send("a", wording.encode("Query 'SELECT 1'"))
+        rig.send("b", wording.encode("Query 'SELECT 2'"))
+        rig.cancel("a")
+        rig.send("db1", wording.encode("Result, Ready I"))
+        assert rig.received("a").endswith(wording.encode("Ready I"))
+        rig.actors["a"].inbox = b""
+        assert b"SELECT 2" not in rig.received("db1")
+        assert b"SELECT 2" in rig.received("db2")
+        for name in ("db1", "db2"):
+            rig.actors[name].inbox = b""

@@ -45,5 +45,6 @@ class Canceller:
             )
         except ConnectError as error:
             logger.warning("A cancel request could not be delivered: %s", error)
+            server.retired = True  # it may have been sent, and arrive at any time
         finally:
             server.cancel_finished()
