@@ -148,11 +148,13 @@ async def log_in(stream: Stream, policy: LoginPolicy, peer: str) -> LoggedIn | C
 
 async def refuse(stream: Stream, error: PgError) -> None:
     """Says why, and closes. A client that does not read is not waited for."""
-    with contextlib.suppress(OSError, TimeoutError):
-        stream.write(error.encode())
-        async with asyncio.timeout(LAST_WORD_S):
-            await stream.drain()
-    stream.close()
+    try:
+        with contextlib.suppress(OSError, TimeoutError):
+            stream.write(error.encode())
+            async with asyncio.timeout(LAST_WORD_S):
+                await stream.drain()
+    finally:
+        stream.close()
 
 
 def _failed(error: PgError, login: "_Login") -> LoginFailed:

@@ -1,6 +1,7 @@
 """Logging in, message by message, over socket pairs. With real clients: tests/integration."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import socket
@@ -315,6 +316,21 @@ async def test_a_client_that_knows_more_options_keeps_its_version(door: Door, mi
     )
     await client.scram("secret")
     assert (await client.logged_in()).protocol_minor == minor
+
+
+async def test_cancelled_while_a_client_that_does_not_read_is_refused(door: Door) -> None:
+    client = door.open()
+    await asyncio.sleep(0)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            client.server._sock.send(b"." * 65_536)
+    client.send(struct.pack("!II", 8, 2 << 16))
+    await asyncio.sleep(0.05)
+    assert not client.login.done()
+    client.login.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await client.login
+    assert client.server.fileno() == -1
 
 
 async def test_a_connection_that_the_network_gave_up(door: Door) -> None:
