@@ -46,3 +46,20 @@ def test_a_cancel_that_may_still_arrive() -> None:
         assert b"SELECT 2" in rig.received("db2")
         for name in ("db1", "db2"):
             rig.actors[name].inbox = b""
+
+
+@pytest.mark.parametrize("seconds", [10, 40])
+def test_a_database_that_does_not_answer_forebay_itself(seconds: int) -> None:
+    """Its limits are asked for, say, and its machine is gone: the connection is given up."""
+    with Rig(limit=1) as rig:
+        rig.client("a")
+        rig.send("a", wording.encode("Query 'SELECT 1'"))
+        rig.send("db1", wording.encode("Result, Ready I"))
+        rig.pass_time(61)
+        assert b"max_connections" in rig.received("db1")
+        rig.send("a", wording.encode("Query 'SELECT 2'"))
+        for _ in range(seconds):
+            rig.pass_time(1)
+        assert ("db2" in rig.servers) is (seconds > 30)
+        for actor in rig.actors.values():
+            actor.inbox = b""

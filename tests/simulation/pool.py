@@ -113,7 +113,8 @@ class Connection:
         self.retirements = 0  # how often all had been retired when its opening began
         self.is_closed = False
         self.age_jitter = 1.0
-        self.opened_at = self.idle_since = simulation.clock.now()
+        self.opened_at = self.idle_since = self.lent_at = simulation.clock.now()
+        self.ledger = SimpleNamespace(action=lambda: 0)  # what is asked is answered
         self.client: Client | None = None
 
     def start(self) -> None:

@@ -85,6 +85,7 @@ class Janitor:
         self._end_clients(now)
         timeouts = self.timeouts
         self._manager.close_idle(now, timeouts.max_idle_time_s, timeouts.max_connection_age_s)
+        self._manager.close_unanswering(now)
         self._manager.forget_unused_pools()
         self._manager.assert_counts()
         if self._ebb.has_come(len(self._sessions.clients)) and self._trim is not None:

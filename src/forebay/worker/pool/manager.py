@@ -28,6 +28,8 @@ logger = logging.getLogger("forebay.pool")
 OPENING_LIMIT = 10
 # What a client that vanished had asked may take so long to end; then its connection is closed.
 ABANDONED_S = 5.0
+# What Forebay asks between two clients may take so long; then the database is taken to be gone.
+UNANSWERED_S = 30.0
 
 
 @dataclass(slots=True)
@@ -64,6 +66,8 @@ class PoolManager:
         self._scheduled = False
         self._retirements = 0
         self._told: tuple[int, int] | None = None
+        # Connections without a client that owe Forebay an answer, and since when that is known.
+        self._unanswered: dict[tuple[Server, float], float] = {}
         self.pools: dict[tuple[str, str], MicroPool] = {}
         self.servers: set[Server] = set()
         self.budget: Budget | None = None
@@ -316,6 +320,18 @@ class PoolManager:
             else:
                 continue
             surplus -= 1
+
+    def close_unanswering(self, now: float) -> None:
+        """Close connections that do not answer what Forebay has asked for nobody's sake."""
+        asked = [
+            (server, server.lent_at)
+            for server in self.servers
+            if server.client is None and server.ledger.action()
+        ]
+        self._unanswered = {each: self._unanswered.get(each, now) for each in asked}
+        for (server, _), since in self._unanswered.items():
+            if now - since > UNANSWERED_S:
+                server.shut("it does not answer")
 
     def retire_all(self) -> None:
         """Close every connection as it comes free, what is being opened too; idle ones now."""
