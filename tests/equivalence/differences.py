@@ -31,6 +31,8 @@ NOT_ASKED = {
     " text, or is prepared itself.",
     "results nobody was told": "A statement that would return something else by now fails if its"
     " client was told what it returns, and else returns it: those that may change are described.",
+    "isolation behind Parse": "A Parse that Forebay answers itself takes no snapshot, so the level"
+    " may still be set behind it: that is done only as the first thing in a transaction.",
     "names beyond ASCII": "After a change of client_encoding PostgreSQL reads other names in the"
     " same bytes; Forebay compares bytes.",
     "hidden changes": "What the body of a function or the default of a column changes is not seen.",

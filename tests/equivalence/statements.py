@@ -22,6 +22,8 @@ CONNECTS = (
     ("options", "-c default_transaction_isolation=serializable"),
     ("extra_float_digits", "0", "IntervalStyle", "iso_8601"),
 )
+# Must come before any query of its transaction (see differences.NOT_ASKED).
+SERIALIZABLE = "ISOLATION LEVEL SERIALIZABLE"
 SETTINGS = (
     "work_mem = '64MB'",
     "work_mem = '65536kB'",
@@ -111,7 +113,7 @@ SESSION_ONLY = (
     "SET DateStyle = 'ISO, YMD'; SET TIME ZONE 'Asia/Aden'; SELEC",
     "BEGIN; SET work_mem = '6MB'; ROLLBACK",
     "BEGIN; SET DateStyle = 'SQL'; COMMIT; SET app.first = 'after'",
-    "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+    f"COMMIT; BEGIN; SET TRANSACTION {SERIALIZABLE}",
     "SET TRANSACTION READ ONLY",
 )
 SHOWN = (
@@ -169,7 +171,7 @@ TRANSACTIONS = (
     "BEGIN",
     "BEGIN",
     "START TRANSACTION READ ONLY",
-    "BEGIN ISOLATION LEVEL SERIALIZABLE",
+    f"ROLLBACK; BEGIN {SERIALIZABLE}",
     "COMMIT",
     "COMMIT",
     "COMMIT",
@@ -453,7 +455,8 @@ def _text(chance: random.Random) -> tuple[str, tuple[str, ...]]:
     if chance.random() < 0.4:
         sql, value = chance.choice(PARAMETERIZED)
         return sql, () if value is None else (value,)
-    return statement(chance), ()
+    sql = statement(chance)
+    return "BEGIN" if SERIALIZABLE in sql else sql, ()
 
 
 def _connect(chance: random.Random, lane: int) -> Op:
