@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.equivalence.lanes import Op, Step, World, differs
+from tests.harness import Postgres, TestDatabase
 
 
 def query(lane: int, sql: str) -> Step:
@@ -174,8 +175,38 @@ FOUND = {
     ],
 }
 
+# Of users who may do everything.
+SUPERUSERS = {
+    "what only a superuser may set is put in place and taken back before another role": [
+        query(0, "SET log_min_duration_statement = 10000; SET ROLE visitor"),
+        query(1, "SHOW log_min_duration_statement"),
+        query(0, "SHOW log_min_duration_statement"),
+        query(1, "SET app.tenant = 'B'; SET ROLE visitor"),
+        query(0, "SHOW log_min_duration_statement"),
+        query(1, "SELECT current_setting('app.tenant'), current_user"),
+        query(0, "SELECT current_setting('log_min_duration_statement'), current_user"),
+    ],
+    "a role is put in place behind the user of the session, who would take it off": [
+        query(0, "SET ROLE visitor"),
+        query(1, "SET SESSION AUTHORIZATION visitor; SET ROLE visitor"),
+        query(0, "SELECT current_user, current_setting('role')"),
+        query(1, "SELECT session_user, current_user, current_setting('role')"),
+        query(2, "SELECT session_user = current_user, current_setting('role')"),
+        query(1, "SELECT session_user, current_user, current_setting('role')"),
+    ],
+}
+
 
 @pytest.mark.parametrize("name", FOUND)
 def test_no_difference(make_world: Callable[[int], World], name: str) -> None:
     found = differs(make_world(1), FOUND[name], together=1)
+    assert found is None, str(found)
+
+
+@pytest.mark.parametrize("name", SUPERUSERS)
+def test_no_difference_to_superusers(
+    make_world: Callable[[int], World], postgres: Postgres, database: TestDatabase, name: str
+) -> None:
+    postgres.sql(f'ALTER ROLE "{database.user}" SUPERUSER')
+    found = differs(make_world(1), SUPERUSERS[name], together=1)
     assert found is None, str(found)

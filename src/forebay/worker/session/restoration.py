@@ -13,7 +13,13 @@ from typing import NamedTuple
 from forebay.protocol.messages import query
 from forebay.sql.effects import Command, Effects
 from forebay.sql.settings import SettingChange
-from forebay.worker.session.settings import IDENTITY, Values, quote_identifier, quote_literal
+from forebay.worker.session.settings import (
+    IDENTITY,
+    Values,
+    identity_last,
+    quote_identifier,
+    quote_literal,
+)
 
 # Lists of names: SET takes them one by one.
 _LISTS = frozenset(
@@ -85,8 +91,7 @@ def follow_up(restored: Restored, startup: Values) -> FollowUp:
     writes lists of names in its own way; outside a block they stay as the client has written them.)
     """
     values = dict(startup)
-    # What only the user who logged in may set comes before another role is taken on.
-    names = sorted(restored, key=IDENTITY.__contains__)
+    names = sorted(restored, key=identity_last)
     calls = (
         f"pg_catalog.set_config({quote_literal(name)}, {quote_literal(values[name])}, false)"
         for name in names

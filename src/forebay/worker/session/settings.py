@@ -19,6 +19,13 @@ DECISIVE = frozenset({"role", "session_authorization", "row_security", "search_p
 
 # RESET ALL leaves these alone.
 IDENTITY = frozenset({"role", "session_authorization"})
+# These may be put in place in the name of any role.
+_ANYBODYS = DECISIVE - IDENTITY | {
+    *("application_name", "client_encoding", "client_min_messages", "datestyle", "timezone"),
+    *("intervalstyle", "bytea_output", "extra_float_digits", "standard_conforming_strings"),
+    *("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "work_mem"),
+    *("default_transaction_isolation", "default_transaction_read_only", "jit"),
+}
 # Names in a statement may mean something else under other values of these.
 OF_MEANING = frozenset({"role", "search_path", "session_authorization"})
 
@@ -112,8 +119,13 @@ class Replays:
         if starts_over:
             # It may set anything: what the client asked for must come after it, all of it.
             changed = list(after)
-        # What only the user who logged in may set comes before another role is taken on.
-        changed.sort(key=IDENTITY.__contains__)
+        identity = [name for name in before if name in IDENTITY]
+        if identity and (starts_over or not all(map(_is_anybodys, taken_back + changed))):
+            # The rest takes the rights of the user who logged in; and a role ends with the
+            # session's user who took it on.
+            taken_back = identity + [name for name in taken_back if name not in IDENTITY]
+            changed = [name for name in after if name in changed or name in IDENTITY]
+        changed.sort(key=identity_last)
         statements = [f"RESET {quote_identifier(name)}" for name in taken_back]
         if starts_over:
             statements.append(self._init_query + "\n")  # it may end with a comment
@@ -124,6 +136,17 @@ class Replays:
             )
             statements.append("SELECT " + ", ".join(calls))
         return query(";".join(statements)), not DECISIVE.isdisjoint([*taken_back, *changed])
+
+
+def identity_last(name: str) -> int:
+    """The order in which settings are put in place: what only the user who logged in may set comes
+    before another identity is taken on, and the session's user, who takes off a role, before that.
+    """
+    return ("session_authorization", "role").index(name) + 1 if name in IDENTITY else 0
+
+
+def _is_anybodys(name: str) -> bool:
+    return name in _ANYBODYS or "." in name
 
 
 def quote_literal(value: str) -> str:
