@@ -173,6 +173,17 @@ FOUND = {
         query(1, "SELECT coalesce(current_setting('app.first', true), '')"),
         query(0, "SELECT current_setting('app.first')"),
     ],
+    "a connection that does not take a client's settings serves it under nobody else's": [
+        Step(1, (("connect", "app.tenant", "B", "temp_buffers", "16MB"),)),
+        query(2, "BEGIN; CREATE TEMP TABLE t ON COMMIT DROP AS SELECT 1 AS n; COMMIT"),
+        query(2, "SELECT set_config('app.tenant', 'A', false)"),
+        query(1, "SELECT current_setting('app.tenant')"),
+        query(1, "SHOW temp_buffers"),
+        query(0, "BEGIN; CREATE TEMP TABLE t ON COMMIT DROP AS SELECT 1 AS n; COMMIT"),
+        Step(3, (("connect", "temp_buffers", "24MB"),)),
+        query(3, "SHOW temp_buffers"),
+        query(2, "SELECT current_setting('app.tenant')"),
+    ],
 }
 
 # Of users who may do everything.

@@ -12,6 +12,9 @@ from forebay.worker.session.settings import InternTable, Parameters, Replays, Se
 
 logger = logging.getLogger("forebay.pool")
 
+# The parameter that cannot be changed any more on a connection where there were temporary tables,
+# whatever is discarded. (Names are not translated.)
+SPENT = b'"temp_buffers"'
 # Parameters that a database may report; PostgreSQL has fewer than twenty.
 PARAMETERS_LIMIT = 200
 
@@ -45,6 +48,8 @@ class Changeover:
 
     def replay_failed(self, server: Server, body: bytes) -> None:
         """Settings that the database had accepted before were refused."""
+        if SPENT in body and b"\0D" in body:  # with a reason: the value itself is valid
+            server.retired = True
         logger.warning(
             "Session settings could not be put in place: %s",
             PgError.parse(body).message,

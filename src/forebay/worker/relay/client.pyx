@@ -269,11 +269,17 @@ cdef class Client(Examiner):
         return self._end_if_gone()
 
     cdef int confirmed(self, object error) except -1:
+        cdef Connection server = self.server
         self.held_back = False
-        self.losses = 0
         if error is None:
+            self.losses = 0
             return self.go_on()
-        self.server.take_back()
+        server.take_back()
+        self.losses += 1
+        if server.retired and not self.pinned and self.losses < LOSSES_LIMIT:
+            # It is the connection that will not do any more, because of what others did on it.
+            return self.go_on() if self._borrow() else 0
+        self.losses = 0
         self.sessions.settings_refused(self, error)
         return 0
 

@@ -19,12 +19,15 @@ DECISIVE = frozenset({"role", "session_authorization", "row_security", "search_p
 
 # RESET ALL leaves these alone.
 IDENTITY = frozenset({"role", "session_authorization"})
-# These may be put in place in the name of any role.
-_ANYBODYS = DECISIVE - IDENTITY | {
+# What was accepted once is accepted again, on any connection and in the name of any role. (Of other
+# settings the database may refuse what it has accepted before: temp_buffers once there were
+# temporary tables, a configuration for text search that is gone.)
+_SURE = DECISIVE - IDENTITY | {
     *("application_name", "client_encoding", "client_min_messages", "datestyle", "timezone"),
     *("intervalstyle", "bytea_output", "extra_float_digits", "standard_conforming_strings"),
-    *("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "work_mem"),
-    *("default_transaction_isolation", "default_transaction_read_only", "jit"),
+    *("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "jit"),
+    *("default_transaction_isolation", "default_transaction_read_only", "synchronous_commit"),
+    *("work_mem", "maintenance_work_mem", "plan_cache_mode", "random_page_cost"),
 }
 # Names in a statement may mean something else under other values of these.
 OF_MEANING = frozenset({"role", "search_path", "session_authorization"})
@@ -120,7 +123,7 @@ class Replays:
             # It may set anything: what the client asked for must come after it, all of it.
             changed = list(after)
         identity = [name for name in before if name in IDENTITY]
-        if identity and (starts_over or not all(map(_is_anybodys, taken_back + changed))):
+        if identity and (starts_over or not all(map(_is_sure, taken_back + changed))):
             # The rest takes the rights of the user who logged in; and a role ends with the
             # session's user who took it on.
             taken_back = identity + [name for name in taken_back if name not in IDENTITY]
@@ -135,7 +138,9 @@ class Replays:
                 for name in changed
             )
             statements.append("SELECT " + ", ".join(calls))
-        return query(";".join(statements)), not DECISIVE.isdisjoint([*taken_back, *changed])
+        # If it is refused the last client's settings stay, all of them.
+        decisive = not DECISIVE.isdisjoint([*taken_back, *changed])
+        return query(";".join(statements)), decisive or not all(map(_is_sure, changed))
 
 
 def identity_last(name: str) -> int:
@@ -145,8 +150,8 @@ def identity_last(name: str) -> int:
     return ("session_authorization", "role").index(name) + 1 if name in IDENTITY else 0
 
 
-def _is_anybodys(name: str) -> bool:
-    return name in _ANYBODYS or "." in name
+def _is_sure(name: str) -> bool:
+    return name in _SURE or "." in name
 
 
 def quote_literal(value: str) -> str:
