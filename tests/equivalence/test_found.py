@@ -205,6 +205,17 @@ SUPERUSERS = {
         query(2, "SELECT session_user = current_user, current_setting('role')"),
         query(1, "SELECT session_user, current_user, current_setting('role')"),
     ],
+    "what DISCARD ALL does not end does not reach the next client": [
+        query(0, "SELECT pg_replication_origin_create('{me}') > 0"),
+        query(0, "SELECT pg_replication_origin_session_setup('{me}')"),
+        Step(0, (("leave",),)),
+        query(1, "SELECT pg_replication_origin_session_is_setup()"),
+        query(1, "SELECT count(*) FROM pg_create_physical_replication_slot('{me}', false, true)"),
+        Step(1, (("leave",),)),
+        query(2, "SELECT count(*) FROM pg_replication_slots WHERE active_pid = pg_backend_pid()"),
+        Step(0, (("connect",),)),
+        query(0, "SELECT pg_replication_origin_drop('{me}')"),
+    ],
 }
 
 

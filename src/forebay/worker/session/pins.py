@@ -55,6 +55,10 @@ AUDITED = frozenset(
     }
 )
 
+# What these leave (libraries, replication origins, the seed of random()) DISCARD ALL does not end,
+# so their connection is closed.
+OUTLASTING = frozenset({PinReason.LOAD, PinReason.SESSION_FUNCTION})
+
 # What the log says behind "Reason:", in RDS Proxy's words where it has some.
 EXPLANATIONS = {
     PinReason.TEMPORARY_OBJECT: "A temporary table, view or sequence was created.",

@@ -28,7 +28,14 @@ from forebay.worker.session import telling
 from forebay.worker.session.audit import NOT_SET, VALUE_CHARACTERS, audit_query, read_audit
 from forebay.worker.session.functions import NOTHING_LISTED, Listed
 from forebay.worker.session.meaning import meaning_since
-from forebay.worker.session.pins import EXPLANATIONS, Notes, PinCounts, PinReason, note_effects
+from forebay.worker.session.pins import (
+    EXPLANATIONS,
+    OUTLASTING,
+    Notes,
+    PinCounts,
+    PinReason,
+    note_effects,
+)
 from forebay.worker.session.rds import STATEMENT_LIMIT_BYTES, rds_explanation, rds_pin
 from forebay.worker.session.restoration import follow_up, taken_back
 from forebay.worker.session.settings import (
@@ -352,6 +359,8 @@ class Sessions:
         """Let pins begin and end as the reasons do, and say so."""
         reasons = notes.reasons
         client.set_pinned(bool(reasons))
+        if client.server is not None and not OUTLASTING.isdisjoint(reasons):
+            client.server.retired = True
         now = self._agenda.now()
         for reason in reasons - notes.pinned_at.keys():
             notes.pinned_at[reason] = now
