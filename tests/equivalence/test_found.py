@@ -184,6 +184,14 @@ FOUND = {
         query(3, "SHOW temp_buffers"),
         query(2, "SELECT current_setting('app.tenant')"),
     ],
+    "the seed of random() is set by a setting, too": [
+        query(0, "SET seed = 0.5"),
+        query(1, "SELECT setseed(0.1)"),
+        query(0, "SELECT random()"),
+        query(0, "SET LOCAL seed = 0.25"),
+        query(1, "SELECT setseed(0.2)"),
+        query(0, "SELECT random()"),
+    ],
 }
 
 # Of users who may do everything.
@@ -215,6 +223,19 @@ SUPERUSERS = {
         query(2, "SELECT count(*) FROM pg_replication_slots WHERE active_pid = pg_backend_pid()"),
         Step(0, (("connect",),)),
         query(0, "SELECT pg_replication_origin_drop('{me}')"),
+    ],
+    "a block that calls what changes the session": [
+        query(0, "SELECT pg_replication_origin_create('{me}') > 0"),
+        query(0, "DO $$BEGIN PERFORM pg_replication_origin_session_setup('{me}'); END$$"),
+        query(1, "SELECT pg_replication_origin_session_is_setup()"),
+        query(0, "SELECT pg_replication_origin_session_reset()"),
+        query(0, "SELECT pg_replication_origin_drop('{me}')"),
+    ],
+    "a backup ends where it began": [
+        query(0, "SELECT count(*) FROM pg_backup_start('{me}', true)"),
+        Step(0, (("leave",),)),
+        query(1, "SELECT count(*) FROM pg_backup_start('{me}', true)"),
+        query(1, "SELECT count(*) FROM pg_backup_stop(false)"),
     ],
 }
 

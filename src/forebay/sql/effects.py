@@ -60,6 +60,8 @@ class TemporaryObject:
 
 # Where strings end depends on these.
 HOW_TEXT_IS_READ: Final = frozenset({"standard_conforming_strings", "client_encoding"})
+# SET of it is a call of setseed, for the rest of the session.
+SEED: Final = "seed"
 
 Detail = SettingChange | Call | Command | Cursor | TemporaryObject
 
@@ -82,7 +84,7 @@ class Effect:
         change = self.detail
         if not isinstance(change, SettingChange) or not change.local:
             return False
-        return change.name not in HOW_TEXT_IS_READ and (
+        return change.name not in HOW_TEXT_IS_READ | {SEED} and (
             change.value is not None or not change.exact
         )
 

@@ -34,6 +34,9 @@ KNOWN: Final[dict[bytes, Reason]] = {
     **dict.fromkeys(
         (
             b"setseed",
+            # A backup ends where it began, or with that session (the second name: before 15).
+            b"pg_backup_start",
+            b"pg_start_backup",
             # A session's replication origin; slots, which may be temporary.
             b"pg_replication_origin_session_setup",
             b"pg_replication_origin_session_reset",

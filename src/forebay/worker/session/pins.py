@@ -11,7 +11,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from forebay.sql.effects import HOW_TEXT_IS_READ, Call, Command, Effect, Effects
+from forebay.sql.effects import HOW_TEXT_IS_READ, SEED, Call, Command, Effect, Effects
+from forebay.sql.functions import KNOWN
 from forebay.sql.reasons import Reason
 from forebay.sql.settings import SettingChange
 from forebay.worker.session.functions import NOTHING_LISTED, Listed
@@ -100,7 +101,8 @@ _BY_EFFECT = {
 
 # In the body of a DO block: what could change state that the database cannot be asked for.
 _HIDDEN_IN_BODY = re.compile(
-    rb"set_config|nextval|setval|currval|lastval|setseed|\bload\b|\bexecute\b|\bset\b",
+    b"|".join(name for name, reason in KNOWN.items() if reason is not Reason.ADVISORY_LOCK)
+    + rb"|\bload\b|\bexecute\b|\bset\b",
     re.IGNORECASE,
 )
 
@@ -140,7 +142,9 @@ def note_effects(
                 notes.doubts |= AUDITED  # what it runs was prepared earlier, and may do anything
         elif isinstance(detail, SettingChange):
             notes.resets = notes.resets or detail.value is None
-            if not detail.exact and not detail.name and detail.command != "RESET ALL":
+            if detail.name == SEED:
+                notes.lasting.add(PinReason.SESSION_FUNCTION)
+            elif not detail.exact and not detail.name and detail.command != "RESET ALL":
                 notes.lasting.add(PinReason.SETTING)  # a name that the text does not show
             elif detail.local and detail.name in HOW_TEXT_IS_READ:
                 notes.lasting.add(PinReason.UNREADABLE)  # what follows is read in another way
@@ -149,8 +153,11 @@ def note_effects(
         elif reason is PinReason.DO_BLOCK:
             notes.doubts |= AUDITED
             notes.resets = True
-            if _hides_more(text, listed):
+            hidden = _hidden_in(text) - listed.functions.ignored
+            if hidden:
                 notes.lasting.add(reason)
+            if any(KNOWN.get(name) is Reason.SESSION_FUNCTION for name in hidden):
+                notes.lasting.add(PinReason.SESSION_FUNCTION)
         elif reason is PinReason.DISCARD:
             notes.doubts |= AUDITED & notes.held
             notes.resets = True
@@ -162,10 +169,9 @@ def note_effects(
             notes.lasting.add(reason)
 
 
-def _hides_more(body: bytes, listed: Listed) -> bool:
-    """Whether a DO block may do what the database cannot be asked for."""
-    found = {match[0].lower() for match in _HIDDEN_IN_BODY.finditer(body)}
-    return not found <= listed.functions.ignored
+def _hidden_in(body: bytes) -> set[bytes]:
+    """What a DO block names that the database cannot be asked for."""
+    return {match[0].lower() for match in _HIDDEN_IN_BODY.finditer(body)}
 
 
 def minimal_pin(effects: Effects, text: bytes, listed: Listed = NOTHING_LISTED) -> PinReason | None:
