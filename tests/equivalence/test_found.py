@@ -237,6 +237,12 @@ SUPERUSERS = {
         query(1, "SELECT count(*) FROM pg_backup_start('{me}', true)"),
         query(1, "SELECT count(*) FROM pg_backup_stop(false)"),
     ],
+    "a setting that not every role may see": [
+        query(0, "SET dynamic_library_path = '/tmp'; SET ROLE visitor"),
+        query(1, "SHOW dynamic_library_path"),
+        query(0, "RESET ROLE"),
+        query(0, "SHOW dynamic_library_path"),
+    ],
 }
 
 

@@ -60,6 +60,10 @@ AUDITED = frozenset(
 # so their connection is closed.
 OUTLASTING = frozenset({PinReason.LOAD, PinReason.SESSION_FUNCTION})
 
+# Not listed, as those with a dot in their name are not, while a role is in force that may not see
+# them.
+HIDDEN = frozenset({"dynamic_library_path", "extension_control_path", "session_preload_libraries"})
+
 # What the log says behind "Reason:", in RDS Proxy's words where it has some.
 EXPLANATIONS = {
     PinReason.TEMPORARY_OBJECT: "A temporary table, view or sequence was created.",
@@ -148,7 +152,7 @@ def note_effects(
                 notes.lasting.add(PinReason.SETTING)  # a name that the text does not show
             elif detail.local and detail.name in HOW_TEXT_IS_READ:
                 notes.lasting.add(PinReason.UNREADABLE)  # what follows is read in another way
-            elif "." in detail.name:
+            elif "." in detail.name or detail.name in HIDDEN:
                 _note_custom(notes, detail.name)
         elif reason is PinReason.DO_BLOCK:
             notes.doubts |= AUDITED
