@@ -192,6 +192,16 @@ FOUND = {
         query(1, "SELECT setseed(0.2)"),
         query(0, "SELECT random()"),
     ],
+    "the name of a custom setting is beyond ASCII": [
+        query(0, "SET app.gr\u00f6\u00dfe = '{me}'"),
+        query(1, "SELECT coalesce(current_setting('app.gr\u00f6\u00dfe', true), '')"),
+        query(0, "SELECT current_setting('app.gr\u00f6\u00dfe')"),
+    ],
+    "the name of a custom setting is beyond ASCII in a call": [
+        query(0, "SELECT set_config('app.GR\u00d6SSE', '{me}', false)"),
+        query(1, "SELECT coalesce(current_setting('app.GR\u00d6SSE', true), '')"),
+        query(0, "SELECT current_setting('app.GR\u00d6SSE')"),
+    ],
 }
 
 # Of users who may do everything.

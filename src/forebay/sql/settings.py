@@ -19,7 +19,8 @@ class SettingChange:
     NAMES, ``search_path`` for SCHEMA, ``session characteristics``), empty for RESET ALL or if the
     text does not show it. ``value`` is the text behind ``=`` or TO as written (of ``set_config``
     the string itself), None for DEFAULT and for TIME ZONE LOCAL, which is the same. ``local``
-    changes end with the transaction. Unless ``exact``, name and value are not fully known.
+    changes end with the transaction. Unless ``exact``, name and value are not fully known. A name
+    beyond ASCII is not known.
     """
 
     command: Literal["SET", "RESET", "RESET ALL", "set_config"]
@@ -118,12 +119,16 @@ def set_config_change(
         else:
             found.append(string.decode(errors="replace"))
     name, value = found
+    if name is not None and not name.isascii():
+        name = None  # each client encoding writes it in its own way
     exact = exact and name is not None
     return SettingChange("set_config", (name or "").lower(), value, local, exact)
 
 
 def _generic(text: bytes, tokens: Sequence[Token], index: int, local: bool) -> SettingChange:
     name, end = _variable(tokens, index)
+    if not (name.isascii() and text[tokens[index].start : tokens[end - 1].end].isascii()):
+        return SettingChange("SET", "", None, local, exact=False)
     if word(tokens, end) == b"to" or _is_equals(text, tokens, end):
         value = tokens[end + 1 :]
         return SettingChange("SET", name, _value(text, value), local, exact=bool(value))
