@@ -202,6 +202,11 @@ FOUND = {
         query(1, "SELECT coalesce(current_setting('app.GR\u00d6SSE', true), '')"),
         query(0, "SELECT current_setting('app.GR\u00d6SSE')"),
     ],
+    "the name of a custom setting is longer than an identifier": [
+        query(0, f"SELECT set_config('app.{'x' * 70}', '{{me}}', false)"),
+        query(1, f"SELECT coalesce(current_setting('app.{'x' * 70}', true), '')"),
+        query(0, f"SELECT current_setting('app.{'x' * 70}')"),
+    ],
 }
 
 # Of users who may do everything.

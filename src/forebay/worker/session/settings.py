@@ -11,6 +11,7 @@ from functools import cached_property
 from weakref import WeakValueDictionary
 
 from forebay.protocol.messages import parameter_status, query
+from forebay.sql.names import NAME_BYTES
 
 Values = tuple[tuple[str, str], ...]
 
@@ -129,7 +130,7 @@ class Replays:
             taken_back = identity + [name for name in taken_back if name not in IDENTITY]
             changed = [name for name in after if name in changed or name in IDENTITY]
         changed.sort(key=identity_last)
-        statements = [f"RESET {quote_identifier(name)}" for name in taken_back]
+        statements = [_reset(name) for name in taken_back]
         if starts_over:
             statements.append(self._init_query + "\n")  # it may end with a comment
         if changed:
@@ -141,6 +142,13 @@ class Replays:
         # If it is refused the last client's settings stay, all of them.
         decisive = not DECISIVE.isdisjoint([*taken_back, *changed])
         return query(";".join(statements)), decisive or not all(map(_is_sure, changed))
+
+
+def _reset(name: str) -> str:
+    if all(len(part.encode(errors="surrogateescape")) <= NAME_BYTES for part in name.split(".")):
+        return f"RESET {quote_identifier(name)}"
+    # As an identifier it would be cut.
+    return f"SELECT pg_catalog.set_config({quote_literal(name)}, NULL, false)"
 
 
 def identity_last(name: str) -> int:
