@@ -207,6 +207,15 @@ FOUND = {
         query(1, f"SELECT coalesce(current_setting('app.{'x' * 70}', true), '')"),
         query(0, f"SELECT current_setting('app.{'x' * 70}')"),
     ],
+    "EXPLAIN ANALYZE of an UPDATE that sets": [
+        query(
+            0,
+            "EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off, BUFFERS off)"
+            " UPDATE pg_settings SET setting = '9MB' WHERE name = 'work_mem'",
+        ),
+        query(1, "SHOW work_mem"),
+        query(0, "SHOW work_mem"),
+    ],
 }
 
 # Of users who may do everything.

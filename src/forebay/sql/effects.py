@@ -100,6 +100,7 @@ class Effect:
 
 Effects = tuple[Effect, ...]
 
+_MAY_UPDATE: Final = (b"update", b"with", b"explain")
 _CLAUSES: Final = frozenset({b"create", b"into", b"execute"})
 _TEMPORARY: Final = (b"temp", b"temporary")
 _TEMPORARY_SCHEMA: Final = b"pg_temp"  # also pg_temp_3
@@ -153,7 +154,7 @@ def _of_statement(
             found += _in_body(lexed, tokens, functions)
     for index, token in enumerate(tokens):
         value = token.value
-        if value == b"pg_settings" and word(tokens, 0) in (b"update", b"with"):
+        if value == b"pg_settings" and word(tokens, 0) in _MAY_UPDATE and _updates(tokens):
             # The view takes UPDATE as set_config takes its arguments.
             found.append((Reason.SETTING, SettingChange("set_config", "", None, exact=False)))
         elif value in watched:
@@ -164,6 +165,10 @@ def _of_statement(
         elif value.startswith(_TEMPORARY_SCHEMA):
             found += _temporary_schema(tokens, index)
     return found
+
+
+def _updates(tokens: list[Token]) -> bool:
+    return any(token.value == b"update" and token.kind is Kind.WORD for token in tokens)
 
 
 def _call(lexed: Lexed, tokens: list[Token], index: int, functions: Functions) -> Found:

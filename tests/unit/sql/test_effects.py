@@ -33,6 +33,8 @@ SELECT 1 /* ; SET x = 1 */
 SELECT E'\\'; SET x = 1; --'
 SELECT "a; SET x = 1"
 SELECT 1 INTO t2
+WITH s AS (SELECT * FROM pg_settings) SELECT * FROM s
+EXPLAIN ANALYZE SELECT * FROM pg_settings
 SELECT * FROM pg_temp.t
 DROP TABLE pg_temp.t
 INSERT INTO pg_temp.t VALUES (1)
