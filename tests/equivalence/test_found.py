@@ -216,6 +216,15 @@ FOUND = {
         query(1, "SHOW work_mem"),
         query(0, "SHOW work_mem"),
     ],
+    "the body of a DO hides its words": [
+        query(0, r"DO E'BEGIN PERFORM s\145t_config(''app.x'', ''{me}'', false); END'"),
+        query(1, "SELECT coalesce(current_setting('app.x', true), '')"),
+        query(2, "DO 'BEGIN PERFORM set_'\n'config(''app.x'', ''{me}'', false); END'"),
+        query(1, "SELECT coalesce(current_setting('app.x', true), '')"),
+        query(3, "DO $$BEGIN PERFORM U&\"s\\0065t_config\"('app.x', '{me}', false); END$$"),
+        query(1, "SELECT coalesce(current_setting('app.x', true), '')"),
+        query(0, "SELECT current_setting('app.x')"),
+    ],
 }
 
 # Of users who may do everything.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from forebay.sql.functions import KNOWN_FUNCTIONS, Functions
-from forebay.sql.lexer import NAMES, STRINGS, Kind, Lexed, Token, lex
+from forebay.sql.lexer import NAMES, STRINGS, Kind, Lexed, Token, lex, string_value
 from forebay.sql.names import as_understood
 from forebay.sql.reasons import Reason
 from forebay.sql.settings import (
@@ -194,11 +194,24 @@ def _schema(tokens: list[Token], index: int) -> bytes:
 
 
 def _in_body(lexed: Lexed, tokens: list[Token], functions: Functions) -> Found:
-    """The listed functions that the body of a DO names: it is code, and not read as SQL."""
+    """The listed functions that the body of a DO names: it is code, and not read as SQL. If its
+    words may be others than those that are written, nothing is certain."""
     body = lexed.text[tokens[0].start : tokens[-1].end]
-    return [
+    found: Found = [
         (reason, Call(_decoded(name), listed=True)) for reason, name in functions.named_in(body)
     ]
+    if any(token.kind in STRINGS and not _is_as_written(lexed, token) for token in tokens):
+        found.append((Reason.UNREADABLE, None))
+    return found
+
+
+def _is_as_written(lexed: Lexed, token: Token) -> bool:
+    """Whether code in a string has no word in escapes or pieces."""
+    value = string_value(lexed.text, token, lexed.standard_conforming_strings)
+    if value is None or b'u&"' in value.lower():
+        return False
+    quoted = lexed.text[token.start : token.end].partition(b"'")[2][:-1]
+    return token.kind is Kind.DOLLAR_STRING or value == quoted.replace(b"''", b"'")
 
 
 def _clause(tokens: list[Token], index: int) -> Found:
