@@ -16,6 +16,11 @@ def batch(lane: int, *ops: Op) -> Step:
     return Step(lane, ops)
 
 
+def runs(sql: str) -> tuple[Op, ...]:
+    """From Parse to Execute, without names."""
+    return ("P", "", sql), ("B", "", ""), ("E", "", "0")
+
+
 S: Op = ("S",)
 FOUND = {
     "an unknown statement in an aborted transaction": [
@@ -81,15 +86,7 @@ FOUND = {
         batch(0, ("P", "a", "SELECT 1"), S),
         batch(0, ("P", "", "RESET work_mem"), ("B", "", ""), S),
         query(0, "SHOW work_mem"),
-        batch(
-            0,
-            ("P", "", "DISCARD ALL"),
-            ("B", "p", ""),
-            ("P", "", "SET bytea_output = 'escape'"),
-            ("B", "", ""),
-            ("E", "", "0"),
-            S,
-        ),
+        batch(0, ("P", "", "DISCARD ALL"), ("B", "p", ""), *runs("SET bytea_output = 'escape'"), S),
         query(0, "SHOW work_mem"),
         batch(0, ("P", "a", "SELECT 2"), S),
         query(0, "BEGIN"),
@@ -102,16 +99,7 @@ FOUND = {
         Step(0, (("connect", "options", "-c work_mem=8MB", "TimeZone", "Asia/Tokyo"),)),
         query(0, "RESET work_mem; SET work_mem = '9MB'"),
         query(0, "SHOW work_mem"),
-        batch(
-            0,
-            ("P", "", "RESET TIME ZONE"),
-            ("B", "", ""),
-            ("E", "", "0"),
-            ("P", "", "SET timezone = 'UTC'"),
-            ("B", "", ""),
-            ("E", "", "0"),
-            S,
-        ),
+        batch(0, *runs("RESET TIME ZONE"), *runs("SET timezone = 'UTC'"), S),
         query(0, "SHOW TimeZone"),
         query(0, "BEGIN"),
         query(0, "RESET ALL; SET LOCAL TIME ZONE INTERVAL '2:30' HOUR TO MINUTE"),

@@ -364,6 +364,15 @@ def says(data: bytes, after_startup: bool = True) -> Handler:
     return handler
 
 
+async def start_tls(stream: Stream, context: ssl.SSLContext) -> None:
+    """As a server: agree to TLS, and read the start-up packet within it."""
+    await stream.read_startup(10_000)
+    stream.write(b"S")
+    await stream.drain()
+    await stream.start_tls(context, server_side=True)
+    await stream.read_startup(10_000)
+
+
 OK = messages.authentication_ok()
 READY = messages.ready_for_query(b"I")
 
@@ -497,11 +506,7 @@ async def test_verify_full_checks_the_name(
     context = server_context(certificate, key)
 
     async def handler(stream: Stream) -> None:
-        await stream.read_startup(10_000)
-        stream.write(b"S")
-        await stream.drain()
-        await stream.start_tls(context, server_side=True)
-        await stream.read_startup(10_000)
+        await start_tls(stream, context)
         stream.write(OK + READY)
         await stream.drain()
         await stream.read_exactly(100)
@@ -527,11 +532,7 @@ async def test_a_certificate_that_cannot_be_bound_to(tmp_path: Path) -> None:
     context.load_cert_chain(chain)
 
     async def handler(stream: Stream) -> None:
-        await stream.read_startup(10_000)
-        stream.write(b"S")
-        await stream.drain()
-        await stream.start_tls(context, server_side=True)
-        await stream.read_startup(10_000)
+        await start_tls(stream, context)
         stream.write(messages.authentication_sasl([scram.MECHANISM_PLUS, scram.MECHANISM]))
         await stream.drain()
         _, body = await stream.read_message(10_000)
