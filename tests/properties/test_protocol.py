@@ -22,7 +22,8 @@ from forebay.protocol.startup import (
     split_options,
 )
 
-texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+characters = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
+texts = st.text(characters)
 names = texts.filter(
     lambda name: name.lower() not in ("", "options") and not is_reserved(name.lower())
 )
@@ -144,7 +145,9 @@ def test_garbage_instead_of_scram_from_a_server(first: bytes, final: bytes) -> N
         exchange.verify(final)
 
 
-@given(st.text(min_size=1), st.text(), st.none() | st.binary(min_size=32, max_size=32))
+# HMAC fills its key with zero bytes, so they would make no difference at the end of a password. No
+# secret holds one.
+@given(st.text(characters, min_size=1), texts, st.none() | st.binary(min_size=32, max_size=32))
 def test_scram_lets_in_who_knows_the_password(
     password: str, other: str, binding: bytes | None
 ) -> None:
