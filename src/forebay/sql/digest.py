@@ -74,13 +74,16 @@ def digest(
 def _piece(text: bytes, token: Token) -> str:
     """How a token that is no literal is written."""
     if token.kind is Kind.WORD:
-        return token.value.decode(errors="replace")
+        return _printable(token.value, "_")
     if token.kind in (Kind.QUOTED_NAME, Kind.UNICODE_NAME):
-        name = token.value.decode(errors="replace").replace('"', '""')
-        return '"' + "".join(c if c.isprintable() else " " for c in name) + '"'
+        return '"' + _printable(token.value, " ").replace('"', '""') + '"'
     if token.kind is Kind.OTHER and not 0x20 < text[token.start] < 0x7F:
         return "?"
     return text[token.start : token.end].decode(errors="replace")
+
+
+def _printable(name: bytes, instead: str) -> str:
+    return "".join(c if c.isprintable() else instead for c in name.decode(errors="replace"))
 
 
 def _is_tight(before: str, piece: str) -> bool:
