@@ -78,3 +78,15 @@ def test_statements_that_a_function_has_ended_are_prepared_again(
         assert other.ask(used)[0].fields["C"] == "26000"
         for _ in range(2):
             assert [each.kind for each in other.ask(used)] == ["2", "D", "C", "Z"]
+
+
+def test_statements_of_others_are_not_lost_by_deallocating_all_that_are_listed(
+    start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase
+) -> None:
+    forebay = start_forebay(postgres.port, database, proxy=PLAIN, pool=connections(1))
+    with RawClient(forebay.port, database) as owner, RawClient(forebay.port, database) as other:
+        owner.ask(parse("SELECT 17", "s") + bind(name="s") + execute() + sync())
+        for (name,) in other.query("SELECT name FROM pg_prepared_statements"):
+            other.query(f'DEALLOCATE "{name}"')
+        answer = owner.ask(bind(name="s") + execute() + sync())
+        assert [message.kind for message in answer] == ["2", "D", "C", "Z"]

@@ -44,7 +44,7 @@ from forebay.worker.session.settings import (
     Parameters,
     Values,
 )
-from forebay.worker.session.statements import StatementTable
+from forebay.worker.session.statements import PREFIX, StatementTable
 
 logger = logging.getLogger("forebay.session")
 
@@ -249,6 +249,8 @@ class Sessions:
         client.meanwhile = meaning_since(client.meanwhile, effects, client.process_id)
         if any(_drops_statements(effect) for effect in effects):
             client.note_dropping()
+        if client.server is not None and any(_drops_ours(effect) for effect in effects):
+            client.server.stale = True
         startup = client.startup.values
         if not startup or not effects:
             return
@@ -417,6 +419,14 @@ def _drops_statements(effect: Effect) -> bool:
     if not isinstance(detail, SqlCommand):
         return False
     return detail.command == "DEALLOCATE ALL" or (detail.command, detail.name) == ("DISCARD", "all")
+
+
+def _drops_ours(effect: Effect) -> bool:
+    """Whether it ends one that Forebay has prepared on the connection, for whatever client."""
+    detail = effect.detail
+    if not isinstance(detail, SqlCommand) or detail.command != "DEALLOCATE":
+        return False
+    return detail.name.encode(errors="replace").startswith(PREFIX)
 
 
 def _may_end_pin(client: Client, text: bytes) -> bool:
