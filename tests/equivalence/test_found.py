@@ -213,6 +213,19 @@ FOUND = {
         query(1, "SELECT coalesce(current_setting('app.x', true), '')"),
         query(0, "SELECT current_setting('app.x')"),
     ],
+    "a DISCARD that fails ends no sequence's value": [
+        query(0, "SELECT nextval('{me}.counter')"),
+        query(0, "DISCARD ALL nonsense"),
+        query(0, "BEGIN; DISCARD ALL"),
+        query(0, "ROLLBACK"),
+        query(1, "SELECT lastval()"),
+        query(0, "SELECT lastval()"),
+        query(0, "DISCARD SEQUENCES; SELECT nextval('{me}.counter'); DISCARD ALL"),
+        query(1, "SELECT lastval()"),
+        query(0, "SELECT lastval()"),
+        query(0, "DISCARD SEQUENCES"),
+        query(0, "SELECT lastval()"),
+    ],
 }
 
 # Of users who may do everything.

@@ -7,6 +7,7 @@ cdef class LentConnection(Connection):
     cdef Py_ssize_t turns_before  # ReadyForQuery still to come before that of a turn with a follow-up
     cdef bint turn_failed
     cdef bint discarded  # DISCARD ALL has succeeded in this turn: it stays so if something behind it fails
+    cdef public int sequences_discarded  # how often, since it was lent or asked
     cdef public bint stale  # nothing that is prepared is to be used any more
 
     cdef int _replay(self, Borrower client) except -1

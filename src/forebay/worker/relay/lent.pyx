@@ -34,6 +34,7 @@ cdef class LentConnection(Connection):
         self.lent_at = self.poller.now
         self.rolled_back = False
         self.turn_failed = self.discarded = False
+        self.sequences_discarded = 0
         self.parameters_told = None
         self.turns_before = 0
         self.parameters_before = self.parameters

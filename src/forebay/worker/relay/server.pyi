@@ -28,6 +28,7 @@ class Server(Peer):
     dirty: bool
     retired: bool
     stale: bool
+    sequences_discarded: int
     cancels_in_flight: int
     opened_at: float
     idle_since: float

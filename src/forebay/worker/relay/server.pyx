@@ -21,6 +21,7 @@ cdef tuple ALTERING = (
 cdef bytes RESULT_CHANGED = b"\0RRevalidateCachedQuery\0"
 cdef bytes UNKNOWN_STATEMENT = b"\0C26000\0"
 cdef bytes DISCARD_ALL = b"DISCARD ALL\0"
+cdef bytes DISCARD_SEQUENCES = b"DISCARD SEQUENCES\0"
 cdef bytes DEALLOCATE_ALL = b"DEALLOCATE ALL\0"
 cdef bytes PREFIX = b"_forebay_"  # of the names of prepared statements
 cdef bytes HOW_TEXT_IS_READ = b"standard_conforming_strings\0"
@@ -240,6 +241,8 @@ cdef class Server(LentConnection):
         what they return. `is_news`: nothing of it has been noted ahead."""
         if count > 1 and (tag[0] == c"A" or (tag[0] == c"C" and tag[1] == c"R")):
             self.altered = self.altered or tag[:count] in ALTERING
+        if count > 1 and tag[0] == c"D":
+            self.sequences_discarded += tag[:count] == DISCARD_ALL or tag[:count] == DISCARD_SEQUENCES
         if count != len(DISCARD_ALL) and count != len(DEALLOCATE_ALL):
             return 0
         if tag[:count] == DISCARD_ALL or tag[:count] == DEALLOCATE_ALL:

@@ -122,12 +122,21 @@ class Notes:
     custom: set[str] = field(default_factory=set)  # settings with a dot in their name, ever set
     pinned_at: dict[PinReason, float] = field(default_factory=dict)
     resets: bool = False  # took a setting back, maybe to another value than init_query's
+    discards: int = 0  # DISCARDs of sequences' values that were sent and not yet counted
+    used_since: bool = False  # ... and whether a sequence was used behind the last of them
     restored: Restored = field(default_factory=dict)  # see `restoration`
 
     @property
     def reasons(self) -> frozenset[PinReason]:
         """Why the client is pinned now."""
         return self.held | self.lasting
+
+    def count_discards(self, succeeded: int) -> None:
+        """So many of the DISCARDs of sequences' values that were sent have succeeded by now."""
+        if self.discards and self.discards == succeeded and not self.used_since:
+            self.lasting.discard(PinReason.SEQUENCE)
+        self.discards = 0
+        self.used_since = False
 
 
 def note_effects(
@@ -166,11 +175,13 @@ def note_effects(
             notes.doubts |= AUDITED & notes.held
             notes.resets = True
             if isinstance(detail, Command) and detail.name in ("all", "sequences"):
-                notes.lasting.discard(PinReason.SEQUENCE)
+                notes.discards += 1
+                notes.used_since = False
         elif reason is PinReason.SETTING:  # a listed function's: asked for after every suspicion
             notes.resets = True
         else:
             notes.lasting.add(reason)
+            notes.used_since = notes.used_since or reason is PinReason.SEQUENCE
 
 
 def _hidden_in(body: bytes) -> set[bytes]:
@@ -186,6 +197,7 @@ def minimal_pin(effects: Effects, text: bytes, listed: Listed = NOTHING_LISTED) 
     """
     notes = Notes()
     note_effects(notes, tuple(e for e in effects if not _leaves_nothing(e)), text, listed)
+    notes.count_discards(notes.discards)
     found = [reason for reason in PinReason if reason in notes.lasting]
     if any(effect.reason is Reason.DO_BLOCK for effect in effects):
         return found[0] if found else None  # asked for, and most likely not there

@@ -320,6 +320,8 @@ class Sessions:
         """The session's state is known: take over its settings, and begin and end pins."""
         if server.client is not client:
             return
+        notes.count_discards(server.sequences_discarded)
+        server.sequences_discarded = 0
         try:
             if command.error is not None:
                 raise ValueError(PgError.parse(command.error).message)
