@@ -226,6 +226,15 @@ FOUND = {
         query(0, "DISCARD SEQUENCES"),
         query(0, "SELECT lastval()"),
     ],
+    "tables are temporary under a search_path that begins with pg_temp": [
+        query(0, "SET search_path = PG_TEMP, public"),
+        query(0, "CREATE TABLE own (n int)"),
+        query(1, "SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema()"),
+        query(0, "SELECT count(*) FROM own"),
+        query(2, "BEGIN; SET LOCAL search_path = \"$user\", 'pg_temp'; SELECT 1 INTO own; COMMIT"),
+        query(1, "SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema()"),
+        query(2, "DROP TABLE pg_temp.own"),
+    ],
 }
 
 # Of users who may do everything.

@@ -82,7 +82,7 @@ class Effect:
         To what a setting is taken back, even for a transaction, depends on how the session began.
         """
         change = self.detail
-        if not isinstance(change, SettingChange) or not change.local:
+        if not isinstance(change, SettingChange) or not change.local or change.makes_temporary:
             return False
         return change.name not in HOW_TEXT_IS_READ | {SEED} and (
             change.value is not None or not change.exact

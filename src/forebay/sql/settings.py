@@ -1,5 +1,6 @@
 """SET, RESET and ``set_config``: which setting changes, to what, and for how long."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -29,6 +30,11 @@ class SettingChange:
     local: bool = False
     exact: bool = True
 
+    @property
+    def makes_temporary(self) -> bool:
+        """Whether what is created without a schema from now on is temporary."""
+        return self.name == "search_path" and makes_temporary(self.value or "")
+
 
 _SPECIAL_NAMES: Final[dict[bytes, tuple[bytes, str]]] = {
     # first word: second word or nothing, the setting it means
@@ -40,6 +46,16 @@ _SPECIAL_NAMES: Final[dict[bytes, tuple[bytes, str]]] = {
     b"xml": (b"option", "xmloption"),
     b"session": (b"authorization", "session_authorization"),
 }
+
+_TEMPORARY_FIRST: Final = re.compile(
+    r"""['"\s]*(?:\$user['"]*\s*,['"\s]*)?pg_temp\b""", re.IGNORECASE
+)
+
+
+def makes_temporary(search_path: str) -> bool:
+    """Whether CREATE TABLE and the like make temporary objects under this search_path: there is no
+    other schema before pg_temp, or only one's own, which may not exist."""
+    return _TEMPORARY_FIRST.match(search_path) is not None
 
 
 def word(tokens: Sequence[Token], index: int) -> bytes:

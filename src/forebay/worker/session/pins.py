@@ -155,6 +155,8 @@ def note_effects(
                 notes.doubts |= AUDITED  # what it runs was prepared earlier, and may do anything
         elif isinstance(detail, SettingChange):
             notes.resets = notes.resets or detail.value is None
+            if detail.makes_temporary:
+                notes.doubts.add(PinReason.TEMPORARY_OBJECT)
             if detail.name == SEED:
                 notes.lasting.add(PinReason.SESSION_FUNCTION)
             elif not detail.exact and not detail.name and detail.command != "RESET ALL":
@@ -198,6 +200,9 @@ def minimal_pin(effects: Effects, text: bytes, listed: Listed = NOTHING_LISTED) 
     notes = Notes()
     note_effects(notes, tuple(e for e in effects if not _leaves_nothing(e)), text, listed)
     notes.count_discards(notes.discards)
+    changes = [e.detail for e in effects if isinstance(e.detail, SettingChange)]
+    if any(change.makes_temporary and not change.local for change in changes):
+        notes.lasting.add(PinReason.SETTING)  # once the database says so
     found = [reason for reason in PinReason if reason in notes.lasting]
     if any(effect.reason is Reason.DO_BLOCK for effect in effects):
         return found[0] if found else None  # asked for, and most likely not there

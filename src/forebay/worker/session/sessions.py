@@ -19,6 +19,7 @@ from forebay.protocol.messages import backend_key_data, parse_data_row, ready_fo
 from forebay.sql.effects import Command as SqlCommand
 from forebay.sql.effects import Effect, Effects, EffectsCache
 from forebay.sql.lexer import lex
+from forebay.sql.settings import makes_temporary
 from forebay.sql.split import segments
 from forebay.worker.agenda import Agenda
 from forebay.worker.login import LoggedIn
@@ -326,6 +327,8 @@ class Sessions:
             if command.error is not None:
                 raise ValueError(PgError.parse(command.error).message)
             values, notes.held = read_audit(parse_data_row(row) for row in command.rows)
+            if makes_temporary(dict(values).get("search_path", "")):
+                notes.lasting.add(PinReason.SETTING)  # any CREATE TABLE, any SELECT INTO may do so
             if any(len(value) > VALUE_CHARACTERS for _, value in values):
                 notes.lasting.add(PinReason.TOO_MANY_SETTINGS)
                 values = tuple(pair for pair in values if len(pair[1]) <= VALUE_CHARACTERS)
