@@ -39,6 +39,8 @@ RESET_BY_CLIENT: Values = (("", ""),)
 
 # Change-overs between two Settings that are remembered ready to send.
 REPLAYS_KEPT = 1024
+# ... if the Settings are no longer than this: a client may set 1,000 of 8,192 characters.
+KEPT_CHARACTERS = 16384
 
 
 class Settings:
@@ -110,7 +112,10 @@ class Replays:
         key = (old, new)
         found = self._kept.get(key)
         if found is None:
-            found = self._kept[key] = self._build(old, new)
+            found = self._build(old, new)
+            pairs = old.values + new.values
+            if sum(len(name) + len(value) for name, value in pairs) <= KEPT_CHARACTERS:
+                self._kept[key] = found
             if len(self._kept) > REPLAYS_KEPT:
                 self._kept.popitem(last=False)
         return found

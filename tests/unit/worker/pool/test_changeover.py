@@ -1,5 +1,6 @@
 """What a connection runs between two clients, and what it may report."""
 
+import weakref
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -9,7 +10,7 @@ from forebay.protocol.messages import parameter_status
 from forebay.worker.pool.changeover import PARAMETERS_LIMIT, Changeover
 from forebay.worker.pool.manager import Limits, PoolManager
 from forebay.worker.relay import Command
-from forebay.worker.session.settings import InternTable, Settings
+from forebay.worker.session.settings import InternTable, Replays, Settings
 
 FAILED = Command()
 FAILED.error = b"SERROR\0C42601\0Msyntax error\0\0"
@@ -89,3 +90,15 @@ def test_parameters_are_bounded() -> None:
     assert changeover.parameter_changed(full, body).values["p0"] == "new"
     with pytest.raises(ValueError, match="too many"):
         changeover.parameter_changed(full, parameter_status("one more", "")[5:])
+
+
+def test_long_settings_are_not_kept() -> None:
+    intern = InternTable()
+    replays = Replays()
+    kept = weakref.WeakSet[Settings]()
+    for number in range(20):
+        long = intern.settings((("app.long", f"{number}" + "x" * 8000), ("app.more", "y" * 8400)))
+        kept.add(long)
+        assert replays.replay(intern.none, long)[0].count(b"set_config") == 2
+        assert replays.replay(long, intern.none)[0].count(b"RESET") == 2
+    assert len(kept) <= 1
