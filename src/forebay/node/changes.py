@@ -1,18 +1,22 @@
 """What a reload changes, and what has to wait for a restart. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from forebay.config.reading import Path, dotted
-from forebay.config.settings import Config, ProxySettings
+from forebay.config.settings import Config, ProxySettings, TargetSettings
 from forebay.node.materials import Material
 
 # Sockets are opened once and inherited by the workers: these keys name what is listened on.
 FIXED_PROXY_KEYS = ("listen",)
 FIXED_NODE_KEYS = ("control_listen",)
+# Connections to the old one are open: a worker could not follow, but the next one would.
+FIXED_TARGET_KEYS = TargetSettings.__struct_fields__
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +39,12 @@ def compare(old: Config, new: Config) -> Changes:
             proxies[name] = running
             given |= {key: value for key, value in old.given_secrets.items() if key not in given}
             continue
-        proxies[name] = _keep(running, new.proxies[name], ("proxies", name), fixed)
+        here = ("proxies", name)
+        proxy = _keep(running, new.proxies[name], FIXED_PROXY_KEYS, here, fixed)
+        target = _keep(running.target, proxy.target, FIXED_TARGET_KEYS, (*here, "target"), fixed)
+        proxies[name] = msgspec.structs.replace(proxy, target=target)
     fixed += (f"proxies.{n} is new; it starts with a restart" for n in new.proxies.keys() - proxies)
-    node = new.node
-    for key in FIXED_NODE_KEYS:
-        if getattr(new.node, key) != getattr(old.node, key):
-            fixed.append(_fixed(("node", key), getattr(old.node, key)))
-            node = msgspec.structs.replace(node, **{key: getattr(old.node, key)})
+    node = _keep(old.node, new.node, FIXED_NODE_KEYS, ("node",), fixed)
     effective = msgspec.structs.replace(new, node=node, proxies=proxies, given_secrets=given)
     changed = [*_differences(old.node, node, ("node",))]
     for name, proxy in proxies.items():
@@ -71,10 +74,8 @@ def compare_materials(old: Mapping[str, Material], new: Mapping[str, Material]) 
     return sorted(changed)
 
 
-def _keep(
-    running: ProxySettings, new: ProxySettings, path: Path, fixed: list[str]
-) -> ProxySettings:
-    for key in FIXED_PROXY_KEYS:
+def _keep(running: S, new: S, keys: Iterable[str], path: Path, fixed: list[str]) -> S:
+    for key in keys:
         old = getattr(running, key)
         if getattr(new, key) != old:
             fixed.append(_fixed((*path, key), old))

@@ -56,6 +56,17 @@ def test_what_cannot_change() -> None:
     assert changes.effective.proxies.keys() == {"app", "gone"}
 
 
+def test_the_target_stays_in_every_key() -> None:
+    target = Target(hosts=["other:5432"], connect_timeout=5)
+    changes = compare(config(app=APP), config(app=msgspec.structs.replace(APP, target=target)))
+    assert changes.fixed == [
+        f'proxies.app.target.hosts {STAYS} ["db:5432"] until a restart',
+        f"proxies.app.target.connect_timeout {STAYS} 15 until a restart",
+    ]
+    assert changes.changed == []
+    assert changes.effective.proxies["app"].target == APP.target
+
+
 def material(certificate: str, *credentials: Credential) -> dict[str, Material]:
     return {"app": Material(list(credentials), Certificate(certificate, "KEY", self_made=False))}
 
