@@ -226,6 +226,32 @@ async def test_reload_changes_what_can_change_and_names_the_rest(
     assert "pw-" not in caplog.text
 
 
+async def test_the_target_stays_even_if_the_worker_is_replaced(
+    node: Node, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "forebay.node")
+    (folder / "forebay.toml").write_text(CONFIG.replace("127.0.0.1:1", "127.0.0.1:2"))
+    assert await node.reload() is True
+    assert node.config.proxies["app"].target.hosts == ["127.0.0.1:1"]
+    assert 'target.hosts can\'t change while running; it stays ["127.0.0.1:1"]' in caplog.text
+    assert "Changed" not in caplog.text
+
+
+async def test_a_removed_proxy_goes_on_without_its_secrets(
+    make_node: MakeNode, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone = CONFIG[CONFIG.index("[proxies.app]") :].replace("proxies.app", "proxies.gone")
+    (folder / "forebay.toml").write_text(CONFIG + gone.replace("app.json", "gone.json"))
+    (folder / "gone.json").write_text('{"username": "gone", "password": "pw-gone"}')
+    async with make_node() as node:
+        (folder / "forebay.toml").write_text(CONFIG.replace("= 90", "= 50"))
+        (folder / "gone.json").unlink()
+        assert await node.reload() is True
+        assert "proxies.gone was removed; it goes on as it was until a restart" in caplog.text
+        assert await ask(node, "percent") == "50"
+        assert node.certificate_pem("gone")
+
+
 async def test_a_bad_configuration_leaves_the_old_one_running(
     node: Node, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -14,6 +14,8 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+import msgspec
+
 from forebay import logs
 from forebay.config.addresses import Address
 from forebay.config.errors import ConfigError
@@ -276,7 +278,7 @@ class Node:
         try:
             new = self._config if self._reload_from is None else self._reload_from()
             changes = compare(self._config, new)
-            gathered = materials.gather(changes.effective, self._certificates, self._environ)
+            gathered = self._gather(changes.effective, new)
         except (ConfigError, MaterialError) as error:
             for problem in error.problems:
                 log.error("%s", problem)
@@ -300,6 +302,13 @@ class Node:
         self._tell_concerns()
         log.info("Reloaded", extra={"fields": {"changes": len(changed)}})
         return True
+
+    def _gather(self, effective: Config, new: Config) -> dict[str, Material]:
+        """What the proxies need; of one that was removed nothing may be there any more."""
+        there = {name: each for name, each in effective.proxies.items() if name in new.proxies}
+        config = msgspec.structs.replace(effective, proxies=there)
+        found = materials.gather(config, self._certificates, self._environ)
+        return {name: found.get(name) or self._materials[name] for name in effective.proxies}
 
     # --- the end ------------------------------------------------------------------------------
 
