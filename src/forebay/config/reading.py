@@ -18,7 +18,7 @@ Path = tuple[str | int, ...]
 T = TypeVar("T", bound=msgspec.Struct)
 
 # Values of these keys are never repeated in an error: someone may have put the secret itself there.
-_NEVER_SHOWN = frozenset({"secret"})
+_NEVER_SHOWN = frozenset({"secret", "auth"})
 _SHOWN_LENGTH = 60
 
 
@@ -167,7 +167,7 @@ def _read_names(annotation: Any, raw: Any, path: Path, reading: Reading) -> Any:
 
 
 def _shown(path: Path, raw: Any) -> str:
-    if path and path[-1] in _NEVER_SHOWN:
+    if next((part for part in reversed(path) if isinstance(part, str)), "") in _NEVER_SHOWN:
         return f"a value of type {type(raw).__name__} (not shown)"
     if isinstance(raw, str | bool | int | float | list):
         text = msgspec.json.encode(raw, enc_hook=str).decode()

@@ -214,6 +214,14 @@ def test_a_secret_is_never_shown(tmp_path: Path, secret: str, said: str) -> None
     assert "hunter2" not in found
 
 
+@pytest.mark.parametrize("auth", ['"hunter2"', '["hunter2"]', "[['hunter2']]"])
+def test_what_stands_in_the_place_of_a_secret_is_never_shown(tmp_path: Path, auth: str) -> None:
+    text = f'[proxies.app]\nauth = {auth}\ntarget = {{hosts = ["h"]}}\n'
+    found = problems(tmp_path, text)
+    assert any("(not shown); it must be a " in each for each in found)
+    assert not any("hunter2" in each for each in found)
+
+
 @pytest.mark.parametrize("word", ["REQUIRED", "ENABLED"])
 def test_iam_is_not_there_yet(tmp_path: Path, word: str) -> None:
     text = MINIMAL.replace("[proxies.app.target]", f'iam_auth = "{word}"\n[proxies.app.target]')
@@ -265,7 +273,7 @@ def test_everything_is_told_at_once(tmp_path: Path) -> None:
         ("node = []\n" + MINIMAL, "node: is []; it must be a table"),
         (
             "[proxies.app]\ntarget = 1\nauth = 1",
-            "auth: is 1; it must be a list: [[proxies.app.auth]]",
+            "auth: is a value of type int (not shown); it must be a list: [[proxies.app.auth]]",
         ),
         ("[proxies.app]\ntarget = 1\nauth = 1", "target: is 1; it must be a table"),
         ("[proxies.app", "is not TOML"),
