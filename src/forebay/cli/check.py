@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from forebay.cli import warnings
 from forebay.cli.output import EXIT_FAILED, EXIT_FINE, EXIT_WRONG_USE, complain
 from forebay.cli.probing import Facts, Login, probe
-from forebay.config import Config, ConfigError, PoolSettings, load_any
+from forebay.config import Config, ConfigError, PoolSettings, is_url, load_any
 from forebay.node import materials
 from forebay.node.certificates import Certificates
 from forebay.node.materials import Material, MaterialError
@@ -75,7 +75,8 @@ def check(
     except (ConfigError, MaterialError) as error:
         problems = [str(each) for each in error.problems]
         if as_json:
-            _print_json(Report(ok=False, source=config or "environment", problems=problems))
+            source = "URL" if config and is_url(config) else config or "environment"
+            _print_json(Report(ok=False, source=source, problems=problems))
         else:
             complain("check", problems)
         return EXIT_WRONG_USE

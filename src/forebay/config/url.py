@@ -26,6 +26,7 @@ _OFTEN_SEEN = frozenset(
         *("target_session_attrs", "tcp_user_timeout"),
     }
 )
+_ANY_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -45,8 +46,8 @@ class DatabaseUrl:
 
 
 def is_url(text: str) -> bool:
-    """Whether this is meant as a database URL rather than as the name of a file."""
-    return text.startswith(SCHEMES)
+    """Whether this is meant as a URL, of a database we hope, rather than as the name of a file."""
+    return _ANY_SCHEME.match(text) is not None
 
 
 def parse_url(text: str) -> DatabaseUrl:

@@ -70,6 +70,21 @@ def test_a_url_never_shows_its_password() -> None:
     assert "hunter2" not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:hunter2@h:port/db",
+        "postgresql+psycopg2://u:hunter2@h/db",
+        "Postgresql://u:hunter2@h/db",
+    ],
+)
+def test_what_cannot_be_used_of_a_url_never_shows_its_password(url: str) -> None:
+    for done in (forebay("check", url), forebay("check", "--json", url)):
+        assert done.returncode == 2
+        assert "the URL " in done.stdout + done.stderr
+        assert "hunter2" not in done.stdout + done.stderr
+
+
 def test_check_as_json() -> None:
     done = forebay("check", "--json", FOREBAY_AUTH_0_SECRET="env:NOWHERE", FOREBAY_TARGET_HOSTS="h")
     assert done.returncode == 2
