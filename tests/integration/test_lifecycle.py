@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import psycopg2
 import pytest
 
 from forebay.demo.certificates import Authority
+from forebay.demo.surroundings import free_port
 from forebay.protocol.errors import PgError
 from forebay.protocol.messages import query
 from tests.harness import Forebay, Postgres, TestDatabase, eventually
@@ -32,6 +34,34 @@ def forebay(start_forebay: type[Forebay], postgres: Postgres, database: TestData
         pool=connections(3),
         node={"drain_timeout": 20},
     )
+
+
+def test_a_unix_socket_needs_no_tls(
+    start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase, tmp_path: Path
+) -> None:
+    port = free_port()
+    listen = [f"{tmp_path}:{port}", f"127.0.0.1:{port}"]
+    start_forebay(postgres.port, database, proxy={"listen": listen}, pool=connections(3))
+
+    def ask(host: str) -> object:
+        connection = psycopg2.connect(
+            host=host,
+            port=port,
+            user=database.user,
+            password=database.password,
+            dbname=database.name,
+            sslmode="disable",
+        )
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+                return cursor.fetchall()
+        finally:
+            connection.close()
+
+    assert ask(str(tmp_path)) == [(1,)]
+    with pytest.raises(psycopg2.OperationalError, match="requires TLS"):
+        ask("127.0.0.1")
 
 
 def test_sigterm_lets_transactions_finish(

@@ -5,6 +5,7 @@ Doorman ──▶ log_in ──▶ Sessions ──▶ relay ⇄ MicroPool ◀─
 """
 
 import asyncio
+import dataclasses
 import logging
 import os
 import socket
@@ -128,7 +129,7 @@ class Proxy:
         stream = Stream(sock, self._agenda.loop)
         address = _address_of(peer)
         try:
-            outcome = await log_in(stream, self._policy, address)
+            outcome = await log_in(stream, self._policy_for(sock), address)
             if isinstance(outcome, LoggedIn):
                 await self._admit(outcome)
             elif isinstance(outcome, CancelRequest):
@@ -146,6 +147,12 @@ class Proxy:
                     }
                 },
             )
+
+    def _policy_for(self, sock: socket.socket) -> LoginPolicy:
+        """Clients have no TLS over Unix sockets, where nobody could overhear them."""
+        if self._policy.require_tls and sock.family == socket.AF_UNIX:
+            return dataclasses.replace(self._policy, require_tls=False)
+        return self._policy
 
     async def _admit(self, login: LoggedIn) -> None:
         limit = self._settings.max_client_connections
