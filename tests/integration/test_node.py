@@ -15,6 +15,8 @@ import pytest
 
 from forebay.config import Config, load
 from forebay.node import Node, NodeError, WorkerUnavailableError
+from forebay.node.worker_process import WorkerProcess
+from forebay.worker.channel import Drained, WorkerMessage
 
 WORKER = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
 
@@ -182,6 +184,23 @@ async def test_a_second_drain_ends_at_once(make_node: MakeNode) -> None:
     assert await draining is True
     assert await reader.read() == b""
     writer.close()
+
+
+async def test_a_worker_that_ended_in_order_need_not_be_heard(
+    make_node: MakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two signals at once: the worker ends with the second word unread, which resets the channel
+    and may lose its last one."""
+    take = WorkerProcess._take
+
+    def lose(self: WorkerProcess, message: WorkerMessage) -> None:
+        if not isinstance(message, Drained):
+            take(self, message)
+
+    monkeypatch.setattr(WorkerProcess, "_take", lose)
+    node = make_node()
+    await node.start()
+    assert await node.drain() is True
 
 
 async def test_a_worker_that_does_not_end_is_killed(
