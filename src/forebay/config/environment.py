@@ -80,6 +80,10 @@ def overlay(raw: dict[str, Any], environ: Mapping[str, str], reading: Reading) -
             continue
         try:
             path, annotation = _resolve(name, in_file)
+            text.encode()
+        except UnicodeEncodeError:
+            reading.problems.append(Problem("environment", name, "is not UTF-8 text"))
+            continue
         except ValueError as error:
             reading.problems.append(Problem("environment", name, str(error)))
             continue

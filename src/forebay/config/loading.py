@@ -82,7 +82,10 @@ def from_url(text: str, environ: Mapping[str, str] | None = None, *, where: str 
     ]
     if absent:
         raise ConfigError(absent)
-    secret = msgspec.json.encode({"username": url.user, "password": password}).decode()
+    try:
+        secret = msgspec.json.encode({"username": url.user, "password": password}).decode()
+    except UnicodeEncodeError:
+        raise ConfigError([Problem(where, "", "PGPASSWORD is not UTF-8 text")]) from None
     raw = {"proxies": {DEFAULT_PROXY: {"target": _target(url, where), "auth": [_url_user()]}}}
     return _read(raw, environ, Reading(where, CHECKS), Path(), {_GIVEN: Hidden(secret)})
 

@@ -160,7 +160,8 @@ def _decode(text: str, what: str) -> str:
         raise ValueError(f"has a % in its {what} that is not followed by two hexadecimal digits")
     try:
         decoded = unquote(text, errors="strict")
-    except UnicodeDecodeError:
+        decoded.encode()
+    except UnicodeError:
         raise ValueError(f"has bytes in its {what} that are not UTF-8") from None
     if "\0" in decoded:
         raise ValueError(f"has a zero byte (%00) in its {what}")

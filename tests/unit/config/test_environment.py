@@ -125,6 +125,8 @@ def test_a_proxy_that_only_the_environment_knows(tmp_path: Path) -> None:
         ({"FOREBAY_SESSION_FUNCTIONS": "a.f"}, 'is "a.f"; it must be a table of names, each with'),
         ({"FOREBAY_SESSION_FUNCTIONS": '{"a'}, "it must be a table of names, each with one of"),
         ({"FOREBAY_REQUIRE_TLS": "maybe"}, "is 'maybe'; it must be true or false"),
+        ({"FOREBAY_PINNING": "\udcff"}, "FOREBAY_PINNING: is not UTF-8 text"),
+        ({"FOREBAY_POOL_INIT_QUERY": "\udcff"}, "FOREBAY_POOL_INIT_QUERY: is not UTF-8 text"),
         ({"FOREBAY_LOGIN_TIMEOUT": "soon"}, "is 'soon'; it must be a number above 0 up to 300"),
     ],
 )

@@ -92,6 +92,7 @@ def test_hosts(url: str, expected: list[Address]) -> None:
         ("postgresql://u:hunter2%zz@h/db", "a % in its password"),
         ("postgresql://u:hunter2%00@h/db", "zero byte"),
         ("postgresql://u:hunter2%ff@h/db", "not UTF-8"),
+        ("postgresql://u:hunter2\udcff@h/db", "not UTF-8"),
         ("postgresql://u:p@hunter2@h/db", "a host that is none"),
         ("postgresql://u:p/hunter2@h/db", "port"),
         ("postgresql://u:p@[::1/db", "malformed"),
@@ -132,6 +133,12 @@ def test_the_password_may_come_from_the_environment() -> None:
     config = from_url("postgresql://u@h/db", {"PGPASSWORD": "hunter2"})
     (credential,) = read_credentials(config.proxies["default"], config, {})
     assert credential.password == "hunter2"
+
+
+def test_a_password_from_the_environment_that_cannot_be_used() -> None:
+    with pytest.raises(ConfigError, match="PGPASSWORD is not UTF-8") as caught:
+        from_url("postgresql://u@h/db", {"PGPASSWORD": "hunter2\udcff"})
+    assert "hunter2" not in str(caught.value)
 
 
 def test_variables_go_before_the_url() -> None:
