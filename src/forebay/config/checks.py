@@ -6,7 +6,13 @@ from itertools import combinations
 
 from forebay.config.addresses import Address, parse_address
 from forebay.config.reading import Check, Path, Reading
-from forebay.config.settings import AuthSettings, PoolSettings, ProxySettings, TargetSettings
+from forebay.config.settings import (
+    AuthSettings,
+    NodeSettings,
+    PoolSettings,
+    ProxySettings,
+    TargetSettings,
+)
 from forebay.sql.functions import FunctionName, parse_function_name
 
 # RDS Proxy's rule for names (DBProxyName): letters, digits and single hyphens.
@@ -49,6 +55,13 @@ def _readable(proxy: ProxySettings) -> list[Address]:
         return proxy.listen_addresses()
     except ValueError:
         return []  # reported where that proxy is checked
+
+
+def _node(node: NodeSettings) -> Found:
+    try:
+        parse_address(node.control_listen, wildcard=True)
+    except ValueError as error:
+        yield ("control_listen",), str(error)
 
 
 def _proxy(proxy: ProxySettings) -> Found:
@@ -169,6 +182,7 @@ def _pool(pool: PoolSettings) -> Found:
 
 
 CHECKS: dict[type, Check] = {
+    NodeSettings: _node,
     ProxySettings: _proxy,
     AuthSettings: _user,
     TargetSettings: _target,

@@ -276,6 +276,10 @@ def test_everything_is_told_at_once(tmp_path: Path) -> None:
             "auth: is a value of type int (not shown); it must be a list: [[proxies.app.auth]]",
         ),
         ("[proxies.app]\ntarget = 1\nauth = 1", "target: is 1; it must be a table"),
+        (
+            'node = {control_listen = "::1"}\n' + MINIMAL,
+            "node.control_listen: '::1': an IPv6 address needs brackets",
+        ),
         ("[proxies.app", "is not TOML"),
         ("x = " + "[" * 5000, "is nested too deeply"),
     ],
