@@ -63,6 +63,8 @@ def _open_tcp(address: Address) -> Listener:
         )
     except OSError as error:  # gaierror
         raise ListenError(f"can't listen on {address}: {error.strerror or error}") from None
+    except UnicodeError:  # what has no form in the DNS
+        raise ListenError(f"can't listen on {address}: not a host name") from None
     places = dict.fromkeys((family, sockaddr) for family, _, _, _, sockaddr in found)
     sockets: list[socket.socket] = []
     absent: OSError | None = None

@@ -80,3 +80,9 @@ def test_another_file_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ListenError):
         open_listeners([Address(str(tmp_path), 6432)])
     assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 70 + ".de"])
+def test_a_name_that_is_none_is_an_error(host: str) -> None:
+    with pytest.raises(ListenError, match=f"can't listen on {host}:1: not a host name"):
+        open_listeners([Address(host, 1)])
