@@ -56,9 +56,18 @@ class Certificates:
 def self_made(proxy: ProxySettings) -> Certificate:
     """A new certificate for this machine's loopback names and the hosts that are listened on."""
     hosts = [each.host for each in proxy.listen_addresses() if each.host and not each.is_unix]
-    names = tuple(dict.fromkeys(("localhost", "127.0.0.1", "::1", *hosts)))
+    names = ("localhost", "127.0.0.1", "::1", *filter(None, map(_in_dns, hosts)))
+    names = tuple(dict.fromkeys(names))
     certificate, key = tls.self_signed_certificate(names)
     return Certificate(certificate, key, self_made=True)
+
+
+def _in_dns(host: str) -> str:
+    """The host as clients will look for it, in ASCII; "" if it is the name of none."""
+    try:
+        return host.encode("idna").decode()
+    except UnicodeError:
+        return ""
 
 
 def read(certificate_path: str, key_path: str) -> Certificate:
@@ -77,6 +86,8 @@ def _text(path: str) -> str:
             content = file.read(MAX_PEM_BYTES + 1)
     except OSError as error:
         raise CertificateError(f"{path}: can't be read: {error.strerror or error}") from None
+    except ValueError as error:  # a zero byte in the name
+        raise CertificateError(f"{path}: can't be read: {error}") from None
     if len(content) > MAX_PEM_BYTES:
         raise CertificateError(f"{path}: is over {MAX_PEM_BYTES} bytes")
     try:

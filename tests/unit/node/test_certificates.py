@@ -45,6 +45,14 @@ def test_a_self_made_one_names_what_is_listened_on() -> None:
     assert names.get_values_for_type(x509.DNSName) == ["localhost", "db.example.org"]
 
 
+def test_a_self_made_one_has_names_as_certificates_write_them() -> None:
+    listen = ["bücher.example:1", "a..b:1"]
+    proxy = ProxySettings(listen=listen, target=TargetSettings(hosts=["h"]))
+    parsed = x509.load_pem_x509_certificate(self_made(proxy).certificate_pem.encode())
+    names = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["localhost", "xn--bcher-kva.example"]
+
+
 def test_files_are_read_and_fit(tmp_path: Path) -> None:
     certificate = read(*write(tmp_path))
     assert not certificate.self_made
@@ -60,6 +68,7 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     for pair, said in (
         ((str(tmp_path / "absent"), key), "absent: can't be read: No such file"),
         ((certificate, str(tmp_path / "absent")), "absent: can't be read: No such file"),
+        ((str(tmp_path / "a\0b"), key), "b: can't be read: embedded null byte"),
         ((str(tmp_path / "binary"), key), "is not PEM text"),
         ((certificate, str(tmp_path / "other.pem")), "other.pem: "),
         ((str(tmp_path / "empty"), key), "empty, "),
