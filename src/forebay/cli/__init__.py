@@ -1,5 +1,6 @@
 """The ``forebay`` command. Exit codes: 0 fine, 1 it failed, 2 wrong use."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -50,5 +51,27 @@ def run(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"forebay: {error}\nforebay --help tells how it is used.\n")
         return EXIT_WRONG_USE
     except BrokenPipeError:  # … | head
+        _drop_the_rest()
+        return EXIT_FAILED
+    if not _is_written():
         return EXIT_FAILED
     return code if isinstance(code, int) else EXIT_FINE
+
+
+def _is_written() -> bool:
+    """Whether what was printed has got out: Python would only find out when it ends."""
+    if sys.stdout is None:
+        return True
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            sys.stderr.write(f"forebay: the answer can't be written: {error.strerror}\n")
+        _drop_the_rest()
+        return False
+    return True
+
+
+def _drop_the_rest() -> None:
+    """Let Python, when it ends, write what nobody takes to where it does no harm."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -48,6 +48,28 @@ def test_wrong_use(arguments: list[str]) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_an_answer_that_nobody_takes(full: bool) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)  # … | head
+    if full:
+        os.close(writer)
+        writer = os.open("/dev/full", os.O_WRONLY)
+    done = subprocess.run(
+        [sys.executable, "-c", MAIN, "explain", "SELECT 1"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+        env={name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"},
+    )
+    os.close(writer)
+    assert done.returncode == 1
+    said = "forebay: the answer can't be written: No space left on device\n" if full else ""
+    assert done.stderr == said
+
+
 @pytest.mark.parametrize("command", ["serve", "check"])
 def test_a_configuration_that_cannot_be_used(command: str, tmp_path: Path) -> None:
     done = forebay(command, str(tmp_path / "absent.toml"))
