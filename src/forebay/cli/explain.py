@@ -7,6 +7,7 @@ import msgspec
 from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from forebay.cli.hints import ENDS, HINTS, RDS_HINTS, deed
 from forebay.cli.output import EXIT_FINE, EXIT_WRONG_USE, complain
@@ -184,13 +185,9 @@ def _table(found: list[Explanation], mode: Mode) -> Table:
     for each in found:
         pins = f"{each.reason}\nuntil {each.until}" if each.pins else "no"
         row = (each.statement, "\n".join(each.does), pins, each.hint or "")
-        table.add_row(*(_plain(cell) for cell in row), style="yellow" if each.pins else None)
+        # Brackets are SQL's, not markup.
+        table.add_row(*(Text(cell) for cell in row), style="yellow" if each.pins else None)
     return table
-
-
-def _plain(cell: str) -> str:
-    """Brackets are SQL's, not markup."""
-    return cell.replace("[", r"\[")
 
 
 def _encoded(text: str) -> bytes:

@@ -177,6 +177,16 @@ def test_as_a_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
     assert "hint" in said
 
 
+def test_a_table_shows_names_as_they_are(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert run(["explain", r'LISTEN "x\[/b]"; LISTEN "\[red]y"; SELECT 1::date::text']) == 0
+    said = capsys.readouterr().out
+    for shown in (r"x\[/b]", r"\[red]y", "$1::date::text"):
+        assert shown in said
+
+
 def test_from_standard_input(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
