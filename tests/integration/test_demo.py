@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from forebay.cli.demo import _port
 from forebay.demo.surroundings import free_port
 from tests.harness import descriptors, eventually, psql
 from tests.harness.clients import Finished, run
@@ -143,6 +144,11 @@ def test_a_port_in_use_is_one_clear_line(temporary: Path) -> None:
     assert finished.out == ""
     assert "choose another with --port" in finished.err
     assert len(finished.err.splitlines()) == 1
+
+
+def test_port_zero_is_any_free_port() -> None:
+    assert _port(0) > 0
+    assert _port(0) != _port(0)
 
 
 def test_no_postgresql_is_one_clear_line(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,7 +108,9 @@ def _print(result: Result, plan: Plan, keep: bool, as_json: bool) -> None:
 
 
 def _port(wanted: int | None) -> int:
-    """The port that was asked for, if it is free; without one, the usual port or any free one."""
+    """The port that was asked for, if it is free (0: any); else the usual one or any free one."""
+    if wanted == 0:
+        return free_port()
     port = DEFAULT_PORT if wanted is None else wanted
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
