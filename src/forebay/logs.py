@@ -108,6 +108,7 @@ class QueuedHandler(logging.Handler):
         self.dropped = 0
         self._descriptor = descriptor
         self._untold = 0
+        self._torn = False  # the last line that got out did not get out whole
         self._count_lock = threading.Lock()
         self._queue: queue.Queue[bytes | None] = queue.Queue(queue_lines)
         self._thread = threading.Thread(target=self._run, name="logs", daemon=True)
@@ -139,11 +140,14 @@ class QueuedHandler(logging.Handler):
                 self._untold -= untold
 
     def _write(self, line: bytes) -> bool:
+        left = line = b"\n" + line if self._torn else line
         try:
-            while line:
-                line = line[os.write(self._descriptor, line) :]
+            while left:
+                left = left[os.write(self._descriptor, left) :]
         except OSError:
+            self._torn = self._torn or len(left) < len(line)
             return False
+        self._torn = False
         return True
 
     def close(self) -> None:

@@ -1,13 +1,16 @@
+import errno
 import json
 import logging
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from forebay import logs
 from forebay.logs import HumanFormatter, JsonFormatter, QueuedHandler
+from tests.harness.waiting import eventually
 
 
 def record(
@@ -128,6 +131,37 @@ def test_a_reader_that_does_not_read_holds_nobody_up(pipe: tuple[int, int]) -> N
             continue
     os.close(reader)
     handler.close()
+
+
+def test_what_a_full_disk_cut_off_spoils_no_line_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    room = [15]  # bytes, until there is more
+
+    def write_what_fits(descriptor: int, line: bytes) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written = write(descriptor, line[: room[0]])
+        room[0] -= written
+        return written
+
+    path = tmp_path / "log"
+    with path.open("wb") as file:
+        handler = QueuedHandler(file.fileno())
+        monkeypatch.setattr(os, "write", write_what_fits)
+        handler.emit(record("first line"))
+        handler.emit(record("second line"))
+        eventually(lambda: handler.dropped == 1, "there is no room left")
+        room[0] = 1000
+        handler.emit(record("third line"))
+        handler.close()
+    assert path.read_text().splitlines() == [
+        "first line",
+        "seco",
+        "1 log lines were dropped",
+        "third line",
+    ]
 
 
 def test_a_closed_descriptor_is_counted_not_raised(pipe: tuple[int, int]) -> None:
