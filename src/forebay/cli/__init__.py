@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cyclopts
 
 from forebay import __version__
-from forebay.cli.output import EXIT_FAILED, EXIT_FINE, EXIT_WRONG_USE
+from forebay.cli.output import EXIT_FAILED, EXIT_FINE, EXIT_WRONG_USE, INTERRUPTED
 
 app = cyclopts.App(
     name="forebay",
@@ -50,6 +50,8 @@ def run(arguments: Sequence[str]) -> int:
     except cyclopts.CycloptsError as error:
         sys.stderr.write(f"forebay: {error}\nforebay --help tells how it is used.\n")
         return EXIT_WRONG_USE
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except BrokenPipeError:  # … | head
         _drop_the_rest()
         return EXIT_FAILED

@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.text import Text
 
+from forebay.cli.output import INTERRUPTED
 from forebay.demo.errors import DemoError
 from forebay.demo.result import Result
 from forebay.demo.surroundings import HOST, free_port
@@ -21,7 +22,6 @@ from forebay.demo.tour import DATABASE, PASSWORD, USER, Plan, Tour, fill, make_s
 from forebay.demo.view import ConsoleView, View, summary
 
 DEFAULT_PORT = 6432
-INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 
 

@@ -1,11 +1,13 @@
 """What all commands share: exit codes, and how errors are told."""
 
+import signal
 import sys
 from collections.abc import Sequence
 
 EXIT_FINE = 0
 EXIT_FAILED = 1
 EXIT_WRONG_USE = 2
+INTERRUPTED = 128 + signal.SIGINT  # as shells have it
 
 
 def complain(command: str, problems: Sequence[str]) -> None:
