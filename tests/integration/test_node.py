@@ -1,6 +1,7 @@
 """The node with a worker whose data plane is a toy (fake_worker.py): start, death, reload, end."""
 
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -118,6 +119,23 @@ async def test_clients_wait_in_the_backlog_while_the_worker_is_replaced(node: No
     assert {int(each) for each in answers} == {node.worker_pid}
     assert node.worker_pid != before
     assert node.restarts == 1
+
+
+async def test_a_worker_is_replaced_though_there_was_no_descriptor_left(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair, failures = socket.socketpair, [OSError(errno.ENFILE, "Too many open files in system")]
+
+    def socketpair() -> tuple[socket.socket, socket.socket]:
+        if failures:
+            raise failures.pop()
+        return pair()
+
+    monkeypatch.setattr(socket, "socketpair", socketpair)
+    assert node.worker_pid is not None
+    os.kill(node.worker_pid, signal.SIGKILL)
+    await until(lambda: node.restarts == 2)
+    assert await _ask_again_if_cut(node) == str(node.worker_pid)
 
 
 async def _ask_again_if_cut(node: Node) -> str:

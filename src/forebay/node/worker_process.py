@@ -58,7 +58,10 @@ class WorkerProcess:
         A session of its own keeps the terminal's Ctrl-C away from it (and gives it a scheduling
         group of its own). Raises WorkerError when it can't be started.
         """
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            raise WorkerError(f"the worker can't be started: {error}") from None
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,
