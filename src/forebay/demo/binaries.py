@@ -58,7 +58,7 @@ def find_binaries(prefer_tls: bool = False) -> Binaries:
     """
     named = os.environ.get(ENVIRONMENT_NAME)
     if named:
-        found = inspect(Path(named))
+        found = inspect(Path(named).absolute())
         if found is None:
             raise DemoError(
                 f"{ENVIRONMENT_NAME}={named} holds no PostgreSQL"

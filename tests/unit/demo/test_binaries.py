@@ -48,6 +48,10 @@ def test_the_environment_names_the_directory(
     found = find_binaries()
     assert found == Binaries(directory, "17.2", has_tls=False)
     assert found.major == 17
+    # The programs run in other directories than this one.
+    monkeypatch.chdir(directory.parent)
+    monkeypatch.setenv(binaries.ENVIRONMENT_NAME, "bin")
+    assert find_binaries() == found
 
 
 def test_a_wrong_name_in_the_environment_is_an_error_not_a_search(
