@@ -94,7 +94,9 @@ class HumanFormatter(logging.Formatter):
 
 def _plain(value: Any) -> str:
     text = str(value)
-    return (f'"{text}"' if " " in text or not text else text).translate(_CONTROL)
+    if not text or " " in text or '"' in text:
+        text = '"{}"'.format(text.replace("\\", r"\\").replace('"', r"\""))
+    return text.translate(_CONTROL)
 
 
 class QueuedHandler(logging.Handler):

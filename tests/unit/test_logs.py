@@ -70,6 +70,13 @@ def test_a_client_cannot_stay_out_of_the_log(
         assert (line["msg"], line["user"]) == ("no role adm\\udcff", "adm\\udcff")
 
 
+def test_a_client_cannot_forge_a_field_for_people() -> None:
+    text = HumanFormatter().format(record("x", user='a" client="10.0.0.1', path="C:\\ d"))
+    assert text.endswith(r'user="a\" client=\"10.0.0.1" path="C:\\ d"')
+    text = HumanFormatter().format(record("x", user='a"'))
+    assert text.endswith(r'user="a\""')
+
+
 def test_tracebacks_follow() -> None:
     made = record("failed", level=logging.ERROR)
     try:
