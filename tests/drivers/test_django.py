@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from forebay.demo.surroundings import clean_environment
 from tests.harness import Forebay, Postgres, TestDatabase
 from tests.harness.limits import connections
 from tests.harness.observer import Observer
@@ -33,17 +32,10 @@ def test_threads(migrated: Forebay, seen: Observer) -> None:
 
 
 def run(forebay: Forebay, task: str) -> None:
-    environment = clean_environment() | {
-        "RDS_PROXY_HOST": forebay.host,
-        "RDS_PROXY_PORT": str(forebay.port),
-        "DATABASE_NAME": forebay.database.name,
-        "DATABASE_USER": forebay.database.user,
-        "DATABASE_PASSWORD": forebay.database.password,
-    }
     finished = subprocess.run(
         [sys.executable, "-W", "error", "-m", "tests.drivers.django_tasks", task],
         cwd=ROOT,
-        env=environment,
+        env=forebay.environment(),
         capture_output=True,
         text=True,
         timeout=90,

@@ -7,7 +7,6 @@ import select
 import subprocess
 import termios
 from pathlib import Path
-from types import TracebackType
 
 import pytest
 
@@ -181,12 +180,7 @@ class Terminal:
         self.read_until("=> ")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.type("\\q\n")
         try:
             self._process.wait(10)

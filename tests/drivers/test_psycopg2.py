@@ -14,7 +14,6 @@ import psycopg2.extensions
 import psycopg2.extras
 import pytest
 
-from forebay.demo.surroundings import clean_environment
 from tests.harness import Forebay, Postgres, TestDatabase
 from tests.harness.limits import connections
 from tests.harness.observer import Observer
@@ -216,18 +215,11 @@ def test_lambda_handlers_that_keep_their_connection(
 
 
 def _start_handler(forebay: Forebay) -> subprocess.Popen[str]:
-    environment = clean_environment() | {
-        "RDS_PROXY_HOST": forebay.host,
-        "RDS_PROXY_PORT": str(forebay.port),
-        "DATABASE_NAME": forebay.database.name,
-        "DATABASE_USER": forebay.database.user,
-        "DATABASE_PASSWORD": forebay.database.password,
-    }
     return subprocess.Popen(
         [sys.executable, "-c", HANDLER],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment,
+        env=forebay.environment(),
     )

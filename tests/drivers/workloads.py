@@ -19,7 +19,6 @@ import psycopg
 import psycopg2
 import sqlalchemy as sa
 
-from forebay.demo.surroundings import clean_environment
 from tests.drivers.test_asyncpg import options
 from tests.drivers.test_sqlalchemy import engine_on, engine_on_asyncpg
 from tests.harness import Forebay
@@ -163,18 +162,11 @@ DJANGO_WAYS: dict[str, dict[str, Any]] = {
 
 def in_django(forebay: Forebay, count: int, way: str, task: str = "book") -> None:
     """A task of `django_ways` in a process of its own: Django is configured once a process."""
-    environment = clean_environment() | {
-        "RDS_PROXY_HOST": forebay.host,
-        "RDS_PROXY_PORT": str(forebay.port),
-        "DATABASE_NAME": forebay.database.name,
-        "DATABASE_USER": forebay.database.user,
-        "DATABASE_PASSWORD": forebay.database.password,
-    }
     module = ["-W", "error", "-m", "tests.drivers.django_ways", way, task, str(count)]
     finished = subprocess.run(
         [sys.executable, *module],
         cwd=ROOT,
-        env=environment,
+        env=forebay.environment(),
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,

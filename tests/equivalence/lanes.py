@@ -364,15 +364,7 @@ def _prepare(world: World, lanes: Iterable[int]) -> None:
         client.query(f"SELECT pg_terminate_backend(pid) {others}")
         eventually(lambda: not client.query(f"SELECT pid {others}"), "no other connections")
     # A backend is out of that list before its socket is closed, and Forebay knows.
-    eventually(lambda: _is_served(world), "Forebay has new connections")
-
-
-def _is_served(world: World) -> bool:
-    try:
-        with RawClient(world.shared_port, world.database) as client:
-            return client.query("SELECT 1") == [["1"]]
-    except (PgError, OSError, EOFError):
-        return False
+    eventually(lambda: raw.serves(world.shared_port, world.database), "Forebay has new connections")
 
 
 def _flights(ops: Sequence[Op]) -> Iterator[tuple[bytes, int, int]]:

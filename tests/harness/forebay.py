@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
@@ -77,12 +76,7 @@ class Forebay:
         (self.directory / "server.key").chmod(0o600)
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None:
                 self.check()
@@ -173,6 +167,16 @@ class Forebay:
             f"postgresql://{quote(user, safe='')}:{quote(password, safe='')}@{HOST}:{self.port}"
             f"/{name}?{urlencode(settings, quote_via=quote)}"
         )
+
+    def environment(self) -> dict[str, str]:
+        """The environment of an application that finds its database by variables."""
+        return clean_environment() | {
+            "RDS_PROXY_HOST": self.host,
+            "RDS_PROXY_PORT": str(self.port),
+            "DATABASE_NAME": self.database.name,
+            "DATABASE_USER": self.database.user,
+            "DATABASE_PASSWORD": self.database.password,
+        }
 
     def psql(self, *commands: str, script: str | None = None, **options: str) -> Finished:
         """psql through Forebay; ``options`` as for ``dsn``."""

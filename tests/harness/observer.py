@@ -1,6 +1,5 @@
 """A superuser's own connection to the server, past Forebay: what is really going on there."""
 
-from types import TracebackType
 from typing import Any, Self
 
 import psycopg2
@@ -22,12 +21,7 @@ class Observer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._connection.close()
 
     def rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:

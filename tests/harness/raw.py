@@ -5,7 +5,6 @@ import select
 import socket
 import struct
 from collections.abc import Iterable, Mapping
-from types import TracebackType
 from typing import NamedTuple, Self
 
 from forebay.protocol import messages, scram
@@ -57,12 +56,7 @@ class RawClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._socket.close()
 
     @property
@@ -155,6 +149,15 @@ class RawClient:
             if not data:
                 raise EOFError("the connection was closed")
             self._received += data
+
+
+def serves(port: int, database: TestDatabase) -> bool:
+    """Whether a new client is served there now."""
+    try:
+        with RawClient(port, database) as client:
+            return client.query("SELECT 1") == [["1"]]
+    except (EOFError, ConnectionError, PgError):
+        return False
 
 
 def scram_answer(exchange: scram.ClientExchange, body: bytes, password: str) -> bytes | None:

@@ -16,18 +16,10 @@ from forebay.protocol.errors import PgError
 from tests.harness import FaultProxy, Forebay, Postgres, TestDatabase, eventually
 from tests.harness.limits import connections
 from tests.harness.observer import Observer
-from tests.harness.raw import HOST, RawClient
+from tests.harness.raw import HOST, RawClient, serves
 from tests.harness.work import assert_balanced, in_threads, make_book
 
 PLAIN = {"require_tls": False}
-
-
-def serves(forebay: Forebay, database: TestDatabase) -> bool:
-    try:
-        with RawClient(forebay.port, database) as client:
-            return client.query("SELECT 7") == [["7"]]
-    except (EOFError, ConnectionError, PgError):
-        return False
 
 
 def test_down_at_start(
@@ -318,7 +310,7 @@ def test_the_network_fails_with_settings_in_place(
                 assert idle.query("SHOW work_mem") == [["7MB"]]
                 assert idle.query("SHOW application_name") == [["mine"]]
                 fault(network)
-        assert serves(forebay, database)
+        assert serves(forebay.port, database)
         forebay.stop()
 
 

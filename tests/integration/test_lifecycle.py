@@ -18,7 +18,7 @@ from forebay.protocol.messages import query
 from tests.harness import Forebay, Postgres, TestDatabase, eventually
 from tests.harness.limits import connections
 from tests.harness.observer import Observer
-from tests.harness.raw import RawClient
+from tests.harness.raw import RawClient, serves
 
 PLAIN = {"require_tls": False}
 
@@ -224,7 +224,7 @@ def test_clients_find_their_way_back_when_a_worker_is_killed(
         for _ in range(2):
             (worker,) = eventually(lambda: forebay.worker_pids)
             os.kill(worker, signal.SIGKILL)
-            eventually(lambda: _serves(forebay, database), "it serves again")
+            eventually(lambda: serves(forebay.port, database), "it serves again")
     finally:
         stop.set()
         for thread in threads:
@@ -296,14 +296,6 @@ def test_ten_thousand_idle_clients_while_a_hundred_work(
     finally:
         crowd.communicate(timeout=60)
     assert psycopg2.connect(forebay.dsn()).close() is None
-
-
-def _serves(forebay: Forebay, database: TestDatabase) -> bool:
-    try:
-        with RawClient(forebay.port, database) as client:
-            return client.query("SELECT 1") == [["1"]]
-    except (EOFError, ConnectionError, PgError):
-        return False
 
 
 def _rows(forebay: Forebay, seen: Observer) -> int:
