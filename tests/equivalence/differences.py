@@ -18,8 +18,9 @@ KNOWN = {
     " statement that returns nothing fails, too.",
     "values": "A Bind with the wrong number of values fails in any case; where the statement must"
     " be prepared anew and cannot be (its search_path has changed, say), by that.",
-    "described": "Describe of a statement that can be understood no longer fails where Forebay"
-    " prepares it, before its ParameterDescription and not behind that.",
+    "described": "Describe of a statement that can be understood no longer, or would return"
+    " something else by now, fails before its ParameterDescription, not behind it: what Forebay"
+    " prepares or asks for it fails.",
     "source": "File, line and routine of an error: Forebay's own errors come from no source file.",
 }
 # What the generated statements do not do.

@@ -11,6 +11,11 @@ DESCRIBED = ["1 b''", "t b'23'", FAILED, "Z b'I'"]
 def test_a_describe_that_fails_may_fail_before_its_parameters() -> None:
     assert are_same(DESCRIBED, DESCRIBED)
     assert are_same(DESCRIBED, ["1 b''", FAILED, "Z b'I'"])
+    other = "E b'another'"
+    twice = [*DESCRIBED, "t b'23'", "T b'n'", "t b'23'", other, "Z b'I'"]
+    rest = ["t b'23'", "T b'n'", other, "Z b'I'"]
+    assert are_same(twice, ["1 b''", FAILED, "Z b'I'", *rest])
+    assert are_same(twice, [*DESCRIBED, *rest])
 
 
 @pytest.mark.parametrize(
@@ -20,6 +25,8 @@ def test_a_describe_that_fails_may_fail_before_its_parameters() -> None:
         (DESCRIBED, ["1 b''", "t b'25'", FAILED, "Z b'I'"]),
         (DESCRIBED, ["1 b''", "E b'another'", "Z b'I'"]),
         (["t b'23'", "T b'n'", "Z b'I'"], ["T b'n'", "Z b'I'"]),
+        (["t b'23'", "T b'n'", FAILED], [FAILED]),
+        (["t b'23'", "T b'n'", "t b'23'", FAILED], ["T b'n'", "t b'23'", FAILED]),
         (["t b'23'", FAILED], ["t b'23'"]),
         (["t b'23'"], []),
         ([], ["Z b'I'"]),

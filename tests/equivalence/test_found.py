@@ -155,6 +155,14 @@ FOUND = {
         batch(0, ("P", "c", "SELECT count(*) FROM mine"), S),
         batch(1, ("P", "c", "SELECT count(*) FROM mine"), S),
     ],
+    "Describe of a statement that is understood no longer, and of one that would change": [
+        query(0, "SET search_path TO {me}"),
+        batch(0, ("P", "a", "SELECT * FROM entry"), ("D", "S", "a"), S),
+        query(0, "SET search_path TO nowhere"),
+        batch(0, ("D", "S", "a"), S, ("D", "S", "a"), S),
+        query(0, "CREATE TEMP TABLE entry (other text)"),
+        batch(0, ("D", "S", "a"), S),
+    ],
     "a custom setting of a login is nobody else's": [
         Step(0, (("connect", "app.first", "mine"),)),
         query(0, "SET work_mem = '8MB'"),
