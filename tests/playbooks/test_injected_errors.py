@@ -116,11 +116,13 @@ def _go_on(rig: Rig, failing: int | None, mine: bytes) -> None:
     closed = failing is None or SENT[failing] == "settings"
     known = closed or SENT.index("prepare mine") < (failing or 0)
     rig.send("a", wording.encode("Bind mine, Execute, Sync"))
+    if failing == 0:  # the settings are tried again, and their success is waited for from now on
+        frames, _ = wording.frames(rig.received("db2"))
+        assert [frame[:1] for frame in frames] == [b"Q"]
+        rig.actors["db2"].inbox = b""
+        rig.send("db2", wording.encode("Result, Ready I"))
     frames, _ = wording.frames(rig.received("db2"))
     rig.actors["db2"].inbox = b""
-    if failing == 0:  # the settings are tried again
-        assert frames.pop(0)[:1] == b"Q"
-        rig.send("db2", wording.encode("Result, Ready I"))
     kinds = b"".join(frame[:1] for frame in frames)
     if closed:
         assert kinds == b"DES"  # made to fail

@@ -4,6 +4,7 @@ The connections (compiled) call in here through their micro-pool.
 """
 
 import logging
+import re
 
 from forebay.protocol.errors import PgError
 from forebay.protocol.messages import parse_parameter_status
@@ -15,6 +16,7 @@ logger = logging.getLogger("forebay.pool")
 # The parameter that cannot be changed any more on a connection where there were temporary tables,
 # whatever is discarded. (Names are not translated.)
 SPENT = b'"temp_buffers"'
+_QUOTED = re.compile('"([^"]+)"')
 # Parameters that a database may report; PostgreSQL has fewer than twenty.
 PARAMETERS_LIMIT = 200
 
@@ -46,13 +48,21 @@ class Changeover:
         """See `Replays.replay`."""
         return self._replays.replay(old, new)
 
-    def replay_failed(self, server: Server, body: bytes) -> None:
-        """Settings that the database had accepted before were refused."""
-        if SPENT in body and b"\0D" in body:  # with a reason: the value itself is valid
+    def replay_failed(self, server: Server, body: bytes, confirming: bool) -> None:
+        """Settings that the database had accepted before were refused. `confirming`: its client has
+        sent nothing yet that would run without them."""
+        message = PgError.parse(body).message
+        named = {name.lower() for name in _QUOTED.findall(message)}
+        asked_for = {text.lower() for pair in server.settings.values for text in pair}
+        # What another client left cannot be taken back (a module that was loaded since has removed
+        # it); or the value is valid, and refused with a reason.
+        if (named and named.isdisjoint(asked_for)) or (SPENT in body and b"\0D" in body):
             server.retired = True
+        if not confirming:
+            self._replays.trust_no_more()
         logger.warning(
             "Session settings could not be put in place: %s",
-            PgError.parse(body).message,
+            message,
             extra={"fields": {"dbConnection": server.pid}},
         )
 

@@ -8,7 +8,8 @@ What is rare or slow is asked of ``sessions`` (Python), beside what `statement_u
     pin(client, reason, text)      something that pins, and lies in no text that can be examined
     ask(client)                    its transaction may have changed the session: find out how
     parameters_known(client)       a connection with its settings was lent: the login can be answered
-    settings_refused(client, body) its settings could not be put in place (ErrorResponse body)
+    settings_refused(client, body) its settings could not be put in place (ErrorResponse body). Returns
+                                   whether it asks for others by now
     violated(client, what)         the bytes of a FATAL error for a protocol violation
     server_lost(client, reason)    the bytes of a FATAL error for a lost database connection
     closed(client, reason)         the client is gone
@@ -279,8 +280,9 @@ cdef class Client(Examiner):
         if server.retired and not self.pinned and self.losses < LOSSES_LIMIT:
             # It is the connection that will not do any more, because of what others did on it.
             return self.go_on() if self._borrow() else 0
+        if self.sessions.settings_refused(self, error):
+            return self.go_on() if self._borrow() else 0
         self.losses = 0
-        self.sessions.settings_refused(self, error)
         return 0
 
     cdef int turn_ended(self) except -1:

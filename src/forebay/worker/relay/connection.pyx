@@ -10,7 +10,7 @@ What happens while it is lent stands in `lent`, what the database sends in `serv
 The micro-pool's ``changeover`` and ``manager`` (Python) are called by all three:
     changeover.replay(old, new)                    the message that puts other settings in place, and
                                                    whether its success must be seen first
-    changeover.replay_failed(server, body)         they were refused (ErrorResponse body)
+    changeover.replay_failed(server, body, confirming)  they were refused (ErrorResponse body)
     changeover.announce(client, parameters)        tell a client what is reported otherwise by now
     changeover.parameter_changed(parameters, body) the parameters after a ParameterStatus with this body
     changeover.reset(server)                       DISCARD ALL and init_query; then ``was_reset``

@@ -67,7 +67,7 @@ cdef class LentConnection(Connection):
         self.parameters_before = self.parameters
         if error is not None:
             self.dirty = True
-            self.pool.changeover.replay_failed(self, error)
+            self.pool.changeover.replay_failed(self, error, confirming)
         if client is None:
             return 0
         if client.parameters is not None and client.parameters is not self.parameters:

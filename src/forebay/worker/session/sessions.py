@@ -44,6 +44,7 @@ from forebay.worker.session.settings import (
     InternTable,
     Parameters,
     Values,
+    without_refused,
 )
 from forebay.worker.session.statements import PREFIX, StatementTable
 
@@ -379,13 +380,19 @@ class Sessions:
             self.pins.end(reason, duration_s)
             telling.no_longer_pinned(client, reason, duration_s)
 
-    def settings_refused(self, client: Client, body: bytes) -> None:
-        """The database did not accept the client's settings."""
+    def settings_refused(self, client: Client, body: bytes) -> bool:
+        """The database did not accept the client's settings. Returns whether it asks for others by
+        now; else it has heard why."""
         error = PgError.parse(body)
+        kept = without_refused(client.settings.values, client.startup.values, error.message)
+        if kept != client.settings.values:
+            client.settings = self._intern.settings(kept)
+            return True
         if client.greeted:
             client.answer(error.with_severity(Severity.ERROR).encode())
         else:
             client.fail(error.with_severity(Severity.FATAL).encode(), error.message)
+        return False
 
     def violated(self, client: Client, kind: int) -> bytes:
         """The error for a message that PostgreSQL would not read."""

@@ -23,13 +23,50 @@ IDENTITY = frozenset({"role", "session_authorization"})
 # What was accepted once is accepted again, on any connection and in the name of any role. (Of other
 # settings the database may refuse what it has accepted before: temp_buffers once there were
 # temporary tables, a configuration for text search that is gone.)
-_SURE = DECISIVE - IDENTITY | {
+SURE = DECISIVE - IDENTITY | {
     *("application_name", "client_encoding", "client_min_messages", "datestyle", "timezone"),
-    *("intervalstyle", "bytea_output", "extra_float_digits", "standard_conforming_strings"),
-    *("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "jit"),
-    *("default_transaction_isolation", "default_transaction_read_only", "synchronous_commit"),
-    *("work_mem", "maintenance_work_mem", "plan_cache_mode", "random_page_cost"),
+    *("intervalstyle", "bytea_output", "extra_float_digits", "xmlbinary", "xmloption"),
+    *("standard_conforming_strings", "escape_string_warning", "backslash_quote", "array_nulls"),
+    *("quote_all_identifiers", "transform_null_equals", "check_function_bodies"),
+    *("statement_timeout", "lock_timeout", "transaction_timeout", "idle_session_timeout"),
+    *("idle_in_transaction_session_timeout", "synchronous_commit", "password_encryption"),
+    *("default_transaction_isolation", "default_transaction_read_only"),
+    *("default_transaction_deferrable", "default_statistics_target", "constraint_exclusion"),
+    *("work_mem", "maintenance_work_mem", "logical_decoding_work_mem", "hash_mem_multiplier"),
+    *("random_page_cost", "seq_page_cost", "cpu_tuple_cost", "cpu_index_tuple_cost"),
+    *("cpu_operator_cost", "parallel_tuple_cost", "parallel_setup_cost", "effective_cache_size"),
+    *("jit", "jit_above_cost", "jit_inline_above_cost", "jit_optimize_above_cost"),
+    *("plan_cache_mode", "cursor_tuple_fraction", "recursive_worktable_factor"),
+    *("from_collapse_limit", "join_collapse_limit", "geqo", "geqo_threshold", "geqo_effort"),
+    *("geqo_pool_size", "geqo_generations", "geqo_selection_bias", "geqo_seed"),
+    *("max_parallel_workers", "max_parallel_workers_per_gather"),
+    *("max_parallel_maintenance_workers", "min_parallel_table_scan_size"),
+    *("min_parallel_index_scan_size", "parallel_leader_participation", "synchronize_seqscans"),
+    *("enable_async_append", "enable_bitmapscan", "enable_distinct_reordering"),
+    *("enable_gathermerge", "enable_group_by_reordering", "enable_hashagg", "enable_hashjoin"),
+    *("enable_incremental_sort", "enable_indexonlyscan", "enable_indexscan", "enable_material"),
+    *("enable_memoize", "enable_mergejoin", "enable_nestloop", "enable_parallel_append"),
+    *("enable_parallel_hash", "enable_partition_pruning", "enable_partitionwise_aggregate"),
+    *("enable_partitionwise_join", "enable_presorted_aggregate", "enable_self_join_elimination"),
+    *("enable_seqscan", "enable_sort", "enable_tidscan"),
+    *("gin_fuzzy_search_limit", "gin_pending_list_limit", "stats_fetch_consistency"),
+    *("vacuum_cost_delay", "vacuum_cost_limit", "vacuum_cost_page_dirty"),
+    *("vacuum_cost_page_hit", "vacuum_cost_page_miss"),
 }
+# Custom settings, with a dot, are accepted by all connections, but where a module is loaded that
+# owns the first part of their name: it refuses names (and, to most roles, values) that others took,
+# and takes off those that are there. These are PostgreSQL's modules that have settings, and others.
+MODULES = frozenset(
+    {
+        *("auth_delay", "auto_explain", "basic_archive", "isn", "passwordcheck", "pg_prewarm"),
+        *("pg_stat_statements", "pg_trgm", "pgcrypto", "plperl", "plpgsql", "pltcl"),
+        *("postgres_fdw", "sepgsql"),
+        *("age", "anon", "citus", "columnar", "cron", "hnsw", "ivfflat", "orafce", "pg_hint_plan"),
+        *("pg_net", "pg_stat_kcache", "pg_qualstats", "pg_wait_sampling", "pgaudit", "pglogical"),
+        *("pgsodium", "pljava", "plpgsql_check", "plv8", "postgis", "spock", "supautils"),
+        *("timescaledb", "vchordrq"),
+    }
+)
 # Names in a statement may mean something else under other values of these.
 OF_MEANING = frozenset({"role", "search_path", "session_authorization"})
 
@@ -105,7 +142,13 @@ class Replays:
 
     def __init__(self, init_query: str = "") -> None:
         self._init_query = init_query
+        self._trusts = True
         self._kept: OrderedDict[tuple[Settings, Settings], tuple[bytes, bool]] = OrderedDict()
+
+    def trust_no_more(self) -> None:
+        """What was sure to be accepted was refused: from now on all successes must be seen."""
+        self._trusts = False
+        self._kept.clear()
 
     def replay(self, old: Settings, new: Settings) -> tuple[bytes, bool]:
         """One Query message, and whether its success must be seen before anything else is sent."""
@@ -145,8 +188,9 @@ class Replays:
             )
             statements.append("SELECT " + ", ".join(calls))
         # If it is refused the last client's settings stay, all of them.
-        decisive = not DECISIVE.isdisjoint([*taken_back, *changed])
-        return query(";".join(statements)), decisive or not all(map(_is_sure, changed))
+        names = [*taken_back, *changed]
+        is_safe = self._trusts and DECISIVE.isdisjoint(names) and all(map(_is_sure, names))
+        return query(";".join(statements)), not is_safe
 
 
 def _reset(name: str) -> str:
@@ -163,8 +207,20 @@ def identity_last(name: str) -> int:
     return ("session_authorization", "role").index(name) + 1 if name in IDENTITY else 0
 
 
+def without_refused(values: Values, startup: Values, message: str) -> Values:
+    """The settings without those with a dot that an error message names: PostgreSQL, too, takes off
+    what a module that was loaded since does not accept. What was asked for at the login stays."""
+    said = message.lower()
+    return tuple(
+        pair
+        for pair in values
+        if "." not in pair[0] or f'"{pair[0]}"' not in said or pair in startup
+    )
+
+
 def _is_sure(name: str) -> bool:
-    return name in _SURE or "." in name
+    module, dot, _ = name.partition(".")
+    return name in SURE or (bool(dot) and module not in MODULES)
 
 
 def quote_literal(value: str) -> str:

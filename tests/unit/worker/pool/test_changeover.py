@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -102,3 +103,47 @@ def test_long_settings_are_not_kept() -> None:
         assert replays.replay(intern.none, long)[0].count(b"set_config") == 2
         assert replays.replay(long, intern.none)[0].count(b"RESET") == 2
     assert len(kept) <= 1
+
+
+NAMED = b'SERROR\0C42704\0Munrecognized configuration parameter "x.y"\0\0'
+
+
+def test_what_cannot_be_taken_back_is_not_its_next_client_s_fault() -> None:
+    intern = InternTable()
+    changeover = Changeover(intern, "")
+    for values, retired in (((), True), ((("app.a", "1"),), True), ((("x.y", "1"),), False)):
+        server = cast(Any, SimpleNamespace(settings=intern.settings(values), retired=False, pid=1))
+        changeover.replay_failed(server, NAMED, True)
+        assert server.retired is retired
+
+
+def test_after_a_refusal_that_was_not_expected_everything_is_confirmed() -> None:
+    intern = InternTable()
+    changeover = Changeover(intern, "")
+    mine = intern.settings((("app.a", "1"),))
+    server = cast(Any, SimpleNamespace(settings=mine, retired=False, pid=1))
+    assert not changeover.replay(intern.none, mine)[1]
+    changeover.replay_failed(server, NAMED, True)
+    assert not changeover.replay(intern.none, mine)[1]
+    changeover.replay_failed(server, NAMED, False)
+    assert changeover.replay(intern.none, mine)[1]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "confirmed"),
+    [
+        ({"work_mem": "1MB"}, {"work_mem": "2MB", "enable_sort": "off"}, False),
+        ({"app.tenant": "a"}, {"app.tenant": "b"}, False),
+        ({"search_path": "a"}, {}, True),
+        ({"plpgsql.mine": "a"}, {}, True),
+        ({}, {"plpgsql.mine": "a"}, True),
+        ({}, {"log_min_duration_statement": "1"}, True),
+        ({"log_min_duration_statement": "1"}, {}, True),
+    ],
+)
+def test_what_may_be_refused_is_confirmed(
+    old: dict[str, str], new: dict[str, str], confirmed: bool
+) -> None:
+    intern = InternTable()
+    settings = (intern.settings(tuple(sorted(each.items()))) for each in (old, new))
+    assert Replays().replay(*settings)[1] is confirmed
