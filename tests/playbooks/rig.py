@@ -138,12 +138,8 @@ class Rig:
         return client
 
     def _teach(self, pool: MicroPool, settings: tuple[tuple[str, str], ...]) -> None:
-        rest = tuple(each for each in settings if each[0] != "application_name")
-        has_name = len(rest) != len(settings)
         values = PARAMETERS | {name: text for name, text in settings if name == "application_name"}
-        self.sessions._known[pool.database, pool.user, rest, has_name] = self.intern.parameters(
-            values
-        )
+        self.sessions.greetings.remember(pool, settings, self.intern.parameters(values))
 
     async def _open(self, pool: MicroPool) -> tuple[Server, tuple[int, int]]:
         if self.opening is not None:

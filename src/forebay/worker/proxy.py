@@ -96,7 +96,7 @@ class Proxy:
         self._manager.apply(_limits(settings))
         self._janitor.timeouts = _timeouts(settings)
         if settings.pool.init_query != old.pool.init_query:
-            self._sessions.forget_parameters()
+            self._sessions.greetings.forget()
         return unchanged
 
     def _target(self) -> Target:
@@ -118,7 +118,7 @@ class Proxy:
         place = pool.database, pool.user
         if self._reported.setdefault(place, server.parameters) is not server.parameters:
             self._reported[place] = server.parameters
-            self._sessions.forget_parameters()
+            self._sessions.greetings.forget()
         return server, told
 
     # ---- a connection comes ----

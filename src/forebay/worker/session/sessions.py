@@ -7,7 +7,6 @@ import hashlib
 import hmac
 import logging
 import secrets
-from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import partial
@@ -16,18 +15,17 @@ from forebay.config.settings import Pinning
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError, Severity
 from forebay.protocol.messages import backend_key_data, parse_data_row, ready_for_query
-from forebay.sql.effects import Command as SqlCommand
-from forebay.sql.effects import Effect, Effects, EffectsCache
-from forebay.sql.lexer import lex
+from forebay.sql.effects import Effects, EffectsCache
 from forebay.sql.settings import makes_temporary
-from forebay.sql.split import segments
 from forebay.worker.agenda import Agenda
 from forebay.worker.login import LoggedIn
 from forebay.worker.relay import Client, Command, MicroPool, Server, Statement
 from forebay.worker.relay.glance import glance_text
 from forebay.worker.session import telling
 from forebay.worker.session.audit import NOT_SET, VALUE_CHARACTERS, audit_query, read_audit
+from forebay.worker.session.deallocation import deallocated, drops_all, drops_ours
 from forebay.worker.session.functions import NOTHING_LISTED, Listed
+from forebay.worker.session.greetings import Greetings
 from forebay.worker.session.meaning import meaning_since
 from forebay.worker.session.pins import (
     EXPLANATIONS,
@@ -46,12 +44,10 @@ from forebay.worker.session.settings import (
     Values,
     without_refused,
 )
-from forebay.worker.session.statements import PREFIX, StatementTable
+from forebay.worker.session.statements import StatementTable
 
 logger = logging.getLogger("forebay.session")
 
-# What clients with equal settings were told at login, kept to answer the next ones from.
-GREETINGS_KEPT = 1024
 # A client that is told why it ends may take so long to receive it.
 LAST_WORD_S = 5.0
 # Cancel keys: four bytes in protocol 3.0, up to 256 in 3.2.
@@ -66,8 +62,6 @@ KEPT_BYTES = 1024
 AMBIGUOUS_ENCODINGS = frozenset(
     {"SJIS", "SHIFT_JIS_2004", "BIG5", "GBK", "UHC", "GB18030", "JOHAB"}
 )
-# The longest application_name that PostgreSQL reports as it was given (NAMEDATALEN - 1).
-NAME_BYTES = 63
 
 
 @dataclass(slots=True)
@@ -87,7 +81,7 @@ class Sessions:
         self._agenda = agenda
         self._intern = intern
         self._effects = EffectsCache()
-        self._known: OrderedDict[tuple[str, str, Values, bool], Parameters] = OrderedDict()
+        self.greetings = Greetings(intern)
         self._secret = secrets.token_bytes(32)
         self._next_process_id = 1 + secrets.randbelow(2**30)
         self.clients: dict[int, Client] = {}
@@ -122,7 +116,7 @@ class Sessions:
             self,
             self._new_process_id(),
             settings=settings,
-            parameters=self._known_parameters(pool, login.settings),
+            parameters=self.greetings.parameters(pool, login.settings),
             tls=detached.sslobj,
             incoming=detached.incoming,
             outgoing=detached.outgoing,
@@ -145,37 +139,12 @@ class Sessions:
             if number not in self.clients:
                 return number
 
-    def _known_parameters(self, pool: MicroPool, values: Values) -> Parameters | None:
-        """What a connection with these settings reports, as far as it was seen.
-
-        application_name is reported as it was given, so that names of clients (often unique) do
-        not each cost a connection.
-        """
-        rest, name = _split_name(values)
-        known = self._known.get((pool.database, pool.user, rest, name is not None))
-        if known is None or name is None:
-            return known
-        return self._intern.parameters({**known.values, "application_name": name})
-
     def parameters_known(self, client: Client) -> None:
         """The login can be answered."""
-        self._remember(client)
+        self.greetings.remember(client.pool, client.settings.values, client.parameters)
         key = backend_key_data(client.process_id, self.cancel_key(client))
         self.counts.succeeded += 1
         client.welcome(client.parameters.encoded + key + ready_for_query(b"I"))
-
-    def _remember(self, client: Client) -> None:
-        rest, name = _split_name(client.settings.values)
-        # Not by the pool, which is forgotten when it has had neither clients nor connections.
-        key = (client.pool.database, client.pool.user, rest, name is not None)
-        self._known[key] = client.parameters
-        self._known.move_to_end(key)
-        if len(self._known) > GREETINGS_KEPT:
-            self._known.popitem(last=False)
-
-    def forget_parameters(self) -> None:
-        """The database may report other parameters from now on (a new init_query, say)."""
-        self._known.clear()
 
     # ---- cancelling ----
 
@@ -236,7 +205,7 @@ class Sessions:
         effects = tuple(effect for effect in effects if not effect.is_contained)
         if not effects and not _may_end_pin(client, text):
             return None
-        name = _deallocated(effects, text)
+        name = deallocated(effects, text)
         if client.statements and name in client.statements:
             return name
         client.suspect = True
@@ -249,9 +218,9 @@ class Sessions:
 
     def _note_consequences(self, client: Client, effects: Effects) -> None:
         client.meanwhile = meaning_since(client.meanwhile, effects, client.process_id)
-        if any(_drops_statements(effect) for effect in effects):
+        if any(map(drops_all, effects)):
             client.note_dropping()
-        if client.server is not None and any(_drops_ours(effect) for effect in effects):
+        if client.server is not None and any(map(drops_ours, effects)):
             client.server.stale = True
         startup = client.startup.values
         if not startup or not effects:
@@ -282,7 +251,7 @@ class Sessions:
                 notes.statement = text[:KEPT_BYTES]
                 notes.lasting.add(reason)
                 self._update_pins(client, notes, named)
-        name = _deallocated(effects, text)
+        name = deallocated(effects, text)
         return name if client.statements and name in client.statements else None
 
     def _announce_pin(self, client: Client, text: bytes) -> None:
@@ -425,44 +394,9 @@ def _parameters_of(client: Client) -> Parameters:
     return client.parameters if client.server is None else client.server.parameters
 
 
-def _drops_statements(effect: Effect) -> bool:
-    """Whether it ends all prepared statements."""
-    detail = effect.detail
-    if not isinstance(detail, SqlCommand):
-        return False
-    return detail.command == "DEALLOCATE ALL" or (detail.command, detail.name) == ("DISCARD", "all")
-
-
-def _drops_ours(effect: Effect) -> bool:
-    """Whether it ends one that Forebay has prepared on the connection, for whatever client."""
-    detail = effect.detail
-    if not isinstance(detail, SqlCommand) or detail.command != "DEALLOCATE":
-        return False
-    return detail.name.encode(errors="replace").startswith(PREFIX)
-
-
 def _may_end_pin(client: Client, text: bytes) -> bool:
     """Whether a statement without effects may end what pins its client (DROP, CLOSE ...)."""
     if client.notes is None or not client.notes.held:
         return False
     closes = PinReason.CURSOR in client.notes.held and b"close" in text.lower()
     return closes or not glance_text(text)
-
-
-def _deallocated(effects: Effects, text: bytes) -> bytes | None:
-    """The name, if the text is one DEALLOCATE of one statement."""
-    if len(effects) == 1 and isinstance(effects[0].detail, SqlCommand):
-        detail = effects[0].detail
-        if detail.command == "DEALLOCATE" and detail.name and len(segments(lex(text).tokens)) == 1:
-            return detail.name.encode(errors="surrogateescape")
-    return None
-
-
-def _split_name(values: Values) -> tuple[Values, str | None]:
-    """Settings without application_name, and its value if it is reported as it was given."""
-    for index, (name, value) in enumerate(values):
-        if name == "application_name":
-            if value.isascii() and value.isprintable() and len(value) <= NAME_BYTES:
-                return values[:index] + values[index + 1 :], value
-            break
-    return values, None

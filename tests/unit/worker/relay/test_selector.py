@@ -179,7 +179,7 @@ class Crowd:
         self.stopped = False
         pool = self.manager.pool("app", "app")
         parameters = self.intern.parameters({"server_version": "15.0"})
-        self.sessions._known["app", "app", (), False] = parameters
+        self.sessions.greetings.remember(pool, (), parameters)
         for _ in range(PAIRS):
             far, near = pair()
             end = SimpleNamespace(
