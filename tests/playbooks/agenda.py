@@ -38,17 +38,19 @@ class Timer:
 
 
 class ScriptedAgenda:
-    """Stands in for `forebay.worker.agenda.Agenda`. Time is the real one plus what was let pass."""
+    """Stands in for `forebay.worker.agenda.Agenda`. Time stands still until some is let pass: then
+    what has really passed is added, for the relay reads the real clock."""
 
     def __init__(self, poller: Poller) -> None:
         self.poller = poller
-        self.passed_s = 0.0
+        self._real_s = monotonic()
+        self._passed_s = 0.0
         self._soon: deque[tuple[Callable[..., object], tuple[object, ...]]] = deque()
         self._timers: list[tuple[float, int, Timer]] = []
         self._count = 0
 
     def now(self) -> float:
-        return monotonic() + self.passed_s
+        return self._real_s + self._passed_s
 
     def soon(self, function: Callable[..., object], *arguments: object) -> None:
         self._soon.append((function, arguments))
@@ -79,11 +81,12 @@ class ScriptedAgenda:
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass, with every timer that falls due on the way."""
+        self._real_s = monotonic()
         end_s = self.now() + seconds
         while self._timers and self._timers[0][0] <= end_s:
             due_s, _, timer = heapq.heappop(self._timers)
-            self.passed_s += max(0.0, due_s - self.now())
+            self._passed_s += max(0.0, due_s - self.now())
             if not timer.cancelled:
                 timer.function(*timer.arguments)
             self.run_soon()
-        self.passed_s += max(0.0, end_s - self.now())
+        self._passed_s += max(0.0, end_s - self.now())
