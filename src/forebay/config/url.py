@@ -26,7 +26,11 @@ _OFTEN_SEEN = frozenset(
         *("target_session_attrs", "tcp_user_timeout"),
     }
 )
-_ANY_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+# A URL of whatever scheme, or the pairs that libpq takes as well ("host=… password=…").
+_NO_FILE = re.compile(
+    r"[a-z][a-z0-9+.-]*://|\s*(host|hostaddr|port|dbname|user|password|passfile|service)\s*=",
+    re.IGNORECASE,
+)
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -46,8 +50,9 @@ class DatabaseUrl:
 
 
 def is_url(text: str) -> bool:
-    """Whether this is meant as a URL, of a database we hope, rather than as the name of a file."""
-    return _ANY_SCHEME.match(text) is not None
+    """Whether this is meant to name a database rather than a file. Only a URL can: of what else
+    looks so, ``parse_url`` says that without repeating a password in it."""
+    return _NO_FILE.match(text) is not None
 
 
 def parse_url(text: str) -> DatabaseUrl:

@@ -99,6 +99,8 @@ def test_a_url_never_shows_its_password() -> None:
         "postgresql://u:hunter2@h:port/db",
         "postgresql+psycopg2://u:hunter2@h/db",
         "Postgresql://u:hunter2@h/db",
+        "host=h user=u password=hunter2",
+        "password = hunter2",
     ],
 )
 def test_what_cannot_be_used_of_a_url_never_shows_its_password(url: str) -> None:
