@@ -23,6 +23,7 @@ setup(
             )
             for source in SOURCES
         ],
-        compiler_directives={"language_level": 3},
+        # Nothing here can be pickled in earnest: connections, and the books about them.
+        compiler_directives={"language_level": 3, "auto_pickle": False},
     )
 )
