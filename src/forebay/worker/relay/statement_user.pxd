@@ -41,6 +41,7 @@ cdef class StatementUser(UnnamedUser):
     cdef Py_ssize_t use_named(
         self, int kind, const unsigned char *frame, Py_ssize_t total, Py_ssize_t name
     ) except -3
+    cdef Py_ssize_t _use_sql_prepared(self, int kind, bytes name) except -3
     cdef int _close(self, bytes given, object found) except -1
     cdef int _prepare(self, Statement statement) except -1
     cdef int _make_room(self) except -1

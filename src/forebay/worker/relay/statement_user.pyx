@@ -10,6 +10,7 @@ so the statement fails as it does in PostgreSQL: "cached plan must not change re
 
 Which Statement a definition means is asked of ``sessions`` (Python):
     statement(client, definition)  the Statement that a Parse defines
+    examine(client, text)          what SQL would say for a statement that SQL has prepared
 """
 
 import re
@@ -20,7 +21,7 @@ from libc.string cimport memchr
 from .assembly cimport put
 from .connection cimport Connection
 from .frames cimport HEADER_BYTES, message
-from .ledger cimport BIND, CLOSE, EXECUTE, FAKE, FORWARD, PARSE, SWALLOW
+from .ledger cimport BIND, CLOSE, DESCRIBE, EXECUTE, FAKE, FORWARD, PARSE, SWALLOW
 from .peer cimport GATHER_BYTES
 from .prepared cimport Prepared
 from .refusal cimport error_response, refuse
@@ -42,6 +43,7 @@ cdef bytes FLUSH = b"H\x00\x00\x00\x04"
 
 # An empty text is the one that can be prepared in an aborted transaction, too.
 cdef Statement TAKEN = Statement(b"\0\0\0", b"_forebay_taken", None)
+cdef bytes PREFIX = b"_forebay_"  # of the names of prepared statements
 cdef object OWN_NAME = re.compile(rb'"_forebay_\d+"')
 
 
@@ -284,6 +286,8 @@ cdef class StatementUser(UnnamedUser):
         cdef Statement statement
         cdef unsigned char head[HEADER_BYTES]
         cdef Py_ssize_t length
+        if found is None and (self.pinned or self.suspect) and not given.startswith(PREFIX):
+            return self._use_sql_prepared(kind, given)
         if kind == c"C":
             self._close(given, found)
             return total
@@ -322,6 +326,16 @@ cdef class StatementUser(UnnamedUser):
         put(self.server, frame + HEADER_BYTES, name - HEADER_BYTES)
         put(self.server, statement.name, len(statement.name))
         return end - frame
+
+    cdef Py_ssize_t _use_sql_prepared(self, int kind, bytes name) except -3:
+        """As ``use_named``, for what the client may have prepared by SQL: then the database knows it
+        by the same name, and running or closing it is what SQL would do."""
+        cdef int awaited = BIND if kind == c"B" else DESCRIBE if kind == c"D" else CLOSE
+        if kind != c"D":
+            verb = b"EXECUTE" if kind == c"B" else b"DEALLOCATE"
+            self.sessions.examine(self, b'%b "%b"' % (verb, name.replace(b'"', b'""')))
+        self.server.ledger.push(awaited, FORWARD)
+        return 0
 
     cdef int _close(self, bytes given, object found) except -1:
         """Close of a named statement: the connection keeps it, and is not asked."""
