@@ -272,6 +272,7 @@ PARAMETERIZED = (
     ("INSERT INTO {me}.entry VALUES ($1)", "3"),
 )
 NAMES = ("", "", "", "a", "b", "with space", 'it\'s "odd"')
+USED = (*NAMES, "s1", "s2")  # which SQL may have prepared
 # The first clients log in with settings.
 WITH_SETTINGS = 4
 KINDS: tuple[tuple[int, Sequence[str]], ...] = (
@@ -401,7 +402,7 @@ def _whole(chance: random.Random) -> list[Op]:
 
 def _again(chance: random.Random) -> list[Op]:
     """A statement that may have been prepared."""
-    name = chance.choice(NAMES)
+    name = chance.choice(USED)
     values = chance.choice(((), (), ("41",), ("x",)))
     ops: list[Op] = [("B", "", name, *values), ("E", "", "0")]
     if chance.random() < 0.4:
@@ -427,9 +428,9 @@ def _odd(chance: random.Random) -> list[Op]:
     return [
         chance.choice(
             (
-                ("C", "S", chance.choice(NAMES)),
+                ("C", "S", chance.choice(USED)),
                 ("C", "P", chance.choice(("", "p"))),
-                ("D", "S", chance.choice(NAMES)),
+                ("D", "S", chance.choice(USED)),
                 ("D", "P", chance.choice(("", "p"))),
                 ("E", chance.choice(("", "p")), "1"),
                 ("S",),
