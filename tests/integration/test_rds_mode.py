@@ -13,6 +13,7 @@ from tests.harness.pins import pin_reasons
 from tests.harness.raw import RawClient, bind, execute, parse
 
 PLAIN = {"require_tls": False}
+BACKSLASHES = "SET standard_conforming_strings = off"
 RDS = {**PLAIN, "pinning": "rds"}
 
 
@@ -69,6 +70,15 @@ def test_a_prepared_statement_pins_when_it_runs(
         client.ask(parse("SELECT 1") + bind() + execute() + sync())
         client.query("LISTEN here")
         eventually(lambda: pin_reasons(forebay, client) == ["LISTEN"])
+
+
+def test_a_digest_shows_no_value_however_strings_are_read(
+    start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase
+) -> None:
+    forebay = start(start_forebay, postgres, database, init_query=BACKSLASHES)
+    with RawClient(forebay.port, database) as client:
+        client.query(r"SELECT set_config('my.own', 'it\'s secret', false)")
+        assert "secret" not in forebay.wait_for_log("was pinned")
 
 
 @pytest.mark.parametrize("size", [16384, 16385, 70000, 200000])

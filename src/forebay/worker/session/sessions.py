@@ -15,6 +15,7 @@ from forebay.config.settings import Pinning
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError, Severity
 from forebay.protocol.messages import backend_key_data, parse_data_row, ready_for_query
+from forebay.sql.digest import digest
 from forebay.sql.effects import Effects, EffectsCache
 from forebay.sql.settings import makes_temporary
 from forebay.worker.agenda import Agenda
@@ -343,7 +344,7 @@ class Sessions:
             notes.pinned_at[reason] = now
             self.pins.begin(reason)
             said = rds_explanation(reason, named=named) if self._as_rds else EXPLANATIONS[reason]
-            telling.pinned(client, reason, said, notes.statement)
+            telling.pinned(client, reason, said, _digest(client, notes.statement))
         for reason in notes.pinned_at.keys() - reasons:
             duration_s = now - notes.pinned_at.pop(reason)
             self.pins.end(reason, duration_s)
@@ -387,6 +388,10 @@ class Sessions:
 
 def _conforms(client: Client) -> bool:
     return _parameters_of(client).values.get("standard_conforming_strings") != "off"
+
+
+def _digest(client: Client, text: bytes) -> str:
+    return digest(text, standard_conforming_strings=_conforms(client))
 
 
 def _parameters_of(client: Client) -> Parameters:

@@ -7,23 +7,21 @@ import logging
 import os
 import socket
 
-from forebay.sql.digest import digest
 from forebay.worker.relay import Client
 from forebay.worker.session.pins import PinReason
 
 logger = logging.getLogger("forebay.session")
 
 
-def pinned(client: Client, reason: PinReason, said: str, statement: bytes) -> None:
+def pinned(client: Client, reason: PinReason, said: str, digest: str) -> None:
     """The client is pinned now; `said` is what stands behind "Reason:"."""
-    text = f' Digest: "{digest(statement)}".' if statement else ""
     logger.warning(
         "The client session was pinned to the database connection [dbConnection=%d] for the"
         " remainder of the session. The proxy can't reuse this connection until the session"
         " ends. Reason: %s%s",
         _connection_of(client),
         said,
-        text,
+        f' Digest: "{digest}".' if digest else "",
         extra={
             "fields": {
                 "reason": reason.value,
