@@ -72,6 +72,28 @@ def test_a_prepared_statement_pins_when_it_runs(
         eventually(lambda: pin_reasons(forebay, client) == ["LISTEN"])
 
 
+def test_a_pin_is_announced_with_its_digest_when_it_is_prepared(
+    start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase
+) -> None:
+    forebay = start(start_forebay, postgres, database)
+    cause = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"
+    with RawClient(forebay.port, database) as client:
+        client.query("BEGIN")
+        for number, name in enumerate(("", "named")):
+            client.ask(parse("SELECT pg_backend_pid()") + sync())
+            client.ask(parse(cause, name) + sync())
+            eventually(lambda n=number: len(forebay.logged("If this prep")) == n + 1)  # type: ignore[misc]
+        assert not pin_reasons(forebay, client)
+        (backend,) = client.query("SELECT pg_backend_pid()")
+    for line in forebay.logged("If this prep"):
+        assert json.loads(line)["msg"] == (
+            "If this prepared statement runs, the client session will be pinned to the database"
+            f" connection [dbConnection={backend[0]}]. Reason: SQL changed session settings that"
+            " the proxy doesn't track. Consider moving session configuration to the proxy's"
+            ' initialization query. Digest: "set session characteristics as transaction read only".'
+        )
+
+
 def test_a_digest_shows_no_value_however_strings_are_read(
     start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase
 ) -> None:

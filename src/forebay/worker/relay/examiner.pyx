@@ -7,6 +7,7 @@ What is rare or slow is asked of ``sessions`` (Python):
     binds(client, text, named)     a portal of such a statement is bound; returns whether something
                                    follows when it is executed
     executes(client, text)         that is noted: it is executed, or a simple Query
+    announce_pin(client, text)     such a statement is prepared, without a name
     pin(client, reason, text)      the text is too long to be examined
 """
 
@@ -107,11 +108,15 @@ cdef class Examiner(StatementUser):
         self, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t name
     ) except -5:
         cdef const unsigned char *text = <const unsigned char *> memchr(frame + name, 0, there - name) + 1
+        cdef const unsigned char *end
+        cdef bint harmless
         self.unsynced = True
         if there == total:
-            self.define_unnamed(
-                text[:frame + total - text], self._is_certain(text, frame + total - text)
-            )
+            harmless = self._is_certain(text, frame + total - text)
+            self.define_unnamed(text[:frame + total - text], harmless)
+            if self.strict and not harmless and not self.pinned:
+                end = <const unsigned char *> memchr(text, 0, frame + total - text)
+                self.sessions.announce_pin(self, text[:end - text])
             return NOTED
         # Not kept, so not there to be looked at when it runs.
         self._examine(text, frame + there - text, False)

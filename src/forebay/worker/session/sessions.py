@@ -168,7 +168,7 @@ class Sessions:
         """The statement that the client's Parse defines."""
         statement = self._statements.statement(definition, self._meaning(client))
         if self._as_rds and not client.pinned:
-            self._announce_pin(client, statement.text)
+            self.announce_pin(client, statement.text, named=True)
         return statement
 
     def _meaning(self, client: Client) -> Hashable:
@@ -255,14 +255,15 @@ class Sessions:
         name = deallocated(effects, text)
         return name if client.statements and name in client.statements else None
 
-    def _announce_pin(self, client: Client, text: bytes) -> None:
+    def announce_pin(self, client: Client, text: bytes, *, named: bool = False) -> None:
         """Tell of a statement that is prepared that it will pin, as RDS Proxy does."""
         short = text[: STATEMENT_LIMIT_BYTES + 1]
         effects = self._read(client, short) if len(text) <= STATEMENT_LIMIT_BYTES else ()
         conforming = _conforms(client)
-        reason = rds_pin(effects, short, named=True, standard_conforming_strings=conforming)
+        reason = rds_pin(effects, short, named=named, standard_conforming_strings=conforming)
         if reason is not None:
-            telling.will_pin(client, reason, rds_explanation(reason, named=True))
+            said = rds_explanation(reason, named=named)
+            telling.will_pin(client, reason, said, _digest(client, text[:KEPT_BYTES]))
 
     def pin(self, client: Client, reason: str, statement: bytes | None) -> None:
         """Pin the client until it leaves, for a reason that is no statement's to end."""

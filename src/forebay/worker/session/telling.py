@@ -21,7 +21,7 @@ def pinned(client: Client, reason: PinReason, said: str, digest: str) -> None:
         " ends. Reason: %s%s",
         _connection_of(client),
         said,
-        f' Digest: "{digest}".' if digest else "",
+        _quoted(digest),
         extra={
             "fields": {
                 "reason": reason.value,
@@ -32,13 +32,14 @@ def pinned(client: Client, reason: PinReason, said: str, digest: str) -> None:
     )
 
 
-def will_pin(client: Client, reason: PinReason, said: str) -> None:
+def will_pin(client: Client, reason: PinReason, said: str, digest: str) -> None:
     """A statement that was prepared will pin its client when it runs."""
     logger.info(
         "If this prepared statement runs, the client session will be pinned to the database"
-        " connection [dbConnection=%d]. Reason: %s",
+        " connection [dbConnection=%d]. Reason: %s%s",
         _connection_of(client),
         said,
+        _quoted(digest),
         extra={"fields": {"reason": reason.value, **_describe(client)}},
     )
 
@@ -58,6 +59,10 @@ def closed(client: Client, reason: str) -> None:
         logger.debug(
             "The client connection closed. Reason: %s", reason, extra={"fields": _describe(client)}
         )
+
+
+def _quoted(digest: str) -> str:
+    return f' Digest: "{digest}".' if digest else ""
 
 
 def _connection_of(client: Client) -> int:
