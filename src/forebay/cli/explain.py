@@ -130,7 +130,7 @@ def _explain(text: bytes, mode: Mode, listed: Listed) -> Explanation:
     elif too_long and not listed.is_certain(text):
         reason = PinReason.STATEMENT_TOO_LONG
     else:
-        reason = minimal_pin(found, text, listed)
+        reason = minimal_pin(found, listed)
     does = list(dict.fromkeys(deed(effect) for effect in found))
     if not does and rds_pin((), text[:STATEMENT_LIMIT_BYTES]) is PinReason.SETTING:
         does = ["changes a setting until the transaction ends"]  # SET TRANSACTION, SET CONSTRAINTS

@@ -8,7 +8,7 @@ operator has listed the function.
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from forebay.sql.functions import KNOWN_FUNCTIONS, Functions
@@ -35,10 +35,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command (LISTEN, DEALLOCATE ...) and what it names, lower-cased unless quoted."""
+    """A command (LISTEN, DEALLOCATE ...) and what it names, lower-cased unless quoted.
+
+    ``body``: of DO, all of the statement, which is code.
+    """
 
     command: str
     name: str
+    body: bytes = field(default=b"", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +154,7 @@ def _of_statement(
     command = _COMMANDS.get(word(tokens, 0))
     if command is not None:
         found += command(lexed, tokens)
-        if command is _DO:
+        if command is _do:
             found += _in_body(lexed, tokens, functions)
     for index, token in enumerate(tokens):
         value = token.value
@@ -196,9 +200,9 @@ def _schema(tokens: list[Token], index: int) -> bytes:
 def _in_body(lexed: Lexed, tokens: list[Token], functions: Functions) -> Found:
     """The listed functions that the body of a DO names: it is code, and not read as SQL. If its
     words may be others than those that are written, nothing is certain."""
-    body = lexed.text[tokens[0].start : tokens[-1].end]
     found: Found = [
-        (reason, Call(_decoded(name), listed=True)) for reason, name in functions.named_in(body)
+        (reason, Call(_decoded(name), listed=True))
+        for reason, name in functions.named_in(_text_of(lexed, tokens))
     ]
     if any(token.kind in STRINGS and not _is_as_written(lexed, token) for token in tokens):
         found.append((Reason.UNREADABLE, None))
@@ -327,6 +331,14 @@ def _declare(_lexed: Lexed, tokens: list[Token]) -> Found:
     return [(Reason.CURSOR, Cursor(_name(tokens, 1), hold))]
 
 
+def _do(lexed: Lexed, tokens: list[Token]) -> Found:
+    return [(Reason.DO_BLOCK, Command("DO", _name(tokens, 1), _text_of(lexed, tokens)))]
+
+
+def _text_of(lexed: Lexed, tokens: list[Token]) -> bytes:
+    return lexed.text[tokens[0].start : tokens[-1].end]
+
+
 def _plain(reason: Reason) -> Callable[[Lexed, list[Token]], Found]:
     """A command that is always reported, with the name behind it."""
 
@@ -336,7 +348,6 @@ def _plain(reason: Reason) -> Callable[[Lexed, list[Token]], Found]:
     return found
 
 
-_DO: Final = _plain(Reason.DO_BLOCK)
 _COMMANDS: Final[dict[bytes, Callable[[Lexed, list[Token]], Found]]] = {
     b"set": _set,
     b"reset": _reset,
@@ -348,7 +359,7 @@ _COMMANDS: Final[dict[bytes, Callable[[Lexed, list[Token]], Found]]] = {
     b"unlisten": _plain(Reason.LISTEN),
     b"load": _plain(Reason.LOAD),
     b"discard": _plain(Reason.DISCARD),
-    b"do": _DO,
+    b"do": _do,
 }
 
 

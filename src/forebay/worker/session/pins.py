@@ -139,9 +139,7 @@ class Notes:
         self.used_since = False
 
 
-def note_effects(
-    notes: Notes, effects: Effects, text: bytes, listed: Listed = NOTHING_LISTED
-) -> None:
+def note_effects(notes: Notes, effects: Effects, listed: Listed = NOTHING_LISTED) -> None:
     """Take note of what a statement may do to the session."""
     for effect in effects:
         reason = _BY_EFFECT[effect.reason]
@@ -168,7 +166,7 @@ def note_effects(
         elif reason is PinReason.DO_BLOCK:
             notes.doubts |= AUDITED
             notes.resets = True
-            hidden = _hidden_in(text) - listed.functions.ignored
+            hidden = _hidden_in(effect) - listed.functions.ignored
             if hidden:
                 notes.lasting.add(reason)
             if any(KNOWN.get(name) is Reason.SESSION_FUNCTION for name in hidden):
@@ -186,19 +184,20 @@ def note_effects(
             notes.used_since = notes.used_since or reason is PinReason.SEQUENCE
 
 
-def _hidden_in(body: bytes) -> set[bytes]:
+def _hidden_in(block: Effect) -> set[bytes]:
     """What a DO block names that the database cannot be asked for."""
+    body = block.detail.body if isinstance(block.detail, Command) else b""
     return {match[0].lower() for match in _HIDDEN_IN_BODY.finditer(body)}
 
 
-def minimal_pin(effects: Effects, text: bytes, listed: Listed = NOTHING_LISTED) -> PinReason | None:
+def minimal_pin(effects: Effects, listed: Listed = NOTHING_LISTED) -> PinReason | None:
     """Why a statement would pin its client if nothing comes after it in its transaction, or None.
 
     What the database decides in the end is foretold: a lock that is taken is held, and what is
     released was the last of its kind.
     """
     notes = Notes()
-    note_effects(notes, tuple(e for e in effects if not _leaves_nothing(e)), text, listed)
+    note_effects(notes, tuple(e for e in effects if not _leaves_nothing(e)), listed)
     notes.count_discards(notes.discards)
     changes = [e.detail for e in effects if isinstance(e.detail, SettingChange)]
     if any(change.makes_temporary and not change.local for change in changes):

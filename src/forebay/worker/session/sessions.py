@@ -213,7 +213,7 @@ class Sessions:
         if effects:
             notes = self._notes(client)
             notes.statement = text[:KEPT_BYTES]
-            note_effects(notes, effects, text, self._listed)
+            note_effects(notes, effects, self._listed)
             self._update_pins(client, notes)
         return None
 

@@ -19,7 +19,7 @@ def listed(functions: dict[str, FunctionCode], **proxy: Any) -> Listed:
 
 def noted(text: str, of: Listed) -> Notes:
     notes = Notes()
-    note_effects(notes, effects(text, functions=of.functions), text.encode(), of)
+    note_effects(notes, effects(text, functions=of.functions), of)
     return notes
 
 
@@ -32,8 +32,8 @@ def test_codes_are_those_of_pins() -> None:
 def test_a_call_pins_for_the_reason_that_is_listed(code: FunctionCode) -> None:
     of = listed({"app.f": code})
     text = b"SELECT app.f()"
-    assert minimal_pin(effects(text, functions=of.functions), text, of) == code
-    assert minimal_pin(effects(text), text) is None
+    assert minimal_pin(effects(text, functions=of.functions), of) == code
+    assert minimal_pin(effects(text)) is None
 
 
 def test_what_can_be_asked_for_is_in_doubt_and_the_rest_lasts() -> None:
@@ -87,3 +87,16 @@ def test_prepared_statements_follow_the_list() -> None:
     table.look_for(None)
     assert before.harmless
     assert after.harmless
+
+
+def test_only_the_block_itself_is_its_body() -> None:
+    harmless = (
+        "DO $$ BEGIN CREATE TYPE t AS ENUM ('a'); EXCEPTION WHEN duplicate_object THEN END $$"
+    )
+    for text in (
+        f"{harmless}; UPDATE rows SET n = 1",
+        f"SET work_mem = '1MB'; {harmless}; SELECT 'execute'",
+    ):
+        assert noted(text, NOTHING_LISTED).lasting == set()
+    sets = f"{harmless}; DO $$ BEGIN SET a.b = 1; END $$"
+    assert noted(sets, NOTHING_LISTED).lasting == {PinReason.DO_BLOCK}
