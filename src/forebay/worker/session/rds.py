@@ -6,13 +6,12 @@ see a pin that production spares, never the other way round.
 """
 
 from collections.abc import Callable
-from itertools import pairwise
 
 from forebay.sql.effects import Call, Command, Effect, Effects
-from forebay.sql.lexer import NAMES, lex
+from forebay.sql.lexer import lex
 from forebay.sql.reasons import Reason
 from forebay.sql.settings import word
-from forebay.sql.split import segments
+from forebay.sql.split import segments, statements
 from forebay.worker.session.pins import PinReason
 
 # The whole statement counts; a statement of just this length does not pin.
@@ -75,13 +74,13 @@ def rds_pin(
     """
     if len(text) > STATEMENT_LIMIT_BYTES:
         return PinReason.STATEMENT_TOO_LONG
-    for effect in effects:
-        reason = rds_pin_of(effect)
-        if reason is not None:
-            return reason
-    if _sets(text, standard_conforming_strings):
-        return PinReason.SETTING
-    return PinReason.PREPARED_STATEMENT if named else None
+    found = ((effect.statement, rds_pin_of(effect)) for effect in effects)
+    at, reason = next((pin for pin in found if pin[1] is not None), (None, None))
+    if at != 0:
+        setting_at = _first_set(text, standard_conforming_strings)
+        if setting_at is not None and (at is None or setting_at < at):
+            return PinReason.SETTING
+    return PinReason.PREPARED_STATEMENT if named and reason is None else reason
 
 
 def rds_pin_of(effect: Effect) -> PinReason | None:
@@ -97,12 +96,10 @@ def rds_explanation(reason: PinReason, *, named: bool = False) -> str:
     return _OWN.get(reason, _GENERIC)
 
 
-def _sets(text: bytes, standard_conforming_strings: bool) -> bool:
-    """Whether there is a SET, or a call of set_config, even one that ends with its transaction."""
+def _first_set(text: bytes, standard_conforming_strings: bool) -> int | None:
+    """Which statement is the first SET or RESET, even one that ends with its transaction."""
     tokens = lex(text, standard_conforming_strings=standard_conforming_strings).tokens
-    if any(word(part, 0) in (b"set", b"reset") for part in segments(tokens)):
-        return True
-    return any(
-        token.value == b"set_config" and token.kind in NAMES and following.value == b"("
-        for token, following in pairwise(tokens)
-    )
+    for number, statement in enumerate(statements(tokens)):
+        if any(word(part, 0) in (b"set", b"reset") for part in segments(statement)):
+            return number
+    return None

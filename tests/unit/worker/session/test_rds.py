@@ -95,6 +95,19 @@ def test_does_not_pin(text: str) -> None:
     assert rds_pin(effects(text), text.encode()) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("SET TRANSACTION READ ONLY; LISTEN here", PinReason.SETTING),
+        ("LISTEN here; SET CONSTRAINTS ALL DEFERRED", PinReason.LISTEN),
+        ("SELECT 1; SET CONSTRAINTS ALL DEFERRED; SELECT nextval('s')", PinReason.SETTING),
+        ("SELECT 1; SELECT nextval('s'); SET x = 1", PinReason.SEQUENCE),
+    ],
+)
+def test_the_first_statement_that_pins_is_the_reason(text: str, reason: PinReason) -> None:
+    assert rds_pin(effects(text), text.encode()) is reason
+
+
 def test_a_statement_with_a_name_pins() -> None:
     reason = rds_pin((), b"SELECT 1", named=True)
     assert reason is PinReason.PREPARED_STATEMENT
