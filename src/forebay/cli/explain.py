@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from forebay.cli.hints import ENDS, HINTS, RDS_HINTS, deed
+from forebay.cli.hints import ENDS, deed, hint, rds_hint
 from forebay.cli.output import EXIT_FINE, EXIT_WRONG_USE, complain
 from forebay.config import ConfigError, ProxySettings, load_any
 from forebay.sql.digest import digest
-from forebay.sql.effects import effects
+from forebay.sql.effects import Effects, effects
 from forebay.sql.lexer import lex
 from forebay.sql.reasons import Reason
 from forebay.sql.split import statements
@@ -115,9 +115,12 @@ def explain_text(text: bytes, mode: Mode, listed: Listed = NOTHING_LISTED) -> li
         return [_explain(text, mode, listed)]
     parts = statements(lex(text).tokens)
     whole = [_explain(text[part[0].start : part[-1].end], mode, listed) for part in parts]
-    if len(text) > STATEMENT_LIMIT_BYTES and len(parts) > 1 and mode == "rds":
-        # They count together if they are sent together.
-        return [_as_one(each, text) for each in whole]
+    alone = len(parts) == 1
+    if len(text) > STATEMENT_LIMIT_BYTES and (
+        mode == "rds" or (alone and not listed.is_certain(text))
+    ):
+        # What is sent in one message counts together, comments and blanks as well.
+        return [_as_one(each, text, mode, alone) for each in whole]
     return whole
 
 
@@ -134,35 +137,32 @@ def _explain(text: bytes, mode: Mode, listed: Listed) -> Explanation:
     does = list(dict.fromkeys(deed(effect) for effect in found))
     if not does and rds_pin((), text[:STATEMENT_LIMIT_BYTES]) is PinReason.SETTING:
         does = ["changes a setting until the transaction ends"]  # SET TRANSACTION, SET CONSTRAINTS
-    if reason is None:
-        return Explanation(
-            statement=digest(text),
-            does=does or ["nothing that outlives its transaction"],
-            pins=False,
-        )
-    rds = mode == "rds"
-    return Explanation(
+    shared = Explanation(
         statement=digest(text),
         does=does or ["nothing that outlives its transaction"],
-        pins=True,
-        reason=reason.value,
-        why=rds_explanation(reason) if rds else EXPLANATIONS[reason],
-        until="the client disconnects" if rds else ENDS.get(reason, "the client disconnects"),
-        hint=(RDS_HINTS if rds else {}).get(reason) or HINTS[reason],
+        pins=False,
     )
+    return shared if reason is None else _pinned(shared, reason, mode, found)
 
 
-def _as_one(each: Explanation, text: bytes) -> Explanation:
+def _as_one(each: Explanation, text: bytes, mode: Mode, alone: bool) -> Explanation:
     reason = PinReason.STATEMENT_TOO_LONG
-    if each.pins:
+    if each.reason == reason.value or (each.pins and not alone):
         return each
+    found = _pinned(each, reason, mode)
+    why = f"{found.why} (All of one message counts: {len(text)} bytes.)"
+    return msgspec.structs.replace(found, why=why)
+
+
+def _pinned(each: Explanation, reason: PinReason, mode: Mode, effects: Effects = ()) -> Explanation:
+    rds = mode == "rds"
     return msgspec.structs.replace(
         each,
         pins=True,
         reason=reason.value,
-        why=f"{rds_explanation(reason)} (All statements of one message count: {len(text)} bytes.)",
-        until="the client disconnects",
-        hint=HINTS[reason],
+        why=rds_explanation(reason) if rds else EXPLANATIONS[reason],
+        until="the client disconnects" if rds else ENDS.get(reason, "the client disconnects"),
+        hint=rds_hint(reason) if rds else hint(reason, effects),
     )
 
 

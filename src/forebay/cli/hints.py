@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from forebay.sql.effects import Call, Command, Cursor, Effect, TemporaryObject
+from forebay.sql.effects import Call, Command, Cursor, Effect, Effects, TemporaryObject
 from forebay.sql.reasons import Reason
 from forebay.sql.settings import SettingChange
 from forebay.worker.session.pins import PinReason
@@ -25,7 +25,8 @@ HINTS: Final = {
     PinReason.LISTEN: "Listen with one connection of its own, straight to the database.",
     PinReason.PREPARED_STATEMENT: "Let the driver prepare by protocol (Parse with a name).",
     PinReason.SETTING: "Name the setting in the text: SET name = value.",
-    PinReason.SEQUENCE: "Use INSERT … RETURNING, or let a column default call nextval.",
+    PinReason.SEQUENCE: "Use INSERT … RETURNING, or let a column default call nextval; or list it"
+    ' in session_functions as "NONE" if nothing reads currval or lastval.',
     PinReason.LOAD: "Name the library in session_preload_libraries (ALTER ROLE … SET).",
     PinReason.DO_BLOCK: "Use SET LOCAL and set_config(…, true) in the block, or plain statements.",
     PinReason.SESSION_FUNCTION: "Do it with a connection of its own, straight to the database.",
@@ -48,6 +49,25 @@ RDS_HINTS: Final = {
     PinReason.SEQUENCE: "Use INSERT … RETURNING with a column default: it is not noticed.",
     PinReason.STATEMENT_TOO_LONG: "Send values as parameters, which do not count; split it.",
 }
+
+_PG_TEMP_FIRST: Final = "Put another schema before pg_temp."
+_READ_LOCALLY: Final = "Set it without LOCAL, or at the login."
+
+
+def hint(reason: PinReason, effects: Effects) -> str:
+    """How to avoid the pin, in the default mode."""
+    changes = [each.detail for each in effects if isinstance(each.detail, SettingChange)]
+    if reason is PinReason.SETTING and any(change.makes_temporary for change in changes):
+        return _PG_TEMP_FIRST
+    if reason is PinReason.UNREADABLE and changes:
+        return _READ_LOCALLY
+    return HINTS[reason]
+
+
+def rds_hint(reason: PinReason) -> str:
+    """How to avoid the pin with ``pinning = "rds"``."""
+    return RDS_HINTS.get(reason) or HINTS[reason]
+
 
 _COMMANDS: Final = {
     "PREPARE": "prepares the statement {name}",

@@ -52,7 +52,15 @@ STATEMENTS = [
     ("DO $$ BEGIN SET a.b = 1; END $$", "code block", "DO_BLOCK", None),
     ("SELECT setseed(0.1)", "setseed()", "SESSION_FUNCTION", None),
     ("SELECT 'no end", "cannot be read", "UNREADABLE", "UNREADABLE"),
+    ("DO $$ BEGIN PERFORM pg_advisory_lock(1); END $$", "code block", "ADVISORY_LOCK", None),
+    ("DO $$ BEGIN CREATE TEMP TABLE t (); END $$", "code block", "TEMPORARY_OBJECT", None),
+    ("DO $$ BEGIN CREATE TEMP TABLE t () ON COMMIT DROP; END $$", "code block", None, None),
+    ("SET search_path = pg_temp", "sets search_path", "SETTING", "SETTING"),
+    ("SET LOCAL search_path = pg_temp", "sets search_path", None, "SETTING"),
     (LONG, "nothing that outlives", None, "STATEMENT_TOO_LONG"),
+    ("SELECT 1".ljust(17000), "nothing that outlives", None, "STATEMENT_TOO_LONG"),
+    (f"SET a.b = 1 /* {LONG} */", "sets a.b", "STATEMENT_TOO_LONG", "STATEMENT_TOO_LONG"),
+    (f"/* {LONG} */ LISTEN a", "notifications", "STATEMENT_TOO_LONG", "STATEMENT_TOO_LONG"),
     (f"PREPARE p AS {LONG}", "prepares", "STATEMENT_TOO_LONG", "STATEMENT_TOO_LONG"),
 ]
 
@@ -75,6 +83,17 @@ def test_each_statement_by_itself() -> None:
 def test_statements_of_one_message_count_together_in_rds_mode() -> None:
     found = explain_text(b";".join([b"SELECT 1".ljust(9000), b"SELECT 2".ljust(9000)]), "rds")
     assert {each.reason for each in found} == {"STATEMENT_TOO_LONG"}
+
+
+def test_hints_fit_what_the_text_shows() -> None:
+    for text, said in (
+        (b"SELECT set_config($1, $2, false)", "Name the setting in the text"),
+        (b"SET search_path = pg_temp", "another schema before pg_temp"),
+        (b"SELECT 'no end", "Send values as parameters"),
+        (b"SET LOCAL standard_conforming_strings = off", "without LOCAL"),
+    ):
+        (found,) = explain_text(text, "minimal")
+        assert said in str(found.hint)
 
 
 @pytest.mark.parametrize("reason", PinReason)

@@ -111,6 +111,17 @@ _HIDDEN_IN_BODY = re.compile(
 )
 
 
+# There: what the database is asked for, and most likely finds.
+_LEFT_BY_BODY = {
+    reason: re.compile(rb"(?!.*" + ends + rb").*" + begins, re.IGNORECASE | re.DOTALL)
+    for reason, begins, ends in (
+        (PinReason.TEMPORARY_OBJECT, rb"\b(?:temp|temporary|pg_temp)\b", rb"\bcommit\s+drop\b"),
+        (PinReason.ADVISORY_LOCK, rb"\bpg_(?:try_)?advisory_lock", rb"\bpg_advisory_unlock"),
+        (PinReason.LISTEN, rb"\blisten\b", rb"\bunlisten\b"),
+    )
+}
+
+
 @dataclass(slots=True)
 class Notes:
     """What is known of one client's session beyond its settings. Made when it is first suspect."""
@@ -186,8 +197,11 @@ def note_effects(notes: Notes, effects: Effects, listed: Listed = NOTHING_LISTED
 
 def _hidden_in(block: Effect) -> set[bytes]:
     """What a DO block names that the database cannot be asked for."""
-    body = block.detail.body if isinstance(block.detail, Command) else b""
-    return {match[0].lower() for match in _HIDDEN_IN_BODY.finditer(body)}
+    return {match[0].lower() for match in _HIDDEN_IN_BODY.finditer(_body(block))}
+
+
+def _body(block: Effect) -> bytes:
+    return block.detail.body if isinstance(block.detail, Command) else b""
 
 
 def minimal_pin(effects: Effects, listed: Listed = NOTHING_LISTED) -> PinReason | None:
@@ -197,16 +211,23 @@ def minimal_pin(effects: Effects, listed: Listed = NOTHING_LISTED) -> PinReason 
     released was the last of its kind.
     """
     notes = Notes()
-    note_effects(notes, tuple(e for e in effects if not _leaves_nothing(e)), listed)
+    effects = tuple(effect for effect in effects if not _leaves_nothing(effect))
+    note_effects(notes, effects, listed)
     notes.count_discards(notes.discards)
     changes = [e.detail for e in effects if isinstance(e.detail, SettingChange)]
-    if any(change.makes_temporary and not change.local for change in changes):
+    if any(change.makes_temporary for change in changes):
         notes.lasting.add(PinReason.SETTING)  # once the database says so
     found = [reason for reason in PinReason if reason in notes.lasting]
-    if any(effect.reason is Reason.DO_BLOCK for effect in effects):
-        return found[0] if found else None  # asked for, and most likely not there
-    found += [reason for reason in PinReason if reason in notes.doubts]
+    left = frozenset().union(*map(_left_by, effects))
+    found += [reason for reason in PinReason if reason in notes.doubts & left]
     return found[0] if found else None
+
+
+def _left_by(effect: Effect) -> set[PinReason]:
+    """What the database most likely finds behind it."""
+    if effect.reason is not Reason.DO_BLOCK:
+        return {_BY_EFFECT[effect.reason]}
+    return {reason for reason, body in _LEFT_BY_BODY.items() if body.match(_body(effect))}
 
 
 def _leaves_nothing(effect: Effect) -> bool:
@@ -216,6 +237,8 @@ def _leaves_nothing(effect: Effect) -> bool:
         return detail.command in ("UNLISTEN", "EXECUTE", "DEALLOCATE", "DEALLOCATE ALL")
     if isinstance(detail, Call):
         return not detail.listed and "unlock" in detail.function
+    if isinstance(detail, SettingChange) and detail.local and detail.makes_temporary:
+        return True  # what is created under it is another statement's
     return effect.ends_with_transaction
 
 
