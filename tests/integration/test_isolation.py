@@ -6,6 +6,7 @@ from forebay.protocol.errors import PgError
 from forebay.protocol.messages import query, sync
 from tests.harness import Forebay, Postgres, TestDatabase
 from tests.harness.limits import connections
+from tests.harness.observer import Observer
 from tests.harness.raw import RawClient, bind, close, describe, execute, parse, run
 
 PLAIN = {"require_tls": False}
@@ -203,6 +204,31 @@ def test_a_transaction_that_is_left_open(forebay: Forebay, postgres: Postgres) -
             client.send(part)
             client.vanish()
             assert other.query("SELECT count(*) FROM t") == [["0"]]
+
+
+ENDS_WITH_IT = [
+    "DECLARE c CURSOR FOR SELECT 1",
+    "CREATE TEMPORARY TABLE t (n serial) ON COMMIT DROP",
+    "SET LOCAL search_path = pg_catalog",
+    "SELECT set_config('app.tenant', 'mine', true)",
+    "SELECT pg_advisory_xact_lock(42)",
+]
+
+
+@pytest.mark.parametrize("statement", ENDS_WITH_IT)
+def test_nothing_is_asked_behind_what_ends_with_its_transaction(
+    forebay: Forebay, postgres: Postgres, seen: Observer, statement: str
+) -> None:
+    parts = [query("BEGIN"), query(statement)]
+    for last in ("COMMIT", "ROLLBACK"):
+        assert_isolated(forebay, postgres, *parts, query(last))
+        with RawClient(forebay.port, forebay.database) as client:
+            for part in (*parts, query(last)):
+                client.ask(part)
+            assert seen.rows(
+                "SELECT query FROM pg_stat_activity WHERE datname = %s", seen.name
+            ) == [(last,)]
+    assert_isolated(forebay, postgres, *parts)
 
 
 def test_the_init_query_is_not_discarded_for_others(
