@@ -1,17 +1,19 @@
 """``pinning = "rds"``: what a client of RDS Proxy would meet."""
 
 import json
+import struct
 
 import psycopg
 import pytest
 
 from forebay.protocol.errors import PgError
-from forebay.protocol.messages import query, sync
+from forebay.protocol.messages import message, query, sync
 from tests.harness import Forebay, Postgres, TestDatabase, eventually
 from tests.harness.limits import connections
 from tests.harness.pins import pin_reasons
 from tests.harness.raw import RawClient, bind, execute, parse
 
+BACKEND_PID = 2026  # the number of the function pg_backend_pid
 PLAIN = {"require_tls": False}
 BACKSLASHES = "SET standard_conforming_strings = off"
 RDS = {**PLAIN, "pinning": "rds"}
@@ -110,13 +112,30 @@ def test_the_whole_statement_is_measured(
     forebay = start(start_forebay, postgres, database)
     text = "SELECT 1".ljust(size)
     expected = ["STATEMENT_TOO_LONG"] if size > 16384 else ["LISTEN"]
-    for message in (query(text), parse(text) + bind() + execute() + sync()):
+    for sent in (query(text), parse(text) + bind() + execute() + sync()):
         with RawClient(forebay.port, database) as client:
-            client.ask(message)
+            client.ask(sent)
             client.query("LISTEN here")
             eventually(lambda c=client: pin_reasons(forebay, c) == expected)  # type: ignore[misc]
     if size > 16384:
         assert forebay.logged("Reason: The connection ran a SQL query which exceeded the 16384")
+
+
+def test_who_is_pinned_is_not_pinned_again(
+    start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase
+) -> None:
+    forebay = start(start_forebay, postgres, database)
+    with RawClient(forebay.port, database) as client:
+        client.query("SET work_mem = '1MB'")
+        for text in ("SELECT 1".ljust(200_000), "SELECT pg_sleep(0)".ljust(20_000)):
+            client.query(text)
+            client.ask(parse(text) + bind() + execute() + sync())
+        client.ask(message(b"F", struct.pack("!Ihhh", BACKEND_PID, 0, 0, 0)))
+        client.query("SELECT 1")
+        with RawClient(forebay.port, database) as other:
+            other.query("LISTEN the_end")
+            eventually(lambda: forebay.logged("listen the_end"))
+        assert pin_reasons(forebay, client) == ["SETTING"]
 
 
 def test_startup_parameters_that_rds_proxy_refuses(

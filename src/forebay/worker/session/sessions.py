@@ -268,6 +268,8 @@ class Sessions:
     def pin(self, client: Client, reason: str, statement: bytes | None) -> None:
         """Pin the client until it leaves, for a reason that is no statement's to end."""
         notes = self._notes(client)
+        if self._as_rds and notes.lasting:
+            return  # RDS Proxy pins once
         if statement is not None:
             notes.statement = statement
         notes.lasting.add(PinReason(reason))
