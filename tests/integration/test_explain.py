@@ -125,6 +125,36 @@ def test_what_is_foretold_happens(
     assert met == foretold
 
 
+def test_the_log_names_the_statement_that_pins(
+    start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase
+) -> None:
+    forebay = start_forebay(postgres.port, database, proxy={"require_tls": False})
+    with RawClient(forebay.port, database) as client:
+        for text in (
+            "BEGIN",
+            "CREATE TEMP TABLE mine (n int)",
+            "SELECT pg_advisory_lock(42)",
+            "SET work_mem = '1MB'",
+            "COMMIT",
+            "DROP TABLE mine",
+            "BEGIN",
+            "DO $$ BEGIN CREATE TEMP TABLE other (n int); END $$",
+            "SELECT pg_advisory_unlock(42)",
+            "LISTEN here",
+            "COMMIT",
+        ):
+            client.query(text)
+        client.query("SELECT 1")
+        eventually(lambda: len(forebay.logged("was pinned")) == 4)
+    told = [json.loads(line) for line in forebay.logged("was pinned")]
+    assert {(line["reason"], line["msg"].partition(' Digest: "')[2]) for line in told} == {
+        ("TEMPORARY_OBJECT", 'create temp table mine (n int)".'),
+        ("ADVISORY_LOCK", 'select pg_advisory_lock($1)".'),
+        ("TEMPORARY_OBJECT", 'do $1".'),
+        ("LISTEN", 'listen here".'),
+    }
+
+
 def _pins(forebay: Forebay, client: int) -> set[str]:
     """Why a client that has left was pinned."""
     lines = [json.loads(line) for line in forebay.logged("was pinned")]

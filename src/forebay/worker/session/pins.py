@@ -128,6 +128,7 @@ class Notes:
 
     statement: bytes = b""  # the last one that made it suspect
     doubts: set[PinReason] = field(default_factory=set)  # to be asked for at the next audit
+    causes: dict[PinReason, bytes] = field(default_factory=dict)  # the statement for each
     lasting: set[PinReason] = field(default_factory=set)  # hold until the client leaves
     held: frozenset[PinReason] = frozenset()  # held at the last audit
     custom: set[str] = field(default_factory=set)  # settings with a dot in their name, ever set
@@ -141,6 +142,16 @@ class Notes:
     def reasons(self) -> frozenset[PinReason]:
         """Why the client is pinned now."""
         return self.held | self.lasting
+
+    def doubt(self, reason: PinReason) -> None:
+        """The statement has done what the database is asked for, if it succeeds."""
+        self.doubts.add(reason)
+        self.causes[reason] = self.statement
+
+    def doubt_all(self) -> None:
+        """The statement may have done anything, if no other one has."""
+        self.doubts |= AUDITED
+        self.causes = dict.fromkeys(AUDITED, self.statement) | self.causes
 
     def count_discards(self, succeeded: int) -> None:
         """So many of the DISCARDs of sequences' values that were sent have succeeded by now."""
@@ -161,11 +172,13 @@ def note_effects(notes: Notes, effects: Effects, listed: Listed = NOTHING_LISTED
         if reason in AUDITED:
             notes.doubts.add(reason)
             if isinstance(detail, Command) and detail.command == "EXECUTE":
-                notes.doubts |= AUDITED  # what it runs was prepared earlier, and may do anything
+                notes.doubt_all()  # what it runs was prepared earlier, and may do anything
+            elif not _leaves_nothing(effect):
+                notes.doubt(reason)
         elif isinstance(detail, SettingChange):
             notes.resets = notes.resets or detail.value is None
             if detail.makes_temporary:
-                notes.doubts.add(PinReason.TEMPORARY_OBJECT)
+                notes.doubt(PinReason.TEMPORARY_OBJECT)
             if detail.name == SEED:
                 notes.lasting.add(PinReason.SESSION_FUNCTION)
             elif not detail.exact and not detail.name and detail.command != "RESET ALL":
@@ -175,7 +188,7 @@ def note_effects(notes: Notes, effects: Effects, listed: Listed = NOTHING_LISTED
             elif "." in detail.name or detail.name in HIDDEN:
                 _note_custom(notes, detail.name)
         elif reason is PinReason.DO_BLOCK:
-            notes.doubts |= AUDITED
+            notes.doubt_all()
             notes.resets = True
             hidden = _hidden_in(effect) - listed.functions.ignored
             if hidden:

@@ -312,6 +312,7 @@ class Sessions:
         else:
             self._take_over(client, notes, server, values)
         self._update_pins(client, notes)
+        notes.causes.clear()
 
     def _take_over(self, client: Client, notes: Notes, server: Server, values: Values) -> None:
         """Know the settings that the session has by now."""
@@ -347,7 +348,8 @@ class Sessions:
             notes.pinned_at[reason] = now
             self.pins.begin(reason)
             said = rds_explanation(reason, named=named) if self._as_rds else EXPLANATIONS[reason]
-            telling.pinned(client, reason, said, _digest(client, notes.statement))
+            statement = notes.causes.get(reason, notes.statement)
+            telling.pinned(client, reason, said, _digest(client, statement))
         for reason in notes.pinned_at.keys() - reasons:
             duration_s = now - notes.pinned_at.pop(reason)
             self.pins.end(reason, duration_s)
