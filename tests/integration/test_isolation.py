@@ -13,6 +13,7 @@ PLAIN = {"require_tls": False}
 STATE = """SELECT current_setting('search_path'), current_setting('role'), session_user = '{user}',
     coalesce(current_setting('app.tenant', true), ''), current_setting('TimeZone'),
     current_setting('statement_timeout'), current_setting('standard_conforming_strings'),
+    current_setting('transaction_read_only'), current_setting('transaction_isolation'),
     (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()),
     (SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema()),
     (SELECT count(*) FROM pg_cursors), (SELECT count(*) FROM pg_listening_channels()),
@@ -212,6 +213,7 @@ ENDS_WITH_IT = [
     "SET LOCAL search_path = pg_catalog",
     "SELECT set_config('app.tenant', 'mine', true)",
     "SELECT pg_advisory_xact_lock(42)",
+    "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY",
 ]
 
 

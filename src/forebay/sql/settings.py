@@ -68,8 +68,8 @@ def word(tokens: Sequence[Token], index: int) -> bytes:
 def setting_change(text: bytes, tokens: Sequence[Token]) -> SettingChange | None:
     """Read a SET statement (``tokens`` begin with SET); None if it changes no setting.
 
-    SET TRANSACTION and SET CONSTRAINTS change the transaction only. SET SESSION TRANSACTION is
-    reported although it ends with the transaction too: it is written by those who expect otherwise.
+    SET TRANSACTION and SET CONSTRAINTS change the transaction only. SET SESSION TRANSACTION, which
+    is MySQL's way to say SET SESSION CHARACTERISTICS, does so, too; it is reported as local.
     """
     index, scope = 1, b""
     clause = word(tokens, 1), word(tokens, 2)
@@ -83,8 +83,10 @@ def setting_change(text: bytes, tokens: Sequence[Token]) -> SettingChange | None
     first, second = word(tokens, index), word(tokens, index + 1)
     if first == b"constraints" and not scope:
         return None
-    if first == b"transaction" and scope != b"session":
-        return None
+    if first == b"transaction":
+        if scope != b"session":
+            return None
+        return SettingChange("SET", "transaction", None, local=True, exact=False)
     if first == b"session" and second == b"characteristics":
         return SettingChange("SET", "session characteristics", _raw(text, tokens[index + 3 :]))
     special = _SPECIAL_NAMES.get(first)

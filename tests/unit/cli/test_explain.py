@@ -23,6 +23,7 @@ STATEMENTS = [
     ("SET work_mem = '1MB'", "sets work_mem", None, "SETTING"),
     ("SET LOCAL work_mem = '1MB'", "until the transaction ends", None, "SETTING"),
     ("SET TRANSACTION READ ONLY", "changes a setting until the transaction", None, "SETTING"),
+    ("SET SESSION TRANSACTION READ ONLY", "until the transaction ends", None, "SETTING"),
     ("SET CONSTRAINTS ALL DEFERRED", "changes a setting until the transaction", None, "SETTING"),
     ("SET TIME ZONE 'UTC'", "sets timezone", None, "SETTING"),
     ("RESET work_mem", "resets work_mem", None, "SETTING"),
