@@ -6,6 +6,7 @@ learn whether they change session state (see `examiner`). Whole spans go to the 
 
 What is rare or slow is asked of ``sessions`` (Python), beside what `statement_user` and `examiner` ask:
     pin(client, reason, text)      something that pins, and lies in no text that can be examined
+    has_temporary(client)          whether it may have temporary tables
     ask(client)                    its transaction may have changed the session: find out how
     parameters_known(client)       a connection with its settings was lent: the login can be answered
     settings_refused(client, body) its settings could not be put in place (ErrorResponse body). Returns
@@ -309,6 +310,9 @@ cdef class Client(Examiner):
         if self.server is None:
             return True
         return self.server.status == c"I" and not self.suspect and self.server.audit is None
+
+    cdef bint has_temporary(self) except -1:
+        return self.sessions.has_temporary(self)
 
     cdef int ask_session(self) except -1:
         self.sessions.ask(self)

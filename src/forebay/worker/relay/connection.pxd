@@ -30,6 +30,7 @@ cdef class Borrower(Peer):
     cdef int lent(self, bint confirming) except -1
     cdef int go_on(self) except -1
     cdef int confirmed(self, object error) except -1
+    cdef bint has_temporary(self) except -1
     cdef int ask_session(self) except -1
     cdef int statements_dropped(self) except -1
     cdef bytes renamed(self, bytes error, bytes name)
@@ -52,6 +53,8 @@ cdef class Connection(Peer):
     cdef readonly int pid
     cdef readonly bytes cancel_key
     cdef readonly int status  # of the last ReadyForQuery: "I", "T" or "E"
+    cdef bint altered  # what prepared statements mean may have changed in this transaction
+    cdef public bint stale  # ... or before: nothing that is prepared is to be used any more
     cdef readonly bint dirty  # carries session state of its last client
     cdef public bint retired  # closes as soon as it is free
     cdef bint rolled_back

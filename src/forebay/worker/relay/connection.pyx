@@ -79,6 +79,10 @@ cdef class Borrower(Peer):
         """DISCARD ALL or DEALLOCATE ALL has ended all prepared statements of the client."""
         raise NotImplementedError
 
+    cdef bint has_temporary(self) except -1:
+        """Whether the tables that it creates and drops may be temporary."""
+        raise NotImplementedError
+
     cdef int ask_session(self) except -1:
         """Ask the connection what the client's session holds (`Connection.ask`)."""
         raise NotImplementedError

@@ -8,7 +8,6 @@ cdef class LentConnection(Connection):
     cdef bint turn_failed
     cdef bint discarded  # DISCARD ALL has succeeded in this turn: it stays so if something behind it fails
     cdef public int sequences_discarded  # how often, since it was lent or asked
-    cdef public bint stale  # nothing that is prepared is to be used any more
 
     cdef int _replay(self, Borrower client) except -1
     cdef int _replayed(self, object error) except -1

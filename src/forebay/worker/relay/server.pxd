@@ -10,7 +10,6 @@ cdef enum:
 cdef class Server(LentConnection):
     cdef uint32_t body_left
     cdef bytes instead  # what the client gets instead of the message that is being judged
-    cdef bint altered  # what prepared statements return may have changed in this transaction
 
     cdef bint _is_gathered(self, int kind) except -1
     cdef int _judge(
@@ -24,4 +23,5 @@ cdef class Server(LentConnection):
     cdef int _swallow(self, const unsigned char *frame, Py_ssize_t total) except -1
     cdef bint _note_parameter(self, const unsigned char *body, Py_ssize_t count) except -1
     cdef int _note_tag(self, const unsigned char *tag, Py_ssize_t count, bint is_news) except -1
+    cdef bint _alters(self, bytes tag) except -1
     cdef int _note_error(self, const unsigned char *frame, Py_ssize_t total) except -1

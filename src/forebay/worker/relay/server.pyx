@@ -13,10 +13,19 @@ from .lent cimport LentConnection
 from .peer cimport GATHER_BYTES
 from .statement cimport shape
 
-# Commands that may change what a prepared statement returns.
-cdef tuple ALTERING = (
-    b"ALTER TABLE\0", b"ALTER TYPE\0", b"ALTER VIEW\0", b"ALTER MATERIALIZED VIEW\0", b"CREATE VIEW\0",
+# Commands that may change what a statement means: which tables, functions and types its names find, and
+# so what it takes and returns. (CREATE TABLE AS and the like have the tag of a SELECT; they only matter where
+# something was dropped before, or stands behind in the search_path.)
+cdef frozenset ALTERING = frozenset(
+    b"%b %b\0" % (verb, kind)
+    for verb in (b"CREATE", b"ALTER", b"DROP")
+    for kind in (
+        b"TABLE", b"FOREIGN TABLE", b"VIEW", b"MATERIALIZED VIEW", b"TYPE", b"DOMAIN", b"CAST", b"OPERATOR",
+        b"FUNCTION", b"PROCEDURE", b"ROUTINE", b"AGGREGATE", b"SCHEMA", b"EXTENSION", b"OWNED",
+    )
 )
+# Of these the most by far are of temporary tables, which mean something to their own client only.
+cdef tuple OFTEN_TEMPORARY = (b"CREATE TABLE\0", b"DROP TABLE\0")
 # The routine that finds a prepared statement's result changed (the field is never translated).
 cdef bytes RESULT_CHANGED = b"\0RRevalidateCachedQuery\0"
 cdef bytes UNKNOWN_STATEMENT = b"\0C26000\0"
@@ -238,9 +247,9 @@ cdef class Server(LentConnection):
 
     cdef int _note_tag(self, const unsigned char *tag, Py_ssize_t count, bint is_news) except -1:
         """Some commands end all prepared statements, those that Forebay made too; others may change
-        what they return. `is_news`: nothing of it has been noted ahead."""
-        if count > 1 and (tag[0] == c"A" or (tag[0] == c"C" and tag[1] == c"R")):
-            self.altered = self.altered or tag[:count] in ALTERING
+        what they mean. `is_news`: nothing of it has been noted ahead."""
+        if count > 1 and (tag[0] == c"A" or (tag[1] == c"R" and (tag[0] == c"C" or tag[0] == c"D"))):
+            self.altered = self.altered or self._alters(tag[:count])
         if count > 1 and tag[0] == c"D":
             self.sequences_discarded += tag[:count] == DISCARD_ALL or tag[:count] == DISCARD_SEQUENCES
         if count != len(DISCARD_ALL) and count != len(DEALLOCATE_ALL):
@@ -252,6 +261,12 @@ cdef class Server(LentConnection):
                 if self.client is not None:
                     self.client.statements_dropped()
         return 0
+
+    cdef bint _alters(self, bytes tag) except -1:
+        """Whether statements may mean something else to other clients behind such a command."""
+        if tag in OFTEN_TEMPORARY and self.client is not None and self.client.has_temporary():
+            return False
+        return tag in ALTERING
 
     cdef int _note_error(self, const unsigned char *frame, Py_ssize_t total) except -1:
         """After a FATAL error the connection ends, and the client knows why. Others show that the

@@ -186,8 +186,11 @@ cdef class StatementUser(UnnamedUser):
         known = statement in prepared.statements
         if not known:
             self._make_room()
-        if known and (server.status == c"E" or server.ledger.is_pipelined()):
-            # In an aborted transaction Parse fails, and there may be one when its turn comes.
+        if known and (
+            server.status == c"E" or server.ledger.is_pipelined() or server.altered or server.stale
+        ):
+            # In an aborted transaction Parse fails, and there may be one when its turn comes; or the
+            # statement may mean something else by now.
             self._evict(statement)
             known = False
         changes = ((self.statements, name, None), (prepared.statements, statement, None))

@@ -276,6 +276,11 @@ class Sessions:
         client.suspect = True
         self._update_pins(client, notes)
 
+    def has_temporary(self, client: Client) -> bool:
+        """Whether the client may have temporary tables, as far as texts and the database told."""
+        notes = client.notes
+        return notes is not None and PinReason.TEMPORARY_OBJECT in notes.doubts | notes.reasons
+
     def ask(self, client: Client) -> None:
         """Ask the database what the client's session holds, now that its transaction is over."""
         notes = self._notes(client)
