@@ -209,7 +209,6 @@ def test_a_transaction_that_is_left_open(forebay: Forebay, postgres: Postgres) -
 
 ENDS_WITH_IT = [
     "DECLARE c CURSOR FOR SELECT 1",
-    "CREATE TEMPORARY TABLE t (n serial) ON COMMIT DROP",
     "SET LOCAL search_path = pg_catalog",
     "SELECT set_config('app.tenant', 'mine', true)",
     "SELECT pg_advisory_xact_lock(42)",

@@ -80,12 +80,14 @@ class Effect:
 
     @property
     def is_contained(self) -> bool:
-        """Whether it is the change of a setting that ends with its transaction, where nothing is
-        read otherwise by it.
+        """Whether it is a cursor, or the change of a setting, that ends with its transaction, where
+        nothing is read otherwise by it.
 
         To what a setting is taken back, even for a transaction, depends on how the session began.
         """
         change = self.detail
+        if isinstance(change, Cursor):
+            return not change.hold
         if not isinstance(change, SettingChange) or not change.local or change.makes_temporary:
             return False
         return change.name not in HOW_TEXT_IS_READ | {SEED} and (
@@ -95,10 +97,8 @@ class Effect:
     @property
     def ends_with_transaction(self) -> bool:
         """Whether nothing of it is left after COMMIT or ROLLBACK."""
-        if isinstance(self.detail, Cursor):
-            return not self.detail.hold
         if isinstance(self.detail, TemporaryObject):
-            return self.detail.on_commit_drop
+            return self.detail.on_commit_drop  # until then it may shadow what others have
         return self.is_contained
 
 
