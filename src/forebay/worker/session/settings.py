@@ -5,6 +5,7 @@ are what the database reports of itself (ParameterStatus). Both are compared by 
 path.
 """
 
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from functools import cached_property
@@ -67,6 +68,9 @@ MODULES = frozenset(
         *("timescaledb", "vchordrq"),
     }
 )
+# These hold for a change-over, too, and may cut it short if they are below a second.
+TIMEOUTS = "statement_timeout", "transaction_timeout"
+_SECOND_OR_MORE = re.compile(r"0|[1-9]\d{3,}|[1-9]\d*\s*(s|min|h|d)")  # in ms, as PostgreSQL has it
 # Names in a statement may mean something else under other values of these.
 OF_MEANING = frozenset({"role", "search_path", "session_authorization"})
 
@@ -190,6 +194,7 @@ class Replays:
         # If it is refused the last client's settings stay, all of them.
         names = [*taken_back, *changed]
         is_safe = self._trusts and DECISIVE.isdisjoint(names) and all(map(_is_sure, names))
+        is_safe = is_safe and not _is_hasty(before)
         return query(";".join(statements)), not is_safe
 
 
@@ -205,6 +210,11 @@ def identity_last(name: str) -> int:
     before another identity is taken on, and the session's user, who takes off a role, before that.
     """
     return ("session_authorization", "role").index(name) + 1 if name in IDENTITY else 0
+
+
+def _is_hasty(settings: Mapping[str, str]) -> bool:
+    """Whether even a change-over may take longer than these settings allow."""
+    return any(not _SECOND_OR_MORE.fullmatch(settings.get(name, "0")) for name in TIMEOUTS)
 
 
 def without_refused(values: Values, startup: Values, message: str) -> Values:

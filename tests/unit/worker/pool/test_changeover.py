@@ -139,6 +139,12 @@ def test_after_a_refusal_that_was_not_expected_everything_is_confirmed() -> None
         ({}, {"plpgsql.mine": "a"}, True),
         ({}, {"log_min_duration_statement": "1"}, True),
         ({"log_min_duration_statement": "1"}, {}, True),
+        ({"statement_timeout": "999"}, {}, True),
+        ({"statement_timeout": "1000"}, {}, False),
+        ({"transaction_timeout": "5ms"}, {"app.a": "1"}, True),
+        ({"statement_timeout": "30 s"}, {"app.a": "1"}, False),
+        ({"statement_timeout": "0"}, {"app.a": "1"}, False),
+        ({}, {"statement_timeout": "5ms"}, False),
     ],
 )
 def test_what_may_be_refused_is_confirmed(
