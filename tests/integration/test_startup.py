@@ -177,6 +177,8 @@ def test_a_wrong_password_for_the_database(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = %s",
             database.user,
         )
+        # A backend is out of that list before its socket is closed.
+        forebay.wait_for_log("The database connection closed")
         # In a session it is an error, in a login the end.
         with pytest.raises(PgError, match=said) as refused:
             client.query("SELECT 2")

@@ -80,14 +80,12 @@ class Effect:
 
     @property
     def is_contained(self) -> bool:
-        """Whether it is a cursor, or the change of a setting, that ends with its transaction, where
-        nothing is read otherwise by it.
+        """Whether it is the change of a setting that ends with its transaction, where nothing is
+        read otherwise by it.
 
         To what a setting is taken back, even for a transaction, depends on how the session began.
         """
         change = self.detail
-        if isinstance(change, Cursor):
-            return not change.hold
         if not isinstance(change, SettingChange) or not change.local or change.makes_temporary:
             return False
         return change.name not in HOW_TEXT_IS_READ | {SEED} and (
@@ -98,7 +96,15 @@ class Effect:
     def ends_with_transaction(self) -> bool:
         """Whether nothing of it is left after COMMIT or ROLLBACK."""
         if isinstance(self.detail, TemporaryObject):
-            return self.detail.on_commit_drop  # until then it may shadow what others have
+            return self.detail.on_commit_drop
+        return self.is_forgotten
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether nothing of it is left then, and nothing depends on it before, as it does on a
+        temporary table (it may shadow what others have)."""
+        if isinstance(self.detail, Cursor):
+            return not self.detail.hold
         return self.is_contained
 
 

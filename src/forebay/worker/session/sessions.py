@@ -203,7 +203,7 @@ class Sessions:
         effects = self._read(client, text)
         if self._as_rds:
             return self._examine_as_rds(client, effects, text, named)
-        effects = tuple(effect for effect in effects if not effect.is_contained)
+        effects = tuple(effect for effect in effects if not effect.is_forgotten)
         if not effects and not _may_end_pin(client, text):
             return None
         name = deallocated(effects, text)
