@@ -294,6 +294,17 @@ FOUND = {
         batch(0, ("B", "", "d", "x"), ("E", "", "0"), S),
         query(0, "ROLLBACK"),
     ],
+    "what is prepared again under a search_path of the transaction is nobody else's": [
+        query(0, "CREATE TABLE {me}.t (n bigint); CREATE SCHEMA {me}_b"),
+        query(0, "CREATE TABLE {me}_b.t (n int); SET search_path = {me}"),
+        batch(0, ("P", "a", "SELECT count(*) FROM t WHERE n = $1"), S),
+        query(1, "DEALLOCATE ALL"),
+        query(0, "BEGIN; SET LOCAL search_path = {me}_b"),
+        batch(0, ("B", "", "a", "1"), ("E", "", "0"), S, ("B", "", "a", "2"), ("E", "", "0"), S),
+        query(0, "ROLLBACK"),
+        batch(0, ("B", "", "a", "5000000000"), ("E", "", "0"), ("D", "S", "a"), S),
+        query(0, "DROP SCHEMA {me}_b CASCADE"),
+    ],
     "a pinned client prepares behind DROP and CREATE": [
         query(0, "SELECT pg_advisory_lock({key}1)"),
         query(0, "CREATE TABLE {me}.t (n int)"),

@@ -32,9 +32,10 @@ from forebay.worker.relay.micropool import MicroPool, Waiter
 from forebay.worker.relay.poller import Poller
 from forebay.worker.relay.selector import Relay
 from forebay.worker.relay.server import Server
-from forebay.worker.relay.statement import Statement
+from forebay.worker.relay.statement import PREFIX, Statement
 
 __all__ = [
+    "PREFIX",
     "Client",
     "Command",
     "Ledger",

@@ -7,9 +7,6 @@ cdef class Client(Examiner):
     cdef readonly bint greeted
     cdef readonly object startup  # the settings it logged in with
     cdef public object notes  # what else is known of its session; None until it was suspect
-    # What may have changed the meaning of names since its transaction began, which its settings do
-    # not show yet; None: nothing.
-    cdef public tuple meanwhile
     cdef public double connected_at
     cdef public double last_active
     cdef bint held_back  # a connection is lent, and its settings are not confirmed yet
@@ -19,7 +16,6 @@ cdef class Client(Examiner):
     cdef object farewell  # the FATAL error that ends the client when its transaction is over
 
     cdef bint _borrow(self) except -1
-    cdef bint _is_plausible(self, int kind, Py_ssize_t total) noexcept
     cdef bint _without_server(
         self, int kind, const unsigned char *frame, Py_ssize_t total, bint whole
     ) except -1

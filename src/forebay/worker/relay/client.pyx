@@ -19,10 +19,8 @@ What is rare or slow is asked of ``sessions`` (Python), beside what `statement_u
 from .assembly cimport begin_putting, send_put
 from .connection cimport LEDGER_LIMIT, Connection, Place
 from .examiner cimport NOTED, UNCERTAIN, UNCHANGED, Examiner
-from .frames cimport HEADER_BYTES, LARGE_MESSAGE_LIMIT, SMALL_MESSAGE_LIMIT, length_word
-from .ledger cimport (
-    BIND, CLOSE, COPY_END, DESCRIBE, EXECUTE, FORWARD, FUNCTION, PARSE, QUERY, SYNC, Ledger,
-)
+from .frames cimport HEADER_BYTES, is_plausible, length_word
+from .ledger cimport FORWARD, awaited
 from .micropool cimport MicroPool
 from .peer cimport GATHER_BYTES
 from .poller cimport Poller
@@ -115,7 +113,7 @@ cdef class Client(Examiner):
             kind = data[at]
             total = <Py_ssize_t> length_word(data + at) + 1
             whole = count - at >= total
-            if not self._is_plausible(kind, total):
+            if not is_plausible(kind, total):
                 if self.server is not None:
                     send_put(self.server, data + start, at - start)
                 self.fail(self.sessions.violated(self, kind), "it broke the protocol")
@@ -168,19 +166,6 @@ cdef class Client(Examiner):
             self.pause_reading()
         return at
 
-    cdef bint _is_plausible(self, int kind, Py_ssize_t total) noexcept:
-        """Whether PostgreSQL would read on: a known type, and a length that fits it
-        (tcop/postgres.c, SocketBackend)."""
-        if total < HEADER_BYTES:
-            return False
-        if kind == c"Q" or kind == c"P" or kind == c"B" or kind == c"d" or kind == c"F":
-            return total <= LARGE_MESSAGE_LIMIT
-        if kind == c"E" or kind == c"D" or kind == c"C" or kind == c"f" or kind == c"c":
-            return total <= SMALL_MESSAGE_LIMIT
-        if kind == c"S" or kind == c"H" or kind == c"X":
-            return total <= SMALL_MESSAGE_LIMIT
-        return False
-
     cdef bint _without_server(
         self, int kind, const unsigned char *frame, Py_ssize_t total, bint whole
     ) except -1:
@@ -222,31 +207,17 @@ cdef class Client(Examiner):
 
     cdef int _note_sent(self, int kind) except -1:
         """Tell the ledger which reply the message will have."""
-        cdef Ledger ledger = self.server.ledger
-        if kind == c"Q":
+        cdef int reply = awaited(kind)
+        if kind == c"Q" or kind == c"S":
             self.server.prepared.batch += 1
-            ledger.push(QUERY, FORWARD)
-        elif kind == c"S":
+        if kind == c"S":
             self.unsynced = False
-            self.server.prepared.batch += 1
-            ledger.push(SYNC, FORWARD)
-        elif kind == c"c" or kind == c"f":
-            ledger.push(COPY_END, FORWARD)
         elif kind == c"F":
             self.sessions.pin(self, "FUNCTION_CALL", None)
-            ledger.push(FUNCTION, FORWARD)
-        elif kind != c"d":
+        elif kind != c"Q" and kind != c"d" and kind != c"c" and kind != c"f":
             self.unsynced = True
-            if kind == c"P":
-                ledger.push(PARSE, FORWARD)
-            elif kind == c"B":
-                ledger.push(BIND, FORWARD)
-            elif kind == c"D":
-                ledger.push(DESCRIBE, FORWARD)
-            elif kind == c"E":
-                ledger.push(EXECUTE, FORWARD)
-            elif kind == c"C":
-                ledger.push(CLOSE, FORWARD)
+        if reply:
+            self.server.ledger.push(reply, FORWARD)
         return 0
 
     # ---- what the connection tells its borrower ----

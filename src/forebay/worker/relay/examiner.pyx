@@ -17,7 +17,7 @@ from libc.string cimport memchr
 from .assembly cimport put
 from .frames cimport HEADER_BYTES
 from .glance cimport GlanceState, glance, glance_begin, glance_feed, glance_finish
-from .ledger cimport BIND, DESCRIBE, FAKE, FORWARD, QUERY
+from .ledger cimport FAKE, FORWARD, QUERY, awaited
 from .names cimport FunctionNames
 from .statement_user cimport StatementUser, statement_name
 
@@ -100,7 +100,7 @@ cdef class Examiner(StatementUser):
             self.unsynced = True
             if not self.prepare_unnamed():
                 return total
-            self.server.ledger.push(BIND if kind == c"B" else DESCRIBE, FORWARD)
+            self.server.ledger.push(awaited(kind), FORWARD)
             return 0
         return UNCHANGED
 

@@ -18,6 +18,20 @@ cdef inline uint32_t length_word(const unsigned char *frame) noexcept nogil:
     )
 
 
+cdef inline bint is_plausible(int kind, Py_ssize_t total) noexcept nogil:
+    """Whether PostgreSQL would read on: a type that clients send, and a length that fits it
+    (tcop/postgres.c, SocketBackend)."""
+    if total < HEADER_BYTES:
+        return False
+    if kind == c"Q" or kind == c"P" or kind == c"B" or kind == c"d" or kind == c"F":
+        return total <= LARGE_MESSAGE_LIMIT
+    if kind == c"E" or kind == c"D" or kind == c"C" or kind == c"f" or kind == c"c":
+        return total <= SMALL_MESSAGE_LIMIT
+    if kind == c"S" or kind == c"H" or kind == c"X":
+        return total <= SMALL_MESSAGE_LIMIT
+    return False
+
+
 cdef inline bytes message(bytes kind, bytes body):
     """A whole message: its frame and `body`."""
     return kind + (len(body) + 4).to_bytes(4, "big") + body

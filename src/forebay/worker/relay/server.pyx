@@ -4,6 +4,8 @@ The bodies of rows are passed on by count. Held back until whole is only what Fo
 ReadyForQuery, ParameterStatus, errors, command tags, and the answers to its own commands.
 """
 
+from forebay.worker.relay.statement import PREFIX
+
 from libc.stdint cimport uint32_t
 
 from .frames cimport HEADER_BYTES, LARGE_MESSAGE_LIMIT, length_word
@@ -32,7 +34,6 @@ cdef bytes UNKNOWN_STATEMENT = b"\0C26000\0"
 cdef bytes DISCARD_ALL = b"DISCARD ALL\0"
 cdef bytes DISCARD_SEQUENCES = b"DISCARD SEQUENCES\0"
 cdef bytes DEALLOCATE_ALL = b"DEALLOCATE ALL\0"
-cdef bytes PREFIX = b"_forebay_"  # of the names of prepared statements
 cdef bytes HOW_TEXT_IS_READ = b"standard_conforming_strings\0"
 cdef int COMMAND_ROWS_LIMIT = 2000  # an audit yields all that a session has set
 

@@ -2,6 +2,8 @@
 
 from forebay.worker.relay.names import FunctionNames
 
+PREFIX: bytes
+
 class Statement:
     definition: bytes
     name: bytes

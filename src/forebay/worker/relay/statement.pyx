@@ -10,6 +10,9 @@ from .frames cimport message
 from .glance cimport glance
 from .names cimport FunctionNames
 
+# Begins the names of prepared statements on database connections; no client's name reaches those.
+PREFIX = b"_forebay_"
+
 
 cdef class Statement:
     """What Parse defines.

@@ -17,6 +17,9 @@ cdef class StatementUser(UnnamedUser):
     cdef Statement asked  # the connection is asked what this returns
     cdef dict portals  # name → the text of which something follows when it is executed; None: nothing
     cdef uint64_t dropping  # the batch that may end prepared statements, while it is not answered
+    # What may have changed the meaning of names since its transaction began, which its settings do
+    # not show yet; None: nothing.
+    cdef public tuple meanwhile
     cdef public bint strict  # what is to pin is what pins on RDS Proxy
 
     cdef bint must_wait(
@@ -41,6 +44,7 @@ cdef class StatementUser(UnnamedUser):
     cdef Py_ssize_t use_named(
         self, int kind, const unsigned char *frame, Py_ssize_t total, Py_ssize_t name
     ) except -3
+    cdef Statement _meant(self, Statement statement)
     cdef Py_ssize_t _use_sql_prepared(self, int kind, bytes name) except -3
     cdef int _close(self, bytes given, object found) except -1
     cdef int _prepare(self, Statement statement) except -1

@@ -15,13 +15,15 @@ Which Statement a definition means is asked of ``sessions`` (Python):
 
 import re
 
+from forebay.worker.relay.statement import PREFIX
+
 from libc.stdint cimport uint64_t
 from libc.string cimport memchr
 
 from .assembly cimport put
 from .connection cimport Connection
 from .frames cimport HEADER_BYTES, message
-from .ledger cimport BIND, CLOSE, DESCRIBE, EXECUTE, FAKE, FORWARD, PARSE, SWALLOW
+from .ledger cimport BIND, CLOSE, EXECUTE, FAKE, FORWARD, PARSE, SWALLOW, awaited
 from .peer cimport GATHER_BYTES
 from .prepared cimport Prepared
 from .refusal cimport error_response, refuse
@@ -42,9 +44,8 @@ cdef bytes PARSE_COMPLETE = b"1\x00\x00\x00\x04"
 cdef bytes FLUSH = b"H\x00\x00\x00\x04"
 
 # An empty text is the one that can be prepared in an aborted transaction, too.
-cdef Statement TAKEN = Statement(b"\0\0\0", b"_forebay_taken", None)
-cdef bytes PREFIX = b"_forebay_"  # of the names of prepared statements
-cdef object OWN_NAME = re.compile(rb'"_forebay_\d+"')
+cdef Statement TAKEN = Statement(b"\0\0\0", PREFIX + b"taken", None)
+cdef object OWN_NAME = re.compile(rb'"%b\d+"' % PREFIX)
 
 
 cdef Py_ssize_t statement_name(int kind, const unsigned char *frame, Py_ssize_t there) noexcept:
@@ -112,7 +113,7 @@ cdef class StatementUser(UnnamedUser):
             if found is not None:
                 return prepared.is_uncertain(TAKEN)
             return there == total and prepared.is_uncertain(self._statement(frame, text, total))
-        return found is not None and prepared.is_uncertain(found)
+        return found is not None and prepared.is_uncertain(self._meant(found))
 
     cdef int note_changed(self, bytes name) except -1:
         """The name is defined or closed in the batch being sent."""
@@ -298,7 +299,7 @@ cdef class StatementUser(UnnamedUser):
             error = b'prepared statement "%b" does not exist' % frame[name:end - frame]
             refuse(self.server, error_response(b"26000", error))
             return total
-        statement = found
+        statement = self._meant(found)
         if self.shapes is not None and not self._keeps_shape(statement):
             if self.asked is None:
                 refuse(self.server, error_response(b"0A000", b"cached plan must not change result type"))
@@ -330,14 +331,25 @@ cdef class StatementUser(UnnamedUser):
         put(self.server, statement.name, len(statement.name))
         return end - frame
 
+    cdef Statement _meant(self, Statement statement):
+        """As which statement the connection has it, or is to prepare it. What is prepared only in a
+        transaction with a search_path of its own, say, is understood, and takes parameters, as others
+        that mean the same do not."""
+        cdef Statement now
+        if self.meanwhile is None or statement in self.server.prepared.statements:
+            return statement
+        now = self.sessions.statement(self, statement.definition)
+        if self.shapes is not None and statement in self.shapes:
+            self.shapes[now] = self.shapes[statement]
+        return now
+
     cdef Py_ssize_t _use_sql_prepared(self, int kind, bytes name) except -3:
         """As ``use_named``, for what the client may have prepared by SQL: then the database knows it
         by the same name, and running or closing it is what SQL would do."""
-        cdef int awaited = BIND if kind == c"B" else DESCRIBE if kind == c"D" else CLOSE
         if kind != c"D":
             verb = b"EXECUTE" if kind == c"B" else b"DEALLOCATE"
             self.sessions.examine(self, b'%b "%b"' % (verb, name.replace(b'"', b'""')))
-        self.server.ledger.push(awaited, FORWARD)
+        self.server.ledger.push(awaited(kind), FORWARD)
         return 0
 
     cdef int _close(self, bytes given, object found) except -1:

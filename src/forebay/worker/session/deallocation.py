@@ -3,7 +3,7 @@
 from forebay.sql.effects import Command, Effect, Effects
 from forebay.sql.lexer import lex
 from forebay.sql.split import segments
-from forebay.worker.session.statements import PREFIX
+from forebay.worker.relay import PREFIX
 
 
 def drops_all(effect: Effect) -> bool:

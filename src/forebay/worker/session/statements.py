@@ -4,11 +4,8 @@ from collections.abc import Hashable
 from itertools import count
 from weakref import WeakValueDictionary
 
-from forebay.worker.relay import Statement
+from forebay.worker.relay import PREFIX, Statement
 from forebay.worker.relay.names import FunctionNames
-
-# Begins the names of prepared statements on database connections; no client's name reaches those.
-PREFIX = b"_forebay_"
 
 
 class StatementTable:
