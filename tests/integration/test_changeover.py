@@ -1,12 +1,18 @@
 """A connection changes over from one client's settings to another's."""
 
-from forebay.worker.session.settings import DECISIVE, SURE
+from forebay.protocol.errors import PgError
+from forebay.worker.session.replays import DECISIVE, SURE
 from tests.harness import Forebay, Postgres, TestDatabase
 from tests.harness.limits import connections
 from tests.harness.raw import RawClient
 
 PLAIN = {"require_tls": False}
 TENANT = "SELECT coalesce(current_setting('app.tenant', true), '')"
+
+# So many settings, of so many characters, take longer to put in place than the timeout.
+SETTINGS = 300
+CHARACTERS = 8000
+TIMEOUT_MS = 4
 
 
 def test_what_a_module_has_taken_off_hinders_nobody(
@@ -46,3 +52,24 @@ def test_what_is_sure_may_be_set_by_anybody_at_any_time(
             for value in values:
                 literal = "'" + value.replace("'", "''") + "'"
                 direct.query(f"BEGIN READ ONLY; SELECT 1; SET {name} = {literal}; ROLLBACK")
+
+
+def test_what_is_cut_short_leaves_no_client_under_anothers_settings(
+    start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase
+) -> None:
+    forebay = start_forebay(postgres.port, database, proxy=PLAIN, pool=connections(1))
+    with RawClient(forebay.port, database) as hasty, RawClient(forebay.port, database) as slow:
+        slow.query("SET app.tenant = 'slow'")
+        for n in range(SETTINGS):
+            slow.query(f"SELECT set_config('app.s{n}', repeat('x', {CHARACTERS}), false) IS NULL")
+        hasty.query(f"SET app.tenant = 'hasty'; SET statement_timeout = {TIMEOUT_MS}")
+        # It has its own settings, or hears that they were cancelled.
+        assert _answer_or_sqlstate(slow) in ([["slow"]], "57014")
+        assert hasty.query(TENANT) == [["hasty"]]
+
+
+def _answer_or_sqlstate(client: RawClient) -> object:
+    try:
+        return client.query(TENANT)
+    except PgError as error:
+        return error.sqlstate

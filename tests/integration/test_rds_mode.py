@@ -19,16 +19,14 @@ BACKSLASHES = "SET standard_conforming_strings = off"
 RDS = {**PLAIN, "pinning": "rds"}
 
 
-def start(
-    begin: type[Forebay], postgres: Postgres, database: TestDatabase, **pool: object
-) -> Forebay:
-    return begin(postgres.port, database, proxy=RDS, pool=connections(5, **pool))
+@pytest.fixture
+def forebay(start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase) -> Forebay:
+    return start_forebay(postgres.port, database, proxy=RDS, pool=connections(5))
 
 
 def test_the_pin_lasts_and_is_told_in_rds_proxys_words(
-    start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase
+    forebay: Forebay, database: TestDatabase
 ) -> None:
-    forebay = start(start_forebay, postgres, database)
     with RawClient(forebay.port, database) as client:
         client.query("SET search_path = a, b")
         client.query("RESET ALL")
@@ -52,10 +50,7 @@ def test_the_pin_lasts_and_is_told_in_rds_proxys_words(
         assert other.query("SHOW search_path") == [['"$user", public']]
 
 
-def test_a_prepared_statement_pins_when_it_runs(
-    start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase
-) -> None:
-    forebay = start(start_forebay, postgres, database)
+def test_a_prepared_statement_pins_when_it_runs(forebay: Forebay, database: TestDatabase) -> None:
     with RawClient(forebay.port, database) as client:
         client.ask(parse("SELECT 1", "named") + sync())
         line = forebay.wait_for_log("If this prepared statement runs, the client session will be")
@@ -75,9 +70,8 @@ def test_a_prepared_statement_pins_when_it_runs(
 
 
 def test_a_pin_is_announced_with_its_digest_when_it_is_prepared(
-    start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase
+    forebay: Forebay, database: TestDatabase
 ) -> None:
-    forebay = start(start_forebay, postgres, database)
     cause = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"
     with RawClient(forebay.port, database) as client:
         client.query("BEGIN")
@@ -99,7 +93,7 @@ def test_a_pin_is_announced_with_its_digest_when_it_is_prepared(
 def test_a_digest_shows_no_value_however_strings_are_read(
     start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase
 ) -> None:
-    forebay = start(start_forebay, postgres, database, init_query=BACKSLASHES)
+    forebay = start_forebay(postgres.port, database, proxy=RDS, pool={"init_query": BACKSLASHES})
     with RawClient(forebay.port, database) as client:
         client.query(r"SELECT set_config('my.own', 'it\'s secret', false)")
         assert "secret" not in forebay.wait_for_log("was pinned")
@@ -107,9 +101,8 @@ def test_a_digest_shows_no_value_however_strings_are_read(
 
 @pytest.mark.parametrize("size", [16384, 16385, 70000, 200000])
 def test_the_whole_statement_is_measured(
-    start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase, size: int
+    forebay: Forebay, database: TestDatabase, size: int
 ) -> None:
-    forebay = start(start_forebay, postgres, database)
     text = "SELECT 1".ljust(size)
     expected = ["STATEMENT_TOO_LONG"] if size > 16384 else ["LISTEN"]
     for sent in (query(text), parse(text) + bind() + execute() + sync()):
@@ -121,10 +114,7 @@ def test_the_whole_statement_is_measured(
         assert forebay.logged("Reason: The connection ran a SQL query which exceeded the 16384")
 
 
-def test_who_is_pinned_is_not_pinned_again(
-    start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase
-) -> None:
-    forebay = start(start_forebay, postgres, database)
+def test_who_is_pinned_is_not_pinned_again(forebay: Forebay, database: TestDatabase) -> None:
     with RawClient(forebay.port, database) as client:
         client.query("SET work_mem = '1MB'")
         for text in ("SELECT 1".ljust(200_000), "SELECT pg_sleep(0)".ljust(20_000)):
@@ -139,9 +129,8 @@ def test_who_is_pinned_is_not_pinned_again(
 
 
 def test_startup_parameters_that_rds_proxy_refuses(
-    start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase
+    forebay: Forebay, database: TestDatabase
 ) -> None:
-    forebay = start(start_forebay, postgres, database)
     for settings, said in (
         ({"statement_timeout": "5s"}, "the option statement_timeout."),
         ({"options": "-c work_mem=1MB"}, "command-line options."),
@@ -175,10 +164,7 @@ def test_the_mode_changes_with_a_reload(
         assert client.query("SHOW work_mem") == [["3MB"]]
 
 
-def test_drivers_pin_as_known(
-    start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase
-) -> None:
-    forebay = start(start_forebay, postgres, database)
+def test_drivers_pin_as_known(forebay: Forebay, database: TestDatabase) -> None:
     with psycopg.connect(forebay.dsn(sslmode="prefer"), autocommit=True) as client:
         for number in range(7):  # psycopg names a statement when it runs for the sixth time
             client.execute("SELECT %s", (number,))

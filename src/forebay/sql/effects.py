@@ -80,16 +80,19 @@ class Effect:
 
     @property
     def is_contained(self) -> bool:
-        """Whether it is the change of a setting that ends with its transaction, where nothing is
-        read otherwise by it.
+        """Whether it ends with its transaction, and nothing depends on it before: a cursor, or a
+        change of a setting by which nothing is read otherwise. (A temporary table may shadow what
+        others have.)
 
         To what a setting is taken back, even for a transaction, depends on how the session began.
         """
-        change = self.detail
-        if not isinstance(change, SettingChange) or not change.local or change.makes_temporary:
+        detail = self.detail
+        if isinstance(detail, Cursor):
+            return not detail.hold
+        if not isinstance(detail, SettingChange) or not detail.local or detail.makes_temporary:
             return False
-        return change.name not in HOW_TEXT_IS_READ | {SEED} and (
-            change.value is not None or not change.exact
+        return detail.name not in HOW_TEXT_IS_READ | {SEED} and (
+            detail.value is not None or not detail.exact
         )
 
     @property
@@ -97,14 +100,6 @@ class Effect:
         """Whether nothing of it is left after COMMIT or ROLLBACK."""
         if isinstance(self.detail, TemporaryObject):
             return self.detail.on_commit_drop
-        return self.is_forgotten
-
-    @property
-    def is_forgotten(self) -> bool:
-        """Whether nothing of it is left then, and nothing depends on it before, as it does on a
-        temporary table (it may shadow what others have)."""
-        if isinstance(self.detail, Cursor):
-            return not self.detail.hold
         return self.is_contained
 
 

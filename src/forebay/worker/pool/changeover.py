@@ -9,7 +9,8 @@ import re
 from forebay.protocol.errors import PgError
 from forebay.protocol.messages import parse_parameter_status
 from forebay.worker.relay import Client, Command, Server
-from forebay.worker.session.settings import InternTable, Parameters, Replays, Settings
+from forebay.worker.session.replays import Replays
+from forebay.worker.session.settings import InternTable, Parameters, Settings
 
 logger = logging.getLogger("forebay.pool")
 

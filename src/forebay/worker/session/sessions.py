@@ -37,13 +37,13 @@ from forebay.worker.session.pins import (
     note_effects,
 )
 from forebay.worker.session.rds import STATEMENT_LIMIT_BYTES, rds_explanation, rds_pin
+from forebay.worker.session.replays import without_refused
 from forebay.worker.session.restoration import follow_up, taken_back
 from forebay.worker.session.settings import (
     RESET_BY_CLIENT,
     InternTable,
     Parameters,
     Values,
-    without_refused,
 )
 from forebay.worker.session.statements import StatementTable
 
@@ -203,7 +203,7 @@ class Sessions:
         effects = self._read(client, text)
         if self._as_rds:
             return self._examine_as_rds(client, effects, text, named)
-        effects = tuple(effect for effect in effects if not effect.is_forgotten)
+        effects = tuple(effect for effect in effects if not effect.is_contained)
         if not effects and not _may_end_pin(client, text):
             return None
         name = deallocated(effects, text)

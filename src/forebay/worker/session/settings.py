@@ -1,87 +1,26 @@
-"""What a session has set, interned: equal settings are one object; and how to change over.
+"""What a session has set, interned: equal settings are one object.
 
 `Settings` are the values a client asked for (start-up parameters, ``options=-c …``); `Parameters`
 are what the database reports of itself (ParameterStatus). Both are compared by identity on the hot
 path.
 """
 
-import re
-from collections import OrderedDict
 from collections.abc import Mapping
 from functools import cached_property
 from weakref import WeakValueDictionary
 
-from forebay.protocol.messages import parameter_status, query
-from forebay.sql.names import NAME_BYTES
+from forebay.protocol.messages import parameter_status
 
 Values = tuple[tuple[str, str], ...]
 
-# Access or meaning depends on them: a statement must never run where setting them has failed.
-DECISIVE = frozenset({"role", "session_authorization", "row_security", "search_path"})
-
 # RESET ALL leaves these alone.
 IDENTITY = frozenset({"role", "session_authorization"})
-# What was accepted once is accepted again, on any connection and in the name of any role. (Of other
-# settings the database may refuse what it has accepted before: temp_buffers once there were
-# temporary tables, a configuration for text search that is gone.)
-SURE = DECISIVE - IDENTITY | {
-    *("application_name", "client_encoding", "client_min_messages", "datestyle", "timezone"),
-    *("intervalstyle", "bytea_output", "extra_float_digits", "xmlbinary", "xmloption"),
-    *("standard_conforming_strings", "escape_string_warning", "backslash_quote", "array_nulls"),
-    *("quote_all_identifiers", "transform_null_equals", "check_function_bodies"),
-    *("statement_timeout", "lock_timeout", "transaction_timeout", "idle_session_timeout"),
-    *("idle_in_transaction_session_timeout", "synchronous_commit", "password_encryption"),
-    *("default_transaction_isolation", "default_transaction_read_only"),
-    *("default_transaction_deferrable", "default_statistics_target", "constraint_exclusion"),
-    *("work_mem", "maintenance_work_mem", "logical_decoding_work_mem", "hash_mem_multiplier"),
-    *("random_page_cost", "seq_page_cost", "cpu_tuple_cost", "cpu_index_tuple_cost"),
-    *("cpu_operator_cost", "parallel_tuple_cost", "parallel_setup_cost", "effective_cache_size"),
-    *("jit", "jit_above_cost", "jit_inline_above_cost", "jit_optimize_above_cost"),
-    *("plan_cache_mode", "cursor_tuple_fraction", "recursive_worktable_factor"),
-    *("from_collapse_limit", "join_collapse_limit", "geqo", "geqo_threshold", "geqo_effort"),
-    *("geqo_pool_size", "geqo_generations", "geqo_selection_bias", "geqo_seed"),
-    *("max_parallel_workers", "max_parallel_workers_per_gather"),
-    *("max_parallel_maintenance_workers", "min_parallel_table_scan_size"),
-    *("min_parallel_index_scan_size", "parallel_leader_participation", "synchronize_seqscans"),
-    *("enable_async_append", "enable_bitmapscan", "enable_distinct_reordering"),
-    *("enable_gathermerge", "enable_group_by_reordering", "enable_hashagg", "enable_hashjoin"),
-    *("enable_incremental_sort", "enable_indexonlyscan", "enable_indexscan", "enable_material"),
-    *("enable_memoize", "enable_mergejoin", "enable_nestloop", "enable_parallel_append"),
-    *("enable_parallel_hash", "enable_partition_pruning", "enable_partitionwise_aggregate"),
-    *("enable_partitionwise_join", "enable_presorted_aggregate", "enable_self_join_elimination"),
-    *("enable_seqscan", "enable_sort", "enable_tidscan"),
-    *("gin_fuzzy_search_limit", "gin_pending_list_limit", "stats_fetch_consistency"),
-    *("vacuum_cost_delay", "vacuum_cost_limit", "vacuum_cost_page_dirty"),
-    *("vacuum_cost_page_hit", "vacuum_cost_page_miss"),
-}
-# Custom settings, with a dot, are accepted by all connections, but where a module is loaded that
-# owns the first part of their name: it refuses names (and, to most roles, values) that others took,
-# and takes off those that are there. These are PostgreSQL's modules that have settings, and others.
-MODULES = frozenset(
-    {
-        *("auth_delay", "auto_explain", "basic_archive", "isn", "passwordcheck", "pg_prewarm"),
-        *("pg_stat_statements", "pg_trgm", "pgcrypto", "plperl", "plpgsql", "pltcl"),
-        *("postgres_fdw", "sepgsql"),
-        *("age", "anon", "citus", "columnar", "cron", "hnsw", "ivfflat", "orafce", "pg_hint_plan"),
-        *("pg_net", "pg_stat_kcache", "pg_qualstats", "pg_wait_sampling", "pgaudit", "pglogical"),
-        *("pgsodium", "pljava", "plpgsql_check", "plv8", "postgis", "spock", "supautils"),
-        *("timescaledb", "vchordrq"),
-    }
-)
-# These hold for a change-over, too, and may cut it short if they are below a second.
-TIMEOUTS = "statement_timeout", "transaction_timeout"
-_SECOND_OR_MORE = re.compile(r"0|[1-9]\d{3,}|[1-9]\d*\s*(s|min|h|d)")  # in ms, as PostgreSQL has it
 # Names in a statement may mean something else under other values of these.
 OF_MEANING = frozenset({"role", "search_path", "session_authorization"})
 
 # Stands among a connection's settings when its client has taken some back: they may not be what
 # init_query had made them.
 RESET_BY_CLIENT: Values = (("", ""),)
-
-# Change-overs between two Settings that are remembered ready to send.
-REPLAYS_KEPT = 1024
-# ... if the Settings are no longer than this: a client may set 1,000 of 8,192 characters.
-KEPT_CHARACTERS = 16384
 
 
 class Settings:
@@ -137,100 +76,11 @@ class InternTable:
         return found
 
 
-class Replays:
-    """The messages that change a connection over from one client's settings to another's.
-
-    `init_query` is what every new connection has run: a setting that is taken back must become what
-    that had made it, so it runs again behind a RESET.
-    """
-
-    def __init__(self, init_query: str = "") -> None:
-        self._init_query = init_query
-        self._trusts = True
-        self._kept: OrderedDict[tuple[Settings, Settings], tuple[bytes, bool]] = OrderedDict()
-
-    def trust_no_more(self) -> None:
-        """What was sure to be accepted was refused: from now on all successes must be seen."""
-        self._trusts = False
-        self._kept.clear()
-
-    def replay(self, old: Settings, new: Settings) -> tuple[bytes, bool]:
-        """One Query message, and whether its success must be seen before anything else is sent."""
-        key = (old, new)
-        found = self._kept.get(key)
-        if found is None:
-            found = self._build(old, new)
-            pairs = old.values + new.values
-            if sum(len(name) + len(value) for name, value in pairs) <= KEPT_CHARACTERS:
-                self._kept[key] = found
-            if len(self._kept) > REPLAYS_KEPT:
-                self._kept.popitem(last=False)
-        return found
-
-    def _build(self, old: Settings, new: Settings) -> tuple[bytes, bool]:
-        before, after = dict(old.values), dict(new.values)
-        taken_back = [name for name in before if name and name not in after]
-        changed = [name for name, value in after.items() if before.get(name) != value]
-        starts_over = bool(self._init_query) and (bool(taken_back) or "" in before)
-        if starts_over:
-            # It may set anything: what the client asked for must come after it, all of it.
-            changed = list(after)
-        identity = [name for name in before if name in IDENTITY]
-        if identity and (starts_over or not all(map(_is_sure, taken_back + changed))):
-            # The rest takes the rights of the user who logged in; and a role ends with the
-            # session's user who took it on.
-            taken_back = identity + [name for name in taken_back if name not in IDENTITY]
-            changed = [name for name in after if name in changed or name in IDENTITY]
-        changed.sort(key=identity_last)
-        statements = [_reset(name) for name in taken_back]
-        if starts_over:
-            statements.append(self._init_query + "\n")  # it may end with a comment
-        if changed:
-            calls = (
-                f"pg_catalog.set_config({quote_literal(name)}, {quote_literal(after[name])}, false)"
-                for name in changed
-            )
-            statements.append("SELECT " + ", ".join(calls))
-        # If it is refused the last client's settings stay, all of them.
-        names = [*taken_back, *changed]
-        is_safe = self._trusts and DECISIVE.isdisjoint(names) and all(map(_is_sure, names))
-        is_safe = is_safe and not _is_hasty(before)
-        return query(";".join(statements)), not is_safe
-
-
-def _reset(name: str) -> str:
-    if all(len(part.encode(errors="surrogateescape")) <= NAME_BYTES for part in name.split(".")):
-        return f"RESET {quote_identifier(name)}"
-    # As an identifier it would be cut.
-    return f"SELECT pg_catalog.set_config({quote_literal(name)}, NULL, false)"
-
-
 def identity_last(name: str) -> int:
     """The order in which settings are put in place: what only the user who logged in may set comes
     before another identity is taken on, and the session's user, who takes off a role, before that.
     """
     return ("session_authorization", "role").index(name) + 1 if name in IDENTITY else 0
-
-
-def _is_hasty(settings: Mapping[str, str]) -> bool:
-    """Whether even a change-over may take longer than these settings allow."""
-    return any(not _SECOND_OR_MORE.fullmatch(settings.get(name, "0")) for name in TIMEOUTS)
-
-
-def without_refused(values: Values, startup: Values, message: str) -> Values:
-    """The settings without those with a dot that an error message names: PostgreSQL, too, takes off
-    what a module that was loaded since does not accept. What was asked for at the login stays."""
-    said = message.lower()
-    return tuple(
-        pair
-        for pair in values
-        if "." not in pair[0] or f'"{pair[0]}"' not in said or pair in startup
-    )
-
-
-def _is_sure(name: str) -> bool:
-    module, dot, _ = name.partition(".")
-    return name in SURE or (bool(dot) and module not in MODULES)
 
 
 def quote_literal(value: str) -> str:

@@ -11,7 +11,8 @@ from forebay.protocol.messages import parameter_status
 from forebay.worker.pool.changeover import PARAMETERS_LIMIT, Changeover
 from forebay.worker.pool.manager import Limits, PoolManager
 from forebay.worker.relay import Command
-from forebay.worker.session.settings import InternTable, Replays, Settings
+from forebay.worker.session.replays import Replays
+from forebay.worker.session.settings import InternTable, Settings
 
 FAILED = Command()
 FAILED.error = b"SERROR\0C42601\0Msyntax error\0\0"
