@@ -1,5 +1,7 @@
 """The lexer against PostgreSQL's own scanner and parser (libpg_query)."""
 
+import re
+
 import postgast
 import pytest
 from hypothesis import given
@@ -12,16 +14,28 @@ from forebay.sql.split import segments, statements
 
 from .sql_texts import any_text, near_sql, valid_text
 
+_COMMENTED_BREAK = re.compile(rb"(\s|--[^\n\r]*)*[\n\r](\s|--[^\n\r]*)*")
+
 
 def scanned(text: str) -> list[tuple[int, int]] | None:
-    """Where PostgreSQL sees tokens, in bytes; None if it cannot read the text."""
+    """Where PostgreSQL sees tokens, in bytes; None if it cannot read the text, or if libpg_query
+    does not read it as PostgreSQL does: to it, a comment ends a string that goes on behind it."""
     try:
         answer = postgast.scan(text)
     except postgast.PgQueryError:
         return None
     kinds = postgast.pg_query_pb2.Token
     comments = (kinds.Value("SQL_COMMENT"), kinds.Value("C_COMMENT"))
-    return [(token.start, token.end) for token in answer.tokens if token.token not in comments]
+    raw = text.encode()
+    found: list[tuple[int, int]] = []
+    for token in answer.tokens:
+        if token.token not in comments:
+            before = found[-1][1] if found else 0
+            quotes = raw[before - 1 : before], raw[token.start : token.start + 1]
+            if quotes == (b"'", b"'") and _COMMENTED_BREAK.fullmatch(raw, before, token.start):
+                return None
+            found.append((token.start, token.end))
+    return found
 
 
 def ours(text: str) -> list[tuple[int, int]]:
