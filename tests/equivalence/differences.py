@@ -32,6 +32,8 @@ NOT_ASKED = {
     " text, or is prepared itself.",
     "results nobody was told": "A statement that would return something else by now fails if its"
     " client was told what it returns, and else returns it: those that may change are described.",
+    "literals read again": "A literal in a prepared statement is read by the settings under which"
+    " that runs; directly, mostly, by those under which it was prepared.",
     "isolation behind Parse": "A Parse that Forebay answers itself takes no snapshot, so the level"
     " may still be set behind it: that is done only as the first thing in a transaction.",
     "names beyond ASCII": "After a change of client_encoding PostgreSQL reads other names in the"

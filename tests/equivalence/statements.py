@@ -24,6 +24,7 @@ CONNECTS = (
 )
 # Must come before any query of its transaction (see differences.NOT_ASKED).
 SERIALIZABLE = "ISOLATION LEVEL SERIALIZABLE"
+DATE = "'3.2.2024'::date"
 SETTINGS = (
     "work_mem = '64MB'",
     "work_mem = '65536kB'",
@@ -144,7 +145,7 @@ CUSTOM = ("app.first", "app.second", "app.third", "app.empty")
 READS = (
     "SELECT current_user, session_user, current_schema",
     "SELECT '2024-02-03'::date, timestamptz '2024-01-01 00:00+00', interval '1 day 02:00'",
-    "SELECT '3.2.2024'::date",
+    f"SELECT {DATE}",
     "SELECT 0.1::float8 + 0.2, '\\x6162'::bytea, 'a\\b'",
     "SELECT who FROM place",
     "SELECT * FROM place, secret",
@@ -365,9 +366,28 @@ def _apart(steps: list[Step]) -> list[Step]:
     return found
 
 
+def _closed(steps: list[Step]) -> list[Step]:
+    """A literal that DateStyle decides is not used again in a later batch (see
+    differences.NOT_ASKED)."""
+    found: list[Step] = []
+    for step in steps:
+        ops: list[Op] = []
+        names: list[str] = []
+        for op in step.ops:
+            ops.append(op)
+            if op[0] == "P" and op[1] and DATE in op[2]:
+                names.append(op[1])
+            elif op[0] == "S":
+                for name in names:
+                    ops += [("C", "S", name), ("S",)]
+                names = []
+        found.append(Step(step.lane, tuple(ops)))
+    return found
+
+
 def _parsed_again(steps: list[Step]) -> list[Step]:
-    """What returns something else under another search_path is not used again in a later batch
-    without a name (see differences.NOT_ASKED)."""
+    """What returns something else under another search_path or DateStyle is not used again in a
+    later batch without a name (see differences.NOT_ASKED)."""
     unnamed: dict[int, str] = {}
     found: list[Step] = []
     for step in steps:
@@ -379,9 +399,9 @@ def _parsed_again(steps: list[Step]) -> list[Step]:
                 fresh = True
             elif op[0] == "S":
                 fresh = False
-            elif op[0] == "B" and op[2] == "" and not fresh:
+            elif (op[:3] == ("D", "S", "") or (op[0] == "B" and op[2] == "")) and not fresh:
                 text = unnamed.get(step.lane, "")
-                if "place" in text:
+                if "place" in text or DATE in text:
                     ops.append(("P", "", text))
             ops.append(op)
         found.append(Step(step.lane, tuple(ops)))
@@ -495,4 +515,4 @@ def program(seed: int, lanes: int, length: int) -> list[Step]:
         whole.append(Step(number, (("query", "ROLLBACK"),)))
         values = ", ".join(f"current_setting('{name}') AS {name}" for name in SHOWN)
         whole.append(Step(number, (("query", f"SELECT {values}"),)))
-    return _parsed_again(_apart(whole))
+    return _parsed_again(_closed(_apart(whole)))

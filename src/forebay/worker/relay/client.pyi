@@ -1,6 +1,5 @@
 """An established client."""
 
-from collections.abc import Hashable
 from ssl import MemoryBIO, SSLObject
 
 from forebay.worker.relay.micropool import MicroPool
@@ -9,6 +8,7 @@ from forebay.worker.relay.peer import Peer
 from forebay.worker.relay.poller import Poller
 from forebay.worker.relay.server import Place, Server
 from forebay.worker.relay.statement import Statement
+from forebay.worker.session.meaning import Changes
 from forebay.worker.session.pins import Notes
 from forebay.worker.session.restoration import FollowUp
 from forebay.worker.session.sessions import Sessions
@@ -25,7 +25,7 @@ class Client(Peer):
     startup: Settings
     parameters: Parameters
     notes: Notes | None
-    meanwhile: tuple[Hashable, ...] | None
+    meanwhile: Changes | None
     follow_up: FollowUp | None
     statements: dict[bytes, Statement] | None
     pinned: bool
@@ -53,8 +53,9 @@ class Client(Peer):
     def is_waiting(self) -> bool: ...
     @property
     def is_busy(self) -> bool: ...
+    def parameters_now(self) -> Parameters: ...
     def note_dropping(self) -> None: ...
-    def redefine(self, name: bytes, statement: Statement) -> None: ...
+    def redefine(self, name: bytes, statement: Statement | None) -> None: ...
     def look_for(self, functions: FunctionNames | None) -> None: ...
     def set_pinned(self, pinned: bool) -> None: ...
     def start(self, early: bytes) -> None: ...

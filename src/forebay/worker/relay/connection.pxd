@@ -17,6 +17,9 @@ cdef class Borrower(Peer):
     cdef readonly MicroPool pool
     cdef public object settings
     cdef public object parameters
+    # What may have changed the meaning of names and literals since its transaction began, which its settings
+    # do not show yet; None: nothing.
+    cdef public tuple meanwhile
     cdef public dict statements  # name the client gave → Statement; None until it names one
     cdef readonly bint pinned
     cdef public bint suspect  # may have changed session state: the database is asked before it lets go
@@ -33,6 +36,7 @@ cdef class Borrower(Peer):
     cdef bint has_temporary(self) except -1
     cdef int ask_session(self) except -1
     cdef int statements_dropped(self) except -1
+    cdef int undone(self) except -1
     cdef bytes renamed(self, bytes error, bytes name)
     cdef int settled(self) except -1
     cdef int turn_ended(self) except -1
@@ -69,6 +73,7 @@ cdef class Connection(Peer):
     cdef object audit  # the Command that asks what the client's session holds, while it is unanswered
     cdef object commands  # Forebay's own, unanswered: deque of Command
     cdef object follow_up  # see LentConnection.follow
+    cdef bint replaying  # is asked for its client's settings; `parameters` are still its last client's
     cdef object parameters_told  # what the client knew when the turn began that has a follow-up; else None
     cdef bint fatal_forwarded  # the client knows already why the connection ends
 

@@ -75,6 +75,11 @@ cdef class Borrower(Peer):
         """The connection is gone. `error`: what the database said last has been passed on if None."""
         raise NotImplementedError
 
+    cdef int undone(self) except -1:
+        """Part of its transaction was rolled back, or the next has begun with its end; `meanwhile` is not
+        None."""
+        raise NotImplementedError
+
     cdef int statements_dropped(self) except -1:
         """DISCARD ALL or DEALLOCATE ALL has ended all prepared statements of the client."""
         raise NotImplementedError

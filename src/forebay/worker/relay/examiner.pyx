@@ -4,9 +4,9 @@ name prepared statements.
 What is rare or slow is asked of ``sessions`` (Python):
     examine(client, text)          a statement that the glance is not sure of is about to run; returns
                                    the name in a DEALLOCATE of a statement of Forebay's, else None
-    binds(client, text, named)     a portal of such a statement is bound; returns whether something
+    binds(client, text, named, reading)  a portal of such a statement is bound; returns whether something
                                    follows when it is executed
-    executes(client, text)         that is noted: it is executed, or a simple Query
+    executes(client, text, reading)  that is noted: it is executed, or a simple Query
     announce_pin(client, text)     such a statement is prepared, without a name
     pin(client, reason, text)      the text is too long to be examined
 """
@@ -94,7 +94,9 @@ cdef class Examiner(StatementUser):
             if self.pinned or not self.unnamed_harmless or self.portals is not None:
                 known = self.unnamed_text()
                 if known is not None:
-                    self.binds(frame + HEADER_BYTES, known, False)
+                    self.binds(
+                        frame + HEADER_BYTES, known, False, self.unnamed_parameters.reading
+                    )
         if not self.has_unnamed() and not self.server.ledger.failed:
             put(self.server, span, span_count)
             self.unsynced = True
@@ -158,29 +160,31 @@ cdef class Examiner(StatementUser):
             return False
         return self.functions is None or not self.functions.are_in(text, end - text)
 
-    cdef int binds(self, const unsigned char *portal, bytes text, bint named) except -1:
+    cdef int binds(
+        self, const unsigned char *portal, bytes text, bint named, object reading
+    ) except -1:
         cdef bytes name = portal
-        if not self.sessions.binds(self, text, named):
+        if not self.sessions.binds(self, text, named, reading):
             if self.portals is not None:
                 self.portals.pop(name, None)
             return 0
         if self.portals is None:
             self.portals = {}
         if len(self.portals) < PORTALS_LIMIT:
-            self.portals[name] = text
+            self.portals[name] = (text, reading)
         else:
-            self.sessions.executes(self, text)
+            self.sessions.executes(self, text, reading)
         return 0
 
     cdef Py_ssize_t _execute(self, const unsigned char *frame, Py_ssize_t total) except -5:
         """As ``translate``, for Execute while there are portals of which something follows."""
-        cdef bytes text
+        cdef tuple bound
         if memchr(frame + HEADER_BYTES, 0, total - HEADER_BYTES) == NULL:
             return UNCHANGED  # malformed, as the database will say
-        text = self.portals.get(<bytes> (frame + HEADER_BYTES))
-        if text is None:
+        bound = self.portals.get(<bytes> (frame + HEADER_BYTES))
+        if bound is None:
             return UNCHANGED
-        self.sessions.executes(self, text)
+        self.sessions.executes(self, *bound)
         if self.dropping != self.server.prepared.batch:
             return UNCHANGED
         self.unsynced = True

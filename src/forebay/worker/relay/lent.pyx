@@ -54,6 +54,7 @@ cdef class LentConnection(Connection):
         # Before the client knows its parameters there is no message of its own to send along.
         self.confirming = self.confirming or client.parameters is None
         self.settings = client.settings
+        self.replaying = True
         self._command(Command(is_replay=True))
         self.enqueue(message, len(message))
         if self.confirming:
@@ -63,7 +64,7 @@ cdef class LentConnection(Connection):
     cdef int _replayed(self, object error) except -1:
         cdef Borrower client = self.client
         cdef bint confirming = self.confirming
-        self.confirming = False
+        self.confirming = self.replaying = False
         self.parameters_before = self.parameters
         if error is not None:
             self.dirty = True

@@ -33,6 +33,7 @@ cdef bytes RESULT_CHANGED = b"\0RRevalidateCachedQuery\0"
 cdef bytes UNKNOWN_STATEMENT = b"\0C26000\0"
 cdef bytes DISCARD_ALL = b"DISCARD ALL\0"
 cdef bytes DISCARD_SEQUENCES = b"DISCARD SEQUENCES\0"
+cdef tuple UNDOING = (b"ROLLBACK\0", b"COMMIT\0")  # where the transaction, or the next, goes on
 cdef bytes DEALLOCATE_ALL = b"DEALLOCATE ALL\0"
 cdef bytes HOW_TEXT_IS_READ = b"standard_conforming_strings\0"
 cdef int COMMAND_ROWS_LIMIT = 2000  # an audit yields all that a session has set
@@ -249,6 +250,8 @@ cdef class Server(LentConnection):
     cdef int _note_tag(self, const unsigned char *tag, Py_ssize_t count, bint is_news) except -1:
         """Some commands end all prepared statements, those that Forebay made too; others may change
         what they mean. `is_news`: nothing of it has been noted ahead."""
+        if self.client is not None and self.client.meanwhile is not None and tag[:count] in UNDOING:
+            self.client.undone()
         if count > 1 and (tag[0] == c"A" or (tag[1] == c"R" and (tag[0] == c"C" or tag[0] == c"D"))):
             self.altered = self.altered or self._alters(tag[:count])
         if count > 1 and tag[0] == c"D":

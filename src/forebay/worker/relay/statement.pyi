@@ -1,6 +1,7 @@
 """A prepared statement as its clients mean it."""
 
 from forebay.worker.relay.names import FunctionNames
+from forebay.worker.session.meaning import Meaning
 
 PREFIX: bytes
 
@@ -9,7 +10,7 @@ class Statement:
     name: bytes
     parse: bytes
     close: bytes
-    meaning: object
+    meaning: Meaning
     harmless: bool
     proven: bool
 
@@ -18,4 +19,4 @@ class Statement:
     def look_for(self, functions: FunctionNames | None) -> None:
         """Decide again whether it is harmless, where these functions are listed (None: none)."""
 
-    def __init__(self, definition: bytes, name: bytes, meaning: object) -> None: ...
+    def __init__(self, definition: bytes, name: bytes, meaning: Meaning) -> None: ...

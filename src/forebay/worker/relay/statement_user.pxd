@@ -9,17 +9,13 @@ cdef enum:
 
 
 cdef class StatementUser(UnnamedUser):
-    cdef readonly object sessions  # answers what is rare or slow; see client.pyx
     cdef Py_ssize_t statement_bytes
     cdef dict changed  # name → the batch in which it was last defined or closed, if that is not long ago
     cdef dict bound  # Statement → the name under which the client used it last
     cdef dict shapes  # Statement → what the client was told that it returns; None until it was told
     cdef Statement asked  # the connection is asked what this returns
-    cdef dict portals  # name → the text of which something follows when it is executed; None: nothing
+    cdef dict portals  # name → text and reading of what something follows from when it is executed
     cdef uint64_t dropping  # the batch that may end prepared statements, while it is not answered
-    # What may have changed the meaning of names since its transaction began, which its settings do
-    # not show yet; None: nothing.
-    cdef public tuple meanwhile
     cdef public bint strict  # what is to pin is what pins on RDS Proxy
 
     cdef bint must_wait(
@@ -44,6 +40,7 @@ cdef class StatementUser(UnnamedUser):
     cdef Py_ssize_t use_named(
         self, int kind, const unsigned char *frame, Py_ssize_t total, Py_ssize_t name
     ) except -3
+    cdef Py_ssize_t _refuse_unknown(self, const unsigned char *name, Py_ssize_t total) except -3
     cdef Statement _meant(self, Statement statement)
     cdef Py_ssize_t _use_sql_prepared(self, int kind, bytes name) except -3
     cdef int _close(self, bytes given, object found) except -1
@@ -51,7 +48,9 @@ cdef class StatementUser(UnnamedUser):
     cdef int _make_room(self) except -1
     cdef int _evict(self, Statement statement) except -1
     cdef bint _keeps_shape(self, Statement statement) except -1
-    cdef int binds(self, const unsigned char *portal, bytes text, bint named) except -1
+    cdef int binds(
+        self, const unsigned char *portal, bytes text, bint named, object reading
+    ) except -1
 
 
 cdef Py_ssize_t statement_name(int kind, const unsigned char *frame, Py_ssize_t there) noexcept

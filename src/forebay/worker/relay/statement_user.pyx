@@ -10,6 +10,8 @@ so the statement fails as it does in PostgreSQL: "cached plan must not change re
 
 Which Statement a definition means is asked of ``sessions`` (Python):
     statement(client, definition)  the Statement that a Parse defines
+    again(client, statement)       as which Statement it is prepared now, in other circumstances
+    undone(client)                 what the client has changed in its transaction may not hold any more
     examine(client, text)          what SQL would say for a statement that SQL has prepared
 """
 
@@ -113,7 +115,8 @@ cdef class StatementUser(UnnamedUser):
             if found is not None:
                 return prepared.is_uncertain(TAKEN)
             return there == total and prepared.is_uncertain(self._statement(frame, text, total))
-        return found is not None and prepared.is_uncertain(self._meant(found))
+        found = None if found is None else self._meant(found)
+        return found is not None and prepared.is_uncertain(found)
 
     cdef int note_changed(self, bytes name) except -1:
         """The name is defined or closed in the batch being sent."""
@@ -148,6 +151,10 @@ cdef class StatementUser(UnnamedUser):
             self.statements.clear()
             self.statement_bytes = 0
         self.shapes = None
+        return 0
+
+    cdef int undone(self) except -1:
+        self.sessions.undone(self)
         return 0
 
     cdef dict _without_gone(self, dict of_statements):
@@ -296,10 +303,10 @@ cdef class StatementUser(UnnamedUser):
             self._close(given, found)
             return total
         if found is None:
-            error = b'prepared statement "%b" does not exist' % frame[name:end - frame]
-            refuse(self.server, error_response(b"26000", error))
-            return total
+            return self._refuse_unknown(frame + name, total)
         statement = self._meant(found)
+        if statement is None:
+            return self._refuse_unknown(frame + name, total)
         if self.shapes is not None and not self._keeps_shape(statement):
             if self.asked is None:
                 refuse(self.server, error_response(b"0A000", b"cached plan must not change result type"))
@@ -308,7 +315,7 @@ cdef class StatementUser(UnnamedUser):
         if kind == c"B" and (
             self.strict or self.pinned or not statement.harmless or self.portals is not None
         ):
-            self.binds(frame + HEADER_BYTES, statement.text, True)
+            self.binds(frame + HEADER_BYTES, statement.text, True, statement.meaning.reading)
         self._prepare(statement)
         called = self.bound.get(statement)
         if called is None or called == given or self.server.ledger.count == 0:
@@ -331,15 +338,20 @@ cdef class StatementUser(UnnamedUser):
         put(self.server, statement.name, len(statement.name))
         return end - frame
 
+    cdef Py_ssize_t _refuse_unknown(self, const unsigned char *name, Py_ssize_t total) except -3:
+        error = b'prepared statement "%b" does not exist' % <bytes> name
+        refuse(self.server, error_response(b"26000", error))
+        return total
+
     cdef Statement _meant(self, Statement statement):
-        """As which statement the connection has it, or is to prepare it. What is prepared only in a
-        transaction with a search_path of its own, say, is understood, and takes parameters, as others
-        that mean the same do not."""
+        """As which statement the connection has it, or is to prepare it; None: it cannot be. What is
+        prepared only in a transaction with a search_path of its own, say, is understood, and takes
+        parameters, as others that mean the same do not."""
         cdef Statement now
         if self.meanwhile is None or statement in self.server.prepared.statements:
             return statement
-        now = self.sessions.statement(self, statement.definition)
-        if self.shapes is not None and statement in self.shapes:
+        now = self.sessions.again(self, statement)
+        if now is not None and self.shapes is not None and statement in self.shapes:
             self.shapes[now] = self.shapes[statement]
         return now
 
@@ -429,17 +441,23 @@ cdef class StatementUser(UnnamedUser):
             self.shapes[statement] = shape
 
     def redefine(self, name: bytes, Statement statement) -> None:
-        """The client's settings give another meaning to what it calls `name`."""
+        """The client's settings give another meaning to what it calls `name`; None: no meaning."""
         cdef Statement old = self.statements[name]
+        if statement is None:
+            del self.statements[name]
+            return
         self.statements[name] = statement
         if self.shapes is not None and old in self.shapes:
             self.shapes[statement] = self.shapes[old]
 
     # ---- what a client does with it ----
 
-    cdef int binds(self, const unsigned char *portal, bytes text, bint named) except -1:
+    cdef int binds(
+        self, const unsigned char *portal, bytes text, bint named, object reading
+    ) except -1:
         """A portal is bound of a statement that may change session state whenever it is executed, or
-        there is such a portal already. `portal`: its name, with a zero byte behind."""
+        there is such a portal already. `portal`: its name, with a zero byte behind; `reading`: how the
+        text was read, if that matters."""
         raise NotImplementedError
 
 

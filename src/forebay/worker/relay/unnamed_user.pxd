@@ -4,7 +4,9 @@ from .connection cimport Borrower
 
 
 cdef class UnnamedUser(Borrower):
+    cdef readonly object sessions  # answers what is rare or slow; see client.pyx
     cdef bytes unnamed  # the definition of the unnamed statement, to prepare it elsewhere
+    cdef object unnamed_parameters  # the connection's, when it was defined
     cdef uint64_t unnamed_serial
     cdef bint unnamed_harmless  # as Statement.harmless: certainly changes no session when it runs
 
@@ -14,6 +16,7 @@ cdef class UnnamedUser(Borrower):
     cdef int _set(self, bytes definition, uint64_t serial, bint harmless) except -1
     cdef int end_unnamed(self) except -1
     cdef int forget_unnamed(self) except -1
+    cpdef object parameters_now(self)
     cdef bytes unnamed_text(self)
     cdef bint has_unnamed(self) noexcept
     cdef bint prepare_unnamed(self) except -1

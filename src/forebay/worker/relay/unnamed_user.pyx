@@ -3,6 +3,10 @@
 Parse, Bind, Describe and Close of it pass as they are. What it was defined as is kept, and prepared
 again when the client uses it over a connection that has meanwhile another, or another client's: each
 definition has a serial number of its own, and the connection knows whose it holds.
+
+What is rare is asked of ``sessions`` (Python):
+    reread(definition, parameters, now)  what means the same where the database reports other parameters;
+                                         None: nothing does
 """
 
 from libc.stdint cimport uint64_t
@@ -40,6 +44,7 @@ cdef class UnnamedUser(Borrower):
             kind, FORWARD, self, self.unnamed, self.unnamed_serial, serial
         ):
             last_serial = serial
+            self.unnamed_parameters = self.parameters_now()
             self._set(definition, serial, harmless)
         return 0
 
@@ -68,6 +73,12 @@ cdef class UnnamedUser(Borrower):
 
     # ---- what is there ----
 
+    cpdef object parameters_now(self):
+        """What the database reports by the time it reads what the client sends now, as far as is known."""
+        if self.server is None or self.server.replaying:
+            return self.parameters
+        return self.server.parameters  # a function, say, may have changed how strings are read
+
     cdef bytes unnamed_text(self):
         """The SQL of the unnamed statement; None without one, or if it was not kept."""
         if self.unnamed is None or self.unnamed is TOO_LONG:
@@ -80,12 +91,16 @@ cdef class UnnamedUser(Borrower):
 
     cdef bint prepare_unnamed(self) except -1:
         """Prepare the unnamed statement again, over this connection; without one, refuse."""
+        cdef bytes definition = None if self.unnamed is TOO_LONG else self.unnamed
         cdef bytes parse
-        if self.unnamed is None or self.unnamed is TOO_LONG:
+        cdef object now = self.parameters_now()
+        if definition is not None and self.unnamed_parameters is not now:
+            definition = self.sessions.reread(definition, self.unnamed_parameters, now)
+        if definition is None:
             error = b"unnamed prepared statement does not exist"
             refuse(self.server, error_response(b"26000", error))
             return False
-        parse = message(b"P", b"\0" + self.unnamed)
+        parse = message(b"P", b"\0" + definition)
         self.server.prepared.owe_unnamed(
             PARSE, SWALLOW, self, self.unnamed, self.unnamed_serial, self.unnamed_serial
         )

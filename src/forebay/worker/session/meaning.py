@@ -1,17 +1,20 @@
-"""What the names in a statement depend on, beyond the settings that are known of its client.
+"""What a prepared statement means: its text, and what that depends on.
 
-Within a transaction a client may set ``search_path`` or its role, until the end of that or for
-longer, and make temporary tables. What it prepares meanwhile must not be taken for what other
-clients with its settings mean by the same text.
+Clients share what they prepare if they mean the same by it. Names depend on ``search_path`` and
+role, literals on ``TimeZone``, ``DateStyle`` and the like. Within a transaction a client may set
+these, until the end of that or for longer, and make temporary tables: what it prepares meanwhile
+must not be taken for what other clients with its settings mean by the same text.
 """
 
+import re
 from collections.abc import Hashable
-from typing import Final
+from typing import Final, NamedTuple
 
-from forebay.sql.effects import Call, Command, Effect, Effects
+from forebay.sql.effects import HOW_TEXT_IS_READ, Call, Command, Effect, Effects
+from forebay.sql.reading import Reading, Traits
 from forebay.sql.reasons import Reason
 from forebay.sql.settings import SettingChange
-from forebay.worker.session.settings import OF_MEANING
+from forebay.worker.session.settings import OF_LITERALS, OF_NAMES, Settings, Values
 
 # More changes than this in one transaction are not told apart.
 CHANGES_LIMIT: Final = 16
@@ -27,33 +30,97 @@ _UNKNOWN: Final = frozenset(
         Reason.UNREADABLE,
     }
 )
+# Calls of set_config and nothing else: they are executed.
+_ALWAYS_CALLS: Final = re.compile(
+    rb"\s*select\s+{call}(?:\s*,\s*{call})*\s*;?\s*".replace(
+        b"{call}", rb"(?:pg_catalog\.)?set_config\s*\([^()]*\)"
+    ),
+    re.IGNORECASE,
+)
+_MATTERING: Final = OF_NAMES | OF_LITERALS | HOW_TEXT_IS_READ
 
 
-def meaning_since(
-    before: tuple[Hashable, ...] | None, effects: Effects, own: int
-) -> tuple[Hashable, ...] | None:
-    """What has changed the meaning of names since the transaction began; None: nothing.
+class Unknown:
+    """A change whose outcome the text does not show: like no other one."""
 
-    ``before``: the same without these effects. Clients for whom it is equal mean the same, as far
-    as texts show; `own` is the number of this client, which stands for what only it can mean.
+
+class Change(NamedTuple):
+    """A setting and its value, as the text has it. No name: all."""
+
+    name: str
+    value: str | None
+
+
+Changes = tuple[Change | Unknown, ...]
+
+
+class Context(NamedTuple):
+    """What a client's texts depend on at one time."""
+
+    settings: Settings
+    changes: Changes | None  # since its transaction began
+    own: int | None  # its number, if it has what only it can mean
+    reading: Reading
+
+
+class Meaning(NamedTuple):
+    """What one text depends on, of a Context. Equal texts with equal meanings mean the same."""
+
+    traits: Traits
+    settings: Values
+    changes: Changes
+    own: int | None
+    reading: Reading | None
+    moment: Hashable
+
+
+def meaning_of(traits: Traits, context: Context) -> Meaning:
+    """What a text of these traits depends on."""
+    names = OF_NAMES | OF_LITERALS if traits.literals else OF_NAMES
+    return Meaning(
+        traits,
+        context.settings.literals if traits.literals else context.settings.names,
+        tuple(
+            change
+            for change in context.changes or ()
+            if isinstance(change, Unknown) or not change.name or change.name in names
+        ),
+        context.own,
+        context.reading if traits.raw else None,
+        object() if traits.moment else None,
+    )
+
+
+def changes_since(before: Changes | None, text: bytes, effects: Effects) -> Changes | None:
+    """What may have changed the meaning of texts since the transaction began; None: nothing.
+
+    ``before``: the same without this text, which has these effects. Clients for whom it is equal
+    mean the same.
     """
-    changes = tuple(dict.fromkeys(_change(effect, own) for effect in effects if _matters(effect)))
-    if not changes:
+    found = [effect for effect in effects if _matters(effect)]
+    if not found:
         return before
-    changes = (before or ()) + changes
-    return changes if len(changes) <= CHANGES_LIMIT else (own,)
+    # Behind a SET there may be a ROLLBACK.
+    is_one = b";" not in text.rstrip(b"; \t\r\n")
+    changes = before or ()
+    for effect in found:
+        changes += (_change(effect, text) if is_one else Unknown(),)
+    return changes if len(changes) <= CHANGES_LIMIT else (Unknown(),)
 
 
 def _matters(effect: Effect) -> bool:
     detail = effect.detail
     if isinstance(detail, SettingChange):
-        return not detail.name or detail.name in OF_MEANING
+        return not detail.name or detail.name in _MATTERING
     if isinstance(detail, Command) and detail.command == "EXECUTE":
         return True
     return effect.reason in _UNKNOWN or (isinstance(detail, Call) and detail.listed)
 
 
-def _change(effect: Effect, own: int) -> Hashable:
-    if isinstance(effect.detail, SettingChange):
-        return effect.detail.name, effect.detail.value
-    return own
+def _change(effect: Effect, text: bytes) -> Change | Unknown:
+    detail = effect.detail
+    if not isinstance(detail, SettingChange) or not detail.exact:
+        return Unknown()
+    if detail.command == "set_config" and not _ALWAYS_CALLS.fullmatch(text):
+        return Unknown()  # it may stand in a CASE, or where no row is
+    return Change(detail.name, detail.value)

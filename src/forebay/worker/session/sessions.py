@@ -7,7 +7,6 @@ import hashlib
 import hmac
 import logging
 import secrets
-from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,6 +16,7 @@ from forebay.protocol.errors import PgError, Severity
 from forebay.protocol.messages import backend_key_data, parse_data_row, ready_for_query
 from forebay.sql.digest import digest
 from forebay.sql.effects import Effects, EffectsCache
+from forebay.sql.reading import Reading
 from forebay.sql.settings import makes_temporary
 from forebay.worker.agenda import Agenda
 from forebay.worker.login import LoggedIn
@@ -27,7 +27,7 @@ from forebay.worker.session.audit import NOT_SET, VALUE_CHARACTERS, audit_query,
 from forebay.worker.session.deallocation import deallocated, drops_all, drops_ours
 from forebay.worker.session.functions import NOTHING_LISTED, Listed
 from forebay.worker.session.greetings import Greetings
-from forebay.worker.session.meaning import meaning_since
+from forebay.worker.session.meaning import Context, Unknown, changes_since
 from forebay.worker.session.pins import (
     EXPLANATIONS,
     OUTLASTING,
@@ -45,7 +45,7 @@ from forebay.worker.session.settings import (
     Parameters,
     Values,
 )
-from forebay.worker.session.statements import StatementTable
+from forebay.worker.session.statements import StatementTable, reread_definition
 
 logger = logging.getLogger("forebay.session")
 
@@ -166,41 +166,58 @@ class Sessions:
 
     def statement(self, client: Client, definition: bytes) -> Statement:
         """The statement that the client's Parse defines."""
-        statement = self._statements.statement(definition, self._meaning(client))
+        statement = self._statements.statement(definition, self._context(client))
         if self._as_rds and not client.pinned:
             self.announce_pin(client, statement.text, named=True)
         return statement
 
-    def _meaning(self, client: Client) -> Hashable:
-        """What the names in a statement of the client depend on."""
-        settings = client.settings.meaning
-        if client.notes is not None and PinReason.TEMPORARY_OBJECT in client.notes.held:
-            return settings, client.meanwhile, client.process_id
-        return settings if client.meanwhile is None else (settings, client.meanwhile)
+    def again(self, client: Client, statement: Statement) -> Statement | None:
+        """As which statement one that the client has defined is prepared now; None: as none."""
+        return self._statements.again(statement, self._context(client))
 
-    def binds(self, client: Client, text: bytes, named: bool) -> bool:
+    def reread(self, definition: bytes, before: Parameters, now: Parameters) -> bytes | None:
+        """The definition that means the same where the database reports these parameters now; None:
+        there is none."""
+        return reread_definition(definition, before.reading, now.reading)
+
+    def _context(self, client: Client) -> Context:
+        """What the client's texts depend on now."""
+        held = client.notes is not None and PinReason.TEMPORARY_OBJECT in client.notes.held
+        own = client.process_id if held else None
+        return Context(client.settings, client.meanwhile, own, _reading(client))
+
+    def undone(self, client: Client) -> None:
+        """Some of what the client has changed in its transaction may not hold any more."""
+        client.meanwhile = (Unknown(),)
+
+    def binds(
+        self, client: Client, text: bytes, named: bool, reading: Reading | None = None
+    ) -> bool:
         """As ``examine``, for a portal that is bound. Returns whether anything follows when it is
         executed (``executes``)."""
-        self.examine(client, text, named)
-        return len(text) <= EXAMINED_BYTES and bool(self._read(client, text))
+        self.examine(client, text, named, reading)
+        return len(text) <= EXAMINED_BYTES and bool(self._read(client, text, reading))
 
-    def executes(self, client: Client, text: bytes) -> None:
+    def executes(self, client: Client, text: bytes, reading: Reading | None = None) -> None:
         """A statement runs that may change the session: tell the client what follows for what it
         sends behind it, before it is answered."""
         if len(text) <= EXAMINED_BYTES:
-            self._note_consequences(client, self._read(client, text))
+            self._note_consequences(client, text, self._read(client, text, reading))
 
-    def examine(self, client: Client, text: bytes, named: bool = False) -> bytes | None:
+    def examine(
+        self, client: Client, text: bytes, named: bool = False, reading: Reading | None = None
+    ) -> bytes | None:
         """A statement is about to run that may change the session, or whose client is pinned.
 
-        `named`: it was prepared by protocol, with a name. Returns the name in a DEALLOCATE of a
-        statement that the client has prepared so: the database knows it by another name. Else None.
+        `named`: it was prepared by protocol, with a name. `reading`: as the text was read when it
+        was prepared, if that matters. Returns the name in a DEALLOCATE of a statement that the
+        client has prepared so: the database knows it by another name. Else None.
         """
         if len(text) > EXAMINED_BYTES:
             if not client.pinned or not self._listed.is_certain(text):
                 self.pin(client, PinReason.STATEMENT_TOO_LONG, text[:KEPT_BYTES])
             return None
-        effects = self._read(client, text)
+        effects = self._read(client, text, reading)
         if self._as_rds:
             return self._examine_as_rds(client, effects, text, named)
         effects = tuple(effect for effect in effects if not effect.is_contained)
@@ -217,8 +234,8 @@ class Sessions:
             self._update_pins(client, notes)
         return None
 
-    def _note_consequences(self, client: Client, effects: Effects) -> None:
-        client.meanwhile = meaning_since(client.meanwhile, effects, client.process_id)
+    def _note_consequences(self, client: Client, text: bytes, effects: Effects) -> None:
+        client.meanwhile = changes_since(client.meanwhile, text, effects)
         if any(map(drops_all, effects)):
             client.note_dropping()
         if client.server is not None and any(map(drops_ours, effects)):
@@ -232,12 +249,12 @@ class Sessions:
             self._notes(client).restored = restored
             client.follow_up = follow_up(restored, startup) if restored else None
 
-    def _read(self, client: Client, text: bytes) -> Effects:
-        values = _parameters_of(client).values
+    def _read(self, client: Client, text: bytes, reading: Reading | None = None) -> Effects:
+        encoding, conforming = reading or _reading(client)
         return self._effects.effects(
             text,
-            standard_conforming_strings=_conforms(client),
-            ambiguous_encoding=values.get("client_encoding", "").upper() in AMBIGUOUS_ENCODINGS,
+            standard_conforming_strings=conforming,
+            ambiguous_encoding=encoding in AMBIGUOUS_ENCODINGS,
         )
 
     def _examine_as_rds(
@@ -330,12 +347,13 @@ class Sessions:
         merged |= {
             name: value for name, value in values if name not in restored or value not in NOT_SET
         }
-        meaning = client.settings.meaning
+        before = client.settings.literals, client.parameters.reading
         client.settings = self._intern.settings(tuple(sorted(merged.items())))
-        if client.statements and client.settings.meaning != meaning:
-            for name, old in list(client.statements.items()):
-                client.redefine(name, self.statement(client, old.definition))
         client.parameters = server.parameters
+        now = client.settings.literals, client.parameters.reading
+        if client.statements and now != before:
+            for name, old in list(client.statements.items()):
+                client.redefine(name, self.again(client, old))
 
     def _notes(self, client: Client) -> Notes:
         if client.notes is None:
@@ -397,16 +415,15 @@ class Sessions:
 
 
 def _conforms(client: Client) -> bool:
-    return _parameters_of(client).values.get("standard_conforming_strings") != "off"
+    return _reading(client).standard_conforming_strings
 
 
 def _digest(client: Client, text: bytes) -> str:
     return digest(text, standard_conforming_strings=_conforms(client))
 
 
-def _parameters_of(client: Client) -> Parameters:
-    """The connection's own: a function, say, may have changed how strings are read."""
-    return client.parameters if client.server is None else client.server.parameters
+def _reading(client: Client) -> Reading:
+    return client.parameters_now().reading
 
 
 def _may_end_pin(client: Client, text: bytes) -> bool:

@@ -10,13 +10,21 @@ from functools import cached_property
 from weakref import WeakValueDictionary
 
 from forebay.protocol.messages import parameter_status
+from forebay.sql.reading import Reading
 
 Values = tuple[tuple[str, str], ...]
 
 # RESET ALL leaves these alone.
 IDENTITY = frozenset({"role", "session_authorization"})
-# Names in a statement may mean something else under other values of these.
-OF_MEANING = frozenset({"role", "search_path", "session_authorization"})
+# Names in a statement (and = NULL) may mean something else under other values of these,
+OF_NAMES = frozenset({"role", "search_path", "session_authorization", "transform_null_equals"})
+# and literals under other values of these.
+OF_LITERALS = frozenset(
+    {
+        *("timezone", "timezone_abbreviations", "datestyle", "intervalstyle"),
+        *("lc_monetary", "array_nulls", "xmloption"),
+    }
+)
 
 # Stands among a connection's settings when its client has taken some back: they may not be what
 # init_query had made them.
@@ -26,11 +34,13 @@ RESET_BY_CLIENT: Values = (("", ""),)
 class Settings:
     """Names (lower case, sorted, once each) and values that differ from a fresh connection's."""
 
-    __slots__ = ("__weakref__", "meaning", "values")
+    __slots__ = ("__weakref__", "literals", "names", "values")
 
     def __init__(self, values: Values) -> None:
         self.values = values
-        self.meaning = tuple(pair for pair in values if pair[0] in OF_MEANING)
+        # What names depend on, and what names and literals do.
+        self.names = tuple(pair for pair in values if pair[0] in OF_NAMES)
+        self.literals = tuple(pair for pair in values if pair[0] in OF_NAMES | OF_LITERALS)
 
 
 class Parameters:
@@ -43,6 +53,12 @@ class Parameters:
     def encoded(self) -> bytes:
         """All of them as ParameterStatus messages."""
         return b"".join(parameter_status(name, value) for name, value in self.values.items())
+
+    @cached_property
+    def reading(self) -> Reading:
+        """How the database reads the bytes of a text."""
+        conforming = self.values.get("standard_conforming_strings") != "off"
+        return Reading(self.values.get("client_encoding", "").upper(), conforming)
 
     def changes_from(self, old: "Parameters") -> bytes:
         """ParameterStatus messages for what differs from `old`."""

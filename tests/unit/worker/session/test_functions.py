@@ -6,9 +6,12 @@ import pytest
 
 from forebay.config.settings import FunctionCode, ProxySettings, TargetSettings
 from forebay.sql.effects import effects
+from forebay.sql.reading import Reading
 from forebay.worker.relay.names import FunctionNames
 from forebay.worker.session.functions import NOTHING_LISTED, REASONS, Listed, listed_by
+from forebay.worker.session.meaning import Context
 from forebay.worker.session.pins import Notes, PinReason, minimal_pin, note_effects
+from forebay.worker.session.settings import InternTable
 from forebay.worker.session.statements import StatementTable
 
 
@@ -76,13 +79,14 @@ def test_rds_proxy_has_no_list() -> None:
 
 def test_prepared_statements_follow_the_list() -> None:
     table = StatementTable()
-    before = table.statement(b"SELECT f()\0\0\0", ())
-    other = table.statement(b"SELECT g()\0\0\0", ())
+    context = Context(InternTable().none, None, None, Reading("UTF8", True))
+    before = table.statement(b"SELECT f()\0\0\0", context)
+    other = table.statement(b"SELECT g()\0\0\0", context)
     assert before.harmless
     table.look_for(FunctionNames([b"f"]))
     assert not before.harmless
     assert other.harmless
-    after = table.statement(b"SELECT 1, f()\0\0\0", ())
+    after = table.statement(b"SELECT 1, f()\0\0\0", context)
     assert not after.harmless
     table.look_for(None)
     assert before.harmless
