@@ -393,6 +393,9 @@ class PoolManager:
 
     def schema_changed(self, pool: MicroPool) -> None:
         """Prepared statements may return something else in the database of `pool` by now."""
+        for other in self.pools.values():
+            if other.database == pool.database:
+                other.schema += 1
         for server in self.servers:
             if server.pool.database == pool.database:
                 server.stale = True

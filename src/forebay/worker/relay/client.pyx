@@ -175,6 +175,7 @@ cdef class Client(Examiner):
         """
         if kind == c"S":
             self.skipping = False
+            self.unasked = None
             if whole:
                 self.say(READY_IDLE)
             return True
@@ -210,6 +211,7 @@ cdef class Client(Examiner):
         cdef int reply = awaited(kind)
         if kind == c"Q" or kind == c"S":
             self.server.prepared.batch += 1
+            self.unasked = None
         if kind == c"S":
             self.unsynced = False
         elif kind == c"F":

@@ -24,6 +24,7 @@ cdef class MicroPool:
     cdef public Py_ssize_t borrowed
     cdef public unsigned long long borrows
     cdef public unsigned long long transactions
+    cdef public unsigned long long schema
     cdef public bint contended
 
     @cython.locals(index=cython.Py_ssize_t)

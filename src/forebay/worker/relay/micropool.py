@@ -44,6 +44,7 @@ class MicroPool:
         self.borrowed = 0  # connections with a client, or being cleaned after one
         self.borrows = 0
         self.transactions = 0
+        self.schema = 1  # counts what has changed what names mean in the database
         self.contended = False  # another pool waits for room: the manager wants to be asked
 
     @property

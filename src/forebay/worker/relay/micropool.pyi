@@ -25,6 +25,7 @@ class MicroPool:
     borrowed: int
     borrows: int
     transactions: int
+    schema: int
     contended: bool
 
     def __init__(self, database: str, user: str, manager: Any, changeover: Changeover) -> None: ...

@@ -40,9 +40,9 @@ cdef class Prepared:
 
     # ---- what is sent ----
 
-    cdef bint owe(self, int kind, int action, tuple changes, bint proves=False) except -1:
+    cdef bint owe(self, int kind, int action, tuple changes, uint64_t proves=0) except -1:
         """As ``Ledger.push``, with `changes` to be undone if the message fails or is skipped.
-        `proves`: what it prepares is proven if it succeeds."""
+        `proves`: the state of the schema in which what it prepares is proven if it succeeds."""
         cdef Expectation expected = _new()
         expected.changes = changes
         expected.proves = proves
@@ -84,12 +84,13 @@ cdef class Prepared:
         return True
 
     cdef bint owe_description(
-        self, int action, Statement statement, object user, bytes name
+        self, int action, Statement statement, object user, bytes name, tuple changes=None
     ) except -1:
         """The connection was asked to describe `statement`, which its client calls `name`:
-        ``user.described(statement, shape)`` is
-        told what it returns, or None if it is not told."""
+        ``user.described(statement, shape)`` is told what it returns, or None if it is not told.
+        `changes` as for ``owe``."""
         cdef Expectation expected = _new()
+        expected.changes = changes
         expected.described = statement
         expected.name = name
         expected.user = user
@@ -161,7 +162,7 @@ cdef class Prepared:
                     if old is not None:
                         self.shapes.pop(key, None)
                     elif expected.proves:
-                        (<Statement> key).proven = True
+                        (<Statement> key).proven = expected.proves
         if ledger.dropped:
             failed = [self.expectations.popleft() for _ in range(ledger.dropped)]
             ledger.dropped = 0

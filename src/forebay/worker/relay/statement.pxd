@@ -1,3 +1,6 @@
+from libc.stdint cimport uint64_t
+
+
 cdef class Statement:
     cdef readonly bytes definition
     cdef readonly bytes name
@@ -6,7 +9,9 @@ cdef class Statement:
     cdef readonly bytes describe
     cdef readonly object meaning
     cdef readonly bint harmless  # changes no session state whenever it is executed
-    cdef public bint proven  # a database has accepted it, from who had nothing else of its own there
+    # The state of the schema (see MicroPool) in which the database has accepted it, from who had nothing
+    # else of its own there; 0: none.
+    cdef public uint64_t proven
     cdef object __weakref__
 
 

@@ -12,7 +12,7 @@ class Statement:
     close: bytes
     meaning: Meaning
     harmless: bool
-    proven: bool
+    proven: int
 
     @property
     def text(self) -> bytes: ...

@@ -11,6 +11,7 @@ cdef enum:
 cdef class StatementUser(UnnamedUser):
     cdef Py_ssize_t statement_bytes
     cdef dict changed  # name → the batch in which it was last defined or closed, if that is not long ago
+    cdef set unasked  # names in the batch being sent whose Parse no database was asked about
     cdef dict bound  # Statement → the name under which the client used it last
     cdef dict shapes  # Statement → what the client was told that it returns; None until it was told
     cdef Statement asked  # the connection is asked what this returns
@@ -29,7 +30,7 @@ cdef class StatementUser(UnnamedUser):
         self, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t text
     ) except -1
     cdef Statement _statement(self, const unsigned char *frame, Py_ssize_t text, Py_ssize_t total)
-    cdef bint _speaks_for_all(self) except -1
+    cdef uint64_t _proves(self) except? 0
     cdef int _define(self, bytes name, Statement statement, Py_ssize_t total) except -1
     cdef bint _has_room(self, Py_ssize_t total) except -1
     cdef int _define_again(
@@ -44,7 +45,7 @@ cdef class StatementUser(UnnamedUser):
     cdef Statement _meant(self, Statement statement)
     cdef Py_ssize_t _use_sql_prepared(self, int kind, bytes name) except -3
     cdef int _close(self, bytes given, object found) except -1
-    cdef int _prepare(self, Statement statement) except -1
+    cdef int _prepare(self, Statement statement, tuple also=*) except -1
     cdef int _make_room(self) except -1
     cdef int _evict(self, Statement statement) except -1
     cdef bint _keeps_shape(self, Statement statement) except -1

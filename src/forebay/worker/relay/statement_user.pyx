@@ -204,7 +204,7 @@ cdef class StatementUser(UnnamedUser):
         changes = ((self.statements, name, None), (prepared.statements, statement, None))
         if known:
             changes = changes[:1]
-        if prepared.owe(PARSE, FAKE if known else FORWARD, changes, self._speaks_for_all()):
+        if prepared.owe(PARSE, FAKE if known else FORWARD, changes, self._proves()):
             self._define(name, statement, total)
             self.note_changed(name)
             prepared.note_used(statement)
@@ -218,14 +218,14 @@ cdef class StatementUser(UnnamedUser):
         """What a Parse defines, whose definition begins at `text`."""
         return self.sessions.statement(self, frame[text:total])
 
-    cdef bint _speaks_for_all(self) except -1:
-        """Whether what is accepted from this client now would be from any that has its settings:
-        nothing came before it in its transaction, and it has nothing of its own in the database."""
+    cdef uint64_t _proves(self) except? 0:
+        """The state of the schema, if what is accepted from this client now would be from any that has
+        its settings: nothing came before it in its transaction, and it has nothing of its own in the
+        database. Else 0."""
         cdef Connection server = self.server
-        return (
-            server.status == c"I" and not self.pinned and not self.unsynced
-            and not server.ledger.is_pipelined()
-        )
+        if server.status != c"I" or self.pinned or self.unsynced or server.ledger.is_pipelined():
+            return 0
+        return self.pool.schema
 
     cdef int _define(self, bytes name, Statement statement, Py_ssize_t total) except -1:
         self.statements[name] = statement
@@ -263,8 +263,8 @@ cdef class StatementUser(UnnamedUser):
         return put(self.server, parse, len(parse))
 
     cdef bint define_proven(self, const unsigned char *frame, Py_ssize_t total) except -1:
-        """Parse of a statement that a database has accepted before needs none: whether it is
-        answered. A client thus waits for a connection when it executes, not when it prepares."""
+        """Parse of a statement that the database has accepted before needs no connection: whether it
+        is answered. A client thus waits for one when it executes, not when it prepares."""
         cdef Py_ssize_t at = statement_name(c"P", frame, total)
         cdef Py_ssize_t text
         cdef bytes name
@@ -278,9 +278,12 @@ cdef class StatementUser(UnnamedUser):
         if name in self.statements or not self._has_room(total):
             return False
         statement = self._statement(frame, text, total)
-        if not statement.proven:
+        if statement.proven != self.pool.schema:
             return False
         self._define(name, statement, total)
+        if self.unasked is None:
+            self.unasked = set()
+        self.unasked.add(name)
         self.write(PARSE_COMPLETE, len(PARSE_COMPLETE))
         return True
 
@@ -295,6 +298,7 @@ cdef class StatementUser(UnnamedUser):
         cdef bytes given = _known_as(frame + name)
         cdef object found = None if self.statements is None else self.statements.get(given)
         cdef Statement statement
+        cdef tuple changes = ()
         cdef unsigned char head[HEADER_BYTES]
         cdef Py_ssize_t length
         if found is None and (self.pinned or self.suspect) and not given.startswith(PREFIX):
@@ -316,7 +320,10 @@ cdef class StatementUser(UnnamedUser):
             self.strict or self.pinned or not statement.harmless or self.portals is not None
         ):
             self.binds(frame + HEADER_BYTES, statement.text, True, statement.meaning.reading)
-        self._prepare(statement)
+        if self.unasked is not None and given in self.unasked:
+            # If it cannot be prepared by now, its Parse would have failed.
+            changes = ((self.statements, given, None),)
+        self._prepare(statement, changes)
         called = self.bound.get(statement)
         if called is None or called == given or self.server.ledger.count == 0:
             self.bound = self._without_gone(self.bound)
@@ -326,7 +333,7 @@ cdef class StatementUser(UnnamedUser):
         elif kind == c"B":
             self.server.prepared.owe_named(BIND, given)
         else:
-            self.server.prepared.owe_description(FORWARD, statement, self, given)
+            self.server.prepared.owe_description(FORWARD, statement, self, given, changes)
         length = total - 1 - (end - frame - name) + len(statement.name)
         head[0] = kind
         head[1] = (length >> 24) & 0xFF
@@ -375,8 +382,9 @@ cdef class StatementUser(UnnamedUser):
             self.note_changed(given)
         return self.server.answer_fakes()
 
-    cdef int _prepare(self, Statement statement) except -1:
-        """See that the connection has `statement`, at the cost of its least recently used one."""
+    cdef int _prepare(self, Statement statement, tuple also=()) except -1:
+        """See that the connection has `statement`, at the cost of its least recently used one. `also`:
+        what else is undone if it cannot be prepared."""
         cdef Connection server = self.server
         cdef Prepared prepared = server.prepared
         if server.ledger.failed:
@@ -384,7 +392,7 @@ cdef class StatementUser(UnnamedUser):
         if statement not in prepared.statements:
             self._make_room()
             put(server, statement.parse, len(statement.parse))
-            if not prepared.owe(PARSE, SWALLOW, ((prepared.statements, statement, None),)):
+            if not prepared.owe(PARSE, SWALLOW, ((prepared.statements, statement, None), *also)):
                 return 0
         return prepared.note_used(statement)
 

@@ -57,6 +57,7 @@ Changes = tuple[Change | Unknown, ...]
 class Context(NamedTuple):
     """What a client's texts depend on at one time."""
 
+    pool: tuple[str, str]  # its database and user
     settings: Settings
     changes: Changes | None  # since its transaction began
     own: int | None  # its number, if it has what only it can mean
@@ -67,6 +68,7 @@ class Meaning(NamedTuple):
     """What one text depends on, of a Context. Equal texts with equal meanings mean the same."""
 
     traits: Traits
+    pool: tuple[str, str]
     settings: Values
     changes: Changes
     own: int | None
@@ -79,6 +81,7 @@ def meaning_of(traits: Traits, context: Context) -> Meaning:
     names = OF_NAMES | OF_LITERALS if traits.literals else OF_NAMES
     return Meaning(
         traits,
+        context.pool,
         context.settings.literals if traits.literals else context.settings.names,
         tuple(
             change

@@ -184,7 +184,8 @@ class Sessions:
         """What the client's texts depend on now."""
         held = client.notes is not None and PinReason.TEMPORARY_OBJECT in client.notes.held
         own = client.process_id if held else None
-        return Context(client.settings, client.meanwhile, own, _reading(client))
+        pool = client.pool.database, client.pool.user
+        return Context(pool, client.settings, client.meanwhile, own, _reading(client))
 
     def undone(self, client: Client) -> None:
         """Some of what the client has changed in its transaction may not hold any more."""

@@ -79,7 +79,7 @@ def test_rds_proxy_has_no_list() -> None:
 
 def test_prepared_statements_follow_the_list() -> None:
     table = StatementTable()
-    context = Context(InternTable().none, None, None, Reading("UTF8", True))
+    context = Context(("db", "user"), InternTable().none, None, None, Reading("UTF8", True))
     before = table.statement(b"SELECT f()\0\0\0", context)
     other = table.statement(b"SELECT g()\0\0\0", context)
     assert before.harmless

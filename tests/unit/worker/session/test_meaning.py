@@ -105,7 +105,7 @@ class TestMeaning:
         own: int | None = None,
         reading: Reading = UTF8,
     ) -> Meaning:
-        context = Context(INTERN.settings(settings), changes, own, reading)
+        context = Context(("db", "user"), INTERN.settings(settings), changes, own, reading)
         return meaning_of(traits(text.encode()), context)
 
     @pytest.mark.parametrize("text", ["SELECT $1", "SELECT '2024-01-01'", "SELECT 'z\xfcrich'"])
