@@ -14,7 +14,8 @@ A database connection, each class building on the one before:
 
 An established client, likewise:
     unnamed_user    what it has prepared without a name
-    statement_user  what it has prepared
+    statement_owner what it has prepared with names
+    statement_user  what it does with that
     examiner        what it says, read before it is sent
     client          its messages, and when it holds a connection
 

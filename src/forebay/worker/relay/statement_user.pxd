@@ -1,38 +1,26 @@
 from libc.stdint cimport uint64_t
 
 from .statement cimport Statement
-from .unnamed_user cimport UnnamedUser
+from .statement_owner cimport StatementOwner
 
 
 cdef enum:
     ASKED = -2  # a question to the connection was put behind what was put before
 
 
-cdef class StatementUser(UnnamedUser):
-    cdef Py_ssize_t statement_bytes
-    cdef dict changed  # name → the batch in which it was last defined or closed, if that is not long ago
-    cdef set unasked  # names in the batch being sent whose Parse no database was asked about
-    cdef dict bound  # Statement → the name under which the client used it last
-    cdef dict shapes  # Statement → what the client was told that it returns; None until it was told
-    cdef Statement asked  # the connection is asked what this returns
+cdef class StatementUser(StatementOwner):
     cdef dict portals  # name → text and reading of what something follows from when it is executed
-    cdef uint64_t dropping  # the batch that may end prepared statements, while it is not answered
     cdef public bint strict  # what is to pin is what pins on RDS Proxy
 
     cdef bint must_wait(
         self, int kind, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there,
         Py_ssize_t name,
     ) except -1
-    cdef int note_changed(self, bytes name) except -1
-    cdef int drop_statements(self) except -1
-    cdef dict _without_gone(self, dict of_statements)
     cdef int define_named(
         self, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t text
     ) except -1
     cdef Statement _statement(self, const unsigned char *frame, Py_ssize_t text, Py_ssize_t total)
     cdef uint64_t _proves(self) except? 0
-    cdef int _define(self, bytes name, Statement statement, Py_ssize_t total) except -1
-    cdef bint _has_room(self, Py_ssize_t total) except -1
     cdef int _define_again(
         self, bytes name, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there,
         Py_ssize_t text,

@@ -11,11 +11,8 @@ so the statement fails as it does in PostgreSQL: "cached plan must not change re
 Which Statement a definition means is asked of ``sessions`` (Python):
     statement(client, definition)  the Statement that a Parse defines
     again(client, statement)       as which Statement it is prepared now, in other circumstances
-    undone(client)                 what the client has changed in its transaction may not hold any more
     examine(client, text)          what SQL would say for a statement that SQL has prepared
 """
-
-import re
 
 from forebay.worker.relay.statement import PREFIX
 
@@ -25,20 +22,17 @@ from libc.string cimport memchr
 from .assembly cimport put
 from .connection cimport Connection
 from .frames cimport HEADER_BYTES, message
-from .ledger cimport BIND, CLOSE, EXECUTE, FAKE, FORWARD, PARSE, SWALLOW, awaited
+from .ledger cimport BIND, CLOSE, FAKE, FORWARD, PARSE, SWALLOW, awaited
 from .peer cimport GATHER_BYTES
 from .prepared cimport Prepared
 from .refusal cimport error_response, refuse
 from .statement cimport Statement
-from .unnamed_user cimport UnnamedUser
+from .statement_owner cimport STATEMENT_BYTES_LIMIT, STATEMENTS_LIMIT, StatementOwner
 
 cdef extern from "<string.h>" nogil:
     size_t strnlen(const char *text, size_t most)
 
 cdef enum:
-    STATEMENTS_LIMIT = 10000  # one client's
-    STATEMENT_BYTES_LIMIT = 16777216  # their definitions, together
-    KEPT_NAMES = 100  # of statements that are gone
     NAME_BYTES = 63  # NAMEDATALEN - 1
     PREPARED_LIMIT = 500  # on one database connection: each costs memory there
 
@@ -47,7 +41,6 @@ cdef bytes FLUSH = b"H\x00\x00\x00\x04"
 
 # An empty text is the one that can be prepared in an aborted transaction, too.
 cdef Statement TAKEN = Statement(b"\0\0\0", PREFIX + b"taken", None)
-cdef object OWN_NAME = re.compile(rb'"%b\d+"' % PREFIX)
 
 
 cdef Py_ssize_t statement_name(int kind, const unsigned char *frame, Py_ssize_t there) noexcept:
@@ -69,11 +62,8 @@ cdef Py_ssize_t statement_name(int kind, const unsigned char *frame, Py_ssize_t 
     return at
 
 
-cdef class StatementUser(UnnamedUser):
-    """What a client has prepared."""
-
-    def __cinit__(self):
-        self.bound = {}
+cdef class StatementUser(StatementOwner):
+    """What a client does with what it has prepared."""
 
     # ---- what is not known yet ----
 
@@ -117,54 +107,6 @@ cdef class StatementUser(UnnamedUser):
             return there == total and prepared.is_uncertain(self._statement(frame, text, total))
         found = None if found is None else self._meant(found)
         return found is not None and prepared.is_uncertain(found)
-
-    cdef int note_changed(self, bytes name) except -1:
-        """The name is defined or closed in the batch being sent."""
-        if self.changed is None:
-            self.changed = {}
-        self.changed[name] = self.server.prepared.batch
-        return 0
-
-    def note_dropping(self) -> None:
-        """What is about to run ends all prepared statements, if it succeeds."""
-        self.dropping = self.server.prepared.batch
-
-    cdef int drop_statements(self) except -1:
-        """Execute of what ends all prepared statements, in the extended protocol: what follows in
-        its batch runs only if it has succeeded."""
-        cdef Prepared prepared = self.server.prepared
-        cdef list changes = [(prepared.statements, *each) for each in prepared.statements.items()]
-        self.dropping = 0
-        if self.statements is not None:
-            changes += [(self.statements, *each) for each in self.statements.items()]
-        if prepared.owe(EXECUTE, FORWARD, tuple(changes)):
-            prepared.statements.clear()
-            if self.statements is not None:
-                for name in self.statements:
-                    self.note_changed(name)
-                self.statements.clear()
-            self.shapes = None
-        return 0
-
-    cdef int statements_dropped(self) except -1:
-        if self.statements is not None:
-            self.statements.clear()
-            self.statement_bytes = 0
-        self.shapes = None
-        return 0
-
-    cdef int undone(self) except -1:
-        self.sessions.undone(self)
-        return 0
-
-    cdef dict _without_gone(self, dict of_statements):
-        """A mapping from statements, without those that the client has no more. Errors on their way
-        may still name them: some are kept, though not for ever."""
-        cdef Py_ssize_t there = 0 if self.statements is None else len(self.statements)
-        if len(of_statements) <= there + KEPT_NAMES:
-            return of_statements
-        known = set(self.statements.values()) if there else ()
-        return {each: value for each, value in of_statements.items() if each in known}
 
     # ---- named statements ----
 
@@ -226,26 +168,6 @@ cdef class StatementUser(UnnamedUser):
         if server.status != c"I" or self.pinned or self.unsynced or server.ledger.is_pipelined():
             return 0
         return self.pool.schema
-
-    cdef int _define(self, bytes name, Statement statement, Py_ssize_t total) except -1:
-        self.statements[name] = statement
-        self.statement_bytes += total
-        if self.shapes is not None:
-            self.shapes.pop(statement, None)
-        return 0
-
-    cdef bint _has_room(self, Py_ssize_t total) except -1:
-        """Whether one more definition of `total` bytes stays within this client's limits."""
-        cdef Statement statement
-        if self.statement_bytes + total > STATEMENT_BYTES_LIMIT:
-            # What failed was counted as well: count what there is.
-            self.statement_bytes = 0
-            for statement in self.statements.values():
-                self.statement_bytes += len(statement.definition)
-        return (
-            len(self.statements) < STATEMENTS_LIMIT
-            and self.statement_bytes + total <= STATEMENT_BYTES_LIMIT
-        )
 
     cdef int _define_again(
         self, bytes name, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there,
@@ -411,14 +333,6 @@ cdef class StatementUser(UnnamedUser):
             del prepared.statements[statement]
         return put(self.server, statement.close, len(statement.close))
 
-    cdef bytes renamed(self, bytes error, bytes name):
-        cdef bytes body = error[HEADER_BYTES:]
-        if name is not None:
-            return message(b"E", OWN_NAME.sub(lambda _: b'"%b"' % name, body))
-        for statement, called in [*self.bound.items(), *((s, n) for n, s in self.statements.items())]:
-            body = body.replace(b'"%b"' % (<Statement> statement).name, b'"%b"' % called)
-        return message(b"E", body)
-
     # ---- what statements return ----
 
     cdef bint _keeps_shape(self, Statement statement) except -1:
@@ -438,25 +352,6 @@ cdef class StatementUser(UnnamedUser):
         put(self.server, statement.describe, len(statement.describe))
         put(self.server, FLUSH, len(FLUSH))
         return False
-
-    def described(self, Statement statement, shape) -> None:
-        """A connection has told what `statement` returns, to the client or to Forebay; None: it
-        has not."""
-        if self.asked is statement:
-            self.asked = None
-        elif shape is not None:
-            self.shapes = {} if self.shapes is None else self._without_gone(self.shapes)
-            self.shapes[statement] = shape
-
-    def redefine(self, name: bytes, Statement statement) -> None:
-        """The client's settings give another meaning to what it calls `name`; None: no meaning."""
-        cdef Statement old = self.statements[name]
-        if statement is None:
-            del self.statements[name]
-            return
-        self.statements[name] = statement
-        if self.shapes is not None and old in self.shapes:
-            self.shapes[statement] = self.shapes[old]
 
     # ---- what a client does with it ----
 

@@ -1,0 +1,128 @@
+"""What a client has prepared with names: the definitions, within limits, and what it was told of them.
+
+Asked of ``sessions`` (Python):
+    undone(client)                 what the client has changed in its transaction may not hold any more
+"""
+
+import re
+
+from forebay.worker.relay.statement import PREFIX
+
+from .frames cimport HEADER_BYTES, message
+from .ledger cimport EXECUTE, FORWARD
+from .prepared cimport Prepared
+from .statement cimport Statement
+from .unnamed_user cimport UnnamedUser
+
+cdef enum:
+    KEPT_NAMES = 100  # of statements that are gone
+
+cdef object OWN_NAME = re.compile(rb'"%b\d+"' % PREFIX)
+
+
+cdef class StatementOwner(UnnamedUser):
+    """A client's prepared statements."""
+
+    def __cinit__(self):
+        self.bound = {}
+
+    # ---- what it has ----
+
+    cdef int _define(self, bytes name, Statement statement, Py_ssize_t total) except -1:
+        self.statements[name] = statement
+        self.statement_bytes += total
+        if self.shapes is not None:
+            self.shapes.pop(statement, None)
+        return 0
+
+    cdef bint _has_room(self, Py_ssize_t total) except -1:
+        """Whether one more definition of `total` bytes stays within this client's limits."""
+        cdef Statement statement
+        if self.statement_bytes + total > STATEMENT_BYTES_LIMIT:
+            # What failed was counted as well: count what there is.
+            self.statement_bytes = 0
+            for statement in self.statements.values():
+                self.statement_bytes += len(statement.definition)
+        return (
+            len(self.statements) < STATEMENTS_LIMIT
+            and self.statement_bytes + total <= STATEMENT_BYTES_LIMIT
+        )
+
+    cdef int note_changed(self, bytes name) except -1:
+        """The name is defined or closed in the batch being sent."""
+        if self.changed is None:
+            self.changed = {}
+        self.changed[name] = self.server.prepared.batch
+        return 0
+
+    # ---- what ends ----
+
+    def note_dropping(self) -> None:
+        """What is about to run ends all prepared statements, if it succeeds."""
+        self.dropping = self.server.prepared.batch
+
+    cdef int drop_statements(self) except -1:
+        """Execute of what ends all prepared statements, in the extended protocol: what follows in
+        its batch runs only if it has succeeded."""
+        cdef Prepared prepared = self.server.prepared
+        cdef list changes = [(prepared.statements, *each) for each in prepared.statements.items()]
+        self.dropping = 0
+        if self.statements is not None:
+            changes += [(self.statements, *each) for each in self.statements.items()]
+        if prepared.owe(EXECUTE, FORWARD, tuple(changes)):
+            prepared.statements.clear()
+            if self.statements is not None:
+                for name in self.statements:
+                    self.note_changed(name)
+                self.statements.clear()
+            self.shapes = None
+        return 0
+
+    cdef int statements_dropped(self) except -1:
+        if self.statements is not None:
+            self.statements.clear()
+            self.statement_bytes = 0
+        self.shapes = None
+        return 0
+
+    cdef int undone(self) except -1:
+        self.sessions.undone(self)
+        return 0
+
+    def redefine(self, name: bytes, Statement statement) -> None:
+        """The client's settings give another meaning to what it calls `name`; None: no meaning."""
+        cdef Statement old = self.statements[name]
+        if statement is None:
+            del self.statements[name]
+            return
+        self.statements[name] = statement
+        if self.shapes is not None and old in self.shapes:
+            self.shapes[statement] = self.shapes[old]
+
+    cdef dict _without_gone(self, dict of_statements):
+        """A mapping from statements, without those that the client has no more. Errors on their way
+        may still name them: some are kept, though not for ever."""
+        cdef Py_ssize_t there = 0 if self.statements is None else len(self.statements)
+        if len(of_statements) <= there + KEPT_NAMES:
+            return of_statements
+        known = set(self.statements.values()) if there else ()
+        return {each: value for each, value in of_statements.items() if each in known}
+
+    # ---- what it is told ----
+
+    def described(self, Statement statement, shape) -> None:
+        """A connection has told what `statement` returns, to the client or to Forebay; None: it
+        has not."""
+        if self.asked is statement:
+            self.asked = None
+        elif shape is not None:
+            self.shapes = {} if self.shapes is None else self._without_gone(self.shapes)
+            self.shapes[statement] = shape
+
+    cdef bytes renamed(self, bytes error, bytes name):
+        cdef bytes body = error[HEADER_BYTES:]
+        if name is not None:
+            return message(b"E", OWN_NAME.sub(lambda _: b'"%b"' % name, body))
+        for statement, called in [*self.bound.items(), *((s, n) for n, s in self.statements.items())]:
+            body = body.replace(b'"%b"' % (<Statement> statement).name, b'"%b"' % called)
+        return message(b"E", body)
