@@ -74,6 +74,14 @@ def test_a_name_whose_parse_should_have_failed_is_free(
         assert sqlstates(other.ask(bind(name="s") + execute() + sync())) == []
 
 
+def test_a_name_stays_if_something_else_fails(forebay: Forebay, database: TestDatabase) -> None:
+    with RawClient(forebay.port, database) as one, RawClient(forebay.port, database) as other:
+        assert sqlstates(one.ask(parse(ALL, "s") + sync())) == []
+        batch = parse(ALL, "s") + parse(ALL, "s") + describe("S", "s") + sync()
+        assert sqlstates(other.ask(batch)) == ["42P05"]
+        assert sqlstates(other.ask(bind(name="s") + execute() + sync())) == []
+
+
 def test_a_name_whose_parse_was_over_stays(
     forebay: Forebay, postgres: Postgres, database: TestDatabase
 ) -> None:

@@ -204,7 +204,7 @@ class Proxy:
             "logins_under_way": self._doorman.logins,
             "clients_waiting": manager.waiting,
             "clients_pinned": sum(server.is_pinned for server in servers),
-            "pins": sessions.pins.begun.total(),
+            "pins": sessions.pinner.counts.begun.total(),
             "database_connections": len(servers),
             "database_connections_peak": manager.peak,
             "database_connections_borrowed": sum(p.borrowed for p in manager.pools.values()),
@@ -217,7 +217,7 @@ class Proxy:
             "transactions": manager.transactions,
             "borrow_wait_us_p50": manager.waits.percentile_us(0.5, at_once),
             "borrow_wait_us_p99": manager.waits.percentile_us(0.99, at_once),
-            **sessions.pins.figures(),
+            **sessions.pinner.counts.figures(),
         }
 
 

@@ -5,9 +5,9 @@ Messages are looked at by their type and length; only the texts of Query and Par
 learn whether they change session state (see `examiner`). Whole spans go to the database in one write.
 
 What is rare or slow is asked of ``sessions`` (Python), beside what `statement_user` and `examiner` ask:
-    pin(client, reason, text)      something that pins, and lies in no text that can be examined
-    has_temporary(client)          whether it may have temporary tables
-    ask(client)                    its transaction may have changed the session: find out how
+    pinner.pin(client, reason, text)  something that pins, and lies in no text that can be examined
+    pinner.has_temporary(client)   whether it may have temporary tables
+    auditor.ask(client)            its transaction may have changed the session: find out how
     parameters_known(client)       a connection with its settings was lent: the login can be answered
     settings_refused(client, body) its settings could not be put in place (ErrorResponse body). Returns
                                    whether it asks for others by now
@@ -215,7 +215,7 @@ cdef class Client(Examiner):
         if kind == c"S":
             self.unsynced = False
         elif kind == c"F":
-            self.sessions.pin(self, "FUNCTION_CALL", None)
+            self.sessions.pinner.pin(self, "FUNCTION_CALL", None)
         elif kind != c"Q" and kind != c"d" and kind != c"c" and kind != c"f":
             self.unsynced = True
         if reply:
@@ -285,10 +285,10 @@ cdef class Client(Examiner):
         return self.server.status == c"I" and not self.suspect and self.server.audit is None
 
     cdef bint has_temporary(self) except -1:
-        return self.sessions.has_temporary(self)
+        return self.sessions.pinner.has_temporary(self)
 
     cdef int ask_session(self) except -1:
-        self.sessions.ask(self)
+        self.sessions.auditor.ask(self)
         return 0
 
     cpdef set_pinned(self, bint pinned):

@@ -1,13 +1,16 @@
 """Looks into what a client is about to send: which texts may change the session, and which messages
 name prepared statements.
 
-What is rare or slow is asked of ``sessions`` (Python):
+What is rare or slow is asked of ``sessions.texts`` (Python), see session/texts.py:
     examine(client, text)          a statement that the glance is not sure of is about to run; returns
                                    the name in a DEALLOCATE of a statement of Forebay's, else None
-    binds(client, text, named, reading)  a portal of such a statement is bound; returns whether something
+    binds(client, text, named, reading)
+                                   a portal of such a statement is bound; returns whether something
                                    follows when it is executed
-    executes(client, text, reading)  that is noted: it is executed, or a simple Query
+    executes(client, text, reading)
+                                   that is noted: it is executed, or a simple Query
     announce_pin(client, text)     such a statement is prepared, without a name
+and of ``sessions.pinner``:
     pin(client, reason, text)      the text is too long to be examined
 """
 
@@ -118,7 +121,7 @@ cdef class Examiner(StatementUser):
             self.define_unnamed(text[:frame + total - text], harmless)
             if self.strict and not harmless and not self.pinned:
                 end = <const unsigned char *> memchr(text, 0, frame + total - text)
-                self.sessions.announce_pin(self, text[:end - text])
+                self.sessions.texts.announce_pin(self, text[:end - text])
             return NOTED
         # Not kept, so not there to be looked at when it runs.
         self._examine(text, frame + there - text, False)
@@ -138,7 +141,7 @@ cdef class Examiner(StatementUser):
                 raise MemoryError
             glance_begin(self.looking)
             if self.strict:
-                self.sessions.pin(self, "STATEMENT_TOO_LONG", text[:min(there, KEPT_BYTES)])
+                self.sessions.pinner.pin(self, "STATEMENT_TOO_LONG", text[:min(there, KEPT_BYTES)])
             self.look_on(text, there, False)
             return False
         if self._is_certain(text, there) and not self.pinned:
@@ -147,8 +150,8 @@ cdef class Examiner(StatementUser):
         if end == NULL:
             return False
         query = text[:end - text]
-        self.sessions.executes(self, query)
-        self.deallocated = self.sessions.examine(self, query)
+        self.sessions.texts.executes(self, query)
+        self.deallocated = self.sessions.texts.examine(self, query)
         return self.deallocated is not None and self.server.status != c"E"
 
     cdef bint _is_certain(self, const unsigned char *text, Py_ssize_t there) noexcept:
@@ -164,7 +167,7 @@ cdef class Examiner(StatementUser):
         self, const unsigned char *portal, bytes text, bint named, object reading
     ) except -1:
         cdef bytes name = portal
-        if not self.sessions.binds(self, text, named, reading):
+        if not self.sessions.texts.binds(self, text, named, reading):
             if self.portals is not None:
                 self.portals.pop(name, None)
             return 0
@@ -173,7 +176,7 @@ cdef class Examiner(StatementUser):
         if len(self.portals) < PORTALS_LIMIT:
             self.portals[name] = (text, reading)
         else:
-            self.sessions.executes(self, text, reading)
+            self.sessions.texts.executes(self, text, reading)
         return 0
 
     cdef Py_ssize_t _execute(self, const unsigned char *frame, Py_ssize_t total) except -5:
@@ -184,7 +187,7 @@ cdef class Examiner(StatementUser):
         bound = self.portals.get(<bytes> (frame + HEADER_BYTES))
         if bound is None:
             return UNCHANGED
-        self.sessions.executes(self, *bound)
+        self.sessions.texts.executes(self, *bound)
         if self.dropping != self.server.prepared.batch:
             return UNCHANGED
         self.unsynced = True
@@ -221,7 +224,7 @@ cdef class Examiner(StatementUser):
         PyMem_Free(self.looking)
         self.looking = NULL
         if not harmless:
-            self.sessions.pin(self, "STATEMENT_TOO_LONG", None)
+            self.sessions.pinner.pin(self, "STATEMENT_TOO_LONG", None)
         return 0
 
     cpdef look_for(self, FunctionNames functions):

@@ -10,6 +10,7 @@ from .statement cimport Statement
 cdef class Expectation:
     cdef uint64_t batch
     cdef tuple changes  # of (mapping, key, old value or None), put back if the message fails; or None
+    cdef tuple refutes  # (mapping, key) that goes if this very message fails; or None
     cdef uint64_t proves  # in which state of the schema what it prepares is proven, if it succeeds; 0: none
     # The error that the client gets instead of one with this SQLSTATE.
     cdef bytes error
@@ -39,14 +40,14 @@ cdef class Prepared:
     cdef uint64_t unnamed_serial  # which client's unnamed statement it has; 0: nobody's that counts
     cdef uint64_t unnamed_batch  # the last one that has defined or closed it
 
-    cdef bint owe(self, int kind, int action, tuple changes, uint64_t proves=*) except -1
+    cdef bint owe(self, int kind, int action, tuple changes, uint64_t proves=*, tuple refutes=*) except -1
     cdef int owe_error(self, bytes error, bytes sqlstate) except -1
     cdef bint owe_unnamed(
         self, int kind, int action, object user, bytes before, uint64_t serial_before,
         uint64_t serial_now,
     ) except -1
     cdef bint owe_description(
-        self, int action, Statement statement, object user, bytes name, tuple changes=*
+        self, int action, Statement statement, object user, bytes name, tuple refutes=*
     ) except -1
     cdef bint owe_named(self, int kind, bytes name) except -1
     cdef bint _expect(self, int kind, int action, Expectation expected) except -1
@@ -57,6 +58,7 @@ cdef class Prepared:
     cdef Statement least_used(self)
     cdef int forget_all(self) except -1
     cdef int note_outcome(self, bint unnamed_failed=*) except -1
+    cdef int note_failure(self, Expectation failing) except -1
     cdef int _undo(self, list failed, bint unnamed_failed) except -1
     cdef int _restore_unnamed(self, Expectation first, Expectation last, bint failed) except -1
     cdef Expectation head(self)

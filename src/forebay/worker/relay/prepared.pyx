@@ -40,12 +40,14 @@ cdef class Prepared:
 
     # ---- what is sent ----
 
-    cdef bint owe(self, int kind, int action, tuple changes, uint64_t proves=0) except -1:
+    cdef bint owe(self, int kind, int action, tuple changes, uint64_t proves=0, tuple refutes=None) except -1:
         """As ``Ledger.push``, with `changes` to be undone if the message fails or is skipped.
-        `proves`: the state of the schema in which what it prepares is proven if it succeeds."""
+        `proves`: the state of the schema in which what it prepares is proven if it succeeds;
+        `refutes`: (mapping, key), what cannot be if it fails, and not just is skipped."""
         cdef Expectation expected = _new()
         expected.changes = changes
         expected.proves = proves
+        expected.refutes = refutes
         if not self._expect(kind, action, expected):
             return False
         for mapping, key, old in changes:
@@ -84,13 +86,13 @@ cdef class Prepared:
         return True
 
     cdef bint owe_description(
-        self, int action, Statement statement, object user, bytes name, tuple changes=None
+        self, int action, Statement statement, object user, bytes name, tuple refutes=None
     ) except -1:
         """The connection was asked to describe `statement`, which its client calls `name`:
         ``user.described(statement, shape)`` is told what it returns, or None if it is not told.
-        `changes` as for ``owe``."""
+        `refutes` as for ``owe``."""
         cdef Expectation expected = _new()
-        expected.changes = changes
+        expected.refutes = refutes
         expected.described = statement
         expected.name = name
         expected.user = user
@@ -169,6 +171,13 @@ cdef class Prepared:
             self._undo(failed, unnamed_failed)
         if self.never and not self.expectations:
             self.never.clear()
+        return 0
+
+    cdef int note_failure(self, Expectation failing) except -1:
+        """What hangs on the message that has failed (None: nothing), once ``note_outcome`` was called."""
+        if failing is not None and failing.refutes is not None:
+            mapping, key = failing.refutes
+            mapping.pop(key, None)
         return 0
 
     cdef int _undo(self, list failed, bint unnamed_failed) except -1:

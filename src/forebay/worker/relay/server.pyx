@@ -13,6 +13,7 @@ from .ledger cimport CLOSE, DESCRIBE, DESYNC, FORWARD, PARSE, REPLACE, SWALLOW
 from .connection cimport LEDGER_LIMIT, Borrower
 from .lent cimport LentConnection
 from .peer cimport GATHER_BYTES
+from .prepared cimport Expectation
 from .statement cimport shape
 
 # Commands that may change what a statement means: which tables, functions and types its names find, and
@@ -171,6 +172,7 @@ cdef class Server(LentConnection):
         cdef int kind = self.ledger.head_kind()
         cdef bint is_unnamed = self.prepared.is_unnamed()
         cdef bytes name = self.prepared.head_name()
+        cdef Expectation failing = self.prepared.head()
         if action == REPLACE:
             self.instead = self.prepared.replaced(frame[:total])
             self.turn_failed = True
@@ -181,6 +183,7 @@ cdef class Server(LentConnection):
         if action == SWALLOW and (kind == PARSE or kind == CLOSE or kind == DESCRIBE):
             action = FORWARD  # asked for the client's sake: it is the client's message that fails
         self.prepared.note_outcome(is_unnamed)
+        self.prepared.note_failure(failing)
         if action == FORWARD:
             self.turn_failed = True
         if action == FORWARD and whole:

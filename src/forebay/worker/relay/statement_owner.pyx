@@ -1,6 +1,6 @@
 """What a client has prepared with names: the definitions, within limits, and what it was told of them.
 
-Asked of ``sessions`` (Python):
+Asked of ``sessions.texts`` (Python):
     undone(client)                 what the client has changed in its transaction may not hold any more
 """
 
@@ -86,7 +86,7 @@ cdef class StatementOwner(UnnamedUser):
         return 0
 
     cdef int undone(self) except -1:
-        self.sessions.undone(self)
+        self.sessions.texts.undone(self)
         return 0
 
     def redefine(self, name: bytes, Statement statement) -> None:

@@ -33,7 +33,7 @@ cdef class StatementUser(StatementOwner):
     cdef Statement _meant(self, Statement statement)
     cdef Py_ssize_t _use_sql_prepared(self, int kind, bytes name) except -3
     cdef int _close(self, bytes given, object found) except -1
-    cdef int _prepare(self, Statement statement, tuple also=*) except -1
+    cdef int _prepare(self, Statement statement, tuple refutes=*) except -1
     cdef int _make_room(self) except -1
     cdef int _evict(self, Statement statement) except -1
     cdef bint _keeps_shape(self, Statement statement) except -1

@@ -8,7 +8,7 @@ A client that was told what a statement returns may rely on it. A connection tha
 statement now may understand it otherwise (a table has changed), so it is asked first, and if that is
 so the statement fails as it does in PostgreSQL: "cached plan must not change result type".
 
-Which Statement a definition means is asked of ``sessions`` (Python):
+Which Statement a definition means is asked of ``sessions.texts`` (Python):
     statement(client, definition)  the Statement that a Parse defines
     again(client, statement)       as which Statement it is prepared now, in other circumstances
     examine(client, text)          what SQL would say for a statement that SQL has prepared
@@ -158,7 +158,7 @@ cdef class StatementUser(StatementOwner):
 
     cdef Statement _statement(self, const unsigned char *frame, Py_ssize_t text, Py_ssize_t total):
         """What a Parse defines, whose definition begins at `text`."""
-        return self.sessions.statement(self, frame[text:total])
+        return self.sessions.texts.statement(self, frame[text:total])
 
     cdef uint64_t _proves(self) except? 0:
         """The state of the schema, if what is accepted from this client now would be from any that has
@@ -220,7 +220,7 @@ cdef class StatementUser(StatementOwner):
         cdef bytes given = _known_as(frame + name)
         cdef object found = None if self.statements is None else self.statements.get(given)
         cdef Statement statement
-        cdef tuple changes = ()
+        cdef tuple refutes = None
         cdef unsigned char head[HEADER_BYTES]
         cdef Py_ssize_t length
         if found is None and (self.pinned or self.suspect) and not given.startswith(PREFIX):
@@ -244,8 +244,8 @@ cdef class StatementUser(StatementOwner):
             self.binds(frame + HEADER_BYTES, statement.text, True, statement.meaning.reading)
         if self.unasked is not None and given in self.unasked:
             # If it cannot be prepared by now, its Parse would have failed.
-            changes = ((self.statements, given, None),)
-        self._prepare(statement, changes)
+            refutes = (self.statements, given)
+        self._prepare(statement, refutes)
         called = self.bound.get(statement)
         if called is None or called == given or self.server.ledger.count == 0:
             self.bound = self._without_gone(self.bound)
@@ -255,7 +255,7 @@ cdef class StatementUser(StatementOwner):
         elif kind == c"B":
             self.server.prepared.owe_named(BIND, given)
         else:
-            self.server.prepared.owe_description(FORWARD, statement, self, given, changes)
+            self.server.prepared.owe_description(FORWARD, statement, self, given, refutes)
         length = total - 1 - (end - frame - name) + len(statement.name)
         head[0] = kind
         head[1] = (length >> 24) & 0xFF
@@ -279,7 +279,7 @@ cdef class StatementUser(StatementOwner):
         cdef Statement now
         if self.meanwhile is None or statement in self.server.prepared.statements:
             return statement
-        now = self.sessions.again(self, statement)
+        now = self.sessions.texts.again(self, statement)
         if now is not None and self.shapes is not None and statement in self.shapes:
             self.shapes[now] = self.shapes[statement]
         return now
@@ -289,7 +289,7 @@ cdef class StatementUser(StatementOwner):
         by the same name, and running or closing it is what SQL would do."""
         if kind != c"D":
             verb = b"EXECUTE" if kind == c"B" else b"DEALLOCATE"
-            self.sessions.examine(self, b'%b "%b"' % (verb, name.replace(b'"', b'""')))
+            self.sessions.texts.examine(self, b'%b "%b"' % (verb, name.replace(b'"', b'""')))
         self.server.ledger.push(awaited(kind), FORWARD)
         return 0
 
@@ -304,9 +304,9 @@ cdef class StatementUser(StatementOwner):
             self.note_changed(given)
         return self.server.answer_fakes()
 
-    cdef int _prepare(self, Statement statement, tuple also=()) except -1:
-        """See that the connection has `statement`, at the cost of its least recently used one. `also`:
-        what else is undone if it cannot be prepared."""
+    cdef int _prepare(self, Statement statement, tuple refutes=None) except -1:
+        """See that the connection has `statement`, at the cost of its least recently used one.
+        `refutes`: what cannot be if it cannot be prepared."""
         cdef Connection server = self.server
         cdef Prepared prepared = server.prepared
         if server.ledger.failed:
@@ -314,7 +314,8 @@ cdef class StatementUser(StatementOwner):
         if statement not in prepared.statements:
             self._make_room()
             put(server, statement.parse, len(statement.parse))
-            if not prepared.owe(PARSE, SWALLOW, ((prepared.statements, statement, None), *also)):
+            changes = ((prepared.statements, statement, None),)
+            if not prepared.owe(PARSE, SWALLOW, changes, 0, refutes):
                 return 0
         return prepared.note_used(statement)
 

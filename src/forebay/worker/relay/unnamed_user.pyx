@@ -4,7 +4,7 @@ Parse, Bind, Describe and Close of it pass as they are. What it was defined as i
 again when the client uses it over a connection that has meanwhile another, or another client's: each
 definition has a serial number of its own, and the connection knows whose it holds.
 
-What is rare is asked of ``sessions`` (Python):
+What is rare is asked of ``sessions.texts`` (Python):
     reread(definition, parameters, now)  what means the same where the database reports other parameters;
                                          None: nothing does
 """
@@ -95,7 +95,7 @@ cdef class UnnamedUser(Borrower):
         cdef bytes parse
         cdef object now = self.parameters_now()
         if definition is not None and self.unnamed_parameters is not now:
-            definition = self.sessions.reread(definition, self.unnamed_parameters, now)
+            definition = self.sessions.texts.reread(definition, self.unnamed_parameters, now)
         if definition is None:
             error = b"unnamed prepared statement does not exist"
             refuse(self.server, error_response(b"26000", error))

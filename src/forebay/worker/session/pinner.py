@@ -1,0 +1,71 @@
+"""Lets pins begin and end, tells of them, and counts them."""
+
+from forebay.sql.digest import digest
+from forebay.worker.agenda import Agenda
+from forebay.worker.relay import Client
+from forebay.worker.session import telling
+from forebay.worker.session.pins import EXPLANATIONS, OUTLASTING, Notes, PinCounts, PinReason
+from forebay.worker.session.rds import rds_explanation
+
+
+class Pinner:
+    """The pins of one proxy's clients. `as_rds`: they are told of in RDS Proxy's words."""
+
+    def __init__(self, agenda: Agenda) -> None:
+        self._agenda = agenda
+        self.counts = PinCounts()
+        self.as_rds = False
+
+    def pin(self, client: Client, reason: str, statement: bytes | None) -> None:
+        """Pin the client until it leaves, for a reason that is no statement's to end."""
+        notes = notes_of(client)
+        if self.as_rds and notes.lasting:
+            return  # RDS Proxy pins once
+        if statement is not None:
+            notes.statement = statement
+        notes.lasting.add(PinReason(reason))
+        client.suspect = True
+        self.update(client, notes)
+
+    def update(self, client: Client, notes: Notes, named: bool = False) -> None:
+        """Let pins begin and end as the reasons do, and say so."""
+        reasons = notes.reasons
+        client.set_pinned(bool(reasons))
+        if client.server is not None and not OUTLASTING.isdisjoint(reasons):
+            client.server.retired = True
+        now = self._agenda.now()
+        for reason in reasons - notes.pinned_at.keys():
+            notes.pinned_at[reason] = now
+            self.counts.begin(reason)
+            said = rds_explanation(reason, named=named) if self.as_rds else EXPLANATIONS[reason]
+            statement = notes.causes.get(reason, notes.statement)
+            telling.pinned(client, reason, said, digest_of(client, statement))
+        for reason in notes.pinned_at.keys() - reasons:
+            duration_s = now - notes.pinned_at.pop(reason)
+            self.counts.end(reason, duration_s)
+            telling.no_longer_pinned(client, reason, duration_s)
+
+    def has_temporary(self, client: Client) -> bool:
+        """Whether the client may have temporary tables, as far as texts and the database told."""
+        notes = client.notes
+        return notes is not None and PinReason.TEMPORARY_OBJECT in notes.doubts | notes.reasons
+
+    def closed(self, client: Client) -> None:
+        """The client has ended, and its pins with it."""
+        if client.notes is not None:
+            now = self._agenda.now()
+            for reason, since in client.notes.pinned_at.items():
+                self.counts.end(reason, now - since)
+
+
+def notes_of(client: Client) -> Notes:
+    """What is known of the client's session; begins with nothing."""
+    if client.notes is None:
+        client.notes = Notes()
+    return client.notes
+
+
+def digest_of(client: Client, text: bytes) -> str:
+    """The digest of a statement that the client sends now."""
+    conforming = client.parameters_now().reading.standard_conforming_strings
+    return digest(text, standard_conforming_strings=conforming)

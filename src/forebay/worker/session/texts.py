@@ -1,0 +1,181 @@
+"""What a client's statements mean and what they may do to its session, by their texts.
+
+The relay's clients call in here for what is rare or slow (see relay/examiner.pyx and
+relay/statement_user.pyx).
+"""
+
+from forebay.sql.effects import Effects, EffectsCache
+from forebay.sql.reading import Reading
+from forebay.worker.relay import Client, Statement
+from forebay.worker.relay.glance import glance_text
+from forebay.worker.session import telling
+from forebay.worker.session.deallocation import deallocated, drops_all, drops_ours
+from forebay.worker.session.functions import NOTHING_LISTED, Listed
+from forebay.worker.session.meaning import Context, Unknown, changes_since
+from forebay.worker.session.pinner import Pinner, digest_of, notes_of
+from forebay.worker.session.pins import PinReason, note_effects
+from forebay.worker.session.rds import STATEMENT_LIMIT_BYTES, rds_explanation, rds_pin
+from forebay.worker.session.restoration import follow_up, taken_back
+from forebay.worker.session.settings import Parameters
+from forebay.worker.session.statements import StatementTable, reread_definition
+
+# Longer statements are not read by the lexer, which would hold up all other clients.
+EXAMINED_BYTES = STATEMENT_LIMIT_BYTES
+# Of a statement, for the log.
+KEPT_BYTES = 1024
+# Encodings in which the second byte of a character may look like a backslash: what an escape string
+# holds cannot be read with certainty.
+AMBIGUOUS_ENCODINGS = frozenset(
+    {"SJIS", "SHIFT_JIS_2004", "BIG5", "GBK", "UHC", "GB18030", "JOHAB"}
+)
+
+
+class Texts:
+    """Reads the statements of one proxy's clients."""
+
+    def __init__(self, pinner: Pinner) -> None:
+        self._pinner = pinner
+        self._effects = EffectsCache()
+        self._statements = StatementTable()
+        self._listed = NOTHING_LISTED
+
+    def look_for(self, listed: Listed) -> None:
+        """Know that these functions do what the operator says."""
+        self._listed = listed
+        self._effects = EffectsCache(functions=listed.functions)
+        self._statements.look_for(listed.names)
+
+    # ---- prepared statements ----
+
+    def statement(self, client: Client, definition: bytes) -> Statement:
+        """The statement that the client's Parse defines."""
+        statement = self._statements.statement(definition, self._context(client))
+        if self._pinner.as_rds and not client.pinned:
+            self.announce_pin(client, statement.text, named=True)
+        return statement
+
+    def again(self, client: Client, statement: Statement) -> Statement | None:
+        """As which statement one that the client has defined is prepared now; None: as none."""
+        return self._statements.again(statement, self._context(client))
+
+    def reread(self, definition: bytes, before: Parameters, now: Parameters) -> bytes | None:
+        """The definition that means the same where the database reports these parameters now; None:
+        there is none."""
+        return reread_definition(definition, before.reading, now.reading)
+
+    def _context(self, client: Client) -> Context:
+        """What the client's texts depend on now."""
+        held = client.notes is not None and PinReason.TEMPORARY_OBJECT in client.notes.held
+        own = client.process_id if held else None
+        pool = client.pool.database, client.pool.user
+        return Context(pool, client.settings, client.meanwhile, own, _reading(client))
+
+    def undone(self, client: Client) -> None:
+        """Some of what the client has changed in its transaction may not hold any more."""
+        client.meanwhile = (Unknown(),)
+
+    # ---- what runs ----
+
+    def binds(
+        self, client: Client, text: bytes, named: bool, reading: Reading | None = None
+    ) -> bool:
+        """As ``examine``, for a portal that is bound. Returns whether anything follows when it is
+        executed (``executes``)."""
+        self.examine(client, text, named, reading)
+        return len(text) <= EXAMINED_BYTES and bool(self._read(client, text, reading))
+
+    def executes(self, client: Client, text: bytes, reading: Reading | None = None) -> None:
+        """A statement runs that may change the session: tell the client what follows for what it
+        sends behind it, before it is answered."""
+        if len(text) <= EXAMINED_BYTES:
+            self._note_consequences(client, text, self._read(client, text, reading))
+
+    def examine(
+        self, client: Client, text: bytes, named: bool = False, reading: Reading | None = None
+    ) -> bytes | None:
+        """A statement is about to run that may change the session, or whose client is pinned.
+
+        `named`: it was prepared by protocol, with a name. `reading`: as the text was read when it
+        was prepared, if that matters. Returns the name in a DEALLOCATE of a statement that the
+        client has prepared so: the database knows it by another name. Else None.
+        """
+        if len(text) > EXAMINED_BYTES:
+            if not client.pinned or not self._listed.is_certain(text):
+                self._pinner.pin(client, PinReason.STATEMENT_TOO_LONG, text[:KEPT_BYTES])
+            return None
+        effects = self._read(client, text, reading)
+        if self._pinner.as_rds:
+            conforming = (reading or _reading(client)).standard_conforming_strings
+            return self._examine_as_rds(client, effects, text, named, conforming)
+        effects = tuple(effect for effect in effects if not effect.is_contained)
+        if not effects and not _may_end_pin(client, text):
+            return None
+        name = deallocated(effects, text)
+        if client.statements and name in client.statements:
+            return name
+        client.suspect = True
+        if effects:
+            notes = notes_of(client)
+            notes.statement = text[:KEPT_BYTES]
+            note_effects(notes, effects, self._listed)
+            self._pinner.update(client, notes)
+        return None
+
+    def _note_consequences(self, client: Client, text: bytes, effects: Effects) -> None:
+        client.meanwhile = changes_since(client.meanwhile, text, effects)
+        if any(map(drops_all, effects)):
+            client.note_dropping()
+        if client.server is not None and any(map(drops_ours, effects)):
+            client.server.stale = True
+        startup = client.startup.values
+        if not startup or not effects:
+            return
+        before = {} if client.follow_up is None else notes_of(client).restored
+        restored = taken_back(before, effects, startup)
+        if restored != before:
+            notes_of(client).restored = restored
+            client.follow_up = follow_up(restored, startup) if restored else None
+
+    def _read(self, client: Client, text: bytes, reading: Reading | None = None) -> Effects:
+        encoding, conforming = reading or _reading(client)
+        return self._effects.effects(
+            text,
+            standard_conforming_strings=conforming,
+            ambiguous_encoding=encoding in AMBIGUOUS_ENCODINGS,
+        )
+
+    def _examine_as_rds(
+        self, client: Client, effects: Effects, text: bytes, named: bool, conforming: bool
+    ) -> bytes | None:
+        """Pin by the text alone, and until the client leaves: nothing has to be asked for."""
+        if not client.pinned:
+            reason = rds_pin(effects, text, named=named, standard_conforming_strings=conforming)
+            if reason is not None:
+                notes = notes_of(client)
+                notes.statement = text[:KEPT_BYTES]
+                notes.lasting.add(reason)
+                self._pinner.update(client, notes, named)
+        name = deallocated(effects, text)
+        return name if client.statements and name in client.statements else None
+
+    def announce_pin(self, client: Client, text: bytes, *, named: bool = False) -> None:
+        """Tell of a statement that is prepared that it will pin, as RDS Proxy does."""
+        short = text[: STATEMENT_LIMIT_BYTES + 1]
+        effects = self._read(client, short) if len(text) <= STATEMENT_LIMIT_BYTES else ()
+        conforming = _reading(client).standard_conforming_strings
+        reason = rds_pin(effects, short, named=named, standard_conforming_strings=conforming)
+        if reason is not None:
+            said = rds_explanation(reason, named=named)
+            telling.will_pin(client, reason, said, digest_of(client, text[:KEPT_BYTES]))
+
+
+def _reading(client: Client) -> Reading:
+    return client.parameters_now().reading
+
+
+def _may_end_pin(client: Client, text: bytes) -> bool:
+    """Whether a statement without effects may end what pins its client (DROP, CLOSE ...)."""
+    if client.notes is None or not client.notes.held:
+        return False
+    closes = PinReason.CURSOR in client.notes.held and b"close" in text.lower()
+    return closes or not glance_text(text)
