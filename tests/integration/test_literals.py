@@ -157,6 +157,26 @@ def test_parameters_behind_a_search_path_that_is_undone(
         assert int.from_bytes(types, "big") == 23  # int4
 
 
+def test_a_time_zone_that_a_function_sets_is_nobody_elses(
+    forebay: Forebay, database: TestDatabase
+) -> None:
+    """No text shows it, but PostgreSQL reports it."""
+    forebay.psql(
+        "CREATE FUNCTION travel() RETURNS text LANGUAGE sql"
+        " AS $$SELECT set_config('TimeZone', 'Asia/Tokyo', true)$$"
+    ).ok()
+    with RawClient(forebay.port, database) as one, RawClient(forebay.port, database) as other:
+        for client in (one, other):
+            client.query("SET TimeZone = 'UTC'")
+        one.query("BEGIN")
+        one.query("SELECT travel()")
+        prepare(one, EPOCH)
+        assert run(one) == [["1704034800"]]
+        one.query("COMMIT")
+        prepare(other, EPOCH)
+        assert run(other) == [["1704067200"]]
+
+
 def test_texts_are_read_by_their_own_clients_settings(
     forebay: Forebay, postgres: Postgres, database: TestDatabase
 ) -> None:

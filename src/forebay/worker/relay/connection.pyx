@@ -76,8 +76,8 @@ cdef class Borrower(Peer):
         raise NotImplementedError
 
     cdef int undone(self) except -1:
-        """Part of its transaction was rolled back, or the next has begun with its end; `meanwhile` is not
-        None."""
+        """Part of its transaction was rolled back, the next has begun with its end, or something has
+        changed what its statements mean that no text has shown."""
         raise NotImplementedError
 
     cdef int statements_dropped(self) except -1:

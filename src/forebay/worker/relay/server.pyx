@@ -37,6 +37,11 @@ cdef bytes DISCARD_SEQUENCES = b"DISCARD SEQUENCES\0"
 cdef tuple UNDOING = (b"ROLLBACK\0", b"COMMIT\0")  # where the transaction, or the next, goes on
 cdef bytes DEALLOCATE_ALL = b"DEALLOCATE ALL\0"
 cdef bytes HOW_TEXT_IS_READ = b"standard_conforming_strings\0"
+# Reported settings on which it depends what statements mean.
+cdef tuple OF_MEANING = (
+    HOW_TEXT_IS_READ, b"client_encoding\0", b"TimeZone\0", b"DateStyle\0", b"IntervalStyle\0",
+    b"search_path\0", b"session_authorization\0",
+)
 cdef int COMMAND_ROWS_LIMIT = 2000  # an audit yields all that a session has set
 
 
@@ -244,10 +249,14 @@ cdef class Server(LentConnection):
             self.parameters = self.pool.changeover.parameter_changed(self.parameters, body[:count])
         except ValueError:
             return False
-        if self.client is not None and body[:count].startswith(HOW_TEXT_IS_READ):
+        if self.client is None or self.replaying:
+            return True
+        if body[:count].startswith(HOW_TEXT_IS_READ):
             # What was sent meanwhile may have been read otherwise than the database does, even if
             # the change is local.
             self.client.suspect = True
+        if self.client.meanwhile is None and body[:count].startswith(OF_MEANING):
+            self.client.undone()  # a function has changed it
         return True
 
     cdef int _note_tag(self, const unsigned char *tag, Py_ssize_t count, bint is_news) except -1:

@@ -1,7 +1,7 @@
 """What a client has prepared with names: the definitions, within limits, and what it was told of them.
 
 Asked of ``sessions.texts`` (Python):
-    undone(client)                 what the client has changed in its transaction may not hold any more
+    undone(client)                 what the client has changed in its transaction is not known any more
 """
 
 import re

@@ -71,7 +71,7 @@ class Texts:
         return Context(pool, client.settings, client.meanwhile, own, _reading(client))
 
     def undone(self, client: Client) -> None:
-        """Some of what the client has changed in its transaction may not hold any more."""
+        """What the client has changed in its transaction is not known any more."""
         client.meanwhile = (Unknown(),)
 
     # ---- what runs ----
