@@ -50,6 +50,19 @@ def test_the_pin_lasts_and_is_told_in_rds_proxys_words(
         assert other.query("SHOW search_path") == [['"$user", public']]
 
 
+def test_what_is_prepared_on_a_pinned_connection_is_as_directly(
+    start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase
+) -> None:
+    """Its settings are not followed, so nothing that others have prepared there is used."""
+    forebay = start_forebay(postgres.port, database, proxy=RDS, pool=connections(1))
+    with RawClient(forebay.port, database) as other, RawClient(forebay.port, database) as client:
+        prepare = parse("SELECT ('{null}'::text[])[1] IS NULL", "s")
+        other.ask(prepare + sync())
+        client.query("SET array_nulls = off")
+        answer = client.ask(prepare + bind(name="s") + execute() + sync())
+        assert [message.row for message in answer if message.kind == "D"] == [["f"]]
+
+
 def test_a_prepared_statement_pins_when_it_runs(forebay: Forebay, database: TestDatabase) -> None:
     with RawClient(forebay.port, database) as client:
         client.ask(parse("SELECT 1", "named") + sync())

@@ -66,7 +66,9 @@ class Texts:
     def _context(self, client: Client) -> Context:
         """What the client's texts depend on now."""
         held = client.notes is not None and PinReason.TEMPORARY_OBJECT in client.notes.held
-        own = client.process_id if held else None
+        # As RDS Proxy, Forebay does not follow what a client sets once it is pinned.
+        is_own = held or (client.pinned and self._pinner.as_rds)
+        own = client.process_id if is_own else None
         pool = client.pool.database, client.pool.user
         return Context(pool, client.settings, client.meanwhile, own, _reading(client))
 
