@@ -14,8 +14,9 @@ KNOWN = {
     " process id of the backend that sent it.",
     "tables": "Each side has tables of its own, whose numbers stand in RowDescription.",
     "aborted": "In an aborted transaction a statement that the connection lacks cannot be prepared:"
-    " a Bind with the wrong number of values fails by that, not by the number, and a Describe of a"
-    " statement that returns nothing fails, too.",
+    " a Bind with the wrong number of values fails by that, not by the number, a Describe of a"
+    " statement that returns nothing fails, too, and what follows it in its batch (a Parse that"
+    " ends the unnamed statement) is skipped.",
     "values": "A Bind with the wrong number of values fails in any case; where the statement must"
     " be prepared anew and cannot be (its search_path has changed, say), by that.",
     "described": "Describe of a statement that can be understood no longer, or would return"
@@ -43,7 +44,8 @@ NOT_ASKED = {
 
 FIRST_OWN_NUMBER = 16384  # PostgreSQL's own objects have lower ones
 WRONG_NUMBER = "bind message supplies"
-LATE = b"\0C25P02\0", WRONG_NUMBER.encode()  # see "aborted"
+NO_UNNAMED = b"unnamed prepared statement does not exist"
+LATE = b"\0C25P02\0", WRONG_NUMBER.encode(), NO_UNNAMED  # see "aborted"
 SOURCE_FIELDS = b"FLR"
 
 

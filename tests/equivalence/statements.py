@@ -24,7 +24,14 @@ CONNECTS = (
 )
 # Must come before any query of its transaction (see differences.NOT_ASKED).
 SERIALIZABLE = "ISOLATION LEVEL SERIALIZABLE"
-DATE = "'3.2.2024'::date"
+# What settings decide when it is read.
+LITERALS = (
+    "'3.2.2024'::date",
+    "extract(epoch FROM timestamptz '2024-01-01 12:00')::int",
+    "extract(hour FROM interval '-1 2:00')::int",
+    "('{null}'::text[])[1] IS NULL",
+    "(1 = NULL) IS NULL",
+)
 SETTINGS = (
     "work_mem = '64MB'",
     "work_mem = '65536kB'",
@@ -46,6 +53,9 @@ SETTINGS = (
     "DateStyle = SQL, MDY",
     "DateStyle = 'Postgres, YMD'",
     "IntervalStyle = 'postgres_verbose'",
+    "IntervalStyle = sql_standard",
+    "array_nulls = off",
+    "transform_null_equals = on",
     "TIME ZONE 'Europe/Zurich'",
     "TIME ZONE LOCAL",
     "TIME ZONE -7",
@@ -145,7 +155,7 @@ CUSTOM = ("app.first", "app.second", "app.third", "app.empty")
 READS = (
     "SELECT current_user, session_user, current_schema",
     "SELECT '2024-02-03'::date, timestamptz '2024-01-01 00:00+00', interval '1 day 02:00'",
-    f"SELECT {DATE}",
+    *(f"SELECT {literal}" for literal in LITERALS),
     "SELECT 0.1::float8 + 0.2, '\\x6162'::bytea, 'a\\b'",
     "SELECT who FROM place",
     "SELECT * FROM place, secret",
@@ -343,31 +353,48 @@ def _told(ops: list[Op]) -> list[Op]:
 
 
 def _apart(steps: list[Step]) -> list[Step]:
-    """No transaction begins in the batch of a DISCARD ALL: what the client had asked for at its
-    login is put back in that, and is gone for as long as it is aborted (docs/sessions.md)."""
-    discards: set[tuple[int, str]] = set()
-    begins: set[tuple[int, str]] = set()
+    """Nothing follows what takes settings back to those of the login in its batch: they are put
+    back behind that, and are gone for as long as a transaction in it is aborted (docs/sessions.md).
+    If nothing was asked for at the login, no transaction begins behind DISCARD ALL."""
+    asked: set[int] = set()
+    texts: dict[tuple[int, str], str] = {}
     found: list[Step] = []
     for step in steps:
         ops: list[Op] = []
-        discarded = False
+        reset = ""
         for op in step.ops:
-            if op[0] == "P" and op[2].startswith(("BEGIN", "START", "DISCARD ALL")):
-                (discards if op[2] == "DISCARD ALL" else begins).add((step.lane, op[1]))
-            elif op[0] == "B":
-                if discarded and (step.lane, op[2]) in begins:
+            if op[0] == "connect":
+                (asked.add if len(op) > 1 else asked.discard)(step.lane)
+            elif op[0] == "P":
+                texts[step.lane, op[1]] = op[2]
+            if op[0] == "S":
+                reset = ""
+            elif op[0] in "PBD" and reset:
+                text = op[2] if op[0] == "P" else texts.get((step.lane, op[2]), "")
+                begins = op[0] == "B" and text.startswith(("BEGIN", "START"))
+                if begins or (step.lane in asked and op[:2] != ("D", "P")):
                     ops.append(("S",))
-                    discarded = False
-                discarded = discarded or (step.lane, op[2]) in discards
-            elif op[0] == "S":
-                discarded = False
+                    reset = ""
+            if op[0] == "B":
+                text = texts.get((step.lane, op[2]), "")
+                if text == "DISCARD ALL" or (step.lane in asked and _resets(text)):
+                    reset = text
             ops.append(op)
         found.append(Step(step.lane, tuple(ops)))
     return found
 
 
+def _resets(text: str) -> bool:
+    words = "DEFAULT", "TIME ZONE LOCAL", "NULL, false"
+    return text.startswith(("RESET", "DISCARD ALL")) or any(word in text for word in words)
+
+
+def _has_literal(text: str) -> bool:
+    return any(literal in text for literal in LITERALS)
+
+
 def _closed(steps: list[Step]) -> list[Step]:
-    """A literal that DateStyle decides is not used again in a later batch (see
+    """A literal that settings decide is not used again in a later batch (see
     differences.NOT_ASKED)."""
     found: list[Step] = []
     for step in steps:
@@ -375,7 +402,7 @@ def _closed(steps: list[Step]) -> list[Step]:
         names: list[str] = []
         for op in step.ops:
             ops.append(op)
-            if op[0] == "P" and op[1] and DATE in op[2]:
+            if op[0] == "P" and op[1] and _has_literal(op[2]):
                 names.append(op[1])
             elif op[0] == "S":
                 for name in names:
@@ -386,8 +413,8 @@ def _closed(steps: list[Step]) -> list[Step]:
 
 
 def _parsed_again(steps: list[Step]) -> list[Step]:
-    """What returns something else under another search_path or DateStyle is not used again in a
-    later batch without a name (see differences.NOT_ASKED)."""
+    """What returns something else under other settings is not used again in a later batch without
+    a name (see differences.NOT_ASKED)."""
     unnamed: dict[int, str] = {}
     found: list[Step] = []
     for step in steps:
@@ -401,7 +428,7 @@ def _parsed_again(steps: list[Step]) -> list[Step]:
                 fresh = False
             elif (op[:3] == ("D", "S", "") or (op[0] == "B" and op[2] == "")) and not fresh:
                 text = unnamed.get(step.lane, "")
-                if "place" in text or DATE in text:
+                if "place" in text or _has_literal(text):
                     ops.append(("P", "", text))
             ops.append(op)
         found.append(Step(step.lane, tuple(ops)))
