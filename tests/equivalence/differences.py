@@ -33,6 +33,8 @@ NOT_ASKED = {
     " text, or is prepared itself.",
     "results nobody was told": "A statement that would return something else by now fails if its"
     " client was told what it returns, and else returns it: those that may change are described.",
+    "what FETCH returns": "Describe of a prepared FETCH or EXECUTE tells what that found at its"
+    " Parse; through Forebay, on a connection that lacks it, what it finds by now.",
     "literals read again": "A literal in a prepared statement is read by the settings under which"
     " that runs; directly, mostly, by those under which it was prepared.",
     "isolation behind Parse": "A Parse that Forebay answers itself takes no snapshot, so the level"

@@ -389,6 +389,21 @@ def _resets(text: str) -> bool:
     return text.startswith(("RESET", "DISCARD ALL")) or any(word in text for word in words)
 
 
+def _undescribed(steps: list[Step]) -> list[Step]:
+    """FETCH and EXECUTE are not described before they are bound (see differences.NOT_ASKED)."""
+    finding: set[tuple[int, str]] = set()
+    found: list[Step] = []
+    for step in steps:
+        ops: list[Op] = []
+        for op in step.ops:
+            if op[0] == "P" and op[2].startswith(("FETCH", "EXECUTE")):
+                finding.add((step.lane, op[1]))
+            if op[:2] != ("D", "S") or (step.lane, op[2]) not in finding:
+                ops.append(op)
+        found.append(Step(step.lane, tuple(ops)))
+    return found
+
+
 def _has_literal(text: str) -> bool:
     return any(literal in text for literal in LITERALS)
 
@@ -542,4 +557,4 @@ def program(seed: int, lanes: int, length: int) -> list[Step]:
         whole.append(Step(number, (("query", "ROLLBACK"),)))
         values = ", ".join(f"current_setting('{name}') AS {name}" for name in SHOWN)
         whole.append(Step(number, (("query", f"SELECT {values}"),)))
-    return _parsed_again(_closed(_apart(whole)))
+    return _undescribed(_parsed_again(_closed(_apart(whole))))

@@ -87,6 +87,22 @@ def test_a_table_altered_by_its_own_client(forebay: Forebay, database: TestDatab
         assert sqlstates(run(client)) == ["0A000"]
 
 
+def test_fetch_returns_what_its_cursor_does(forebay: Forebay, database: TestDatabase) -> None:
+    """It is looked up whenever it runs, and never fails for that."""
+    with RawClient(forebay.port, database) as client, RawClient(forebay.port, database) as other:
+        client.query("BEGIN")
+        client.query("DECLARE c CURSOR FOR SELECT 1 AS one")
+        client.ask(parse("FETCH c", "s") + describe("S", "s") + sync())
+        assert rows(run(client)) == [["1"]]
+        client.query("COMMIT")
+        other.query("BEGIN")  # has the connection that knows it
+        client.query("BEGIN")
+        client.query("DECLARE c CURSOR FOR SELECT 'a', 'b'")
+        answer = client.ask(bind(name="s") + describe("P") + execute() + sync())
+        assert rows(answer) == [["a", "b"]]
+        assert [message.body[:2] for message in answer if message.kind == "T"] == [b"\0\2"]
+
+
 async def test_asyncpg_prepares_anew(forebay: Forebay, postgres: Postgres) -> None:
     """It catches the error of its statement cache and tries again."""
     given = forebay.database

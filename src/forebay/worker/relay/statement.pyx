@@ -4,6 +4,8 @@ Clients name it as they like; database connections know it by one name of Foreba
 given to another statement. Equal statements are one object (see session/statements.py).
 """
 
+import re
+
 from libc.string cimport memchr
 
 from .frames cimport message
@@ -12,6 +14,8 @@ from .names cimport FunctionNames
 
 # Begins the names of prepared statements on database connections; no client's name reaches those.
 PREFIX = b"_forebay_"
+
+cdef object FINDING = re.compile(rb"\s*(?:fetch|execute)\b", re.IGNORECASE)
 
 
 cdef class Statement:
@@ -28,6 +32,7 @@ cdef class Statement:
         self.parse = message(b"P", name + b"\0" + definition)
         self.close = message(b"C", b"S" + name + b"\0")
         self.describe = message(b"D", b"S" + name + b"\0")
+        self.finds = FINDING.match(definition) is not None
         self.harmless = _is_harmless(definition, None)
 
     def look_for(self, FunctionNames functions):

@@ -115,7 +115,7 @@ cdef class StatementOwner(UnnamedUser):
         has not."""
         if self.asked is statement:
             self.asked = None
-        elif shape is not None:
+        elif shape is not None and not statement.finds:
             self.shapes = {} if self.shapes is None else self._without_gone(self.shapes)
             self.shapes[statement] = shape
 
