@@ -390,16 +390,25 @@ def _resets(text: str) -> bool:
 
 
 def _undescribed(steps: list[Step]) -> list[Step]:
-    """FETCH and EXECUTE are not described before they are bound (see differences.NOT_ASKED)."""
+    """FETCH and EXECUTE are not described before they are bound (see differences.NOT_ASKED), and
+    nothing follows in its batch if another statement is that was prepared earlier: it may fail, in
+    an aborted transaction, and then skip a ROLLBACK (see differences.KNOWN)."""
     finding: set[tuple[int, str]] = set()
     found: list[Step] = []
     for step in steps:
         ops: list[Op] = []
+        fresh: set[str] = set()
         for op in step.ops:
-            if op[0] == "P" and op[2].startswith(("FETCH", "EXECUTE")):
-                finding.add((step.lane, op[1]))
-            if op[:2] != ("D", "S") or (step.lane, op[2]) not in finding:
+            if op[0] == "P":
+                fresh.add(op[1])
+                if op[2].startswith(("FETCH", "EXECUTE")):
+                    finding.add((step.lane, op[1]))
+            elif op[0] == "S":
+                fresh.clear()
+            if op[:2] != ("D", "S"):
                 ops.append(op)
+            elif (step.lane, op[2]) not in finding:
+                ops += [op] if op[2] in fresh else [op, ("S",)]
         found.append(Step(step.lane, tuple(ops)))
     return found
 

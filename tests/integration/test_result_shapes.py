@@ -87,6 +87,24 @@ def test_a_table_altered_by_its_own_client(forebay: Forebay, database: TestDatab
         assert sqlstates(run(client)) == ["0A000"]
 
 
+@pytest.mark.parametrize("at_once", [False, True], ids=["in turn", "at once"])
+def test_in_an_aborted_transaction_that_is_what_is_wrong(
+    forebay: Forebay, database: TestDatabase, at_once: bool
+) -> None:
+    forebay.psql("CREATE SCHEMA other; CREATE TABLE other.thing (a text)").ok()
+    with RawClient(forebay.port, database) as client:
+        prepared(client, told=True)
+        client.query("SET search_path = other")
+        assert sqlstates(run(client)) == ["0A000"]  # it is known now what it returns
+        client.query("BEGIN")
+        fails = execute("nonesuch") + sync()
+        if at_once:
+            answer = client.ask(fails + bind(name="s") + sync(), 2)
+        else:
+            answer = client.ask(fails) + client.ask(bind(name="s") + sync())
+        assert sqlstates(answer) == ["34000", "25P02"]
+
+
 def test_fetch_returns_what_its_cursor_does(forebay: Forebay, database: TestDatabase) -> None:
     """It is looked up whenever it runs, and never fails for that."""
     with RawClient(forebay.port, database) as client, RawClient(forebay.port, database) as other:

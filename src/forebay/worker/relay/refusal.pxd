@@ -3,3 +3,4 @@ from .connection cimport Connection
 
 cdef bytes error_response(bytes sqlstate, bytes text)
 cdef int refuse(Connection server, bytes error) except -1
+cdef int refuse_in_turn(Connection server, bytes error) except -1

@@ -11,13 +11,21 @@ from .frames cimport message
 
 # Describes a statement that no connection has: it fails as Bind of one would, in an aborted
 # transaction too.
-cdef bytes FAILING = b"D\x00\x00\x00\x10S_forebay_0\x00"
+cdef bytes FAILING = message(b"D", b"S_forebay_0\0")
+# A statement with a column that there is not: in an aborted transaction it fails for that instead.
+cdef bytes FAILING_IN_TURN = message(b"P", b"_forebay_0\0SELECT _forebay_0\0\0\0")
 
 
 cdef int refuse(Connection server, bytes error) except -1:
     """Let a message fail with `error` (an ErrorResponse): what fails is put in its place."""
     server.prepared.owe_error(error, b"26000")
     return put(server, FAILING, len(FAILING))
+
+
+cdef int refuse_in_turn(Connection server, bytes error) except -1:
+    """As ``refuse``, but that in an aborted transaction the client hears only of that."""
+    server.prepared.owe_error(error, b"42703")
+    return put(server, FAILING_IN_TURN, len(FAILING_IN_TURN))
 
 
 cdef bytes error_response(bytes sqlstate, bytes text):

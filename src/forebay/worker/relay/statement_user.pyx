@@ -25,7 +25,7 @@ from .frames cimport HEADER_BYTES, message
 from .ledger cimport BIND, CLOSE, FAKE, FORWARD, PARSE, SWALLOW, awaited
 from .peer cimport GATHER_BYTES
 from .prepared cimport Prepared
-from .refusal cimport error_response, refuse
+from .refusal cimport error_response, refuse, refuse_in_turn
 from .statement cimport Statement
 from .statement_owner cimport STATEMENT_BYTES_LIMIT, STATEMENTS_LIMIT, StatementOwner
 
@@ -235,7 +235,8 @@ cdef class StatementUser(StatementOwner):
             return self._refuse_unknown(frame + name, total)
         if self.shapes is not None and not self._keeps_shape(statement):
             if self.asked is None:
-                refuse(self.server, error_response(b"0A000", b"cached plan must not change result type"))
+                error = b"cached plan must not change result type"
+                refuse_in_turn(self.server, error_response(b"0A000", error))
                 return total
             return ASKED
         if kind == c"B" and (
