@@ -75,6 +75,17 @@ FOUND = {
             S,
         ),
     ],
+    "a RESET that fails behind what it would take back": [
+        Step(0, (("connect", "role", "visitor"),)),
+        batch(0, ("P", "a", "RESET ROLE"), S),
+        query(0, "SET SESSION ROLE NONE"),
+        batch(0, ("B", "", "a", "no number"), ("E", "", "0"), S),
+        query(0, "SELECT current_setting('role'), current_user = session_user"),
+        batch(0, *runs("RESET ROLE"), ("P", "", "SELEC"), S),
+        query(0, "SELECT current_setting('role'), current_user = session_user"),
+        query(0, "RESET ROLE; SELECT 1/0"),
+        query(0, "SELECT current_setting('role'), current_user = session_user"),
+    ],
     "DISCARD ALL in a batch that fails behind it, and what is reported then": [
         Step(0, (("connect", "options", "-c search_path={me} -c work_mem=8MB"),)),
         batch(0, ("P", "b", "DISCARD ALL"), ("B", "", "b"), ("E", "", "0"), ("E", "none", "0"), S),

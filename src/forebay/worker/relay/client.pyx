@@ -287,6 +287,10 @@ cdef class Client(Examiner):
     cdef bint has_temporary(self) except -1:
         return self.sessions.pinner.has_temporary(self)
 
+    cdef int did_not_reset(self) except -1:
+        self.notes.restored = {}
+        return 0
+
     cdef int ask_session(self) except -1:
         self.sessions.auditor.ask(self)
         return 0

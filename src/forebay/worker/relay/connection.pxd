@@ -37,6 +37,7 @@ cdef class Borrower(Peer):
     cdef int ask_session(self) except -1
     cdef int statements_dropped(self) except -1
     cdef int undone(self) except -1
+    cdef int did_not_reset(self) except -1
     cdef bytes renamed(self, bytes error, bytes name)
     cdef int settled(self) except -1
     cdef int turn_ended(self) except -1

@@ -80,6 +80,10 @@ cdef class Borrower(Peer):
         changed what its statements mean that no text has shown."""
         raise NotImplementedError
 
+    cdef int did_not_reset(self) except -1:
+        """What it sent to take settings back has failed."""
+        raise NotImplementedError
+
     cdef int statements_dropped(self) except -1:
         """DISCARD ALL or DEALLOCATE ALL has ended all prepared statements of the client."""
         raise NotImplementedError

@@ -13,6 +13,7 @@ cdef class LentConnection(Connection):
     cdef int _replayed(self, object error) except -1
     cdef int _deallocate_all(self) except -1
     cdef int _follow(self) except -1
+    cdef bint _did_not_reset(self) except -1
     cdef int _end_turn(self) except -1
     cdef int _ready_for_query(self) except -1
     cdef int _pass(self, const unsigned char *data, Py_ssize_t count) except -1

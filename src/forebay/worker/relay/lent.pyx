@@ -95,7 +95,7 @@ cdef class LentConnection(Connection):
         for outside a transaction block, and for in one), and let the client hear only then that it
         is done, and what its parameters are. False: the database skips what was sent."""
         if self.ledger.failed or self.ledger.copy_in:
-            return False
+            return self._did_not_reset()
         self.follow_up = messages
         self.turns_before = self.ledger.turns() - 1
         if self.turns_before == 0:
@@ -106,10 +106,20 @@ cdef class LentConnection(Connection):
         """What the client had sent is answered: go on with what follows it."""
         cdef bytes message = self.follow_up[self.status != c"I"]
         self.follow_up = None
-        if (self.turn_failed and not self.discarded) or self.client is None or not message:
+        if self.turn_failed and not self.discarded:
+            self._did_not_reset()
+            return self._end_turn()
+        if self.client is None or not message:
             return self._end_turn()
         self._command(Command(ends_turn=True))
         return self.write(message, len(message))
+
+    cdef bint _did_not_reset(self) except -1:
+        """What the client has sent has failed, and so taken nothing back, unless DISCARD ALL came
+        before it."""
+        if self.client is not None and not self.discarded:
+            self.client.did_not_reset()
+        return False
 
     cdef int _end_turn(self) except -1:
         """The client hears of its parameters, and that it is its turn again."""
