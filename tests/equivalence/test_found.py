@@ -75,6 +75,16 @@ FOUND = {
             S,
         ),
     ],
+    "what a client was told of one name, and defines by another": [
+        Step(0, (("connect", "search_path", "{me}, public"),)),
+        batch(0, ("P", "a", "SELECT place FROM place"), ("D", "S", "a"), S),
+        batch(0, ("P", "b", "SELECT place FROM place"), S),
+        query(0, "SET search_path TO public, {me}"),
+        batch(0, ("B", "", "a"), ("E", "", "0"), S),
+        batch(0, ("P", "c", "SELECT place FROM place"), ("D", "S", "c"), S),
+        batch(0, ("B", "", "c"), ("E", "", "0"), S),
+        batch(0, ("B", "", "a"), ("E", "", "0"), S),
+    ],
     "a RESET that fails behind what it would take back": [
         Step(0, (("connect", "role", "visitor"),)),
         batch(0, ("P", "a", "RESET ROLE"), S),

@@ -89,7 +89,7 @@ cdef class Prepared:
         self, int action, Statement statement, object user, bytes name, tuple refutes=None
     ) except -1:
         """The connection was asked to describe `statement`, which its client calls `name`:
-        ``user.described(statement, shape)`` is told what it returns, or None if it is not told.
+        ``user.described(statement, name, shape)`` is told what it returns, or None if it is not told.
         `refutes` as for ``owe``."""
         cdef Expectation expected = _new()
         expected.refutes = refutes
@@ -205,7 +205,7 @@ cdef class Prepared:
         # Who waits for a description goes on when everything has been put back.
         for expected in failed:
             if expected.described is not None:
-                expected.user.described(expected.described, None)
+                expected.user.described(expected.described, expected.name, None)
         return 0
 
     cdef int _restore_unnamed(self, Expectation first, Expectation last, bint failed) except -1:
@@ -246,7 +246,7 @@ cdef class Prepared:
             return False
         if expected.described in self.statements:
             self.shapes[expected.described] = shape
-        expected.user.described(expected.described, shape)
+        expected.user.described(expected.described, expected.name, shape)
         return True
 
     cdef bytes replaced(self, bytes error):

@@ -14,12 +14,13 @@ cdef class StatementOwner(UnnamedUser):
     cdef dict changed  # name → the batch in which it was last defined or closed, if that is not long ago
     cdef set unasked  # names in the batch being sent whose Parse no database was asked about
     cdef dict bound  # Statement → the name under which the client used it last
-    cdef dict shapes  # Statement → what the client was told that it returns; None until it was told
+    cdef dict shapes  # name → what the client was told that it returns; None until it was told
     cdef Statement asked  # the connection is asked what this returns
     cdef uint64_t dropping  # the batch that may end prepared statements, while it is not answered
 
     cdef int note_changed(self, bytes name) except -1
     cdef int drop_statements(self) except -1
     cdef dict _without_gone(self, dict of_statements)
+    cdef dict _without_gone_names(self, dict of_names)
     cdef int _define(self, bytes name, Statement statement, Py_ssize_t total) except -1
     cdef bint _has_room(self, Py_ssize_t total) except -1

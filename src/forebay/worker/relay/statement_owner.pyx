@@ -32,7 +32,7 @@ cdef class StatementOwner(UnnamedUser):
         self.statements[name] = statement
         self.statement_bytes += total
         if self.shapes is not None:
-            self.shapes.pop(statement, None)
+            self.shapes.pop(name, None)
         return 0
 
     cdef bint _has_room(self, Py_ssize_t total) except -1:
@@ -91,13 +91,10 @@ cdef class StatementOwner(UnnamedUser):
 
     def redefine(self, name: bytes, Statement statement) -> None:
         """The client's settings give another meaning to what it calls `name`; None: no meaning."""
-        cdef Statement old = self.statements[name]
         if statement is None:
             del self.statements[name]
-            return
-        self.statements[name] = statement
-        if self.shapes is not None and old in self.shapes:
-            self.shapes[statement] = self.shapes[old]
+        else:
+            self.statements[name] = statement
 
     cdef dict _without_gone(self, dict of_statements):
         """A mapping from statements, without those that the client has no more. Errors on their way
@@ -108,16 +105,23 @@ cdef class StatementOwner(UnnamedUser):
         known = set(self.statements.values()) if there else ()
         return {each: value for each, value in of_statements.items() if each in known}
 
+    cdef dict _without_gone_names(self, dict of_names):
+        """As ``_without_gone``, of a mapping from names."""
+        cdef Py_ssize_t there = 0 if self.statements is None else len(self.statements)
+        if len(of_names) <= there + KEPT_NAMES:
+            return of_names
+        return {name: value for name, value in of_names.items() if there and name in self.statements}
+
     # ---- what it is told ----
 
-    def described(self, Statement statement, shape) -> None:
-        """A connection has told what `statement` returns, to the client or to Forebay; None: it
-        has not."""
+    def described(self, Statement statement, bytes name, shape) -> None:
+        """A connection has told what `statement`, which the client calls `name`, returns: the client
+        or Forebay. None: it has not."""
         if self.asked is statement:
             self.asked = None
         elif shape is not None and not statement.finds:
-            self.shapes = {} if self.shapes is None else self._without_gone(self.shapes)
-            self.shapes[statement] = shape
+            self.shapes = {} if self.shapes is None else self._without_gone_names(self.shapes)
+            self.shapes[name] = shape
 
     cdef bytes renamed(self, bytes error, bytes name):
         cdef bytes body = error[HEADER_BYTES:]

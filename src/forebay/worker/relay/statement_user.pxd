@@ -36,7 +36,7 @@ cdef class StatementUser(StatementOwner):
     cdef int _prepare(self, Statement statement, tuple refutes=*) except -1
     cdef int _make_room(self) except -1
     cdef int _evict(self, Statement statement) except -1
-    cdef bint _keeps_shape(self, Statement statement) except -1
+    cdef bint _keeps_shape(self, Statement statement, bytes given) except -1
     cdef int binds(
         self, const unsigned char *portal, bytes text, bint named, object reading
     ) except -1

@@ -233,7 +233,7 @@ cdef class StatementUser(StatementOwner):
         statement = self._meant(found)
         if statement is None:
             return self._refuse_unknown(frame + name, total)
-        if self.shapes is not None and not self._keeps_shape(statement):
+        if self.shapes is not None and not self._keeps_shape(statement, given):
             if self.asked is None:
                 error = b"cached plan must not change result type"
                 refuse_in_turn(self.server, error_response(b"0A000", error))
@@ -277,13 +277,9 @@ cdef class StatementUser(StatementOwner):
         """As which statement the connection has it, or is to prepare it; None: it cannot be. What is
         prepared only in a transaction with a search_path of its own, say, is understood, and takes
         parameters, as others that mean the same do not."""
-        cdef Statement now
         if self.meanwhile is None or statement in self.server.prepared.statements:
             return statement
-        now = self.sessions.texts.again(self, statement)
-        if now is not None and self.shapes is not None and statement in self.shapes:
-            self.shapes[now] = self.shapes[statement]
-        return now
+        return self.sessions.texts.again(self, statement)
 
     cdef Py_ssize_t _use_sql_prepared(self, int kind, bytes name) except -3:
         """As ``use_named``, for what the client may have prepared by SQL: then the database knows it
@@ -337,11 +333,11 @@ cdef class StatementUser(StatementOwner):
 
     # ---- what statements return ----
 
-    cdef bint _keeps_shape(self, Statement statement) except -1:
-        """Whether the connection understands `statement` as the client was told. If the connection
-        has to be asked, it is False, and `asked` is set."""
+    cdef bint _keeps_shape(self, Statement statement, bytes given) except -1:
+        """Whether the connection understands `statement` as the client was told of that name. If the
+        connection has to be asked, it is False, and `asked` is set."""
         cdef Prepared prepared = self.server.prepared
-        cdef object told = self.shapes.get(statement)
+        cdef object told = self.shapes.get(given)
         cdef object shape
         if told is None:
             return True
@@ -349,7 +345,7 @@ cdef class StatementUser(StatementOwner):
         if shape is not None or self.server.ledger.failed:
             return shape is None or shape == told
         self._prepare(statement)
-        prepared.owe_description(SWALLOW, statement, self, self.bound.get(statement))
+        prepared.owe_description(SWALLOW, statement, self, given)
         self.asked = statement
         put(self.server, statement.describe, len(statement.describe))
         put(self.server, FLUSH, len(FLUSH))
