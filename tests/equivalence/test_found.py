@@ -85,6 +85,14 @@ FOUND = {
         batch(0, ("B", "", "c"), ("E", "", "0"), S),
         batch(0, ("B", "", "a"), ("E", "", "0"), S),
     ],
+    "what was told of a name that means something else by now": [
+        batch(
+            0,
+            *(("P", "a", "SELECT 1"), ("D", "S", "a"), ("C", "S", "a"), ("P", "a", "COMMIT"), S),
+        ),
+        batch(0, ("D", "S", "a"), S),
+        batch(0, ("B", "", "a"), ("E", "", "0"), S),
+    ],
     "a RESET that fails behind what it would take back": [
         Step(0, (("connect", "role", "visitor"),)),
         batch(0, ("P", "a", "RESET ROLE"), S),

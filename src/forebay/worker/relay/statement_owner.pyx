@@ -105,6 +105,11 @@ cdef class StatementOwner(UnnamedUser):
         known = set(self.statements.values()) if there else ()
         return {each: value for each, value in of_statements.items() if each in known}
 
+    cdef bint _still_means(self, bytes name, Statement statement) except -1:
+        """Whether the client has not defined `name` anew since."""
+        cdef Statement now = None if self.statements is None else self.statements.get(name)
+        return now is not None and now.definition == statement.definition
+
     cdef dict _without_gone_names(self, dict of_names):
         """As ``_without_gone``, of a mapping from names."""
         cdef Py_ssize_t there = 0 if self.statements is None else len(self.statements)
@@ -119,7 +124,7 @@ cdef class StatementOwner(UnnamedUser):
         or Forebay. None: it has not."""
         if self.asked is statement:
             self.asked = None
-        elif shape is not None and not statement.finds:
+        elif shape is not None and not statement.finds and self._still_means(name, statement):
             self.shapes = {} if self.shapes is None else self._without_gone_names(self.shapes)
             self.shapes[name] = shape
 
