@@ -436,24 +436,32 @@ def _closed(steps: list[Step]) -> list[Step]:
     return found
 
 
+def _uses_unnamed(op: Op) -> bool:
+    return op[:3] == ("D", "S", "") or (op[0] == "B" and op[2] == "")
+
+
 def _parsed_again(steps: list[Step]) -> list[Step]:
     """What returns something else under other settings is not used again in a later batch without
     a name (see differences.NOT_ASKED)."""
     unnamed: dict[int, str] = {}
+    # Lanes that may have such a statement: a Parse behind it may have failed.
+    changing: set[int] = set()
     found: list[Step] = []
     for step in steps:
         ops: list[Op] = []
         fresh = False
         for op in step.ops:
-            if op[:2] == ("P", ""):
+            if op[0] == "query":
+                changing.discard(step.lane)
+            elif op[:2] == ("P", ""):
                 unnamed[step.lane] = op[2]
+                if "place" in op[2] or _has_literal(op[2]):
+                    changing.add(step.lane)
                 fresh = True
             elif op[0] == "S":
                 fresh = False
-            elif (op[:3] == ("D", "S", "") or (op[0] == "B" and op[2] == "")) and not fresh:
-                text = unnamed.get(step.lane, "")
-                if "place" in text or _has_literal(text):
-                    ops.append(("P", "", text))
+            elif step.lane in changing and not fresh and _uses_unnamed(op):
+                ops.append(("P", "", unnamed[step.lane]))
             ops.append(op)
         found.append(Step(step.lane, tuple(ops)))
     return found
