@@ -15,6 +15,8 @@ from tests.harness.raw import Message, RawClient, bind, close, describe, execute
 
 PLAIN = {"require_tls": False}
 EPOCH = "SELECT extract(epoch FROM timestamptz '2024-01-01 00:00')::int"
+UTC, TOKYO = [["1704067200"]], [["1704034800"]]
+TO_TOKYO = "SET LOCAL TimeZone = 'Asia/Tokyo'"
 MONTH = "SELECT extract(month FROM $$1.2.2024$$::date)::int"
 
 
@@ -36,6 +38,21 @@ def prepare(client: RawClient, sql: str) -> None:
 
 def run(client: RawClient) -> list[list[str | None]]:
     return rows(client.ask(bind(name="s") + execute() + sync()))
+
+
+def in_tokyo(client: RawClient, *statements: str) -> None:
+    """Of a client with UTC: in a transaction, behind these statements, it is nine hours later."""
+    client.query("SET TimeZone = 'UTC'")
+    for sql in ("BEGIN", *statements):
+        client.query(sql)
+    prepare(client, EPOCH)
+    assert run(client) == TOKYO
+
+
+def in_utc(client: RawClient) -> None:
+    client.query("SET TimeZone = 'UTC'")
+    prepare(client, EPOCH)
+    assert run(client) == UTC
 
 
 READ_OTHERWISE = (
@@ -103,15 +120,9 @@ def test_a_time_zone_of_one_transaction_is_nobody_elses(
     forebay: Forebay, database: TestDatabase
 ) -> None:
     with RawClient(forebay.port, database) as one, RawClient(forebay.port, database) as other:
-        for client in (one, other):
-            client.query("SET TimeZone = 'UTC'")
-        one.query("BEGIN")
-        one.query("SET LOCAL TimeZone = 'Asia/Tokyo'")
-        prepare(one, EPOCH)
-        assert run(one) == [["1704034800"]]
+        in_tokyo(one, TO_TOKYO)
         one.query("COMMIT")
-        prepare(other, EPOCH)
-        assert run(other) == [["1704067200"]]
+        in_utc(other)
 
 
 @pytest.mark.parametrize(
@@ -121,23 +132,14 @@ def test_a_time_zone_of_one_transaction_is_nobody_elses(
 def test_what_is_prepared_when_that_has_ended(
     forebay: Forebay, database: TestDatabase, before: str, undo: str
 ) -> None:
-    tokyo = "SET LOCAL TimeZone = 'Asia/Tokyo'"
     with RawClient(forebay.port, database) as one, RawClient(forebay.port, database) as other:
-        for client in (one, other):
-            client.query("SET TimeZone = 'UTC'")
-        for sql in ("BEGIN", before, tokyo):
-            one.query(sql)
-        prepare(one, EPOCH)
-        assert run(one) == [["1704034800"]]
+        in_tokyo(one, before, TO_TOKYO)
         one.query(undo)
         rows(one.ask(close("S", "s") + sync()))
         prepare(one, EPOCH)
-        assert run(one) == [["1704067200"]]
+        assert run(one) == UTC
         one.query("COMMIT")
-        for sql in ("BEGIN", tokyo):
-            other.query(sql)
-        prepare(other, EPOCH)
-        assert run(other) == [["1704034800"]]
+        in_tokyo(other, TO_TOKYO)
 
 
 def test_parameters_behind_a_search_path_that_is_undone(
@@ -166,15 +168,9 @@ def test_a_time_zone_that_a_function_sets_is_nobody_elses(
         " AS $$SELECT set_config('TimeZone', 'Asia/Tokyo', true)$$"
     ).ok()
     with RawClient(forebay.port, database) as one, RawClient(forebay.port, database) as other:
-        for client in (one, other):
-            client.query("SET TimeZone = 'UTC'")
-        one.query("BEGIN")
-        one.query("SELECT travel()")
-        prepare(one, EPOCH)
-        assert run(one) == [["1704034800"]]
+        in_tokyo(one, "SELECT travel()")
         one.query("COMMIT")
-        prepare(other, EPOCH)
-        assert run(other) == [["1704067200"]]
+        in_utc(other)
 
 
 def test_texts_are_read_by_their_own_clients_settings(

@@ -20,8 +20,7 @@ cdef class StatementOwner(UnnamedUser):
 
     cdef int note_changed(self, bytes name) except -1
     cdef int drop_statements(self) except -1
-    cdef dict _without_gone(self, dict of_statements)
+    cdef dict _without_gone(self, dict found, bint of_names=*)
     cdef bint _still_means(self, bytes name, Statement statement) except -1
-    cdef dict _without_gone_names(self, dict of_names)
     cdef int _define(self, bytes name, Statement statement, Py_ssize_t total) except -1
     cdef bint _has_room(self, Py_ssize_t total) except -1

@@ -96,26 +96,19 @@ cdef class StatementOwner(UnnamedUser):
         else:
             self.statements[name] = statement
 
-    cdef dict _without_gone(self, dict of_statements):
-        """A mapping from statements, without those that the client has no more. Errors on their way
-        may still name them: some are kept, though not for ever."""
+    cdef dict _without_gone(self, dict found, bint of_names=False):
+        """A mapping from statements, or from their names, without those that the client has no more.
+        Errors on their way may still name them: some are kept, though not for ever."""
         cdef Py_ssize_t there = 0 if self.statements is None else len(self.statements)
-        if len(of_statements) <= there + KEPT_NAMES:
-            return of_statements
-        known = set(self.statements.values()) if there else ()
-        return {each: value for each, value in of_statements.items() if each in known}
+        if len(found) <= there + KEPT_NAMES:
+            return found
+        known = set(self.statements if of_names else self.statements.values()) if there else ()
+        return {key: value for key, value in found.items() if key in known}
 
     cdef bint _still_means(self, bytes name, Statement statement) except -1:
         """Whether the client has not defined `name` anew since."""
         cdef Statement now = None if self.statements is None else self.statements.get(name)
         return now is not None and now.definition == statement.definition
-
-    cdef dict _without_gone_names(self, dict of_names):
-        """As ``_without_gone``, of a mapping from names."""
-        cdef Py_ssize_t there = 0 if self.statements is None else len(self.statements)
-        if len(of_names) <= there + KEPT_NAMES:
-            return of_names
-        return {name: value for name, value in of_names.items() if there and name in self.statements}
 
     # ---- what it is told ----
 
@@ -125,7 +118,7 @@ cdef class StatementOwner(UnnamedUser):
         if self.asked is statement:
             self.asked = None
         elif shape is not None and not statement.finds and self._still_means(name, statement):
-            self.shapes = {} if self.shapes is None else self._without_gone_names(self.shapes)
+            self.shapes = {} if self.shapes is None else self._without_gone(self.shapes, True)
             self.shapes[name] = shape
 
     cdef bytes renamed(self, bytes error, bytes name):

@@ -37,7 +37,7 @@ _ALWAYS_CALLS: Final = re.compile(
     ),
     re.IGNORECASE,
 )
-_MATTERING: Final = OF_NAMES | OF_LITERALS | HOW_TEXT_IS_READ
+_MATTERING: Final = OF_LITERALS | HOW_TEXT_IS_READ
 
 
 class Unknown:
@@ -78,7 +78,7 @@ class Meaning(NamedTuple):
 
 def meaning_of(traits: Traits, context: Context) -> Meaning:
     """What a text of these traits depends on."""
-    names = OF_NAMES | OF_LITERALS if traits.literals else OF_NAMES
+    mattering = OF_LITERALS if traits.literals else OF_NAMES
     return Meaning(
         traits,
         context.pool,
@@ -86,7 +86,7 @@ def meaning_of(traits: Traits, context: Context) -> Meaning:
         tuple(
             change
             for change in context.changes or ()
-            if isinstance(change, Unknown) or not change.name or change.name in names
+            if isinstance(change, Unknown) or not change.name or change.name in mattering
         ),
         context.own,
         context.reading if traits.raw else None,

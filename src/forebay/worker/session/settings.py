@@ -18,8 +18,8 @@ Values = tuple[tuple[str, str], ...]
 IDENTITY = frozenset({"role", "session_authorization"})
 # Names in a statement (and = NULL) may mean something else under other values of these,
 OF_NAMES = frozenset({"role", "search_path", "session_authorization", "transform_null_equals"})
-# and literals under other values of these.
-OF_LITERALS = frozenset(
+# literals (of types that have names) under other values of these.
+OF_LITERALS = OF_NAMES | frozenset(
     {
         *("timezone", "timezone_abbreviations", "datestyle", "intervalstyle"),
         *("lc_monetary", "array_nulls", "xmloption"),
@@ -38,9 +38,9 @@ class Settings:
 
     def __init__(self, values: Values) -> None:
         self.values = values
-        # What names depend on, and what names and literals do.
+        # What names depend on, and what literals do.
         self.names = tuple(pair for pair in values if pair[0] in OF_NAMES)
-        self.literals = tuple(pair for pair in values if pair[0] in OF_NAMES | OF_LITERALS)
+        self.literals = tuple(pair for pair in values if pair[0] in OF_LITERALS)
 
 
 class Parameters:

@@ -1,0 +1,156 @@
+"""What programs do not do, because it is known to differ (see differences.NOT_ASKED and KNOWN), or
+ends the server: the pieces are changed so that they do something like it."""
+
+from tests.equivalence.lanes import Op, Step
+
+# What settings decide when it is read.
+LITERALS = (
+    "'3.2.2024'::date",
+    "extract(epoch FROM timestamptz '2024-01-01 12:00')::int",
+    "extract(hour FROM interval '-1 2:00')::int",
+    "('{null}'::text[])[1] IS NULL",
+    "(1 = NULL) IS NULL",
+)
+
+
+def without_known(steps: list[Step]) -> list[Step]:
+    """The program without what is known to differ."""
+    return _undescribed(_parsed_again(_closed(_apart(steps))))
+
+
+def bound(ops: list[Op]) -> list[Op]:
+    """Nothing is executed in the unnamed portal that the same batch has not bound: what a failed
+    simple query has left there crashes PostgreSQL 18.6 in an aborted transaction."""
+    found: list[Op] = []
+    bound = False
+    for op in ops:
+        bound = op[0] != "S" and (bound or op[:2] == ("B", ""))
+        if bound or (op[:2] != ("E", "") and op[:3] != ("D", "P", "")):
+            found.append(op)
+    return found
+
+
+def told(ops: list[Op]) -> list[Op]:
+    """What returns something else under another search_path is described when it gets a name (see
+    differences.NOT_ASKED)."""
+    found: list[Op] = []
+    for op in ops:
+        found.append(op)
+        if op[0] == "P" and op[1] and "place" in op[2]:
+            found.append(("D", "S", op[1]))
+    return found
+
+
+def _apart(steps: list[Step]) -> list[Step]:
+    """Nothing follows what takes settings back to those of the login in its batch: they are put
+    back behind that, and are gone for as long as a transaction in it is aborted (docs/sessions.md).
+    If nothing was asked for at the login, no transaction begins behind DISCARD ALL."""
+    asked: set[int] = set()
+    texts: dict[tuple[int, str], str] = {}
+    found: list[Step] = []
+    for step in steps:
+        ops: list[Op] = []
+        reset = ""
+        for op in step.ops:
+            if op[0] == "connect":
+                (asked.add if len(op) > 1 else asked.discard)(step.lane)
+            elif op[0] == "P":
+                texts[step.lane, op[1]] = op[2]
+            if op[0] == "S":
+                reset = ""
+            elif op[0] in "PBD" and reset:
+                text = op[2] if op[0] == "P" else texts.get((step.lane, op[2]), "")
+                begins = op[0] == "B" and text.startswith(("BEGIN", "START"))
+                if begins or (step.lane in asked and op[:2] != ("D", "P")):
+                    ops.append(("S",))
+                    reset = ""
+            if op[0] == "B":
+                text = texts.get((step.lane, op[2]), "")
+                if text == "DISCARD ALL" or (step.lane in asked and _resets(text)):
+                    reset = text
+            ops.append(op)
+        found.append(Step(step.lane, tuple(ops)))
+    return found
+
+
+def _resets(text: str) -> bool:
+    words = "DEFAULT", "TIME ZONE LOCAL", "NULL, false"
+    return text.startswith(("RESET", "DISCARD ALL")) or any(word in text for word in words)
+
+
+def _undescribed(steps: list[Step]) -> list[Step]:
+    """FETCH and EXECUTE are not described before they are bound (see differences.NOT_ASKED), and
+    nothing follows in its batch if another statement is that was prepared earlier: it may fail, in
+    an aborted transaction, and then skip a ROLLBACK (see differences.KNOWN)."""
+    finding: set[tuple[int, str]] = set()
+    found: list[Step] = []
+    for step in steps:
+        ops: list[Op] = []
+        fresh: set[str] = set()
+        for op in step.ops:
+            if op[0] == "P":
+                fresh.add(op[1])
+                if op[2].startswith(("FETCH", "EXECUTE")):
+                    finding.add((step.lane, op[1]))
+            elif op[0] == "S":
+                fresh.clear()
+            if op[:2] != ("D", "S"):
+                ops.append(op)
+            elif (step.lane, op[2]) not in finding:
+                ops += [op] if op[2] in fresh else [op, ("S",)]
+        found.append(Step(step.lane, tuple(ops)))
+    return found
+
+
+def _has_literal(text: str) -> bool:
+    return any(literal in text for literal in LITERALS)
+
+
+def _closed(steps: list[Step]) -> list[Step]:
+    """A literal that settings decide is not used again in a later batch (see
+    differences.NOT_ASKED)."""
+    found: list[Step] = []
+    for step in steps:
+        ops: list[Op] = []
+        names: list[str] = []
+        for op in step.ops:
+            ops.append(op)
+            if op[0] == "P" and op[1] and _has_literal(op[2]):
+                names.append(op[1])
+            elif op[0] == "S":
+                for name in names:
+                    ops += [("C", "S", name), ("S",)]
+                names = []
+        found.append(Step(step.lane, tuple(ops)))
+    return found
+
+
+def _uses_unnamed(op: Op) -> bool:
+    return op[:3] == ("D", "S", "") or (op[0] == "B" and op[2] == "")
+
+
+def _parsed_again(steps: list[Step]) -> list[Step]:
+    """What returns something else under other settings is not used again in a later batch without
+    a name (see differences.NOT_ASKED)."""
+    unnamed: dict[int, str] = {}
+    # Lanes that may have such a statement: a Parse behind it may have failed.
+    changing: set[int] = set()
+    found: list[Step] = []
+    for step in steps:
+        ops: list[Op] = []
+        fresh = False
+        for op in step.ops:
+            if op[0] == "query":
+                changing.discard(step.lane)
+            elif op[:2] == ("P", ""):
+                unnamed[step.lane] = op[2]
+                if "place" in op[2] or _has_literal(op[2]):
+                    changing.add(step.lane)
+                fresh = True
+            elif op[0] == "S":
+                fresh = False
+            elif step.lane in changing and not fresh and _uses_unnamed(op):
+                ops.append(("P", "", unnamed[step.lane]))
+            ops.append(op)
+        found.append(Step(step.lane, tuple(ops)))
+    return found
