@@ -38,8 +38,10 @@ def answers(failing: int | None) -> bytes:
     found = b""
     for number, sent in enumerate(SENT):
         if sent == "settings":
-            found += ERROR if number == failing else wording.encode("Result")
-            found += wording.encode("Ready I")
+            if number == failing:
+                # The database skips the rest, up to the Sync.
+                return wording.encode("Refused 42P01, Ready I")
+            found += wording.encode("Changed")
         elif number == failing:
             return found + ERROR + wording.encode("Ready I")
         elif sent == "prepare mine":
@@ -51,7 +53,11 @@ def answers(failing: int | None) -> bytes:
 
 def heard(failing: int | None) -> Iterator[str]:
     """What the client is to hear then."""
-    fails_at = None if failing is None or SENT[failing] == "settings" else SENT[failing]
+    if failing is not None and SENT[failing] == "settings":
+        yield "Error 42P01 refused"
+        yield "Ready I"
+        return
+    fails_at = None if failing is None else SENT[failing]
     last = 3 if fails_at == "prepare mine" else fails_at  # it is the Bind that fails
     for number, (_, answer) in enumerate(BATCH):
         if number == last:
@@ -75,7 +81,7 @@ def test_an_error_at_every_message(failing: int | None, chunking: str) -> None:
         rig.send("a", wording.encode(", ".join([each[0] for each in BATCH] + ["Sync"])))
         frames, rest = wording.frames(rig.received("db2"))
         kinds = b"".join(frame[:1] for frame in frames)
-        assert (kinds, rest) == (b"QPBEPBEPS", b"")
+        assert (kinds, rest) == (b"CQDCPBEPBEPS", b"")
         _, mine, _ = names_of_statements(frames)
         rig.actors["db2"].inbox = b""
         rig.send("db2", answers(failing))
@@ -83,8 +89,7 @@ def test_an_error_at_every_message(failing: int | None, chunking: str) -> None:
         assert wording.compare(got, wording.messages(", ".join(heard(failing)))) is None
         rig.actors["a"].inbox = b""
         rig.check()
-        if failing == 0:
-            _reset(rig)
+        assert rig.servers["db2"].is_closed == (failing == 0)
         _go_on(rig, failing, mine)
 
 
@@ -93,52 +98,46 @@ def _prepare_elsewhere(rig: Rig) -> None:
     rig.send("a", wording.encode("Parse mine 'SELECT 2', Sync"))
     assert rig.received("db1")
     rig.actors["db1"].inbox = b""
-    rig.send("db1", wording.encode("Result, Ready I, ParseComplete, Ready I"))
+    rig.send("db1", wording.encode("Changed, ParseComplete, Ready I"))
     assert rig.received("a") == wording.encode("ParseComplete, Ready I")
     rig.actors["a"].inbox = b""
     rig.send("b", wording.encode("Query BEGIN"))
     assert rig.received("db1")
     rig.actors["db1"].inbox = b""
-    rig.send("db1", wording.encode("Result, Ready I, CommandComplete BEGIN, Ready T"))
+    rig.send("db1", wording.encode("Changed, CommandComplete BEGIN, Ready T"))
     assert rig.received("b") == wording.encode("CommandComplete BEGIN, Ready T")
     rig.actors["b"].inbox = b""
 
 
-def _reset(rig: Rig) -> None:
-    """Settings that could not be put in place: the connection is cleaned."""
-    assert rig.received("db2") == wording.encode("Query 'DISCARD ALL'")
-    rig.actors["db2"].inbox = b""
-    rig.send("db2", wording.encode("CommandComplete 'DISCARD ALL', Ready I"))
-
-
 def _go_on(rig: Rig, failing: int | None, mine: bytes) -> None:
     """What is there afterwards: the client's statements, and those of the connection."""
-    closed = failing is None or SENT[failing] == "settings"
+    closed = failing is None
     known = closed or SENT.index("prepare mine") < (failing or 0)
     rig.send("a", wording.encode("Bind mine, Execute, Sync"))
+    db = "db3" if failing == 0 else "db2"  # a connection that was not changed over is gone
     if failing == 0:  # the settings are tried again, and their success is waited for from now on
-        frames, _ = wording.frames(rig.received("db2"))
+        frames, _ = wording.frames(rig.received(db))
         assert [frame[:1] for frame in frames] == [b"Q"]
-        rig.actors["db2"].inbox = b""
-        rig.send("db2", wording.encode("Result, Ready I"))
-    frames, _ = wording.frames(rig.received("db2"))
-    rig.actors["db2"].inbox = b""
+        rig.actors[db].inbox = b""
+        rig.send(db, wording.encode("Result, Ready I"))
+    frames, _ = wording.frames(rig.received(db))
+    rig.actors[db].inbox = b""
     kinds = b"".join(frame[:1] for frame in frames)
     if closed:
         assert kinds == b"DES"  # made to fail
-        rig.send("db2", wording.encode("Error 26000 'no such statement', Ready I"))
+        rig.send(db, wording.encode("Error 26000 'no such statement', Ready I"))
         got, _ = wording.frames(rig.received("a"))
         assert wording.compare(got, wording.messages("Error 26000, Ready I")) is None
     elif known:
         assert kinds == b"BES"
-        rig.send("db2", wording.encode("BindComplete, CommandComplete 'SELECT 1', Ready I"))
+        rig.send(db, wording.encode("BindComplete, CommandComplete 'SELECT 1', Ready I"))
         answer = wording.encode("BindComplete, CommandComplete 'SELECT 1', Ready I")
         assert rig.received("a") == answer
     else:
         assert kinds == b"PBES"
         assert names_of_statements(frames) == [mine]
         done = "BindComplete, CommandComplete 'SELECT 1', Ready I"
-        rig.send("db2", wording.encode("ParseComplete, " + done))
+        rig.send(db, wording.encode("ParseComplete, " + done))
         assert rig.received("a") == wording.encode(done)
     rig.actors["a"].inbox = b""
     rig.check()

@@ -7,6 +7,10 @@ Error 08000                   sent by Forebay: compared by severity and SQLSTATE
 Fatal 57P01                   likewise
 BackendKeyData                any
 Audit                         the query with which Forebay asks what a session holds
+Changeover work_mem=1MB -role deallocate plans
+                              a change-over with a guard: sets, takes back, forgets what is prepared
+                              or planned; Changed, or Refused 57014, is the answer
+Settings work_mem=1MB -role   the same without a guard, which is confirmed first
 Bytes 17 00 ff                anything, in hexadecimal digits
 """
 
@@ -26,6 +30,10 @@ SHORTHAND = {
     # The answer to Audit: what the session holds.
     "Holds": "RowDescription, Row {0} '' '', CommandComplete 'SELECT 1'",
     "HoldsNothing": "RowDescription, CommandComplete 'SELECT 0'",
+    "Changed": "CloseComplete, CommandComplete PREPARE, Ready I,"
+    " ParameterDescription, RowDescription, CloseComplete",
+    "Refused": "CloseComplete, Error {0} refused, Ready I,"
+    " Error 26000 'prepared statement \"_forebay_settings\" does not exist'",
     "BatchResult": "ParseComplete, BindComplete, RowDescription, DataRow 'x',"
     " CommandComplete 'SELECT 1'",
 }
@@ -103,8 +111,29 @@ def _messages(text: str) -> Iterator[Expected]:
         if words and words[0] in SHORTHAND:
             rest = [f"'{word}'" for word in words[1:]]
             yield from _messages(SHORTHAND[words[0]].format(*rest))
+        elif words and words[0] in ("Changeover", "Settings"):
+            yield from _changeover(words[0], words[1:])
         elif words:
             yield _message(part.strip(), words[0], words[1:])
+
+
+def _changeover(name: str, changes: list[str]) -> Iterator[Expected]:
+    """What leaves for a change-over."""
+    statements = ["DEALLOCATE ALL"] * changes.count("deallocate")
+    statements += [f'RESET "{change[1:]}"' for change in changes if change.startswith("-")]
+    pairs = [change.split("=", 1) for change in changes if "=" in change]
+    calls = [f"pg_catalog.set_config('{name}', '{value}', false)" for name, value in pairs]
+    statements += [f"SELECT pg_catalog.num_nulls({', '.join(calls)})"] if calls else []
+    statements += ["DISCARD PLANS"] * changes.count("plans")
+    guard = "_forebay_settings"
+    if name == "Settings":
+        yield _message(name, "Query", [";".join(statements)])
+        return
+    yield _message(name, "Close", ["S", guard])
+    statements.append(f"PREPARE {guard} AS VALUES (true)")
+    yield _message(name, "Query", [";".join(statements)])
+    yield _message(name, "Describe", ["S", guard])
+    yield _message(name, "Close", ["S", guard])
 
 
 def _message(text: str, name: str, words: list[str]) -> Expected:
@@ -195,4 +224,4 @@ def describe(frame: bytes) -> str:
     if frame[:1] == b"E" and len(frame) > 9:
         error = PgError.parse(frame[5:])
         return f"{error.severity} {error.sqlstate} {error.message!r}"
-    return f"{frame[:1].decode('latin-1')}{frame[5:60]!r}"
+    return f"{frame[:1].decode('latin-1')}{frame[5:200]!r}"

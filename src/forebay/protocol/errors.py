@@ -58,6 +58,12 @@ class PgError(Exception):
             self.raw,
         )
 
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether a cancel, a timeout or an administrator has ended what was asked, which says
+        nothing about what would have come of it (class 57, operator intervention)."""
+        return self.sqlstate.startswith("57")
+
     def encode(self) -> bytes:
         """The whole ErrorResponse message, type byte and length included."""
         body = self.raw if self.raw is not None else self._encode_fields()

@@ -9,8 +9,8 @@ import re
 from forebay.protocol.errors import PgError
 from forebay.protocol.messages import parse_parameter_status
 from forebay.worker.relay import Client, Command, Server
-from forebay.worker.session.replays import Replays
-from forebay.worker.session.settings import InternTable, Parameters, Settings
+from forebay.worker.session.replays import Replay, Replays
+from forebay.worker.session.settings import InternTable, Parameters
 
 logger = logging.getLogger("forebay.pool")
 
@@ -45,22 +45,24 @@ class Changeover:
 
     # ---- settings ----
 
-    def replay(self, old: Settings, new: Settings) -> tuple[bytes, bool]:
-        """See `Replays.replay`."""
-        return self._replays.replay(old, new)
+    def replay(self, server: Server, client: Client) -> Replay:
+        """What changes the connection over to the client."""
+        forgets = server.stale, server.plans_mixed
+        return self._replays.replay(server.settings, client.settings, *forgets)
 
     def replay_failed(self, server: Server, body: bytes, confirming: bool) -> None:
         """Settings that the database had accepted before were refused. `confirming`: its client has
         sent nothing yet that would run without them."""
-        message = PgError.parse(body).message
+        error = PgError.parse(body)
+        message = error.message
         named = {name.lower() for name in _QUOTED.findall(message)}
         asked_for = {text.lower() for pair in server.settings.values for text in pair}
         # What another client left cannot be taken back (a module that was loaded since has removed
         # it); or the value is valid, and refused with a reason.
         if (named and named.isdisjoint(asked_for)) or (SPENT in body and b"\0D" in body):
             server.retired = True
-        if not confirming:
-            self._replays.trust_no_more()
+        if not confirming and not error.is_interrupted:
+            self._replays.doubt(server.settings)
         logger.warning(
             "Session settings could not be put in place: %s",
             message,

@@ -10,7 +10,8 @@ cdef class Client(Examiner):
     cdef public double connected_at
     cdef public double last_active
     cdef bint held_back  # a connection is lent, and its settings are not confirmed yet
-    cdef int losses  # connections in a row that ended before they were, or would not do
+    cdef int losses  # connections in a row that ended before they were
+    cdef int refusals  # ... or would not take its settings
     cdef bint skipping  # an error was sent in the extended protocol: everything up to Sync is discarded
     cdef object refusal  # the error that answers the next message that would need a connection
     cdef object farewell  # the FATAL error that ends the client when its transaction is over
@@ -20,6 +21,7 @@ cdef class Client(Examiner):
         self, int kind, const unsigned char *frame, Py_ssize_t total, bint whole
     ) except -1
     cdef int _note_sent(self, int kind) except -1
+    cdef int _recover(self) except -1
     cdef int _terminate(self) except -1
     cdef int _end_if_gone(self) except -1
     cdef int _end(self, object reason, bint vanished) except -1

@@ -11,16 +11,17 @@ What is rare or slow is asked of ``sessions`` (Python), beside what `statement_u
     parameters_known(client)       a connection with its settings was lent: the login can be answered
     settings_refused(client, body) its settings could not be put in place (ErrorResponse body). Returns
                                    whether it asks for others by now
+    is_interrupted(body)             whether that has nothing to do with the settings
     violated(client, what)         the bytes of a FATAL error for a protocol violation
     server_lost(client, reason)    the bytes of a FATAL error for a lost database connection
     closed(client, reason)         the client is gone
 """
 
 from .assembly cimport begin_putting, send_put
-from .connection cimport LEDGER_LIMIT, Connection, Place
+from .connection cimport GUARD_SPENT, LEDGER_LIMIT, Connection, Place
 from .examiner cimport NOTED, UNCERTAIN, UNCHANGED, Examiner
 from .frames cimport HEADER_BYTES, is_plausible, length_word
-from .ledger cimport FORWARD, awaited
+from .ledger cimport COPY_END, FORWARD, FUNCTION, QUERY, SYNC, awaited
 from .micropool cimport MicroPool
 from .peer cimport GATHER_BYTES
 from .poller cimport Poller
@@ -29,6 +30,8 @@ from .statement_user cimport ASKED
 # A database that has gone may have left many idle connections, each of which is found dead in its turn;
 # after so many it is the settings that connections end of.
 cdef int LOSSES_LIMIT = 100
+# A connection may refuse settings because of what others did on it; another one hardly does as well.
+cdef int REFUSALS_LIMIT = 3
 cdef bytes READY_IDLE = b"Z\x00\x00\x00\x05I"
 cdef bytes TERMINATE = b"X\x00\x00\x00\x04"
 
@@ -135,6 +138,14 @@ cdef class Client(Examiner):
                     continue
                 if self.server is None or self.held_back:
                     break
+            if self.server.guarded == GUARD_SPENT:
+                self.unsettled = True
+                break
+            if self.server.plans_stale and (kind == c"Q" or kind == c"B" or kind == c"F"):
+                send_put(self.server, data + start, at - start)
+                begin_putting()
+                start = at
+                self.server.discard_plans(self.unsynced)
             step = min(total, count - at)
             done = UNCHANGED
             if self.is_read(kind):
@@ -193,6 +204,7 @@ cdef class Client(Examiner):
             return True
         if kind == c"P" and whole and self.define_proven(frame, total):
             return True
+        self.in_parts = not whole
         self._borrow()
         return False
 
@@ -214,6 +226,8 @@ cdef class Client(Examiner):
             self.unasked = None
         if kind == c"S":
             self.unsynced = False
+            if self.server.guarded:
+                self.server.guarded = GUARD_SPENT
         elif kind == c"F":
             self.sessions.pinner.pin(self, "FUNCTION_CALL", None)
         elif kind != c"Q" and kind != c"d" and kind != c"c" and kind != c"f":
@@ -228,7 +242,7 @@ cdef class Client(Examiner):
         self.place = None
         self.held_back = confirming
         if not confirming:
-            self.losses = 0
+            self.losses = self.refusals = 0
         return 0
 
     cdef int go_on(self) except -1:
@@ -247,16 +261,55 @@ cdef class Client(Examiner):
         cdef Connection server = self.server
         self.held_back = False
         if error is None:
-            self.losses = 0
+            self.losses = self.refusals = 0
             return self.go_on()
+        if self.pinned:
+            # What it has set up there cannot be had elsewhere.
+            server.shut("its client's settings could not be put in place")
+            return 0
         server.take_back()
-        self.losses += 1
-        if server.retired and not self.pinned and self.losses < LOSSES_LIMIT:
-            # It is the connection that will not do any more, because of what others did on it.
+        self.refusals += 1
+        # It may be the connection that will not do any more, because of what others did on it; or
+        # what others had set has cut the change-over short.
+        if (server.retired or self.sessions.is_interrupted(error)) and self.refusals < REFUSALS_LIMIT:
             return self.go_on() if self._borrow() else 0
         if self.sessions.settings_refused(self, error):
             return self.go_on() if self._borrow() else 0
-        self.losses = 0
+        self.refusals = 0
+        return 0
+
+    cdef int turn_refused(self, bytes error, list kinds) except -1:
+        cdef int kind
+        self._recover()
+        if self.terminating:
+            return self._end("the client requested that the connection close", False)
+        for kind in kinds:
+            if kind == SYNC:
+                self.skipping = False
+                self.say(READY_IDLE)
+            elif self.skipping or kind == COPY_END:
+                continue
+            else:
+                self.say(error)
+                if kind == QUERY or kind == FUNCTION:
+                    self.say(READY_IDLE)
+                else:
+                    self.skipping = True
+        if self.farewell is not None:
+            self.part(self.farewell)
+        if self.fd < 0 or self.finishing:
+            return 0
+        self.consume_held()
+        self.resume_reading()
+        return self._end_if_gone()
+
+    cdef int _recover(self) except -1:
+        """Nothing of its transaction has happened, and the connection is gone."""
+        self.unsynced = self.unsettled = self.prepared_unnamed = self.body_forward = False
+        self.portals = self.meanwhile = self.changed = self.follow_up = self.asked = None
+        self.dropping = 0
+        if self.notes is not None:
+            self.notes.restored = {}
         return 0
 
     cdef int turn_ended(self) except -1:
@@ -409,10 +462,10 @@ cdef class Client(Examiner):
             return 0
         if self.finishing:
             return self.close()
-        held_back = self.place is not None or self.held_back
+        held_back = self.place is not None or self.held_back or self.unsettled
         if held_back and self.greeted and self._said_goodbye():
             # It asked, said goodbye and left without an answer: what it asked still happens when its turn comes.
-            self.terminating = True
+            self.terminating = not self.unsettled
             return self.forget()
         self._end(reason, not self.terminating)
         return self.close()

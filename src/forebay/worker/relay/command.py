@@ -11,12 +11,13 @@ class Command:
     """One simple Query, and what came back.
 
     At its ReadyForQuery ``done(server, command)`` is called, unless it is None. ``rows`` holds the
-    bodies of DataRow messages, ``error`` the body of the last ErrorResponse, or None.
+    bodies of DataRow messages, ``error`` the body of the last ErrorResponse, or None. ``is_cut``:
+    there were more rows than are kept.
 
     `is_replay`: it puts the client's settings in place. `ends_turn`: see ``LentConnection.follow``.
     """
 
-    __slots__ = ("done", "ends_turn", "error", "is_replay", "rows")
+    __slots__ = ("done", "ends_turn", "error", "is_cut", "is_replay", "rows")
 
     def __init__(
         self,
@@ -29,4 +30,5 @@ class Command:
         self.is_replay = is_replay
         self.ends_turn = ends_turn
         self.error: bytes | None = None
+        self.is_cut = False
         self.rows: list[bytes] = []

@@ -10,6 +10,13 @@ cdef enum:
     LEDGER_LIMIT = 16384  # replies owed to one client before it is not read any more
 
 
+cdef enum GUARD:
+    # If a change-over has failed the database skips all that was sent with it, up to the first Sync.
+    UNGUARDED = 0  # no change-over is under way
+    GUARDED = 1  # one is, and no Sync was sent behind it yet
+    GUARD_SPENT = 2  # one was: until the change-over is known to have succeeded nothing else may be sent
+
+
 cdef class Borrower(Peer):
     # A queue link of its own class, since a Peer cannot be a Waiter as well (C structures have one base).
     cdef readonly Place place
@@ -27,6 +34,7 @@ cdef class Borrower(Peer):
     cdef bint unsynced  # sent part of an extended batch whose Sync is still to come
     cdef bint prepared_unnamed  # parsed an unnamed statement too long to be kept, and has not bound it
     cdef bint unsettled  # waits to know what an earlier batch of its own has changed
+    cdef bint in_parts  # the message for which it borrows has not come as a whole
     cdef uint32_t body_left  # of the message it is sending
     cdef bint body_forward
 
@@ -42,6 +50,7 @@ cdef class Borrower(Peer):
     cdef int settled(self) except -1
     cdef int turn_ended(self) except -1
     cdef int server_lost(self, object error) except -1
+    cdef int turn_refused(self, bytes error, list kinds) except -1
 
 
 cdef class Place(Waiter):
@@ -75,6 +84,10 @@ cdef class Connection(Peer):
     cdef object commands  # Forebay's own, unanswered: deque of Command
     cdef object follow_up  # see LentConnection.follow
     cdef bint replaying  # is asked for its client's settings; `parameters` are still its last client's
+    cdef int guarded  # how far what was sent behind a change-over may go: see `GUARD`
+    # Plans may have been made under other settings than it has now, which may decide what they find.
+    cdef public bint plans_mixed
+    cdef public bint plans_stale  # ... and its client has not had them discarded yet
     cdef object parameters_told  # what the client knew when the turn began that has a follow-up; else None
     cdef bint fatal_forwarded  # the client knows already why the connection ends
 
@@ -94,5 +107,6 @@ cdef class Connection(Peer):
     cdef int lend(self, Borrower client) except -1
     cdef bint follow(self, object messages) except -1
     cdef bint is_following(self) except -1
+    cdef int discard_plans(self, bint in_batch) except -1
     cdef int answer_fakes(self) except -1
     cdef int release_if_free(self) except -1

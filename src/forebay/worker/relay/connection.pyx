@@ -8,8 +8,8 @@
 What happens while it is lent stands in `lent`, what the database sends in `server`.
 
 The micro-pool's ``changeover`` and ``manager`` (Python) are called by all three:
-    changeover.replay(old, new)                    the message that puts other settings in place, and
-                                                   whether its success must be seen first
+    changeover.replay(server, client)              the messages that change it over to the client's settings,
+                                                   and whether their success must be seen first
     changeover.replay_failed(server, body, confirming)  they were refused (ErrorResponse body)
     changeover.announce(client, parameters)        tell a client what is reported otherwise by now
     changeover.parameter_changed(parameters, body) the parameters after a ParameterStatus with this body
@@ -73,6 +73,12 @@ cdef class Borrower(Peer):
 
     cdef int server_lost(self, object error) except -1:
         """The connection is gone. `error`: what the database said last has been passed on if None."""
+        raise NotImplementedError
+
+    cdef int turn_refused(self, bytes error, list kinds) except -1:
+        """Its connection could not be changed over to its settings, and is gone; the database has
+        skipped what was sent with the change-over: messages of these kinds (see `ledger`) are
+        answered with `error`, and the client goes on."""
         raise NotImplementedError
 
     cdef int undone(self) except -1:
@@ -161,7 +167,7 @@ cdef class Connection(Peer):
 
     def was_reset(self, settings) -> None:
         """Nothing of the last client's session is left; the settings are `settings`."""
-        self.dirty = False
+        self.dirty = self.plans_mixed = self.plans_stale = False
         self.settings = settings
         self.prepared.forget_all()
 
@@ -281,6 +287,10 @@ cdef class Connection(Peer):
     cdef bint is_following(self) except -1:
         """Whether the client's turn has a follow-up that has not ended yet."""
         return self.follow_up is not None or self.parameters_told is not None
+
+    cdef int discard_plans(self, bint in_batch) except -1:
+        """Let what the client sends next be planned by its settings of now."""
+        raise NotImplementedError
 
     cdef int answer_fakes(self) except -1:
         """Answer in the database's place what it was not asked, as far as its turn has come."""

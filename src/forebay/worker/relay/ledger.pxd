@@ -53,6 +53,7 @@ cdef class Ledger:
     cpdef int take_fake(self) except -2
     cpdef int action(self) except -2
     cpdef int head_kind(self) except -2
+    cpdef list kinds(self)
     cpdef bint is_expected(self) except -2
     cpdef bint is_pipelined(self) except -2
 

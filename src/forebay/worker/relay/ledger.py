@@ -146,6 +146,11 @@ class Ledger:
             index += 1
         return found
 
+    def kinds(self):
+        """The kinds of what a client has sent and is not answered, in order."""
+        entries = [self.ring[(self.head + index) & self.mask] for index in range(self.count)]
+        return [entry & _KIND for entry in entries if (entry >> _ACTION_SHIFT) & _ACTION != SWALLOW]
+
     def is_expected(self):
         """Whether something hangs on what is being answered now."""
         return self.count > 0 and self.ring[self.head] & _EXPECTED != 0

@@ -9,9 +9,10 @@ cdef class LentConnection(Connection):
     cdef bint discarded  # DISCARD ALL has succeeded in this turn: it stays so if something behind it fails
     cdef public int sequences_discarded  # how often, since it was lent or asked
 
-    cdef int _replay(self, Borrower client) except -1
+    cdef bytes replay_error  # why the last change-over has failed (the body of an ErrorResponse)
+
+    cdef int _replay(self, Borrower client, bint confirming) except -1
     cdef int _replayed(self, object error) except -1
-    cdef int _deallocate_all(self) except -1
     cdef int _follow(self) except -1
     cdef bint _did_not_reset(self) except -1
     cdef int _end_turn(self) except -1

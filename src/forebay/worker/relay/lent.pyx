@@ -7,14 +7,25 @@ lend ─▶ (replay of settings) ─▶ the client's messages ⇄ replies ─▶
 """
 
 from forebay.worker.relay.command import Command
+from forebay.worker.relay.statement import PREFIX
 
-from .connection cimport Borrower, Connection
+from .connection cimport GUARDED, Borrower, Connection
 from .frames cimport HEADER_BYTES
-from .ledger cimport PARSE, QUERY
+from .frames cimport message as framed
+from .ledger cimport BIND, CLOSE, EXECUTE, PARSE, QUERY, SWALLOW
 
 cdef bytes PARSE_COMPLETE = b"1\x00\x00\x00\x04"
 cdef bytes CLOSE_COMPLETE = b"3\x00\x00\x00\x04"
-cdef bytes DEALLOCATE_ALL_MESSAGE = b"Q\0\0\0\x13DEALLOCATE ALL\0"
+cdef bytes PLANS_NAME = PREFIX + b"plans\0"
+cdef bytes DISCARD_PLANS = framed(b"Q", b"DISCARD PLANS\0")
+# With a portal and a statement of its own: the client's unnamed ones stay.
+cdef bytes DISCARD_PLANS_IN_BATCH = (
+    framed(b"P", PLANS_NAME + b"DISCARD PLANS\0\0\0")
+    + framed(b"B", PLANS_NAME + PLANS_NAME + bytes(6))
+    + framed(b"E", PLANS_NAME + bytes(4))
+    + framed(b"C", b"P" + PLANS_NAME)
+    + framed(b"C", b"S" + PLANS_NAME)
+)
 cdef bytes DEALLOCATED = b"C\x00\x00\x00\x0fDEALLOCATE\0"
 cdef bytes ABORTED_FIELDS = (
     b"SERROR\0VERROR\0C25P02\0Mcurrent transaction is aborted, commands ignored until end of"
@@ -38,28 +49,43 @@ cdef class LentConnection(Connection):
         self.parameters_told = None
         self.turns_before = 0
         self.parameters_before = self.parameters
-        if self.stale:
-            self._deallocate_all()
-        if client.settings is not self.settings:
-            self._replay(client)
+        if client.settings is not self.settings or self.stale or self.plans_mixed:
+            self._replay(client, client.parameters is None or client.in_parts)
         elif client.parameters is not self.parameters and client.parameters is not None:
             self.pool.changeover.announce(client, self.parameters)
         return client.lent(self.confirming)
 
-    cdef int _replay(self, Borrower client) except -1:
-        """Put the client's settings in place, in the same write as its first message where that is
-        safe."""
-        cdef bytes message
-        message, self.confirming = self.pool.changeover.replay(self.settings, client.settings)
-        # Before the client knows its parameters there is no message of its own to send along.
-        self.confirming = self.confirming or client.parameters is None
+    cdef int _replay(self, Borrower client, bint confirming) except -1:
+        """Change over to the client's settings, in the same write as its first message unless that
+        must wait for the success (`confirming`: in any case).
+
+        What leaves together has a guard between: a Describe of a prepared statement that only a
+        change-over which has succeeded has made (see session/replays.py). If it has failed, the
+        guard fails as well, and the database itself skips all that the client has sent with it, up
+        to the first Sync. Nothing is sent behind that Sync before the guard is answered. (There is
+        no guard where the client's message comes in parts: a statement_timeout would run from the
+        guard on, and fire in the middle of that message.)
+        """
+        cdef bytes plain, guarded
+        plain, guarded, must_confirm = self.pool.changeover.replay(self, client)
+        self.confirming = confirming or must_confirm
         self.settings = client.settings
         self.replaying = True
-        self._command(Command(is_replay=True))
-        self.enqueue(message, len(message))
+        self.replay_error = None
+        self.plans_mixed = self.plans_stale = False
+        if self.stale:
+            self.stale = False
+            self.prepared.forget_all()
         if self.confirming:
-            self.flush()
-        return 0
+            self._command(Command(is_replay=True))
+            self.enqueue(plain, len(plain))
+            return self.flush()
+        self.ledger.push(CLOSE, SWALLOW)
+        self._command(Command(is_replay=True))
+        self.prepared.owe_guard()
+        self.ledger.push(CLOSE, SWALLOW)
+        self.guarded = GUARDED
+        return self.enqueue(guarded, len(guarded))
 
     cdef int _replayed(self, object error) except -1:
         cdef Borrower client = self.client
@@ -68,6 +94,7 @@ cdef class LentConnection(Connection):
         self.parameters_before = self.parameters
         if error is not None:
             self.dirty = True
+            self.replay_error = error
             self.pool.changeover.replay_failed(self, error, confirming)
         if client is None:
             return 0
@@ -79,14 +106,18 @@ cdef class LentConnection(Connection):
             client.confirmed(error)
         return 0
 
-    cdef int _deallocate_all(self) except -1:
-        """What was prepared may return something else by now: prepare it anew when it is used."""
-        self.stale = False
-        if self.prepared.statements:
+    cdef int discard_plans(self, bint in_batch) except -1:
+        """Let what the client sends next be planned by its settings of now, whatever was planned
+        before. `in_batch`: the Sync of its batch is still to come."""
+        self.plans_stale = False
+        if self.ledger.failed or self.ledger.copy_in:
+            return 0
+        if not in_batch:
             self._command(Command())
-            self.prepared.forget_all()
-            self.enqueue(DEALLOCATE_ALL_MESSAGE, len(DEALLOCATE_ALL_MESSAGE))
-        return 0
+            return self.enqueue(DISCARD_PLANS, len(DISCARD_PLANS))
+        for kind in (PARSE, BIND, EXECUTE, CLOSE, CLOSE):
+            self.ledger.push(kind, SWALLOW)
+        return self.enqueue(DISCARD_PLANS_IN_BATCH, len(DISCARD_PLANS_IN_BATCH))
 
     # ---- a client's turn ----
 
@@ -234,9 +265,8 @@ cdef class LentConnection(Connection):
         client.lent(False)
         self.release_if_free()
         if client.server is self and client.settings is not self.settings:
-            self._replay(client)
-            if self.confirming:
-                return client.lent(True)
-            self.flush()
+            # The client keeps the connection for what it has there: another one would not do.
+            self._replay(client, True)
+            return client.lent(True)
         client.turn_ended()
         return client.go_on()

@@ -23,6 +23,7 @@ cdef class Expectation:
     cdef uint64_t serial_now  # ... and has, if it succeeds: never 0
     cdef Statement described
     cdef bytes name  # what the client calls the statement it means, if that cannot be told otherwise
+    cdef bint is_guard  # it fails if the change-over before it has failed: see `LentConnection._replay`
 
     cdef bint is_unnamed(self) noexcept
 
@@ -50,6 +51,7 @@ cdef class Prepared:
         self, int action, Statement statement, object user, bytes name, tuple refutes=*
     ) except -1
     cdef bint owe_named(self, int kind, bytes name) except -1
+    cdef bint owe_guard(self) except -1
     cdef bint _expect(self, int kind, int action, Expectation expected) except -1
     cdef uint64_t unknown_since(self) except -1
     cdef bint is_uncertain(self, Statement statement) except -1

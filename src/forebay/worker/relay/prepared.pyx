@@ -8,7 +8,7 @@ message's entry in the ledger, and is taken back if the message fails or is skip
 from collections import deque
 from itertools import islice
 
-from .ledger cimport DESCRIBE, FORWARD, PARSE, REPLACE
+from .ledger cimport DESCRIBE, FORWARD, PARSE, REPLACE, SWALLOW
 
 cdef enum:
     CANDIDATES = 10  # that have not been used for longest, when one has to go
@@ -103,6 +103,12 @@ cdef class Prepared:
         cdef Expectation expected = _new()
         expected.name = name
         return self._expect(kind, FORWARD, expected)
+
+    cdef bint owe_guard(self) except -1:
+        """A Describe is sent that fails if the change-over before it has failed."""
+        cdef Expectation expected = _new()
+        expected.is_guard = True
+        return self._expect(DESCRIBE, SWALLOW, expected)
 
     cdef bint _expect(self, int kind, int action, Expectation expected) except -1:
         if not self.ledger.push(kind, action, True):

@@ -4,12 +4,15 @@ from .lent cimport LentConnection
 
 
 cdef enum:
-    DROP = 4  # beside the ledger's actions: a reply that nobody gets, for another comes in its place
+    # Beside the ledger's actions:
+    DROP = 4  # a reply that nobody gets, for another comes in its place
+    REFUSED = 5  # the database has not changed over, and skips what was sent with that
 
 
 cdef class Server(LentConnection):
     cdef uint32_t body_left
     cdef bytes instead  # what the client gets instead of the message that is being judged
+    cdef list skipped  # the kinds of what the database skips: see REFUSED
 
     cdef bint _is_gathered(self, int kind) except -1
     cdef int _judge(
@@ -19,6 +22,7 @@ cdef class Server(LentConnection):
         self, const unsigned char *frame, Py_ssize_t total, bint whole
     ) except -3
     cdef int _judge_ready(self, const unsigned char *frame, Py_ssize_t total) except -3
+    cdef int _refuse_turn(self) except -1
     cdef int _let_client_go_on(self) except -1
     cdef int _swallow(self, const unsigned char *frame, Py_ssize_t total) except -1
     cdef bint _note_parameter(self, const unsigned char *body, Py_ssize_t count) except -1

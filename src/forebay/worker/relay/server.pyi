@@ -28,6 +28,8 @@ class Server(Peer):
     dirty: bool
     retired: bool
     stale: bool
+    plans_mixed: bool
+    plans_stale: bool
     sequences_discarded: int
     cancels_in_flight: int
     opened_at: float

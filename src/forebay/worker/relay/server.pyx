@@ -8,9 +8,9 @@ from forebay.worker.relay.statement import PREFIX
 
 from libc.stdint cimport uint32_t
 
-from .frames cimport HEADER_BYTES, LARGE_MESSAGE_LIMIT, length_word
-from .ledger cimport CLOSE, DESCRIBE, DESYNC, FORWARD, PARSE, REPLACE, SWALLOW
-from .connection cimport LEDGER_LIMIT, Borrower
+from .frames cimport HEADER_BYTES, LARGE_MESSAGE_LIMIT, length_word, message
+from .ledger cimport DESYNC, FORWARD, REPLACE, SWALLOW, SYNC
+from .connection cimport LEDGER_LIMIT, UNGUARDED, Borrower
 from .lent cimport LentConnection
 from .peer cimport GATHER_BYTES
 from .prepared cimport Expectation
@@ -42,7 +42,12 @@ cdef tuple OF_MEANING = (
     HOW_TEXT_IS_READ, b"client_encoding\0", b"TimeZone\0", b"DateStyle\0", b"IntervalStyle\0",
     b"search_path\0", b"session_authorization\0",
 )
-cdef int COMMAND_ROWS_LIMIT = 2000  # an audit yields all that a session has set
+# More than an audit yields of a session whose settings are within the limits.
+cdef int COMMAND_ROWS_LIMIT = 2000
+# (The body of an ErrorResponse.) Of a change-over that has failed without a word.
+cdef bytes NOT_IN_PLACE = (
+    b"SERROR\0VERROR\0C55000\0Mthe settings of the session could not be put in place; nothing was run\0\0"
+)
 
 
 cdef inline bint _is_ready_for_query(const unsigned char *frame, Py_ssize_t total) noexcept:
@@ -94,6 +99,9 @@ cdef class Server(LentConnection):
                 return count
             at += total
             passed = at
+            if action == REFUSED:
+                self._refuse_turn()
+                return count
             if action == REPLACE:
                 self._pass(self.instead, len(self.instead))
                 self.instead = None
@@ -124,7 +132,7 @@ cdef class Server(LentConnection):
         self, int kind, const unsigned char *frame, Py_ssize_t total, bint whole
     ) except -3:
         """Take note of a message, and say what becomes of it: FORWARD, SWALLOW, DROP, REPLACE (by
-        what is in `instead`) or DESYNC."""
+        what is in `instead`), REFUSED or DESYNC."""
         cdef int action = self.ledger.action()
         cdef bint is_noted
         if total < HEADER_BYTES or total > LARGE_MESSAGE_LIMIT:
@@ -157,6 +165,8 @@ cdef class Server(LentConnection):
                 self.prepared.note_description(shape(frame[HEADER_BYTES:total]))
             elif kind == c"n":
                 self.prepared.note_description(b"")
+            if (kind == c"T" or kind == c"n") and self.prepared.head().is_guard:
+                self.guarded = UNGUARDED
         is_noted = self.ledger.is_expected()
         action = self.ledger.reply(kind)
         if self.ledger.settled:
@@ -184,8 +194,13 @@ cdef class Server(LentConnection):
             self.ledger.reply(c"E")
             self.prepared.note_outcome()
             return REPLACE
+        if failing is not None and failing.is_guard:
+            self.skipped = self.ledger.kinds()
+            self.ledger.reply(c"E")
+            self.prepared.note_outcome()
+            return REFUSED
         action = self.ledger.reply(c"E")
-        if action == SWALLOW and (kind == PARSE or kind == CLOSE or kind == DESCRIBE):
+        if action == SWALLOW and kind > SYNC:
             action = FORWARD  # asked for the client's sake: it is the client's message that fails
         self.prepared.note_outcome(is_unnamed)
         self.prepared.note_failure(failing)
@@ -222,6 +237,18 @@ cdef class Server(LentConnection):
                 self.parameters_told = self.parameters
         return action
 
+    cdef int _refuse_turn(self) except -1:
+        """The client's settings are not in place, and nothing of what it has sent with them has run.
+        The connection is not used any more."""
+        cdef Borrower client = self.client
+        cdef bytes error = NOT_IN_PLACE if self.replay_error is None else self.replay_error
+        if client is not None:
+            client.server = self.client = None
+        self.shut("its client's settings could not be put in place")
+        if client is not None:
+            client.turn_refused(message(b"E", error), self.skipped)
+        return 0
+
     cdef int _let_client_go_on(self) except -1:
         """A client that waits for an answer may have it now. One that had sent far more than was
         answered is read again once it was, which may be long before a ReadyForQuery."""
@@ -239,8 +266,11 @@ cdef class Server(LentConnection):
         """Part of the answer to a command of Forebay's own."""
         if frame[0] == c"E":
             self.commands[0].error = frame[HEADER_BYTES:total]
-        elif frame[0] == c"D" and len(self.commands[0].rows) < COMMAND_ROWS_LIMIT:
-            self.commands[0].rows.append(frame[HEADER_BYTES:total])
+        elif frame[0] == c"D" and self.commands:
+            if len(self.commands[0].rows) < COMMAND_ROWS_LIMIT:
+                self.commands[0].rows.append(frame[HEADER_BYTES:total])
+            else:
+                self.commands[0].is_cut = True
         return 0
 
     cdef bint _note_parameter(self, const unsigned char *body, Py_ssize_t count) except -1:

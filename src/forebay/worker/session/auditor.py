@@ -1,6 +1,7 @@
 """Asks the database what a client's session holds, and takes that over."""
 
 import logging
+from dataclasses import dataclass, replace
 from functools import partial
 
 from forebay.protocol.errors import PgError
@@ -14,6 +15,22 @@ from forebay.worker.session.settings import RESET_BY_CLIENT, InternTable, Values
 from forebay.worker.session.texts import Texts
 
 logger = logging.getLogger("forebay.session")
+
+
+# How often the same is asked if the question is cut short.
+ASKED_LIMIT = 5
+# Within a text of several statements it holds for those behind it.
+WITHOUT_TIMEOUT = b"SET LOCAL statement_timeout = 0;"
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What was asked, and how often."""
+
+    notes: Notes
+    query: bytes
+    causes: frozenset[PinReason]
+    times: int = 1
 
 
 class Auditor:
@@ -35,20 +52,39 @@ class Auditor:
         # What the answer lacks of those it logged in with is taken to be as it was at the login.
         custom |= {name for name, _ in client.startup.values if "." in name or name == "role"}
         query = audit_query(client.pool.user, causes, frozenset(custom))
-        server = client.server
-        if server is not None:
-            server.ask(query, partial(self._answered, client, notes))
+        if client.server is not None:
+            client.server.ask(
+                query, partial(self._answered, client, _Question(notes, query, causes))
+            )
 
-    def _answered(self, client: Client, notes: Notes, server: Server, command: Command) -> None:
-        """The session's state is known: take over its settings, and begin and end pins."""
+    def _answered(
+        self, client: Client, question: "_Question", server: Server, command: Command
+    ) -> None:
         if server.client is not client:
             return
+        if command.error is None or not PgError.parse(command.error).is_interrupted:
+            self._note_answer(client, question.notes, server, command)
+        elif question.times < ASKED_LIMIT:
+            # A cancel or a timeout has hit the question, which says nothing about the session.
+            again = replace(question, times=question.times + 1)
+            server.ask(WITHOUT_TIMEOUT + question.query, partial(self._answered, client, again))
+        else:
+            question.notes.doubts |= question.causes
+            question.notes.held |= {PinReason.SETTING}  # until the next answer
+            self._pinner.update(client, question.notes)
+            client.suspect = True
+
+    def _note_answer(self, client: Client, notes: Notes, server: Server, command: Command) -> None:
+        """The session's state is known: take over its settings, and begin and end pins."""
         notes.count_discards(server.sequences_discarded)
         server.sequences_discarded = 0
         try:
             if command.error is not None:
                 raise ValueError(PgError.parse(command.error).message)
             values, notes.held = read_audit(parse_data_row(row) for row in command.rows)
+            if command.is_cut:
+                notes.lasting.add(PinReason.TOO_MANY_SETTINGS)
+                raise ValueError("there is more of it than is read")
             if makes_temporary(dict(values).get("search_path", "")):
                 notes.lasting.add(PinReason.SETTING)  # any CREATE TABLE, any SELECT INTO may do so
             if any(len(value) > VALUE_CHARACTERS for _, value in values):

@@ -14,7 +14,13 @@ from forebay.sql.effects import HOW_TEXT_IS_READ, Call, Command, Effect, Effects
 from forebay.sql.reading import Reading, Traits
 from forebay.sql.reasons import Reason
 from forebay.sql.settings import SettingChange
-from forebay.worker.session.settings import OF_LITERALS, OF_NAMES, Settings, Values
+from forebay.worker.session.settings import (
+    OF_LITERALS,
+    OF_NAMES,
+    Settings,
+    Values,
+    decides_plans,
+)
 
 # More changes than this in one transaction are not told apart.
 CHANGES_LIMIT: Final = 16
@@ -109,6 +115,21 @@ def changes_since(before: Changes | None, text: bytes, effects: Effects) -> Chan
     for effect in found:
         changes += (_change(effect, text) if is_one else Unknown(),)
     return changes if len(changes) <= CHANGES_LIMIT else (Unknown(),)
+
+
+def changes_plans(effects: Effects) -> bool:
+    """Whether plans that were made before must not be used any more behind a text with these
+    effects, or those that are made behind it by anybody else (see `settings.decides_plans`)."""
+    return any(map(_changes_plans, effects))
+
+
+def _changes_plans(effect: Effect) -> bool:
+    detail = effect.detail
+    if isinstance(detail, SettingChange):
+        return not detail.name or decides_plans(detail.name)
+    if isinstance(detail, Call):
+        return detail.listed
+    return effect.reason in _UNKNOWN - {Reason.TEMPORARY_OBJECT, Reason.DISCARD}
 
 
 def _matters(effect: Effect) -> bool:

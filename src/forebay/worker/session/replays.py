@@ -1,12 +1,34 @@
-"""How a connection changes over from one client's settings to another's, and when the success of
-that must be seen before anything else is sent.
+"""How a connection changes over from one client's settings to another's.
+
+A statement must never run under the settings of the last client: any of them may decide whose rows
+it finds. So either the success of the change-over is seen before the client's message is sent
+(``plain``), or the database itself skips the message if the change-over has failed (``guarded``):
+
+    Close     GUARD, if there is one (a function may have made it)
+    Query     what takes settings back and puts others in place; PREPARE GUARD
+    Describe  GUARD
+    Close     GUARD
+    ...       what the client has sent
+
+All of the Query is one transaction. Unless it succeeds GUARD does not exist, so Describe fails, and
+after an error in the extended protocol PostgreSQL reads nothing before the next Sync, not even a
+simple Query. If it succeeds Describe leaves no trace: no snapshot is taken, so that the client's
+BEGIN may still choose an isolation level, and no command was executed, so that its VACUUM is alone.
+GUARD is made by SQL's PREPARE: behind a Parse of the protocol a statement_timeout would run on to
+the Sync, and could fire when GUARD is there, which no rollback removes, and the settings are not
+committed yet.
+
+Sources: PostgreSQL's protocol chapter, "Extended Query"; PostgresMain, exec_execute_message and
+PreventInTransactionBlock in its source.
 """
 
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
+from typing import Final, NamedTuple
+from weakref import WeakSet
 
-from forebay.protocol.messages import query
+from forebay.protocol.messages import message, query
 from forebay.sql.names import NAME_BYTES
 from forebay.worker.session.settings import (
     IDENTITY,
@@ -17,13 +39,16 @@ from forebay.worker.session.settings import (
     quote_literal,
 )
 
-# Access or meaning depends on them: a statement must never run where setting them has failed.
-DECISIVE = frozenset({"role", "session_authorization", "row_security", "search_path"})
+# A name that no client and no statement of a client has.
+GUARD: Final = "_forebay_settings"
+# The most arguments of a function.
+ARGUMENTS_LIMIT: Final = 100
 
 # What was accepted once is accepted again, on any connection and in the name of any role. (Of other
 # settings the database may refuse what it has accepted before: temp_buffers once there were
-# temporary tables, a configuration for text search that is gone.)
-SURE = DECISIVE - IDENTITY | {
+# temporary tables, a configuration for text search that is gone, a role. Their success is seen
+# first, so that another connection can be tried, or this one be cleaned.)
+SURE = frozenset({"search_path", "row_security"}) | {
     *("application_name", "client_encoding", "client_min_messages", "datestyle", "timezone"),
     *("intervalstyle", "bytea_output", "extra_float_digits", "xmlbinary", "xmloption"),
     *("standard_conforming_strings", "escape_string_warning", "backslash_quote", "array_nulls"),
@@ -67,7 +92,8 @@ MODULES = frozenset(
         *("timescaledb", "vchordrq"),
     }
 )
-# These hold for a change-over, too, and may cut it short if they are below a second.
+# These hold for a change-over, too, and may cut it short if they are below a second: it is seen
+# first then, and tried elsewhere.
 TIMEOUTS = "statement_timeout", "transaction_timeout"
 _SECOND_OR_MORE = re.compile(r"0|[1-9]\d{3,}|[1-9]\d*\s*(s|min|h|d)")  # in ms, as PostgreSQL has it
 # Change-overs between two Settings that are remembered ready to send.
@@ -76,8 +102,17 @@ REPLAYS_KEPT = 1024
 KEPT_CHARACTERS = 16384
 
 
+class Replay(NamedTuple):
+    """Messages that change a connection over; ``must_confirm``: the success of ``plain`` must be
+    seen before anything else is sent."""
+
+    plain: bytes
+    guarded: bytes
+    must_confirm: bool
+
+
 class Replays:
-    """The messages that change a connection over from one client's settings to another's.
+    """What changes a connection over from one client's settings to another's.
 
     `init_query` is what every new connection has run: a setting that is taken back must become what
     that had made it, so it runs again behind a RESET.
@@ -85,20 +120,23 @@ class Replays:
 
     def __init__(self, init_query: str = "") -> None:
         self._init_query = init_query
-        self._trusts = True
-        self._kept: OrderedDict[tuple[Settings, Settings], tuple[bytes, bool]] = OrderedDict()
+        self._doubted: WeakSet[Settings] = WeakSet()
+        self._kept: OrderedDict[tuple[Settings, Settings, bool, bool], Replay] = OrderedDict()
 
-    def trust_no_more(self) -> None:
-        """What was sure to be accepted was refused: from now on all successes must be seen."""
-        self._trusts = False
+    def doubt(self, settings: Settings) -> None:
+        """These were sure to be accepted, and were refused: see their success from now on."""
+        self._doubted.add(settings)
         self._kept.clear()
 
-    def replay(self, old: Settings, new: Settings) -> tuple[bytes, bool]:
-        """One Query message, and whether its success must be seen before anything else is sent."""
-        key = (old, new)
+    def replay(
+        self, old: Settings, new: Settings, deallocates: bool = False, discards_plans: bool = False
+    ) -> Replay:
+        """From `old` to `new`. Asked for, all that is prepared, or planned, on the connection is
+        forgotten as well."""
+        key = (old, new, deallocates, discards_plans)
         found = self._kept.get(key)
         if found is None:
-            found = self._build(old, new)
+            found = self._build(old, new, deallocates, discards_plans)
             pairs = old.values + new.values
             if sum(len(name) + len(value) for name, value in pairs) <= KEPT_CHARACTERS:
                 self._kept[key] = found
@@ -106,7 +144,9 @@ class Replays:
                 self._kept.popitem(last=False)
         return found
 
-    def _build(self, old: Settings, new: Settings) -> tuple[bytes, bool]:
+    def _build(
+        self, old: Settings, new: Settings, deallocates: bool, discards_plans: bool
+    ) -> Replay:
         before, after = dict(old.values), dict(new.values)
         taken_back = [name for name in before if name and name not in after]
         changed = [name for name, value in after.items() if before.get(name) != value]
@@ -121,20 +161,37 @@ class Replays:
             taken_back = identity + [name for name in taken_back if name not in IDENTITY]
             changed = [name for name in after if name in changed or name in IDENTITY]
         changed.sort(key=identity_last)
-        statements = [_reset(name) for name in taken_back]
+        statements = ["DEALLOCATE ALL"] if deallocates else []
+        statements += [_reset(name) for name in taken_back]
         if starts_over:
             statements.append(self._init_query + "\n")  # it may end with a comment
-        if changed:
-            calls = (
-                f"pg_catalog.set_config({quote_literal(name)}, {quote_literal(after[name])}, false)"
-                for name in changed
-            )
-            statements.append("SELECT " + ", ".join(calls))
-        # If it is refused the last client's settings stay, all of them.
-        names = [*taken_back, *changed]
-        is_safe = self._trusts and DECISIVE.isdisjoint(names) and all(map(_is_sure, names))
-        is_safe = is_safe and not _is_hasty(before)
-        return query(";".join(statements)), not is_safe
+        statements += _put_in_place({name: after[name] for name in changed})
+        if discards_plans or old.of_plans != new.of_plans:
+            statements.append("DISCARD PLANS")
+        # init_query may end the transaction that a guard relies on.
+        is_safe = not starts_over and all(map(_is_sure, [*taken_back, *changed]))
+        is_safe = is_safe and not _is_hasty(before) and self._doubted.isdisjoint((old, new))
+        return Replay(query(";".join(statements)), _guarded(statements), not is_safe)
+
+
+def _put_in_place(values: Mapping[str, str]) -> list[str]:
+    """A statement that sets them, in this order. (All values together may be longer than anything
+    that the relay keeps of an answer: it holds only numbers.)"""
+    calls = [
+        f"pg_catalog.set_config({quote_literal(name)}, {quote_literal(value)}, false)"
+        for name, value in values.items()
+    ]
+    groups = [calls[at : at + ARGUMENTS_LIMIT] for at in range(0, len(calls), ARGUMENTS_LIMIT)]
+    columns = ", ".join(f"pg_catalog.num_nulls({', '.join(group)})" for group in groups)
+    return [f"SELECT {columns}"] if columns else []
+
+
+def _guarded(statements: list[str]) -> bytes:
+    """See the module's description."""
+    guard = f"S{GUARD}\0".encode()
+    making = [*statements, f"PREPARE {GUARD} AS VALUES (true)"]
+    close = message(b"C", guard)
+    return close + query(";".join(making)) + message(b"D", guard) + close
 
 
 def _reset(name: str) -> str:

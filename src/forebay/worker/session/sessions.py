@@ -143,6 +143,11 @@ class Sessions:
             client.fail(error.with_severity(Severity.FATAL).encode(), error.message)
         return False
 
+    def is_interrupted(self, body: bytes) -> bool:
+        """Whether the database refused something (ErrorResponse body) for a reason that may be gone
+        the next time: it was cancelled, or a timeout cut it short."""
+        return PgError.parse(body).is_interrupted
+
     def violated(self, client: Client, kind: int) -> bytes:
         """The error for a message that PostgreSQL would not read."""
         return errors.protocol_violation(f"invalid frontend message type {kind} or length").encode()

@@ -34,13 +34,14 @@ RESET_BY_CLIENT: Values = (("", ""),)
 class Settings:
     """Names (lower case, sorted, once each) and values that differ from a fresh connection's."""
 
-    __slots__ = ("__weakref__", "literals", "names", "values")
+    __slots__ = ("__weakref__", "literals", "names", "of_plans", "values")
 
     def __init__(self, values: Values) -> None:
         self.values = values
         # What names depend on, and what literals do.
         self.names = tuple(pair for pair in values if pair[0] in OF_NAMES)
         self.literals = tuple(pair for pair in values if pair[0] in OF_LITERALS)
+        self.of_plans = tuple(pair for pair in values if decides_plans(pair[0]))
 
 
 class Parameters:
@@ -90,6 +91,16 @@ class InternTable:
         if found is None:
             found = self._parameters[key] = Parameters(values)
         return found
+
+
+def decides_plans(name: str) -> bool:
+    """Whether plans that were made under another value of this setting must not be used.
+
+    PostgreSQL evaluates a function that is marked IMMUTABLE when it plans. Many that are marked so
+    read a setting all the same, mostly one that says whose the session is; the value then stays in
+    the plan for whoever uses it next.
+    """
+    return "." in name or name in IDENTITY
 
 
 def identity_last(name: str) -> int:

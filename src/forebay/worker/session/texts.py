@@ -11,7 +11,7 @@ from forebay.worker.relay.glance import glance_text
 from forebay.worker.session import telling
 from forebay.worker.session.deallocation import deallocated, drops_all, drops_ours
 from forebay.worker.session.functions import NOTHING_LISTED, Listed
-from forebay.worker.session.meaning import Context, Unknown, changes_since
+from forebay.worker.session.meaning import Context, Unknown, changes_plans, changes_since
 from forebay.worker.session.pinner import Pinner, digest_of, notes_of
 from forebay.worker.session.pins import PinReason, note_effects
 from forebay.worker.session.rds import STATEMENT_LIMIT_BYTES, rds_explanation, rds_pin
@@ -125,6 +125,8 @@ class Texts:
 
     def _note_consequences(self, client: Client, text: bytes, effects: Effects) -> None:
         client.meanwhile = changes_since(client.meanwhile, text, effects)
+        if client.server is not None and changes_plans(effects):
+            client.server.plans_mixed = client.server.plans_stale = True
         if any(map(drops_all, effects)):
             client.note_dropping()
         if client.server is not None and any(map(drops_ours, effects)):

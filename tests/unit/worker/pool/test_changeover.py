@@ -7,15 +7,20 @@ from typing import Any, cast
 
 import pytest
 
-from forebay.protocol.messages import parameter_status
+from forebay.protocol.messages import parameter_status, query
 from forebay.worker.pool.changeover import PARAMETERS_LIMIT, Changeover
 from forebay.worker.pool.manager import Limits, PoolManager
 from forebay.worker.relay import Command
-from forebay.worker.session.replays import Replays
+from forebay.worker.session.replays import Replay, Replays
 from forebay.worker.session.settings import InternTable, Settings
 
 FAILED = Command()
 FAILED.error = b"SERROR\0C42601\0Msyntax error\0\0"
+
+
+def replay(changeover: Changeover, old: Settings, new: Settings) -> Replay:
+    server = SimpleNamespace(settings=old, stale=False, plans_mixed=False)
+    return changeover.replay(cast(Any, server), cast(Any, SimpleNamespace(settings=new)))
 
 
 class Connection:
@@ -73,15 +78,15 @@ def test_micro_pools_see_another_init_query() -> None:
     )
     changeover = manager.pool("app", "alice").changeover
     old, new = intern.settings((("a.c", "1"),)), intern.none
-    assert b"SET a.b = 1" in changeover.replay(old, new)[0]
+    assert b"SET a.b = 1" in replay(changeover, old, new).plain
     manager.apply(Limits(100, 100, 10, "SET a.b = 2"))
     assert manager.pool("app", "alice").changeover is changeover
     assert manager.pool("app", "bob").changeover is changeover
-    assert b"SET a.b = 2" in changeover.replay(old, new)[0]
+    assert b"SET a.b = 2" in replay(changeover, old, new).plain
     assert reset(changeover, Command(), Command()).ran[1] == b"SET a.b = 2"
     assert changeover.has_init_query
     manager.apply(Limits(100, 100, 10, ""))
-    assert changeover.replay(old, new)[0].count(b"SET") == 1  # the RESET alone
+    assert replay(changeover, old, new).plain.count(b"SET") == 1  # the RESET alone
     assert not changeover.has_init_query
 
 
@@ -101,11 +106,12 @@ def test_long_settings_are_not_kept() -> None:
     for number in range(20):
         long = intern.settings((("app.long", f"{number}" + "x" * 8000), ("app.more", "y" * 8400)))
         kept.add(long)
-        assert replays.replay(intern.none, long)[0].count(b"set_config") == 2
-        assert replays.replay(long, intern.none)[0].count(b"RESET") == 2
+        assert replays.replay(intern.none, long).plain.count(b"set_config") == 2
+        assert replays.replay(long, intern.none).plain.count(b"RESET") == 2
     assert len(kept) <= 1
 
 
+CANCELLED = b"SERROR\0C57014\0Mcanceling statement due to user request\0\0"
 NAMED = b'SERROR\0C42704\0Munrecognized configuration parameter "x.y"\0\0'
 
 
@@ -118,16 +124,20 @@ def test_what_cannot_be_taken_back_is_not_its_next_client_s_fault() -> None:
         assert server.retired is retired
 
 
-def test_after_a_refusal_that_was_not_expected_everything_is_confirmed() -> None:
+def test_after_a_refusal_that_was_not_expected_these_settings_are_confirmed() -> None:
     intern = InternTable()
     changeover = Changeover(intern, "")
     mine = intern.settings((("app.a", "1"),))
+    others = intern.settings((("app.b", "1"),))
     server = cast(Any, SimpleNamespace(settings=mine, retired=False, pid=1))
-    assert not changeover.replay(intern.none, mine)[1]
+    assert not replay(changeover, intern.none, mine).must_confirm
     changeover.replay_failed(server, NAMED, True)
-    assert not changeover.replay(intern.none, mine)[1]
+    changeover.replay_failed(server, CANCELLED, False)
+    assert not replay(changeover, intern.none, mine).must_confirm
     changeover.replay_failed(server, NAMED, False)
-    assert changeover.replay(intern.none, mine)[1]
+    assert replay(changeover, intern.none, mine).must_confirm
+    assert replay(changeover, mine, others).must_confirm
+    assert not replay(changeover, intern.none, others).must_confirm
 
 
 @pytest.mark.parametrize(
@@ -135,7 +145,9 @@ def test_after_a_refusal_that_was_not_expected_everything_is_confirmed() -> None
     [
         ({"work_mem": "1MB"}, {"work_mem": "2MB", "enable_sort": "off"}, False),
         ({"app.tenant": "a"}, {"app.tenant": "b"}, False),
-        ({"search_path": "a"}, {}, True),
+        ({"search_path": "a"}, {"row_security": "off"}, False),
+        ({"role": "a"}, {}, True),
+        ({}, {"session_authorization": "a"}, True),
         ({"plpgsql.mine": "a"}, {}, True),
         ({}, {"plpgsql.mine": "a"}, True),
         ({}, {"log_min_duration_statement": "1"}, True),
@@ -153,4 +165,33 @@ def test_what_may_be_refused_is_confirmed(
 ) -> None:
     intern = InternTable()
     settings = (intern.settings(tuple(sorted(each.items()))) for each in (old, new))
-    assert Replays().replay(*settings)[1] is confirmed
+    assert Replays().replay(*settings).must_confirm is confirmed
+
+
+def test_plans_are_discarded_where_the_settings_differ_that_functions_read() -> None:
+    intern, replays = InternTable(), Replays()
+    plain = intern.settings((("timezone", "UTC"),))
+    a, b = (intern.settings((("app.tenant", name),)) for name in "ab")
+    role = intern.settings((("role", "a"),))
+    for old, new in ((plain, a), (a, b), (b, plain), (plain, role)):
+        assert b"DISCARD PLANS" in replays.replay(old, new).plain
+        assert b"DISCARD PLANS" in replays.replay(old, new).guarded
+    assert b"DISCARD PLANS" not in replays.replay(intern.none, plain).guarded
+    assert b"DISCARD PLANS" in replays.replay(plain, plain, discards_plans=True).guarded
+
+
+def test_what_is_forgotten_is_forgotten_behind_the_guard() -> None:
+    intern = InternTable()
+    replay = Replays().replay(intern.none, intern.none, deallocates=True)
+    assert replay.plain == query("DEALLOCATE ALL")
+    assert query("DEALLOCATE ALL;PREPARE _forebay_settings AS VALUES (true)") in replay.guarded
+
+
+def test_the_answer_does_not_grow_with_the_settings() -> None:
+    """At most as many arguments of a function as PostgreSQL takes, all columns few."""
+    intern = InternTable()
+    many = intern.settings(tuple((f"app.s{n:04}", "x") for n in range(1000)))
+    text = Replays().replay(intern.none, many).plain
+    calls = text.split(b"num_nulls")[1:]
+    assert len(calls) == 10
+    assert {call.count(b"set_config") for call in calls} == {100}
