@@ -9,7 +9,7 @@ import msgspec
 from cyclopts import Parameter
 
 from forebay.cli import warnings
-from forebay.cli.output import EXIT_FAILED, EXIT_FINE, EXIT_WRONG_USE, complain
+from forebay.cli.output import EXIT_FAILED, EXIT_FINE, EXIT_WRONG_USE, complain, interpreter_problem
 from forebay.cli.probing import Facts, Login, probe
 from forebay.config import Config, ConfigError, PoolSettings, is_url, load_any
 from forebay.node import materials
@@ -60,7 +60,7 @@ def check(
     Reads the configuration, its secrets and its certificates, logs in to every database with every
     user, runs init_query there, shows what the pool's limits would be, and warns about what will
     bite. Nothing is listened on. Exit codes: 0 it would work (perhaps with warnings), 1 a login
-    failed, 2 the configuration can't be used.
+    failed or this Python reads SQL wrongly, 2 the configuration can't be used.
 
     Parameters
     ----------
@@ -80,6 +80,12 @@ def check(
         else:
             complain("check", problems)
         return EXIT_WRONG_USE
+    if misreading := interpreter_problem():
+        if as_json:
+            _print_json(Report(ok=False, source=settings.source, problems=[misreading]))
+        else:
+            complain("check", [misreading])
+        return EXIT_FAILED
     report = asyncio.run(_check(settings, found))
     if as_json:
         _print_json(report)

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from forebay.cli.hints import ENDS, deed, hint, rds_hint
-from forebay.cli.output import EXIT_FINE, EXIT_WRONG_USE, complain
+from forebay.cli.output import EXIT_FAILED, EXIT_FINE, EXIT_WRONG_USE, complain, interpreter_problem
 from forebay.config import ConfigError, ProxySettings, load_any
 from forebay.sql.digest import digest
 from forebay.sql.effects import Effects, effects
@@ -71,6 +71,9 @@ def explain(
     if len(text) > MAX_TEXT_BYTES:
         complain("explain", [f"more than {MAX_TEXT_BYTES} bytes"])
         return EXIT_WRONG_USE
+    if misreading := interpreter_problem():
+        complain("explain", [misreading])
+        return EXIT_FAILED
     listed = NOTHING_LISTED
     if config is not None:
         try:

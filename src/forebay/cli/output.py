@@ -4,6 +4,8 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from forebay.sql.known_answers import MisreadError, require_right_reading
+
 EXIT_FINE = 0
 EXIT_FAILED = 1
 EXIT_WRONG_USE = 2
@@ -18,3 +20,12 @@ def complain(command: str, problems: Sequence[str]) -> None:
     sys.stderr.write(f"forebay {command}: {len(problems)} problems\n")
     for problem in problems:
         sys.stderr.write(f"  - {problem}\n")
+
+
+def interpreter_problem() -> str | None:
+    """Why this Python cannot be trusted to read SQL; None if it can."""
+    try:
+        require_right_reading()
+    except MisreadError as error:
+        return str(error)
+    return None

@@ -15,10 +15,14 @@ from typing import Final, NamedTuple
 
 from forebay.sql.literals import (
     CONTINUATION,
+    INSIDE_ESCAPE,
+    INSIDE_PLAIN,
     dollar_string,
     escape_string,
+    inside,
     plain_string,
     quoted_name,
+    repeated,
     unicode_name,
 )
 
@@ -85,34 +89,56 @@ STRINGS: Final = frozenset(
 )
 NAMES: Final = frozenset({Kind.WORD, Kind.QUOTED_NAME, Kind.UNICODE_NAME})
 
-# Every repetition is possessive (no way back into it), so that no text can make matching slow.
-_BLANK: Final = rb"(?:[ \t\n\r\f\v]++|--[^\n\r]*+|/\*[^*/]*+(?:(?:\*(?!/)|/(?!\*))[^*/]*+)*+\*/)*+"
+# No text can make matching slow: what could match in more than one way is atomic, `(?>...)`, or has
+# nothing behind it that could fail. No quantifier is possessive, as `*+`: Python before 3.11.5
+# misreads those. A lookahead before `repeated` is for speed: mostly nothing is repeated.
+_SPACE: Final = rb"[ \t\n\r\f\v]*"
+_COMMENT: Final = (
+    rb"(?:--[^\n\r]*|/\*[^*/]*(?:\*/|" + repeated(rb"(?:\*(?!/)|/(?!\*))[^*/]*") + rb"\*/))"
+)
+_BLANK: Final = _SPACE + rb"(?:(?=[-/])" + repeated(_COMMENT + _SPACE) + rb"|)"
 _START: Final = rb"[A-Za-z_\x80-\xff]"
-_WORD: Final = rb"(?![eEbBxXnN]'|[uU]&['\"])" + _START + rb"[A-Za-z0-9_$\x80-\xff]*+"
+_WORD: Final = rb"(?![eEbBxXnN]'|[uU]&['\"])" + _START + rb"[A-Za-z0-9_$\x80-\xff]*"
+
+
+def _digits(digit: bytes) -> bytes:
+    """Digits with underscores between them."""
+    more = rb"_" + digit + rb"+"
+    return digit + rb"+(?:(?=_)" + repeated(more) + rb"|)"
+
+
+_DECIMAL: Final = _digits(rb"[0-9]")
+_FRACTION: Final = rb"(?:\.(?!\.)(?:" + _DECIMAL + rb"|)|)"
 # Since 16: other bases and underscores, if no letter follows. Before: digits; a word may follow.
 _NUMBER: Final = (
-    rb"(?:0[xX](?:_?[0-9A-Fa-f])++|0[oO](?:_?[0-7])++|0[bB](?:_?[01])++"
-    rb"|(?:[0-9](?:_?[0-9])*+(?:\.(?!\.)(?:[0-9](?:_?[0-9])*+)?+)?+|\.[0-9](?:_?[0-9])*+)"
-    rb"(?:[eE][+-]?[0-9](?:_?[0-9])*+)?+)(?!" + _START + rb")"
-    rb"|(?:[0-9]++(?:\.(?!\.)[0-9]*+)?+|\.[0-9]++)(?:[eE][+-]?[0-9]++)?+"
+    *(rb"(?>0[xX]_?", _digits(rb"[0-9A-Fa-f]")),
+    *(rb"|0[oO]_?", _digits(rb"[0-7]")),
+    *(rb"|0[bB]_?", _digits(rb"[01]")),
+    *(rb"|(?:", _DECIMAL, _FRACTION, rb"|\.", _DECIMAL, rb")(?:[eE][+-]?", _DECIMAL, rb"|)"),
+    *(rb")(?!", _START, rb")"),
+    rb"|(?:[0-9]+(?:\.(?!\.)[0-9]*|)|\.[0-9]+)(?:[eE][+-]?[0-9]+|)",
 )
-_OPERATOR: Final = rb"(?:[~!@#^&|`?+*%<>=]|-(?!-)|/(?!\*))++"
-_PLAIN_BODY: Final = rb"'[^']*+(?:''[^']*+)*+'"
-_ESCAPE_BODY: Final = rb"'[^'\\]*+(?:(?:''|\\.)[^'\\]*+)*+'"
-_BIT_BODY: Final = rb"'[^']*+'"
-_NAME_BODY: Final = rb'"[^"]*+(?:""[^"]*+)*+"'
+_SIGN: Final = rb"[~!@#^&|`?+*%<>=]+"
+_SIGNS: Final = rb"(?=[-/])" + repeated(_SIGN + rb"|-(?!-)|/(?!\*)")
+_OPERATOR: Final = _SIGN + rb"(?:" + _SIGNS + rb"|)|" + _SIGNS
+_PLAIN_BODY: Final = rb"'" + INSIDE_PLAIN + rb"'"
+_ESCAPE_BODY: Final = rb"'" + INSIDE_ESCAPE + rb"'"
+_BIT_BODY: Final = rb"'[^']*'"
+_NAME_BODY: Final = rb'"' + inside(rb'[^"]*', rb'""') + rb'"'
 
 
 def _continued(body: bytes) -> bytes:
     """A string and the parts that continue it on later lines."""
-    return body + rb"(?:" + CONTINUATION + body + rb")*+"
+    part = CONTINUATION + body
+    return body + rb"(?:(?=[ \t\f\v\n\r-])" + repeated(part) + rb"|)"
 
 
-def _master(plain_body: bytes) -> re.Pattern[bytes]:
-    groups = (
+def _groups(plain_body: bytes) -> tuple[bytes, ...]:
+    """The pattern of each kind, in their order."""
+    return (
         _WORD,
         rb"[(),;\[\]]|\.\.|\.(?![0-9])",
-        _NUMBER,
+        b"".join(_NUMBER),
         _continued(plain_body),
         _OPERATOR,
         _NAME_BODY,
@@ -121,20 +147,23 @@ def _master(plain_body: bytes) -> re.Pattern[bytes]:
         rb"[uU]&" + _NAME_BODY,
         rb"[bBxX]" + _continued(_BIT_BODY),
         rb"[nN]" + _continued(plain_body),
-        rb"\$(?:" + _START + rb"[A-Za-z0-9_\x80-\xff]*+)?+\$",
-        rb"\$[0-9]++",
+        rb"\$(?>(?:" + _START + rb"[A-Za-z0-9_\x80-\xff]*)?)\$",
+        rb"\$[0-9]+",
         rb"/\*",
         rb"[eEbBxXnN]?'|(?:[uU]&)?['\"]",
         rb"\$",
         rb"[^:]",
         rb":[:=]?",
     )
+
+
+def _master(groups: tuple[bytes, ...]) -> re.Pattern[bytes]:
     alternatives = b"|".join(b"(" + group + b")" for group in groups)
     return re.compile(_BLANK + b"(?:" + alternatives + rb"|\Z)", re.DOTALL)
 
 
-_CONFORMING: Final = _master(_PLAIN_BODY)
-_BACKSLASHED: Final = _master(_ESCAPE_BODY)
+_CONFORMING: Final = _master(_groups(_PLAIN_BODY))
+_BACKSLASHED: Final = _master(_groups(_ESCAPE_BODY))
 _COMMENT_EDGE: Final = re.compile(rb"/\*|\*/")
 _KINDS: Final = (Kind.OTHER, *Kind)  # by number of the group
 _SPECIAL: Final = (

@@ -3,16 +3,43 @@
 import re
 from typing import Final
 
+
+def repeated(piece: bytes) -> bytes:
+    """The pattern ``piece`` once or more often, with no way back.
+
+    Within an atomic group each repetition costs memory until the group ends, so there is a group
+    for every few of them.
+    """
+    return b"(?>(?:(?>(?:" + piece + b"){1,250}))+)"
+
+
+def inside(ordinary: bytes, special: bytes) -> bytes:
+    """The pattern of what stands between quotes: ``ordinary`` bytes, and pairs that do not end it.
+
+    There is one way only to match it: it ends where no ``special`` pair follows.
+    """
+    return (
+        ordinary
+        + (rb"(?:(?!" + special + rb")|")
+        + repeated(rb"(?:" + special + rb")" + ordinary)
+        + rb")"
+    )
+
+
+INSIDE_PLAIN: Final = inside(rb"[^']*", rb"''")
+INSIDE_ESCAPE: Final = inside(rb"[^'\\]*", rb"''|\\.")
+
 # Between the parts of a string that is continued on another line: blanks and line comments with at
 # least one line break, then the next quote.
 CONTINUATION: Final = (
-    rb"(?:[ \t\f\v]++|--[^\n\r]*+)*+[\n\r](?:[ \t\n\r\f\v]++|--[^\n\r]*+[\n\r])*+(?=')"
+    rb"(?>[ \t\f\v]*)(?:--[^\n\r]*|)[\n\r](?:(?=[ \t\n\r\f\v-])"
+    + repeated(rb"[ \t\n\r\f\v]+|--[^\n\r]*[\n\r]")
+    + rb"|)(?=')"
 )
 
-_PLAIN_PART: Final = re.compile(rb"(?:" + CONTINUATION + rb")?+'([^']*+(?:''[^']*+)*+)'")
-_ESCAPE_PART: Final = re.compile(
-    rb"(?:" + CONTINUATION + rb")?+'([^'\\]*+(?:(?:''|\\.)[^'\\]*+)*+)'", re.DOTALL
-)
+_PART: Final = rb"(?>(?:" + CONTINUATION + rb")?)'"
+_PLAIN_PART: Final = re.compile(_PART + rb"(" + INSIDE_PLAIN + rb")'")
+_ESCAPE_PART: Final = re.compile(_PART + rb"(" + INSIDE_ESCAPE + rb")'", re.DOTALL)
 _ESCAPE: Final = re.compile(
     rb"''|\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))",
     re.DOTALL,

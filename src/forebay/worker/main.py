@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from forebay import logs
+from forebay.sql.known_answers import require_right_reading
 from forebay.worker.channel import (
     Channel,
     ChannelError,
@@ -116,6 +117,8 @@ class WorkerProcess:
 
     async def _configure(self, message: Configure) -> None:
         try:
+            if self._drain_timeout_s is None:
+                require_right_reading()
             unchanged = await self._plane.configure(message)
         except Exception as error:
             level = logging.DEBUG if isinstance(error, OSError | ValueError) else logging.ERROR
