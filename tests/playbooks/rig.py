@@ -15,7 +15,7 @@ from typing import Any, Self, cast
 from unittest import mock
 
 from forebay.worker.agenda import Agenda
-from forebay.worker.cancel import Canceller
+from forebay.worker.cancel import OWN_STEP_S, Canceller
 from forebay.worker.connector import ConnectError, Target
 from forebay.worker.login import LoggedIn
 from forebay.worker.pool.janitor import Janitor, Timeouts
@@ -87,11 +87,15 @@ class Rig:
         self._handler = _Collector(self.complaints)
         self._poll = select.poll()
         self._poll.register(epoll, select.POLLIN)
-        self._patch = mock.patch("forebay.worker.connector.send_cancel", self._deliver)
+        self._patches = [
+            mock.patch("forebay.worker.connector.send_cancel", self._deliver),
+            mock.patch("forebay.worker.cancel.pause", self._pause),
+        ]
 
     def __enter__(self) -> Self:
         logging.getLogger("forebay.relay").addHandler(self._handler)
-        self._patch.start()
+        for patch in self._patches:
+            patch.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -99,7 +103,8 @@ class Rig:
             if kind is None:
                 self.finish()
         finally:
-            self._patch.stop()
+            for patch in self._patches:
+                patch.stop()
             logging.getLogger("forebay.relay").removeHandler(self._handler)
             for actor in self.actors.values():
                 actor.close()
@@ -172,6 +177,11 @@ class Rig:
         server = next(each for each in self.servers.values() if each.pid == pid)
         gate = Gate()
         self.cancels.setdefault(server, []).append(gate)
+        await gate
+
+    async def _pause(self) -> None:
+        gate = Gate()
+        self.agenda.later(OWN_STEP_S, gate.open)
         await gate
 
     # ---- what happens ----

@@ -1,5 +1,6 @@
 """Cancel requests: to the connection that serves a client now, or out of the queue, or nowhere."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -14,6 +15,15 @@ logger = logging.getLogger("forebay.cancel")
 DELIVERY_TIMEOUT_S = 5.0
 
 
+# How often it is looked whether Forebay's own messages are answered.
+OWN_STEP_S = 0.002
+
+
+async def pause() -> None:
+    """Let some time pass."""
+    await asyncio.sleep(OWN_STEP_S)
+
+
 class Canceller:
     """Delivers cancel requests to one database server."""
 
@@ -25,11 +35,17 @@ class Canceller:
         """Do what PostgreSQL does for a cancel request that names this client.
 
         Waiting for a connection: it is answered at once. Without a statement under way: nothing.
+        While the connection answers messages of Forebay's own, the request waits: it is not for
+        those.
         """
         if client.is_waiting:
             client.refuse(errors.query_canceled().encode())
-        elif client.server is not None:
-            await self.cancel_server(client.server)
+            return
+        server = client.server
+        while server is not None and server.client is client and server.ledger.action():
+            await pause()
+        if server is not None and server.client is client and server.ledger.count:
+            await self.cancel_server(server)
 
     async def cancel_server(self, server: Server) -> None:
         """Cancel what runs on `server`. It serves nobody else until the request has been delivered,

@@ -70,9 +70,8 @@ class Auditor:
             server.ask(WITHOUT_TIMEOUT + question.query, partial(self._answered, client, again))
         else:
             question.notes.doubts |= question.causes
-            question.notes.held |= {PinReason.SETTING}  # until the next answer
+            question.notes.held |= {PinReason.SETTING}  # asked for behind whatever runs next
             self._pinner.update(client, question.notes)
-            client.suspect = True
 
     def _note_answer(self, client: Client, notes: Notes, server: Server, command: Command) -> None:
         """The session's state is known: take over its settings, and begin and end pins."""

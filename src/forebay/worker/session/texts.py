@@ -181,5 +181,7 @@ def _may_end_pin(client: Client, text: bytes) -> bool:
     """Whether a statement without effects may end what pins its client (DROP, CLOSE ...)."""
     if client.notes is None or not client.notes.held:
         return False
+    if PinReason.SETTING in client.notes.held:
+        return True  # what the session holds could not be asked yet
     closes = PinReason.CURSOR in client.notes.held and b"close" in text.lower()
     return closes or not glance_text(text)
