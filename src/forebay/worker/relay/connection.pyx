@@ -254,8 +254,9 @@ cdef class Connection(Peer):
         self.handing_on = True
         try:
             while self.at_rest and not self.parked:
-                self.idle_since = self.poller.now
-                place = self.pool.give_back(self, self.retired, self.idle_since)
+                if self.lent_at >= self.idle_since:
+                    self.idle_since = self.poller.now  # what Forebay has asked meanwhile is no use
+                place = self.pool.give_back(self, self.retired, self.poller.now)
                 if place is None:
                     break
                 self.lend(place.borrower)
