@@ -381,6 +381,11 @@ class PoolManager:
             )
             self.schedule()
 
+    def ended(self, server: Server, body: bytes) -> None:
+        """The database has ended a connection, and no client is to hear of it."""
+        error = PgError.parse(body)
+        server.shut(f"the database says: {error.message} (SQLSTATE {error.sqlstate})")
+
     def abandoned(self, server: Server, vanished: bool) -> None:
         """The client of a busy connection is gone: if it vanished, cancel what it had asked."""
         if not vanished:

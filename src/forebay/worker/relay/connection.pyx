@@ -16,6 +16,7 @@ The micro-pool's ``changeover`` and ``manager`` (Python) are called by all three
     changeover.reset(server)                       DISCARD ALL and init_query; then ``was_reset``
     manager.abandoned(server, vanished)            its client is gone, replies are still owed
     manager.schema_changed(pool)                   prepared statements may return something else
+    manager.ended(server, body)                    its last word (ErrorResponse body): shut it
     manager.server_lost(server, reason)            it is closed
 """
 
