@@ -95,4 +95,5 @@ cdef class Connection(Peer):
     cdef bint follow(self, object messages) except -1
     cdef bint is_following(self) except -1
     cdef int answer_fakes(self) except -1
+    cdef bint is_within(self) except -1
     cdef int release_if_free(self) except -1

@@ -288,6 +288,10 @@ cdef class Connection(Peer):
         """Answer in the database's place what it was not asked, as far as its turn has come."""
         raise NotImplementedError
 
+    cdef bint is_within(self) except -1:
+        """Whether its client has only the first part of a message yet."""
+        raise NotImplementedError
+
     cdef int release_if_free(self) except -1:
         """Take the connection back if its client can do without, or ask what stands in the way."""
         raise NotImplementedError

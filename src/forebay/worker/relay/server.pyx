@@ -116,6 +116,9 @@ cdef class Server(LentConnection):
             self._let_client_go_on()
         return at
 
+    cdef bint is_within(self) except -1:
+        return self.body_left > 0
+
     cdef bint _is_gathered(self, int kind) except -1:
         """Whether a message must be there as a whole before it is passed on."""
         return (
