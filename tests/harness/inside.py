@@ -24,9 +24,14 @@ class Inside:
     """A worker's endpoint on a loop in a thread: ``with Inside(port, database) as inside:``."""
 
     def __init__(
-        self, target_port: int, database: TestDatabase, *, pool: dict[str, Any] | None = None
+        self,
+        target_port: int,
+        database: TestDatabase,
+        *,
+        host: str = HOST,
+        pool: dict[str, Any] | None = None,
     ) -> None:
-        target = TargetSettings(hosts=[f"{HOST}:{target_port}"], database=database.name)
+        target = TargetSettings(hosts=[f"{host}:{target_port}"], database=database.name)
         self._settings = ProxySettings(
             require_tls=False, target=target, pool=PoolSettings(**(pool or {}))
         )

@@ -57,6 +57,7 @@ cdef class Connection(Peer):
     cdef public object parameters
     cdef readonly int pid
     cdef readonly bytes cancel_key
+    cdef public object place  # where it leads to: address family and address
     cdef readonly int status  # of the last ReadyForQuery: "I", "T" or "E"
     cdef bint altered  # what prepared statements mean may have changed in this transaction
     cdef public bint stale  # ... or before: nothing that is prepared is to be used any more
