@@ -12,7 +12,8 @@ cdef class Client(Examiner):
     cdef public Py_ssize_t unsent_seen  # what had not been taken when somebody looked last
     cdef int last_kind  # of the messages that have gone to a connection
     cdef bint held_back  # a connection is lent, and its settings are not confirmed yet
-    cdef int losses  # connections in a row that ended before they were, or would not do
+    cdef int losses  # connections in a row that ended before they were
+    cdef int refusals  # connections in a row that would not do
     cdef bint skipping  # an error was sent in the extended protocol: everything up to Sync is discarded
     cdef object refusal  # the error that answers the next message that would need a connection
     cdef object farewell  # the FATAL error that ends the client when its transaction is over

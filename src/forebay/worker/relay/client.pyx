@@ -29,6 +29,8 @@ from .statement_user cimport ASKED
 # A database that has gone may have left many idle connections, each of which is found dead in its turn;
 # after so many it is the settings that connections end of.
 cdef int LOSSES_LIMIT = 100
+# So many connections may refuse a client's settings because of what others did on them.
+cdef int REFUSALS_LIMIT = 3
 cdef bytes READY_IDLE = b"Z\x00\x00\x00\x05I"
 cdef bytes TERMINATE = b"X\x00\x00\x00\x04"
 
@@ -258,7 +260,7 @@ cdef class Client(Examiner):
         self.place = None
         self.held_back = confirming
         if not confirming:
-            self.losses = 0
+            self.losses = self.refusals = 0
         return 0
 
     cdef int go_on(self) except -1:
@@ -277,16 +279,16 @@ cdef class Client(Examiner):
         cdef Connection server = self.server
         self.held_back = False
         if error is None:
-            self.losses = 0
+            self.losses = self.refusals = 0
             return self.go_on()
         server.take_back()
-        self.losses += 1
-        if server.retired and not self.pinned and self.losses < LOSSES_LIMIT:
+        self.refusals += 1
+        if server.retired and not self.pinned and self.refusals < REFUSALS_LIMIT:
             # It is the connection that will not do any more, because of what others did on it.
             return self.go_on() if self._borrow() else 0
         if self.sessions.settings_refused(self, error):
             return self.go_on() if self._borrow() else 0
-        self.losses = 0
+        self.losses = self.refusals = 0
         return 0
 
     cdef int turn_ended(self) except -1:
