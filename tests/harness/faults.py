@@ -33,6 +33,7 @@ class FaultProxy:
         self._links: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._flowing = asyncio.Event()
+        self._ending = asyncio.Event()
         self._refusing = False
         self._delay_s = 0.0
 
@@ -57,7 +58,11 @@ class FaultProxy:
 
     def heal(self) -> None:
         """Everything flows again, at once, and new connections are accepted."""
-        self._call(self._set(flowing=True, refusing=False, delay_s=0.0))
+        self._call(self._set(flowing=True, ending=True, refusing=False, delay_s=0.0))
+
+    def hide_ends(self) -> None:
+        """Bytes flow, but nobody hears that the other side has closed."""
+        self._call(self._set(ending=False))
 
     def delay(self, delay_s: float) -> None:
         """Every chunk is held back this long, in each direction."""
@@ -82,6 +87,7 @@ class FaultProxy:
 
     async def _open(self) -> None:
         self._flowing.set()
+        self._ending.set()
         self._server = await asyncio.start_server(self._accept, self.host, 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -97,11 +103,14 @@ class FaultProxy:
     async def _set(
         self,
         flowing: bool | None = None,
+        ending: bool | None = None,
         refusing: bool | None = None,
         delay_s: float | None = None,
     ) -> None:
         if flowing is not None:
             (self._flowing.set if flowing else self._flowing.clear)()
+        if ending is not None:
+            (self._ending.set if ending else self._ending.clear)()
         if refusing is not None:
             self._refusing = refusing
         if delay_s is not None:
@@ -152,6 +161,7 @@ class FaultProxy:
                 writer.write(chunk)
                 await writer.drain()
             await self._flowing.wait()
+            await self._ending.wait()
             writer.write_eof()
 
 

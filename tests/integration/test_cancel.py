@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from typing import Any
 
 import psycopg2
 import psycopg2.errors
@@ -9,6 +10,7 @@ import pytest
 
 from forebay.protocol.messages import cancel_request, query
 from tests.harness import Forebay, Postgres, TestDatabase, eventually
+from tests.harness.inside import Inside
 from tests.harness.limits import connections
 from tests.harness.observer import Observer
 from tests.harness.raw import RawClient
@@ -128,6 +130,37 @@ def test_the_statement_of_a_client_that_vanished_is_cancelled(
         client.vanish()
         assert other.query("SELECT 1") == [["1"]]
     assert not seen.running("pg_sleep")
+
+
+def test_it_goes_where_the_connection_is(
+    postgres: Postgres, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not to what the name means by now: another server may have a process of that number."""
+    means = ["127.0.0.1"]
+    real = socket.getaddrinfo
+
+    def resolve(host: str, *arguments: Any, **more: Any) -> Any:
+        return real(means[0] if host == "db.test" else host, *arguments, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    with (
+        Observer(postgres, database) as seen,
+        socket.create_server(("127.0.0.2", postgres.port)) as another,
+        Inside(postgres.port, database, host="db.test") as inside,
+        RawClient(inside.port, database) as client,
+    ):
+        client.query("SELECT 1")
+        means[0] = "127.0.0.2"
+        client.send(query("SELECT pg_sleep(60)"))
+        seen.wait_until_running("pg_sleep")
+        with socket.create_connection(("127.0.0.1", inside.port), timeout=30) as sock:
+            sock.sendall(cancel_request(*client.key))
+            assert sock.recv(1) == b""
+        error = next(each for each in client.until("Z") if each.kind == "E")
+        assert error.fields["C"] == "57014"
+        another.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            another.accept()
 
 
 def _is_answered(forebay: Forebay, client: RawClient) -> bool:

@@ -292,7 +292,9 @@ async def test_cancel(target: Target, sslmode: str) -> None:
                 select from pg_locks where pid = {connection.pid}
             ) loop perform pg_sleep(0.01); end loop; end $$"""
             await simple_query(other.stream, watched)
-        await send_cancel(target, connection.pid, connection.cancel_key, 10, CONTEXTS)
+        await send_cancel(
+            target, connection.pid, connection.cancel_key, 10, CONTEXTS, place=connection.place
+        )
         with pytest.raises(PgError) as caught:
             await query
         assert caught.value.sqlstate == "57014"
@@ -555,8 +557,9 @@ async def test_a_server_that_says_nothing(sslmode: str) -> None:
         error = await failed(target, connect_timeout_s=0.05)
         assert "timeout expired" in str(error)
         assert error.transient
+        place = (socket.AF_INET, (target.host, target.port))
         with pytest.raises(ConnectError):
-            await send_cancel(target, 1, b"1234", 0.05)
+            await send_cancel(target, 1, b"1234", 0.05, place=place)
 
 
 @pytest.mark.parametrize("sslmode", ["disable", "prefer", "require"])

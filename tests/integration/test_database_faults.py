@@ -317,3 +317,45 @@ def test_the_network_fails_with_settings_in_place(
 def _all_gone(forebay: Forebay, network: FaultProxy) -> bool:
     """Whether Forebay has noticed the end of all connections that it ever had."""
     return len(forebay.logged("The database connection closed")) == network.accepted
+
+
+def test_it_ends_a_connection_that_nobody_has(
+    start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase, seen: Observer
+) -> None:
+    """Its last word is believed: the end of the stream may never come. The log repeats it."""
+    with FaultProxy(postgres.port) as network:
+        target = {"database": database.name}
+        forebay = start_forebay(
+            network.port, database, proxy=PLAIN, target=target, pool=connections(1)
+        )
+        with RawClient(forebay.port, database) as client:
+            client.query("SELECT 1")
+            network.hide_ends()
+            (pid,) = seen.backends()
+            seen.rows("SELECT pg_terminate_backend(%s)", pid)
+            closed = forebay.wait_for_log("The database connection closed")
+            assert "terminating connection due to administrator command" in closed
+            assert "57P01" in closed
+            assert client.query("SELECT 7") == [["7"]]
+        network.heal()
+        forebay.stop()
+
+
+def test_it_ends_a_connection_in_a_transaction(
+    start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase, seen: Observer
+) -> None:
+    """The client hears it, and the next one does not wait for the end of the stream."""
+    with FaultProxy(postgres.port) as network:
+        target = {"database": database.name}
+        forebay = start_forebay(
+            network.port, database, proxy=PLAIN, target=target, pool=connections(1)
+        )
+        with RawClient(forebay.port, database) as busy, RawClient(forebay.port, database) as next_:
+            busy.query("BEGIN")
+            network.hide_ends()
+            seen.rows("SELECT pg_terminate_backend(%s)", seen.backends()[0])
+            (told,) = busy.until_end()
+            assert (told.fields["S"], told.fields["C"]) == ("FATAL", "57P01")
+            assert next_.query("SELECT 7") == [["7"]]
+        network.heal()
+        forebay.stop()

@@ -4,7 +4,7 @@ import psycopg2
 import pytest
 
 from forebay.protocol.errors import PgError
-from tests.harness import Forebay, Postgres, TestDatabase, eventually
+from tests.harness import FaultProxy, Forebay, Postgres, TestDatabase, eventually
 from tests.harness.limits import connections
 from tests.harness.observer import Observer
 from tests.harness.raw import RawClient
@@ -252,3 +252,50 @@ def test_an_init_query_that_fails_is_told(
         RawClient(forebay.port, database)
     assert refused.value.sqlstate == "22012"
     assert "division by zero" in refused.value.message
+
+
+def test_an_application_name_that_is_no_text(
+    forebay: Forebay, postgres: Postgres, database: TestDatabase
+) -> None:
+    """As PostgreSQL: it is let in, and seen with a question mark (since 16 with its bytes)."""
+    settings = {"application_name": "Jos\udce9"}
+    with (
+        RawClient(postgres.port, database, settings) as direct,
+        RawClient(forebay.port, database, settings) as client,
+    ):
+        told = direct.parameters["application_name"].replace("\\xe9", "?")
+        assert client.parameters["application_name"] == told == "Jos?"
+        assert client.query("SHOW application_name") == [["Jos?"]]
+
+
+REFUSED = {
+    "22021": {"my.own": "\udcff"},
+    "22023": {"work_mem": "much"},
+    "42704": {"no_such_setting": "1"},
+    "55P02": {"max_connections": "7"},
+}
+
+
+@pytest.mark.parametrize("sqlstate", REFUSED)
+def test_what_the_database_refuses_costs_no_connections(
+    start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase, sqlstate: str
+) -> None:
+    """The client is told so, in the database's words; whoever logs in so again and again must not
+    have connections opened and closed."""
+    with FaultProxy(postgres.port) as network:
+        forebay = start_forebay(
+            network.port,
+            database,
+            proxy={"require_tls": False},
+            target={"database": database.name},
+            pool=connections(2),
+        )
+        with RawClient(forebay.port, database) as other:
+            other.query("SET my.other = 'kept'")
+            for _ in range(3):
+                with pytest.raises(PgError) as refused:
+                    RawClient(forebay.port, database, REFUSED[sqlstate])
+                assert (refused.value.severity, refused.value.sqlstate) == ("FATAL", sqlstate)
+                assert other.query("SHOW my.other") == [["kept"]]
+            assert network.accepted <= 3
+        forebay.stop()

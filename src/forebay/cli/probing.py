@@ -27,19 +27,24 @@ QUERY_TIMEOUT_S = 10.0
 # A check is no reason to take many connections from a database that may be full.
 AT_ONCE = 2
 
-# One row. Everything in it can be read by every user.
-_FACTS_QUERY = (
-    "SELECT current_setting('server_version'), current_setting('server_version_num'),"
-    " pg_is_in_recovery()::text, r.rolsuper::text, r.rolconnlimit, d.datconnlimit,"
-    " current_setting('statement_timeout'),"
-    " coalesce(current_setting('idle_session_timeout', true), '0'),"
-    " current_setting('password_encryption'),"
-    # backend_type is hidden from other users, these two are not: only clients' sessions have both.
-    " (SELECT count(*) FROM pg_stat_activity WHERE datid IS NOT NULL AND usesysid IS NOT NULL"
-    "  AND pid <> pg_backend_pid())"
-    " FROM pg_roles r, pg_database d"
-    " WHERE r.rolname = current_user AND d.datname = current_database()"
-)
+# One row. Everything in it can be read by every user, and nothing in it is left to the search_path.
+_FACTS_QUERY = """
+SELECT
+    pg_catalog.current_setting('server_version'),
+    pg_catalog.current_setting('server_version_num'),
+    pg_catalog.pg_is_in_recovery()::pg_catalog.text,
+    r.rolsuper::pg_catalog.text, r.rolconnlimit, d.datconnlimit,
+    pg_catalog.current_setting('statement_timeout'),
+    COALESCE(pg_catalog.current_setting('idle_session_timeout', true), '0'),
+    pg_catalog.current_setting('password_encryption'),
+    -- backend_type is hidden from other users, these two are not: only clients' sessions have both.
+    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity
+     WHERE datid IS NOT NULL AND usesysid IS NOT NULL
+     AND pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid())
+FROM pg_catalog.pg_roles r, pg_catalog.pg_database d
+WHERE r.rolname OPERATOR(pg_catalog.=) CURRENT_USER
+AND d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+"""
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):

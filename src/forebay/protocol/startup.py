@@ -149,6 +149,8 @@ def _parse_startup_message(minor: int, pairs: list[tuple[str, str]]) -> StartupM
     for name in settings:
         if is_reserved(name):
             raise errors.unrecognized_setting(name)
+    if "application_name" in settings:
+        settings["application_name"] = _as_name(settings["application_name"])
     user = named.get("user") or None
     return StartupMessage(
         major=3,
@@ -160,6 +162,15 @@ def _parse_startup_message(minor: int, pairs: list[tuple[str, str]]) -> StartupM
         has_options=bool(named.get("options", "").strip(_SPACE)),
         unrecognized=tuple(unrecognized),
     )
+
+
+def _as_name(value: str) -> str:
+    """An application_name as PostgreSQL takes it at the start of a session: any bytes, of which it
+    shows those beyond ASCII as question marks. Later it takes text alone."""
+    if all(not 0xDC80 <= ord(char) <= 0xDCFF for char in value):
+        return value  # text: the database does the same to it whenever it comes
+    raw = value.encode("utf-8", "surrogateescape")
+    return "".join(chr(byte) if 32 <= byte < 127 else "?" for byte in raw)
 
 
 def is_reserved(name: str) -> bool:

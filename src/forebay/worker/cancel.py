@@ -58,6 +58,7 @@ class Canceller:
                 server.cancel_key,
                 timeout_s=DELIVERY_TIMEOUT_S,
                 tls_contexts=self._tls_contexts,
+                place=server.place,
             )
         except ConnectError as error:
             logger.warning("A cancel request could not be delivered: %s", error)

@@ -38,6 +38,8 @@ _RETRY_OTHER_ENCRYPTION: Final = "28000"
 """What pg_hba.conf says to a connection that should (or should not) have been encrypted."""
 
 _Address = tuple[Any, ...] | str
+Place = tuple[int, _Address]
+"""An address family and an address in it, as socket(2) and connect(2) take them."""
 _DEFAULT_CONTEXTS: Final = ClientContexts()
 
 
@@ -86,6 +88,7 @@ class DatabaseConnection:
     cancel_key: bytes = field(repr=False)
     parameters: dict[str, str]
     tls: bool
+    place: Place
     protocol_minor: int = 0
 
     def detach(self) -> Detached:
@@ -118,8 +121,8 @@ async def connect(
         startup = _startup_message(user, database, parameters)
         for attempt in _attempts(target, tls_contexts):
             try:
-                stream = await _open(target, attempt, deadline_s)
-                return await _log_in(stream, attempt, startup, user, password)
+                stream, place = await _open(target, await _resolve(target), attempt, deadline_s)
+                return await _log_in(stream, place, attempt, startup, user, password)
             except _EncryptionRefusedError as refused:
                 if attempt.last:
                     raise refused.cause from None
@@ -132,8 +135,13 @@ async def send_cancel(
     key: bytes,
     timeout_s: float,
     tls_contexts: ClientContexts = _DEFAULT_CONTEXTS,
+    *,
+    place: Place,
 ) -> None:
     """Asks the server to cancel a query; returns when the server has closed that connection.
+
+    `place` is where the connection with that query is: by now the target's name may mean another
+    server, which has a process of that number, too. Certificates are still for the name.
 
     Only then is the signal on its way: a database connection must not serve another client before.
     Raises ConnectError.
@@ -142,7 +150,7 @@ async def send_cancel(
     async with _told_as_connect_error(target, timeout_s):
         for attempt in _attempts(target, tls_contexts):
             try:
-                stream = await _open(target, attempt, deadline_s)
+                stream, _ = await _open(target, [place], attempt, deadline_s)
             except _EncryptionRefusedError as refused:
                 if attempt.last:
                     raise refused.cause from None
@@ -220,10 +228,11 @@ def _attempts(target: Target, tls_contexts: ClientContexts) -> list[_Attempt]:
     return [_Attempt(context, required=True)]
 
 
-async def _open(target: Target, attempt: _Attempt, deadline_s: float) -> Stream:
-    """Connects to the first of the host's addresses that answers, and encrypts."""
+async def _open(
+    target: Target, addresses: list[Place], attempt: _Attempt, deadline_s: float
+) -> tuple[Stream, Place]:
+    """Connects to the first of these addresses of the host that answers, and encrypts."""
     loop = asyncio.get_running_loop()
-    addresses = await _resolve(target)
     failure: Exception = OSError("the host name has no address")
     for index, (family, address) in enumerate(addresses):
         # An address that never answers must not use up the time of those after it.
@@ -241,10 +250,10 @@ async def _open(target: Target, attempt: _Attempt, deadline_s: float) -> Stream:
     except BaseException:
         stream.close()
         raise
-    return stream
+    return stream, (family, address)
 
 
-async def _resolve(target: Target) -> list[tuple[int, _Address]]:
+async def _resolve(target: Target) -> list[Place]:
     """Address families and addresses."""
     if target.is_unix:
         return [(socket.AF_UNIX, str(target))]
@@ -306,13 +315,13 @@ def _server_name(target: Target, attempt: _Attempt) -> str | None:
 
 
 async def _log_in(
-    stream: Stream, attempt: _Attempt, startup: bytes, user: str, password: str | None
+    stream: Stream, place: Place, attempt: _Attempt, startup: bytes, user: str, password: str | None
 ) -> DatabaseConnection:
     try:
         stream.write(startup)
         await stream.drain()
         await authenticate(stream, user, password)
-        return await _read_greeting(stream)
+        return await _read_greeting(stream, place)
     except PgError as error:
         stream.close()
         as_attempted = (attempt.context is not None) == (stream.tls is not None)
@@ -324,7 +333,7 @@ async def _log_in(
         raise
 
 
-async def _read_greeting(stream: Stream) -> DatabaseConnection:
+async def _read_greeting(stream: Stream, place: Place) -> DatabaseConnection:
     """Reads from AuthenticationOk to ReadyForQuery."""
     parameters: dict[str, str] = {}
     pid, key = 0, b""
@@ -339,7 +348,8 @@ async def _read_greeting(stream: Stream) -> DatabaseConnection:
             case "Z":
                 if messages.parse_ready_for_query(body) != b"I":
                     raise MalformedMessageError("a new connection is not idle")
-                return DatabaseConnection(stream, pid, key, parameters, stream.tls is not None)
+                tls = stream.tls is not None
+                return DatabaseConnection(stream, pid, key, parameters, tls, place)
             case "E":
                 raise PgError.parse(body)
             case "N":

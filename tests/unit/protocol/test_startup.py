@@ -1,5 +1,6 @@
 """First packets: startup messages, options, requests."""
 
+import re
 import struct
 
 import pytest
@@ -191,3 +192,22 @@ def test_text_that_is_no_utf8_survives() -> None:
     assert isinstance(message, StartupMessage)
     assert message.user is not None
     assert message.user.encode("utf-8", "surrogateescape") == b"\xff\xfe"
+
+
+@pytest.mark.parametrize(
+    ("sent", "name"),
+    [
+        (b"Jos\xe9", "Jos?"),
+        (b"caf\xc3\xa9 \xff", "caf?? ?"),
+        ("café".encode(), "café"),
+        (b"a\tb", "a\tb"),
+    ],
+)
+@pytest.mark.parametrize("as_option", [False, True])
+def test_an_application_name_need_not_be_text(sent: bytes, name: str, as_option: bool) -> None:
+    own = b"application_name\0" + sent + b"\0"
+    if as_option:
+        own = b"options\0-capplication_name=" + re.sub(rb"(\s)", rb"\\\1", sent) + b"\0"
+    request = parse_startup(b"\0\3\0\0user\0me\0" + own + b"\0")
+    assert isinstance(request, StartupMessage)
+    assert request.settings["application_name"] == name

@@ -4,11 +4,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 # reserved_connections came with PostgreSQL 16; RDS reserves some more under a name of its own.
+_RESERVED = (
+    "superuser_reserved_connections",
+    "reserved_connections",
+    "rds.rds_superuser_reserved_connections",
+)
+
+
+def _setting(name: str) -> str:
+    """A subquery for one of the server's own settings.
+
+    Only such as are fixed when the server starts: anybody may make a setting with a dot in its name
+    on a server that does not know it, and pg_settings does not list those.
+    """
+    return (
+        "(SELECT setting FROM pg_catalog.pg_settings"  # noqa: S608
+        f" WHERE name OPERATOR(pg_catalog.=) '{name}'"
+        " AND context OPERATOR(pg_catalog.=) 'postmaster')"
+    )
+
+
+# Qualified down to the operators: a user's search_path must not lend a name another meaning. The
+# user's statement_timeout, which a role or database may have by default, is not for this.
 LIMITS_QUERY = (
-    "SELECT current_setting('max_connections'),"
-    " current_setting('superuser_reserved_connections'),"
-    " coalesce(current_setting('reserved_connections', true), '0'),"
-    " coalesce(current_setting('rds.rds_superuser_reserved_connections', true), '0')"
+    f"SET LOCAL statement_timeout = 0; SELECT {_setting('max_connections')}, "
+    + ", ".join(f"COALESCE({_setting(name)}, '0')" for name in _RESERVED)
 )
 
 

@@ -17,6 +17,8 @@ logger = logging.getLogger("forebay.pool")
 # The parameter that cannot be changed any more on a connection where there were temporary tables,
 # whatever is discarded. (Names are not translated.)
 SPENT = b'"temp_buffers"'
+# Class 22 of SQLSTATEs: it is the value that will not do.
+DATA_EXCEPTION = "22"
 _QUOTED = re.compile('"([^"]+)"')
 # Parameters that a database may report; PostgreSQL has fewer than twenty.
 PARAMETERS_LIMIT = 200
@@ -58,8 +60,10 @@ class Changeover:
         named = {name.lower() for name in _QUOTED.findall(message)}
         asked_for = {text.lower() for pair in server.settings.values for text in pair}
         # What another client left cannot be taken back (a module that was loaded since has removed
-        # it); or the value is valid, and refused with a reason.
-        if (named and named.isdisjoint(asked_for)) or (SPENT in body and b"\0D" in body):
+        # it); or the value is valid, and refused with a reason. (What a message says of bytes that
+        # are no text names the encoding.)
+        is_their_fault = not error.sqlstate.startswith(DATA_EXCEPTION) and bool(named)
+        if (is_their_fault and named.isdisjoint(asked_for)) or (SPENT in body and b"\0D" in body):
             server.retired = True
         if not confirming and not error.is_interrupted:
             self._replays.doubt(server.settings)

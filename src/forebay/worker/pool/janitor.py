@@ -1,7 +1,6 @@
 """Everything that happens to a proxy's clients and connections because time has passed."""
 
 import heapq
-import math
 from dataclasses import dataclass
 
 from forebay.protocol import errors
@@ -16,6 +15,11 @@ TICK_S = 0.1
 # Chores that need no haste: ages, idle connections, the server's own limits.
 SLOW_TICK_S = 1.0
 ASK_LIMITS_S = 60.0
+# A client that takes no more of its replies, as far as can be seen, is looked at once more after
+# this part of its idle timeout.
+SECOND_LOOK = 0.25
+# How long a client beyond its greatest age may be stalled.
+LAST_CHANCE_S = 60.0
 # Entries of clients that have left, beyond as many as there are clients, before they are dropped.
 DUE_SPARE = 1000
 
@@ -110,22 +114,46 @@ class Janitor:
                 self._manager.refuse(place.borrower, error)
 
     def _end_clients(self, now: float) -> None:
-        timeouts = self.timeouts
         while self._due and self._due[0][0] <= now:
             _, process_id = heapq.heappop(self._due)
             client = self._sessions.clients.get(process_id)
-            if client is None:
-                continue
-            ages_at = client.connected_at + timeouts.max_client_age_s
-            idles_at = client.last_active + timeouts.idle_client_timeout_s
-            if ages_at <= now:
-                client.part(errors.client_too_old().encode())
-                if process_id not in self._sessions.clients:
-                    continue
-                ages_at = math.inf  # it ends with its transaction, unless that is idle for too long
-            if client.is_busy:
-                idles_at = now + timeouts.idle_client_timeout_s
-            elif idles_at <= now:
-                client.fail(errors.idle_timeout().encode(), "it was idle for too long")
-                continue
-            heapq.heappush(self._due, (min(ages_at, idles_at), process_id))
+            if client is not None:
+                due = self._look_after(client, now)
+                if due is not None:
+                    heapq.heappush(self._due, (due, process_id))
+
+    def _look_after(self, client: Client, now: float) -> float | None:
+        """End a client that has been here or idle for too long; when to look again at one that goes
+        on, else None."""
+        idle_s = self.timeouts.idle_client_timeout_s
+        ages_at = client.connected_at + self.timeouts.max_client_age_s
+        error, reason = errors.idle_timeout, "it was idle for too long"
+        if ages_at <= now:
+            client.part(errors.client_too_old().encode())
+            if client.process_id not in self._sessions.clients:
+                return None
+            # It ends with its transaction, unless that is idle for too long, or goes no further.
+            ages_at = now + LAST_CHANCE_S
+            if client.is_stalled and idle_s > LAST_CHANCE_S:
+                idle_s = LAST_CHANCE_S
+                error, reason = errors.client_too_old, "it had reached its limit, and was stalled"
+        if client.is_busy:
+            idles_at = now + idle_s
+        else:
+            idles_at = client.last_progress + idle_s
+            if idles_at <= now and _has_taken(client):
+                idles_at = now + idle_s * SECOND_LOOK
+        if idles_at <= now:
+            client.fail(error().encode(), reason)
+            return None
+        return min(ages_at, idles_at)
+
+
+def _has_taken(client: Client) -> bool:
+    """Whether the client has taken anything of its replies since it was looked at last.
+
+    Its socket here takes more only when much of its buffer has become free: a client that reads
+    slowly is seen to do so by what the kernel still has for it.
+    """
+    before, client.unsent_seen = client.unsent_seen, client.unsent_bytes
+    return 0 < client.unsent_seen != before

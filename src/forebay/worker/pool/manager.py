@@ -61,6 +61,7 @@ class PoolManager:
         self._limits = limits
         self._open_server = open_server
         self._cancel = cancel
+        self._intern = intern
         self._changeover = Changeover(intern, limits.init_query)
         self._backoffs: dict[MicroPool, Backoff] = {}
         self._scheduled = False
@@ -278,13 +279,19 @@ class PoolManager:
             self.schedule()
 
     def ask_limits(self) -> None:
-        """Read the server's limits again over an idle connection, if there is one."""
-        for pool in self.pools.values():
-            if pool.idle:
-                server = pool.idle.pop(0)
-                pool.borrowed += 1
-                server.run(LIMITS_QUERY.encode(), self._limits_told)
-                return
+        """Read the server's limits again over an idle connection, if there is one.
+
+        The one used last, which is the next to be used: surplus ones grow old undisturbed. What a
+        client has set on it is taken off first, whatever it may mean.
+        """
+        newest = [pool.idle[-1] for pool in self.pools.values() if pool.idle]
+        if newest:
+            server = next((s for s in newest if s.settings is self._intern.none), newest[0])
+            server.pool.idle.remove(server)
+            server.pool.borrowed += 1
+            if server.settings is not self._intern.none:
+                self._changeover.reset(server)
+            server.run(LIMITS_QUERY.encode(), self._limits_told)
 
     def _limits_told(self, server: Server, command: Command) -> None:
         if command.error is None and command.rows:
@@ -373,6 +380,11 @@ class PoolManager:
                 extra={"fields": {"dbConnection": server.pid, "database": pool.database}},
             )
             self.schedule()
+
+    def ended(self, server: Server, body: bytes) -> None:
+        """The database has ended a connection, and no client is to hear of it."""
+        error = PgError.parse(body)
+        server.shut(f"the database says: {error.message} (SQLSTATE {error.sqlstate})")
 
     def abandoned(self, server: Server, vanished: bool) -> None:
         """The client of a busy connection is gone: if it vanished, cancel what it had asked."""

@@ -109,5 +109,6 @@ class Opener:
             outgoing=detached.outgoing,
             early=detached.leftover,
         )
+        server.place = connection.place
         server.age_jitter = 1.0 - AGE_SPREAD * random.random()  # noqa: S311 - no secret
         return server

@@ -9,6 +9,8 @@ cdef class Client(Examiner):
     cdef public object notes  # what else is known of its session; None until it was suspect
     cdef public double connected_at
     cdef public double last_active
+    cdef public Py_ssize_t unsent_seen  # what had not been taken when somebody looked last
+    cdef int last_kind  # of the messages that have gone to a connection
     cdef bint held_back  # a connection is lent, and its settings are not confirmed yet
     cdef int losses  # connections in a row that ended before they were
     cdef int refusals  # ... or would not take its settings

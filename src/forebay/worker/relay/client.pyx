@@ -58,8 +58,37 @@ cdef class Client(Examiner):
 
     @property
     def is_busy(self) -> bool:
-        """It waits for something: a connection, or the replies to what it sent."""
-        return self.place is not None or (self.server is not None and self.server.ledger.count > 0)
+        """It waits for what is not its own to do: a connection, or the replies to what it sent."""
+        cdef Connection server = self.server
+        cdef Py_ssize_t owed
+        if self.is_blocked():
+            return False
+        if self.place is not None or self.held_back or self.unsettled or not self.greeted:
+            return True
+        if server is None or (server.ledger.copy_in and not self.paused):
+            return False
+        if self.paused:
+            return True  # the database does not take what it sends
+        if self.last_kind == c"H" and server.ledger.count:
+            return True
+        owed = server.ledger.requests
+        if self.body_left and self.body_forward and (self.last_kind == c"Q" or self.last_kind == c"F"):
+            owed -= 1  # half of a request
+        return owed > 0
+
+    @property
+    def is_stalled(self) -> bool:
+        """It has begun something and does not go on: a message, a batch, a COPY, or its result."""
+        if self.is_busy:
+            return False
+        if self.is_blocked() or self.held_count or self.body_left or self.unsynced:
+            return True
+        return self.server is not None and (self.server.ledger.count > 0 or self.server.ledger.failed)
+
+    @property
+    def last_progress(self) -> float:
+        """When something last came from it; or, if it is stalled, was taken by it."""
+        return max(self.last_active, self.taken_at) if self.is_stalled else self.last_active
 
     cpdef start(self, bytes early):
         """Begin to serve the client; `early` came behind its login. Its greeting needs to know the
@@ -147,6 +176,7 @@ cdef class Client(Examiner):
                 start = at
                 self.server.discard_plans(self.unsynced)
             step = min(total, count - at)
+            self.last_kind = kind
             done = UNCHANGED
             if self.is_read(kind):
                 done = self.translate(kind, data + start, at - start, data + at, total, step)
@@ -275,7 +305,7 @@ cdef class Client(Examiner):
             return self.go_on() if self._borrow() else 0
         if self.sessions.settings_refused(self, error):
             return self.go_on() if self._borrow() else 0
-        self.refusals = 0
+        self.losses = self.refusals = 0
         return 0
 
     cdef int turn_refused(self, bytes error, list kinds) except -1:
@@ -401,7 +431,8 @@ cdef class Client(Examiner):
     cpdef fail(self, bytes error, str reason):
         """Send `error` (a FATAL ErrorResponse) and end the client."""
         if self.fd >= 0 and not self.finishing:
-            self.say(error)
+            if self.server is None or not self.server.is_within():
+                self.say(error)
             self._end(reason, True)
 
     cpdef part(self, bytes farewell):

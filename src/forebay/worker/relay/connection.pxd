@@ -66,6 +66,7 @@ cdef class Connection(Peer):
     cdef public object parameters
     cdef readonly int pid
     cdef readonly bytes cancel_key
+    cdef public object place  # where it leads to: address family and address
     cdef readonly int status  # of the last ReadyForQuery: "I", "T" or "E"
     cdef bint altered  # what prepared statements mean may have changed in this transaction
     cdef public bint stale  # ... or before: nothing that is prepared is to be used any more
@@ -109,4 +110,5 @@ cdef class Connection(Peer):
     cdef bint is_following(self) except -1
     cdef int discard_plans(self, bint in_batch) except -1
     cdef int answer_fakes(self) except -1
+    cdef bint is_within(self) except -1
     cdef int release_if_free(self) except -1

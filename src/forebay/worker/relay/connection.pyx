@@ -16,6 +16,7 @@ The micro-pool's ``changeover`` and ``manager`` (Python) are called by all three
     changeover.reset(server)                       DISCARD ALL and init_query; then ``was_reset``
     manager.abandoned(server, vanished)            its client is gone, replies are still owed
     manager.schema_changed(pool)                   prepared statements may return something else
+    manager.ended(server, body)                    its last word (ErrorResponse body): shut it
     manager.server_lost(server, reason)            it is closed
 """
 
@@ -260,8 +261,9 @@ cdef class Connection(Peer):
         self.handing_on = True
         try:
             while self.at_rest and not self.parked:
-                self.idle_since = self.poller.now
-                place = self.pool.give_back(self, self.retired, self.idle_since)
+                if self.lent_at >= self.idle_since:
+                    self.idle_since = self.poller.now  # what Forebay has asked meanwhile is no use
+                place = self.pool.give_back(self, self.retired, self.poller.now)
                 if place is None:
                     break
                 self.lend(place.borrower)
@@ -294,6 +296,10 @@ cdef class Connection(Peer):
 
     cdef int answer_fakes(self) except -1:
         """Answer in the database's place what it was not asked, as far as its turn has come."""
+        raise NotImplementedError
+
+    cdef bint is_within(self) except -1:
+        """Whether its client has only the first part of a message yet."""
         raise NotImplementedError
 
     cdef int release_if_free(self) except -1:

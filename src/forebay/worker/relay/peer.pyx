@@ -36,6 +36,13 @@ cdef extern from "Python.h":
         PyBUF_WRITE
     object PyMemoryView_FromMemory(char *memory, Py_ssize_t size, int flags)
 
+cdef extern from "<sys/ioctl.h>" nogil:
+    int ioctl(int fd, unsigned long request, ...)
+
+cdef extern from "<linux/sockios.h>" nogil:
+    enum:
+        SIOCOUTQ
+
 cdef enum:
     NOTHING_YET = -1
     FAILED = -2
@@ -79,6 +86,14 @@ cdef class Peer:
     @property
     def queued_bytes(self) -> int:
         return self.queued_count
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What is queued here, and in the kernel until the other side has taken it."""
+        cdef int in_kernel = 0
+        if self.fd >= 0:
+            ioctl(self.fd, SIOCOUTQ, &in_kernel)
+        return self.queued_count + in_kernel
 
     @property
     def held_bytes(self) -> int:
@@ -241,12 +256,15 @@ cdef class Peer:
             if sent >= 0 or errno != EINTR:
                 break
         if sent == count:
+            self.taken_at = self.poller.now
             return 0
         if sent < 0:
             if errno != EAGAIN:
                 # The receiving side notices and says why; what is sent meanwhile goes nowhere.
                 return 0
             sent = 0
+        else:
+            self.taken_at = self.poller.now
         self._append(data + sent, count - sent)
         return self._arm(self.events | EPOLLOUT)
 
@@ -293,6 +311,7 @@ cdef class Peer:
                     return 0
                 self.queued_count = 0  # as in write()
                 break
+            self.taken_at = self.poller.now
             self.queued_start += sent
             self.queued_count -= sent
         PyMem_Free(self.queued)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from ssl import MemoryBIO, SSLObject
 
+from forebay.worker.connector import Place as Address
 from forebay.worker.relay.client import Client
 from forebay.worker.relay.command import Command
 from forebay.worker.relay.ledger import Ledger
@@ -24,6 +25,7 @@ class Server(Peer):
     parameters: Parameters
     pid: int
     cancel_key: bytes
+    place: Address
     status: int
     dirty: bool
     retired: bool

@@ -92,6 +92,10 @@ cdef class Server(LentConnection):
                     self._pass(data + passed, at - passed)
                     passed = at
                     self.answer_fakes()
+                elif kind == c"E" and self.fatal_forwarded:
+                    self._pass(data + passed, at - passed)
+                    self.lost("the database ended it")
+                    return count
                 continue
             self._pass(data + passed, at - passed)
             if action == DESYNC:
@@ -119,6 +123,9 @@ cdef class Server(LentConnection):
         if self.client is not None:
             self._let_client_go_on()
         return at
+
+    cdef bint is_within(self) except -1:
+        return self.body_left > 0
 
     cdef bint _is_gathered(self, int kind) except -1:
         """Whether a message must be there as a whole before it is passed on."""
@@ -204,6 +211,10 @@ cdef class Server(LentConnection):
             action = FORWARD  # asked for the client's sake: it is the client's message that fails
         self.prepared.note_outcome(is_unnamed)
         self.prepared.note_failure(failing)
+        if (self.client is None or action == SWALLOW) and whole and self._is_last_word(frame, total):
+            # It may take its time to close the connection, or the network may never say so.
+            self.pool.manager.ended(self, frame[HEADER_BYTES:total])
+            return DESYNC
         if action == FORWARD:
             self.turn_failed = True
         if action == FORWARD and whole:
@@ -314,12 +325,17 @@ cdef class Server(LentConnection):
             return False
         return tag in ALTERING
 
+    cdef bint _is_last_word(self, const unsigned char *frame, Py_ssize_t total) except -1:
+        """Whether the connection ends with this error."""
+        cdef bytes start = frame[HEADER_BYTES:min(total, <Py_ssize_t> 80)]
+        return b"\0VFATAL\0" in start or b"\0VPANIC\0" in start
+
     cdef int _note_error(self, const unsigned char *frame, Py_ssize_t total) except -1:
         """After a FATAL error the connection ends, and the client knows why. Others show that the
         connection does not have what it had."""
         cdef bytes start = frame[HEADER_BYTES:min(total, <Py_ssize_t> 80)]
-        if b"\0VFATAL\0" in start or b"\0VPANIC\0" in start:
-            self.fatal_forwarded = self.client is not None
+        if self._is_last_word(frame, total):
+            self.fatal_forwarded = True
         if RESULT_CHANGED in frame[:total]:
             self.pool.manager.schema_changed(self.pool)
         elif UNKNOWN_STATEMENT in start and PREFIX in frame[:total]:

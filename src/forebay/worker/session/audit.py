@@ -57,13 +57,24 @@ _SETTINGS = (
 )
 
 
-# Values come in the client's encoding, unless they look the same in all.
-_BYTES = "pg_catalog.convert_to(value, 'UTF8')"
-_IS_PLAIN = f"pg_catalog.octet_length({_BYTES}) OPERATOR(pg_catalog.=) pg_catalog.length(value)"
+# Names and values come in the client's encoding, unless they look the same in all.
+_BYTES = "pg_catalog.convert_to({}, 'UTF8')"
+_BOTH = "pg_catalog.concat(name, value)"
+_IS_PLAIN = (
+    f"pg_catalog.octet_length({_BYTES.format(_BOTH)})"
+    f" OPERATOR(pg_catalog.=) pg_catalog.length({_BOTH})"
+)
 _ENCODED = "BASE64"
+
+
+def _told(column: str) -> str:
+    encoded = f"pg_catalog.encode({_BYTES.format(column)}, 'base64')"
+    return f"CASE WHEN {_IS_PLAIN} THEN {column} ELSE {encoded} END"
+
+
 _TOLD = (
-    f"SELECT CASE WHEN {_IS_PLAIN} THEN cause ELSE '{_ENCODED}' END, name,"  # noqa: S608
-    f" CASE WHEN {_IS_PLAIN} THEN value ELSE pg_catalog.encode({_BYTES}, 'base64') END FROM "
+    f"SELECT CASE WHEN {_IS_PLAIN} THEN cause ELSE '{_ENCODED}' END,"  # noqa: S608
+    f" {_told('name')}, {_told('value')} FROM "
 )
 
 
@@ -104,9 +115,13 @@ def read_audit(rows: Iterable[Sequence[str | None]]) -> tuple[Values, frozenset[
         if len(row) != 3 or row[1] is None or row[2] is None:
             raise ValueError("the database did not tell the state of the session")
         if row[0] == _ENCODED:
-            settings[row[1].lower()] = base64.b64decode(row[2]).decode(errors="surrogateescape")
+            settings[_decoded(row[1]).lower()] = _decoded(row[2])
         elif row[0]:
             causes.add(PinReason(row[0]))
         elif row[1].lower() not in _OF_THE_TRANSACTION:
             settings[row[1].lower()] = row[2]
     return tuple(sorted(settings.items())), frozenset(causes)
+
+
+def _decoded(text: str) -> str:
+    return base64.b64decode(text).decode(errors="surrogateescape")

@@ -111,19 +111,43 @@ def identity_last(name: str) -> int:
 
 
 def quote_literal(value: str) -> str:
-    """A string literal that means `value` whatever client_encoding and string settings hold."""
+    """A string literal that means `value` whatever client_encoding and string settings hold.
+
+    All of it is ASCII: bytes above that could be read under another client's encoding, in which
+    one of them may take the backslash behind it along. Bytes that are no UTF-8 are given one by
+    one, for the database to say whether they are text.
+    """
     escaped = value.replace("\\", "\\\\").replace("'", "''")
     if value.isascii() and "\\" not in value:
         return f"'{escaped}'"
-    if any(0xDC80 <= ord(char) <= 0xDCFF for char in value):
-        return f"E'{escaped}'"  # not UTF-8: the bytes as they came
-    return "E'" + "".join(map(_escape, escaped)) + "'"
+    if _is_text(value):
+        return "E'" + "".join(map(_code_point, escaped)) + "'"
+    raw = escaped.encode(errors="surrogateescape")
+    return "E'" + "".join(chr(byte) if byte < 0x80 else f"\\x{byte:02x}" for byte in raw) + "'"
 
 
 def quote_identifier(name: str) -> str:
-    """A setting's name as SQL; custom ones have a dot between two identifiers."""
-    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
+    """A setting's name as SQL; custom ones have a dot between two identifiers.
+
+    In ASCII, as a literal; but a name that is no UTF-8 stays as it is (no server whose encoding is
+    UTF-8 takes such a name), since identifiers can only be escaped by code point.
+    """
+    return ".".join(map(_quote_part, name.split(".")))
 
 
-def _escape(char: str) -> str:
+def _quote_part(part: str) -> str:
+    quoted = part.replace('"', '""')
+    if part.isascii() or not _is_text(part):
+        return f'"{quoted}"'
+    quoted = quoted.replace("\\", "\\\\")
+    escaped = (char if char.isascii() else f"\\+{ord(char):06x}" for char in quoted)
+    return 'U&"' + "".join(escaped) + '"'
+
+
+def _is_text(value: str) -> bool:
+    """Whether it was UTF-8."""
+    return not any(0xDC80 <= ord(char) <= 0xDCFF for char in value)
+
+
+def _code_point(char: str) -> str:
     return char if char.isascii() else f"\\U{ord(char):08x}"

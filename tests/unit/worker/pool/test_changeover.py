@@ -195,3 +195,19 @@ def test_the_answer_does_not_grow_with_the_settings() -> None:
     calls = text.split(b"num_nulls")[1:]
     assert len(calls) == 10
     assert {call.count(b"set_config") for call in calls} == {100}
+
+
+NO_TEXT = b'SERROR\0C22021\0Minvalid byte sequence for encoding "UTF8": 0xe9\0\0'
+SPENT = (
+    b'SERROR\0C22023\0Minvalid value for parameter "temp_buffers": 200\0'
+    b'D"temp_buffers" cannot be changed after any temporary tables have been accessed\0\0'
+)
+
+
+@pytest.mark.parametrize(("error", "retired"), [(NO_TEXT, False), (SPENT, True)])
+def test_a_value_that_will_not_do_is_its_client_s_fault(error: bytes, retired: bool) -> None:
+    intern = InternTable()
+    mine = intern.settings((("my.own", "1"), ("temp_buffers", "200")))
+    server = cast(Any, SimpleNamespace(settings=mine, retired=False, pid=1))
+    Changeover(intern, "").replay_failed(server, error, True)
+    assert server.retired is retired

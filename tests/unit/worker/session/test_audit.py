@@ -6,7 +6,7 @@ import pytest
 
 from forebay.worker.session.audit import read_audit
 from forebay.worker.session.pins import PinReason
-from forebay.worker.session.settings import quote_literal
+from forebay.worker.session.settings import quote_identifier, quote_literal
 
 
 def test_settings_and_causes() -> None:
@@ -17,7 +17,8 @@ def test_settings_and_causes() -> None:
 def test_what_no_client_encoding_can_spoil() -> None:
     value = "名" * 100
     encoded = base64.encodebytes(value.encode()).decode()  # in lines, as PostgreSQL does it
-    assert read_audit([["BASE64", "my.own", encoded]]) == ((("my.own", value),), frozenset())
+    name = base64.encodebytes("my.Größe".encode()).decode()
+    assert read_audit([["BASE64", name, encoded]]) == ((("my.größe", value),), frozenset())
 
 
 @pytest.mark.parametrize(
@@ -36,8 +37,23 @@ def test_what_is_no_answer(row: list[str | None]) -> None:
         ("back\\slash", r"E'back\\slash'"),
         ("ä'\\", r"E'\U000000e4''\\'"),
         ("😀", r"E'\U0001f600'"),
-        ("\udcff'", "E'\udcff'''"),
+        ("\udcff'", r"E'\xff'''"),
+        ("\udc81\\'0", r"E'\x81\\''0'"),
+        ("ä\udcff", r"E'\xc3\xa4\xff'"),
     ],
 )
 def test_literals_mean_the_same_in_every_session(value: str, literal: str) -> None:
     assert quote_literal(value) == literal
+
+
+@pytest.mark.parametrize(
+    ("name", "identifier"),
+    [
+        ("work_mem", '"work_mem"'),
+        ('my.o"wn', '"my"."o""wn"'),
+        ("my.größe", r'"my".U&"gr\+0000f6\+0000dfe"'),
+        ('my.😀"\\', r'"my".U&"\+01f600""\\"'),
+    ],
+)
+def test_identifiers_too(name: str, identifier: str) -> None:
+    assert quote_identifier(name) == identifier

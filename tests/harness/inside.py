@@ -1,0 +1,79 @@
+"""One endpoint inside the test's own process, for what is otherwise due once in a minute."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
+
+from forebay.config.settings import PoolSettings, ProxySettings, TargetSettings
+from forebay.worker.agenda import Agenda
+from forebay.worker.channel import Credential, WorkerProxy
+from forebay.worker.main import relay_loop
+from forebay.worker.pool.manager import PoolManager
+from forebay.worker.proxy import Proxy
+from forebay.worker.tls import self_signed_certificate
+from tests.harness.clients import TestDatabase
+
+HOST = "127.0.0.1"
+TIMEOUT_S = 30.0
+T = TypeVar("T")
+
+
+class Inside:
+    """A worker's endpoint on a loop in a thread: ``with Inside(port, database) as inside:``."""
+
+    def __init__(
+        self,
+        target_port: int,
+        database: TestDatabase,
+        *,
+        host: str = HOST,
+        pool: dict[str, Any] | None = None,
+    ) -> None:
+        target = TargetSettings(hosts=[f"{host}:{target_port}"], database=database.name)
+        self._settings = ProxySettings(
+            require_tls=False, target=target, pool=PoolSettings(**(pool or {}))
+        )
+        self._credential = Credential(database.user, database.password, "scram-sha-256")
+        self._loop = relay_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._proxy: Proxy | None = None
+        self.port = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(TIMEOUT_S)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._proxy is not None
+        drain = self._proxy.drain(self._loop.time())
+        asyncio.run_coroutine_threadsafe(drain, self._loop).result(TIMEOUT_S)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(TIMEOUT_S)
+        self._loop.close()
+
+    def call(self, function: Callable[[PoolManager], T]) -> T:
+        """What `function` returns, called where the pool lives."""
+
+        async def run() -> T:
+            assert self._proxy is not None
+            return function(self._proxy._manager)
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(TIMEOUT_S)
+
+    async def _start(self) -> None:
+        listener = socket.create_server((HOST, 0))
+        self.port = listener.getsockname()[1]
+        certificate, key = self_signed_certificate()
+        given = WorkerProxy(
+            name="app",
+            listen_fds=[listener.detach()],
+            settings=self._settings,
+            credentials=[self._credential],
+            tls_certificate_pem=certificate,
+            tls_private_key_pem=key,
+        )
+        agenda = Agenda(self._loop, self._loop._selector.poller)  # type: ignore[attr-defined]
+        self._proxy = await Proxy.start(agenda, given)
