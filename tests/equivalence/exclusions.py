@@ -1,7 +1,8 @@
 """What programs do not do, because it is known to differ (see differences.NOT_ASKED and KNOWN), or
 ends the server: the pieces are changed so that they do something like it."""
 
-from tests.equivalence.lanes import Op, Step
+from tests.equivalence.lanes import Step
+from tests.equivalence.wire import Op
 
 # What settings decide when it is read.
 LITERALS = (

@@ -4,7 +4,8 @@ import random
 from collections.abc import Callable, Sequence
 
 from tests.equivalence.exclusions import LITERALS, bound, told, without_known
-from tests.equivalence.lanes import LANES_LIMIT, Op, Step
+from tests.equivalence.lanes import LANES_LIMIT, Step
+from tests.equivalence.wire import Op
 
 CONNECTS = (
     (),
