@@ -30,9 +30,9 @@ TENANTS = """
     INSERT INTO public.owned
         SELECT tenant, n FROM unnest(array['a', 'b', 'c']) tenant, generate_series(1, 2) n;
     CREATE FUNCTION public.tenant() RETURNS text LANGUAGE sql IMMUTABLE
-        AS $$SELECT current_setting('app.tenant', true)$$;
+        AS $$SELECT coalesce(current_setting('app.tenant', true), '')$$;
     CREATE FUNCTION public.tenant_too() RETURNS text LANGUAGE plpgsql IMMUTABLE
-        AS $$BEGIN RETURN current_setting('app.tenant', true); END$$;
+        AS $$BEGIN RETURN coalesce(current_setting('app.tenant', true), ''); END$$;
     CREATE TABLE public.guarded (LIKE public.owned);
     INSERT INTO public.guarded TABLE public.owned;
     ALTER TABLE public.guarded ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;

@@ -33,7 +33,10 @@ NOT_ASKED = {
     " text, or is prepared itself.",
     "results nobody was told": "A statement that would return something else by now fails if its"
     " client was told what it returns, and else returns it: those that may change are described."
-    " Where that has failed the program ends.",
+    " Where that has failed the program ends. So it does where the types of parameters, which"
+    " nobody was told, do not fit any more, or are other ones when they are told.",
+    "whether pg_temp is there": "Once any client of a connection has created something temporary,"
+    " its schema exists: a function in it is unknown, not the schema.",
     "one's own plans": "What a function wrongly marked IMMUTABLE reads of app.tenant may stay in a"
     " plan of the client's own: it is set by logins only. What several do by turns is in"
     " test_found_worlds, what they do in transactions in tenants.",

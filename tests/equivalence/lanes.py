@@ -276,7 +276,7 @@ class Lane:
             difference = self.difference()
             for side in (self.direct, self.shared):
                 side.told.learn(self.current[1].ops, side.answer)
-            if difference is not None and self.direct.told.is_excused:
+            if difference and self.direct.told.excuses(difference.direct, difference.shared):
                 raise IncomparableError
             self.current = None
             if difference is not None:

@@ -1,6 +1,8 @@
 """Texts of random programs that change what others mean: the shape of tables, where things are
 created, whose rows are seen."""
 
+from typing import NamedTuple
+
 # Under these search_paths, in some of which pg_temp stands first, or what stands before it is not
 # there.
 PATHS = (
@@ -15,11 +17,13 @@ PATHS = (
     '"$user", pg_temp, {me}',
     "{me}, pg_temp",
 )
-STARTS = (
+PATH_STARTS = (
     ("search_path", "pg_temp, {me}"),
     ("search_path", "nowhere, pg_temp, {me}"),
     ("options", "-c search_path=nowhere,pg_temp"),
     ("options", "-c search_path={me},pg_temp"),
+)
+TENANT_STARTS = (
     ("app.tenant", "a"),
     ("app.tenant", "b"),
     ("app.tenant", "c"),
@@ -44,7 +48,7 @@ CREATIONS = (
     "SELECT * FROM t5",
     "SELECT * FROM pg_temp.t6",
     "SELECT * FROM view5",
-    "SELECT pg_temp.f5()",
+    "SELECT f5()",
     "DROP TABLE t5",
     "DROP TABLE IF EXISTS t5, t6, t7",
     "DROP VIEW view5",
@@ -52,6 +56,7 @@ CREATIONS = (
     "DROP TYPE type5",
     "DROP SEQUENCE q5",
 )
+TEMPORARY = "SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema()"
 # They change what these return and take; not in the same batch with what depends on it.
 SHAPES = (
     "ALTER TABLE {me}.shape ALTER n TYPE float8",
@@ -93,4 +98,29 @@ TENANTS = (
     "SET LOCAL app.whom = 'c'",
     "SELECT set_config('app.whom', 'a', false)",
     "SELECT set_config('app.whom', 'b', true)",
+)
+
+
+class Theme(NamedTuple):
+    """What a program is mostly about: its logins, its statements, those with values."""
+
+    connects: tuple[tuple[str, ...], ...] = ()
+    statements: tuple[str, ...] = ()
+    parameterized: tuple[tuple[str, str | None], ...] = ()
+
+
+THEMES = (
+    Theme(),
+    Theme(),
+    Theme((), (*SHAPES, *(f"SET search_path TO {path}" for path in PATHS[-1:])), SHAPED),
+    Theme(
+        PATH_STARTS,
+        (
+            *CREATIONS,
+            *(f"SET search_path TO {path}" for path in PATHS),
+            *(f"SET LOCAL search_path TO {path}" for path in PATHS),
+            *[TEMPORARY] * 8,
+        ),
+    ),
+    Theme(TENANT_STARTS, TENANTS, tuple((text, None) for text in TENANTS)),
 )

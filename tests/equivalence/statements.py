@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from tests.equivalence.exclusions import bound, told, without_known
 from tests.equivalence.lanes import LANES_LIMIT, Step
-from tests.equivalence.meanings import SHAPES
+from tests.equivalence.meanings import SHAPES, THEMES
 from tests.equivalence.texts import (
     CONNECTS,
     CUSTOM,
@@ -21,10 +21,21 @@ NAMES = ("", "", "", "a", "b", "with space", 'it\'s "odd"')
 USED = (*NAMES, "s1", "s2")  # which SQL may have prepared
 # The first clients log in with settings.
 WITH_SETTINGS = 4
+# How much of a program is about its theme.
+ON_THEME = 0.5
 
 
-def statement(chance: random.Random) -> str:
+class Chance(random.Random):
+    """Chance, and what a program is mostly about."""
+
+    theme = THEMES[0]
+
+
+def statement(chance: Chance) -> str:
     """One statement."""
+    theme = chance.theme.statements
+    if theme and chance.random() < ON_THEME:
+        return chance.choice(theme)
     which = chance.random()
     if which < 0.2:
         scope = chance.choice(("", "", "", "SESSION ", "LOCAL ", "LOCAL "))
@@ -41,7 +52,7 @@ def statement(chance: random.Random) -> str:
     return text
 
 
-def batch(chance: random.Random) -> tuple[Op, ...]:
+def batch(chance: Chance) -> tuple[Op, ...]:
     """Messages of the extended protocol, sensible ones and others."""
     ops: list[Op] = []
     for _ in range(chance.choice((1, 1, 1, 2, 3))):
@@ -55,7 +66,7 @@ def batch(chance: random.Random) -> tuple[Op, ...]:
     return (*bound(told(ops)), ("S",))
 
 
-def _whole(chance: random.Random) -> list[Op]:
+def _whole(chance: Chance) -> list[Op]:
     """All of it: Parse to Execute."""
     name = chance.choice(NAMES)
     sql, values = _text(chance)
@@ -67,7 +78,7 @@ def _whole(chance: random.Random) -> list[Op]:
     return ops
 
 
-def _again(chance: random.Random) -> list[Op]:
+def _again(chance: Chance) -> list[Op]:
     """A statement that may have been prepared."""
     name = chance.choice(USED)
     values = chance.choice(((), (), ("41",), ("x",)))
@@ -77,11 +88,11 @@ def _again(chance: random.Random) -> list[Op]:
     return ops
 
 
-def _prepare(chance: random.Random) -> list[Op]:
+def _prepare(chance: Chance) -> list[Op]:
     return [("P", chance.choice(NAMES), _text(chance)[0])]
 
 
-def _portal(chance: random.Random) -> list[Op]:
+def _portal(chance: Chance) -> list[Op]:
     """A portal with a name, a few rows at a time."""
     name, portal = chance.choice(NAMES), chance.choice(("", "p", "q"))
     sql = "SELECT n, current_user FROM generate_series(1, 5) n"
@@ -90,7 +101,7 @@ def _portal(chance: random.Random) -> list[Op]:
     return [*ops, extra]
 
 
-def _odd(chance: random.Random) -> list[Op]:
+def _odd(chance: Chance) -> list[Op]:
     """Messages that may name what is not there."""
     return [
         chance.choice(
@@ -107,7 +118,7 @@ def _odd(chance: random.Random) -> list[Op]:
     ]
 
 
-PATTERNS: tuple[Callable[[random.Random, int], list[Op]], ...] = (
+PATTERNS: tuple[Callable[[Chance], list[Op]], ...] = (
     _whole,
     _whole,
     _whole,
@@ -119,9 +130,10 @@ PATTERNS: tuple[Callable[[random.Random, int], list[Op]], ...] = (
 )
 
 
-def _text(chance: random.Random) -> tuple[str, tuple[str, ...]]:
-    if chance.random() < 0.4:
-        sql, value = chance.choice(PARAMETERIZED)
+def _text(chance: Chance) -> tuple[str, tuple[str, ...]]:
+    theme = chance.theme.parameterized
+    if chance.random() < (ON_THEME if theme else 0.4):
+        sql, value = chance.choice(theme or PARAMETERIZED)
         return sql, () if value is None else (value,)
     sql = statement(chance)
     if sql in SHAPES:
@@ -129,13 +141,15 @@ def _text(chance: random.Random) -> tuple[str, tuple[str, ...]]:
     return "BEGIN" if SERIALIZABLE in sql else sql, ()
 
 
-def _connect(chance: random.Random, lane: int) -> Op:
-    return ("connect", *(chance.choice(CONNECTS) if lane < WITH_SETTINGS else ()))
+def _connect(chance: Chance, lane: int) -> Op:
+    connects = chance.theme.connects or CONNECTS
+    return ("connect", *(chance.choice(connects) if lane < WITH_SETTINGS else ()))
 
 
 def program(seed: int, lanes: int, length: int) -> list[Step]:
     """Steps of so many clients, `length` on average for each."""
-    chance = random.Random(seed)
+    chance = Chance(seed)
+    chance.theme = chance.choice(THEMES)
     assert lanes <= LANES_LIMIT
     steps: list[Step] = []
     lane = 0

@@ -324,8 +324,8 @@ TEMPORARIES |= {
         query(0, "SET search_path = nowhere, pg_temp"),
         query(0, "CREATE TYPE type5 AS (n int)"),
         query(0, "CREATE FUNCTION f5() RETURNS int LANGUAGE sql AS 'SELECT 5'"),
-        query(1, "SELECT pg_temp.f5()"),
-        query(1, "SELECT (ROW(5)::pg_temp.type5).n"),
+        query(1, "SELECT proname FROM pg_proc WHERE pronamespace = pg_my_temp_schema()"),
+        query(1, "SELECT typname FROM pg_type WHERE typnamespace = pg_my_temp_schema()"),
         query(0, "SELECT pg_temp.f5(), (ROW(5)::pg_temp.type5).n"),
     ],
 }

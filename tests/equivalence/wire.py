@@ -22,6 +22,8 @@ NUMBERS = {INT8: "!q", INT2: "!h", INT4: "!i"}
 FLOATS = {FLOAT4: "!f", FLOAT8: "!d"}
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 CHANGED = b"cached plan must not change result type"
+# Its parameters do not fit any more: the types are wrong for a column, or no operator takes them.
+UNFIT = b"\0C42804\0", b"\0C42883\0"
 
 
 def encoded(value: str, oid: int) -> bytes | None:
@@ -61,13 +63,23 @@ class Told:
         self._results: set[str] = set()
         # Of portals, which statement each is of.
         self._portals: dict[str, str] = {}
-        # Whether a statement has failed in the last step because it would return something else,
-        # though its client was never told what it returns.
+        # Whether a statement has failed in the last step because it would return something else, or
+        # takes something else, though its client was never told what.
         self.is_excused = False
+        # Whether it was told the types of one only now, that it prepared in an earlier step.
+        self._is_late = False
+
+    def excuses(self, direct: Sequence[str], shared: Sequence[str]) -> bool:
+        """Whether the answers to the last step may differ as they do."""
+        rests = [
+            [line for line in lines if not line.startswith("t ")] for lines in (direct, shared)
+        ]
+        return self.is_excused or (self._is_late and rests[0] == rests[1])
 
     def learn(self, ops: Sequence[Op], answer: Sequence[Message]) -> None:
         """Of a whole step and what it was answered with."""
-        self.is_excused = False
+        self.is_excused = self._is_late = False
+        fresh: set[str] = set()
         if ops[0][0] in ("connect", "query", "leave"):
             if ops[0][0] != "query":
                 self.types, self._results = {}, set()
@@ -80,12 +92,13 @@ class Told:
                     pass
                 skipping = False
             elif op[0] != "H" and not skipping and heard:
-                skipping = not self._take(op, heard)
+                skipping = not self._take(op, heard, fresh)
 
-    def _take(self, op: Op, heard: deque[Message]) -> bool:
-        """The answer to one message; whether it did not fail."""
+    def _take(self, op: Op, heard: deque[Message], fresh: set[str]) -> bool:
+        """The answer to one message; whether it did not fail. `fresh`: prepared in this step."""
         first = heard.popleft()
         if op[:2] == ("D", "S") and first.kind == "t":
+            self._is_late |= op[2] not in self.types and op[2] not in fresh
             count = int.from_bytes(first.body[:2], "big")
             self.types[op[2]] = struct.unpack(f"!{count}I", first.body[2:])
             first = heard.popleft() if heard else first
@@ -94,9 +107,13 @@ class Told:
         else:
             name = op[1] if op[0] == "P" else op[2]
         if first.kind == "E":
-            self.is_excused = CHANGED in first.body and name not in self._results
+            if CHANGED in first.body and name not in self._results:
+                self.is_excused = True
+            if op[0] != "P" and name not in self.types:
+                self.is_excused |= any(code in first.body for code in UNFIT)
             return False
         if op[0] == "P":
+            fresh.add(name)
             self.types.pop(name, None)
             self._results.discard(name)
         elif op[0] == "B":
