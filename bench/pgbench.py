@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,6 +56,7 @@ class Load:
     transactions: int | None = None
     protocol: str = "simple"
     script: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
     rate: float | None = None
     log: bool = False
 
@@ -111,6 +113,8 @@ def arguments(load: Load, folder: Path) -> list[str]:
         script = folder / "script.sql"
         script.write_text(load.script)
         words += ["-f", str(script)]
+    for name, value in load.variables.items():
+        words += ["-D", f"{name}={value}"]
     if load.transactions is not None:
         words += ["-t", str(load.transactions)]
     elif load.seconds is not None:

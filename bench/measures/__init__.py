@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from bench.measures import (
     bulk,
+    changeover,
     latency,
     literals,
     logins,
@@ -21,6 +22,7 @@ Measure = Callable[[World], list[Row]]
 MEASURES: dict[str, Measure] = {
     "transactions": transactions.measure,
     "literals": literals.measure,
+    "change-over": changeover.measure,
     "latency": latency.measure,
     "waiting": waiting.measure,
     "memory": memory.measure,

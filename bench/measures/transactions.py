@@ -22,7 +22,9 @@ START_SAMPLES = 3
 class PerTransaction:
     """Measures one load's CPU time per transaction on each stand, start-up taken off."""
 
-    def __init__(self, world: World, measure: str, case: str, limit: Limit, load: Load) -> None:
+    def __init__(
+        self, world: World, measure: str, case: str, limit: Limit | None, load: Load
+    ) -> None:
         self.world, self.load = world, load
         self.cpu = Row(measure, case, "proxy CPU per transaction", "µs", limit=limit)
         self.user = Row(measure, case, "of it user code", "µs")
@@ -51,6 +53,7 @@ class PerTransaction:
             transactions=1,
             protocol=self.load.protocol,
             script=self.load.script,
+            variables=self.load.variables,
         )
         costs = []
         for _ in range(START_SAMPLES + 1):

@@ -23,6 +23,32 @@ COMMON = """
     INSERT INTO public.place VALUES (0);
     GRANT SELECT ON public.place TO visitor;
 """
+# Rows of several tenants, which everybody reads and nobody changes. The helpers are wrongly marked
+# IMMUTABLE, as they are in many applications.
+TENANTS = """
+    CREATE TABLE public.owned (tenant text, n int);
+    INSERT INTO public.owned
+        SELECT tenant, n FROM unnest(array['a', 'b', 'c']) tenant, generate_series(1, 2) n;
+    CREATE FUNCTION public.tenant() RETURNS text LANGUAGE sql IMMUTABLE
+        AS $$SELECT coalesce(current_setting('app.tenant', true), '')$$;
+    CREATE FUNCTION public.tenant_too() RETURNS text LANGUAGE plpgsql IMMUTABLE
+        AS $$BEGIN RETURN coalesce(current_setting('app.tenant', true), ''); END$$;
+    CREATE TABLE public.guarded (LIKE public.owned);
+    INSERT INTO public.guarded TABLE public.owned;
+    ALTER TABLE public.guarded ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+    CREATE POLICY own ON public.guarded USING (tenant = public.tenant());
+    CREATE TABLE public.guarded_too (LIKE public.owned);
+    INSERT INTO public.guarded_too TABLE public.owned;
+    ALTER TABLE public.guarded_too ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+    CREATE POLICY own ON public.guarded_too USING (tenant = public.tenant_too());
+    CREATE TABLE public.kept (LIKE public.owned);
+    INSERT INTO public.kept TABLE public.owned;
+    ALTER TABLE public.kept ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+    CREATE POLICY own ON public.kept USING (tenant = current_setting('app.whom', true));
+    CREATE FUNCTION public.counted() RETURNS bigint LANGUAGE plpgsql STABLE
+        AS $$BEGIN RETURN (SELECT count(*) FROM public.guarded WHERE tenant <> 'b'); END$$;
+    GRANT SELECT ON public.owned, public.guarded, public.guarded_too, public.kept TO visitor;
+"""
 
 
 @pytest.fixture
@@ -35,13 +61,17 @@ def make_world(
         postgres.sql(f"CREATE ROLE {role}")
     postgres.sql(f'GRANT visitor TO "{database.user}"')
     sides = [f"{side}_{n}" for side in ("direct", "shared") for n in range(LANES_LIMIT)]
-    script = COMMON + "".join(PLACE.replace("{me}", name) for name in sides)
+    script = COMMON + TENANTS + "".join(PLACE.replace("{me}", name) for name in sides)
 
     def make(limit: int) -> World:
         forebay = start_forebay(
             postgres.port, database, proxy={"require_tls": False}, pool=connections(limit)
         )
         forebay.psql(script).ok()
+        # What both sides would create there would be the same.
+        postgres.sql(
+            "REVOKE CREATE ON SCHEMA public FROM PUBLIC, pg_database_owner", database=database.name
+        )
         return World(postgres.port, forebay.port, database)
 
     yield make

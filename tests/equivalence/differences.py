@@ -32,7 +32,16 @@ NOT_ASKED = {
     "DEALLOCATE of a protocol statement": "Exact unless it stands among other statements in one"
     " text, or is prepared itself.",
     "results nobody was told": "A statement that would return something else by now fails if its"
-    " client was told what it returns, and else returns it: those that may change are described.",
+    " client was told what it returns, and else returns it: those that may change are described."
+    " Where that has failed the program ends. So it does where the types of parameters, which"
+    " nobody was told, do not fit any more, or are other ones when they are told.",
+    "whether pg_temp is there": "Once any client of a connection has created something temporary,"
+    " its schema exists: a function in it is unknown, not the schema.",
+    "one's own plans": "What a function wrongly marked IMMUTABLE reads of app.tenant may stay in a"
+    " plan of the client's own: it is set by logins only. What several do by turns is in"
+    " test_found_worlds, what they do in transactions in tenants.",
+    "changes of tables": "DDL stands in a message of its own, or in a batch of which nothing else"
+    " depends on it.",
     "what FETCH returns": "Describe of a prepared FETCH or EXECUTE tells what that found at its"
     " Parse; through Forebay, on a connection that lacks it, what it finds by now.",
     "literals read again": "A literal in a prepared statement is read by the settings under which"

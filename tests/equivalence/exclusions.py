@@ -1,7 +1,8 @@
 """What programs do not do, because it is known to differ (see differences.NOT_ASKED and KNOWN), or
 ends the server: the pieces are changed so that they do something like it."""
 
-from tests.equivalence.lanes import Op, Step
+from tests.equivalence.lanes import Step
+from tests.equivalence.wire import Op
 
 # What settings decide when it is read.
 LITERALS = (
@@ -32,12 +33,15 @@ def bound(ops: list[Op]) -> list[Op]:
 
 def told(ops: list[Op]) -> list[Op]:
     """What returns something else under another search_path is described when it gets a name (see
-    differences.NOT_ASKED)."""
+    differences.NOT_ASKED); what does after a change to its table also by its portal."""
     found: list[Op] = []
-    for op in ops:
+    for number, op in enumerate(ops):
         found.append(op)
-        if op[0] == "P" and op[1] and "place" in op[2]:
-            found.append(("D", "S", op[1]))
+        if op[0] == "P":
+            has_portal = ("D", "P", "") in ops[number : number + 3]
+            changes = "shape" in op[2] and not has_portal
+            if changes or (op[1] and "place" in op[2]):
+                found.append(("D", "S", op[1]))
     return found
 
 

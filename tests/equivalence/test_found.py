@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.equivalence.lanes import Op, Step, World, differs
+from tests.equivalence.lanes import Step, World, differs
+from tests.equivalence.wire import Op
 from tests.harness import Postgres, TestDatabase
 
 

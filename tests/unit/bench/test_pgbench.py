@@ -82,6 +82,11 @@ def test_arguments_with_a_script(tmp_path: Path) -> None:
     assert (tmp_path / "script.sql").read_text() == "SELECT 1;\n"
 
 
+def test_arguments_with_variables(tmp_path: Path) -> None:
+    load = Load(4, transactions=1, script="SELECT :n;\n", variables={"n": "0"})
+    assert arguments(load, tmp_path)[-4:] == ["-D", "n=0", "-t", "1"]
+
+
 def test_last_words_name_the_error() -> None:
     text = "pgbench: some hint\npgbench: error: client 0 aborted\nRun was aborted.\n"
     assert last_words(text) == "pgbench: error: client 0 aborted"

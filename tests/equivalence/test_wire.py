@@ -1,0 +1,59 @@
+"""What a client binds in binary, and where programs end because nobody was told something."""
+
+import struct
+
+import pytest
+
+from tests.equivalence.wire import CHANGED, FLOAT8, INT8, Op, Told, encoded, flights
+from tests.harness.raw import Message, bind
+
+S: Op = ("S",)
+TOLD = [
+    Message("1", b""),
+    Message("t", struct.pack("!hI", 1, INT8)),
+    Message("n", b""),
+    Message("Z", b"I"),
+]
+FAILED = [Message("E", b"SERROR\0C0A000\0M" + CHANGED + b"\0"), Message("Z", b"I")]
+
+
+def test_values_are_of_the_types_that_were_told() -> None:
+    told = Told()
+    told.learn((("P", "q", "..."), ("D", "S", "q"), S), TOLD)
+    ((data, _, _),) = flights((("B", "", "q", "42"), S), told)
+    assert struct.pack("!iq", 8, 42) in data
+    ((data, _, _),) = flights((("B", "", "q", "42"), S), None)
+    assert bind("42", name="q") in data
+    told.learn((("P", "q", "..."), S), [Message("1", b""), Message("Z", b"I")])
+    ((data, _, _),) = flights((("B", "", "q", "42"), S), told)
+    assert struct.pack("!i", 2) + b"42" in data
+
+
+@pytest.mark.parametrize(("value", "oid"), [("x", INT8), ("x", FLOAT8), ("42", 600)])
+def test_what_has_no_binary_form_stays_text(value: str, oid: int) -> None:
+    assert encoded(value, oid) is None
+
+
+@pytest.mark.parametrize(
+    ("described", "excused"), [(("D", "S", "q"), False), (("D", "P", ""), False), (None, True)]
+)
+def test_only_results_that_nobody_was_told_are_excused(described: Op | None, excused: bool) -> None:
+    told = Told()
+    ops = [("P", "q", "..."), ("B", "", "q")]
+    answer = [Message("1", b""), Message("2", b"")]
+    if described is not None:
+        ops.append(described)
+        answer += TOLD[1:3] if described[1] == "S" else [Message("T", b"")]
+    told.learn((*ops, S), [*answer, Message("Z", b"I")])
+    told.learn((("B", "", "q"), ("E", "", "0"), S, ("E", "", "0"), S), FAILED * 2)
+    assert told.excuses(["E"], ["2"]) is excused
+
+
+def test_types_that_are_told_late_may_be_others() -> None:
+    told = Told()
+    told.learn((("P", "q", "..."), S), [Message("1", b""), Message("Z", b"I")])
+    told.learn((("D", "S", "q"), S), TOLD[1:])
+    assert told.excuses(["t 1", "n"], ["t 2", "n"])
+    assert not told.excuses(["t 1", "n"], ["t 1", "T"])
+    told.learn((("D", "S", "q"), S), TOLD[1:])
+    assert not told.excuses(["t 1", "n"], ["t 2", "n"])
