@@ -22,6 +22,9 @@ cdef class Client(Examiner):
     cdef bint _without_server(
         self, int kind, const unsigned char *frame, Py_ssize_t total, bint whole
     ) except -1
+    cdef Py_ssize_t _awaited(
+        self, int kind, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there
+    ) noexcept
     cdef int _note_sent(self, int kind) except -1
     cdef int _recover(self) except -1
     cdef int _terminate(self) except -1

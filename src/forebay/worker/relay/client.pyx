@@ -25,7 +25,7 @@ from .ledger cimport COPY_END, FORWARD, FUNCTION, QUERY, SYNC, awaited
 from .micropool cimport MicroPool
 from .peer cimport GATHER_BYTES
 from .poller cimport Poller
-from .statement_user cimport ASKED
+from .statement_user cimport ASKED, NAMED_LIMIT
 
 # A database that has gone may have left many idle connections, each of which is found dead in its turn;
 # after so many it is the settings that connections end of.
@@ -155,8 +155,10 @@ cdef class Client(Examiner):
                     send_put(self.server, data + start, at - start)
                 self._terminate()
                 return count
-            if not whole and self.is_read(kind) and count - at < min(total, GATHER_BYTES):
-                break
+            if not whole and self.is_read(kind):
+                if count - at < self._awaited(kind, data + at, total, count - at):
+                    break
+            self.hold_limit = GATHER_BYTES
             if self.server is None or self.skipping:
                 self.body_forward = False
                 if self._without_server(kind, data + at, total, whole):
@@ -177,6 +179,7 @@ cdef class Client(Examiner):
                 self.server.discard_plans(self.unsynced)
             step = min(total, count - at)
             self.last_kind = kind
+            self.behind = count - at - total
             done = UNCHANGED
             if self.is_read(kind):
                 done = self.translate(kind, data + start, at - start, data + at, total, step)
@@ -206,6 +209,18 @@ cdef class Client(Examiner):
         if self.is_blocked():
             self.pause_reading()
         return at
+
+    cdef Py_ssize_t _awaited(
+        self, int kind, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there
+    ) noexcept:
+        """How many bytes of a message that is read must be there before it is looked at. A long Parse
+        with a name is kept, so it must be whole."""
+        if total <= GATHER_BYTES or there < GATHER_BYTES:
+            return min(total, GATHER_BYTES)
+        if kind != c"P" or not frame[HEADER_BYTES] or total > NAMED_LIMIT or self.skipping:
+            return GATHER_BYTES
+        self.hold_limit = total
+        return total
 
     cdef bint _without_server(
         self, int kind, const unsigned char *frame, Py_ssize_t total, bint whole
@@ -336,7 +351,8 @@ cdef class Client(Examiner):
     cdef int _recover(self) except -1:
         """Nothing of its transaction has happened, and the connection is gone."""
         self.unsynced = self.unsettled = self.prepared_unnamed = self.body_forward = False
-        self.portals = self.meanwhile = self.changed = self.follow_up = self.asked = None
+        self.portals = self.bound_portals = self.meanwhile = None
+        self.changed = self.follow_up = self.asked = None
         self.dropping = 0
         if self.notes is not None:
             self.notes.restored = {}
@@ -347,6 +363,8 @@ cdef class Client(Examiner):
         self.dropping = 0
         if self.portals is not None and (self.server is None or self.server.status == c"I"):
             self.portals = None
+        if self.bound_portals is not None and (self.server is None or self.server.status == c"I"):
+            self.bound_portals = None
         if self.meanwhile is not None and self._is_known():
             self.meanwhile = None
         if self.fd < 0:

@@ -18,11 +18,15 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.string cimport memchr
 
 from .assembly cimport put
-from .frames cimport HEADER_BYTES
+from .frames cimport HEADER_BYTES, message
 from .glance cimport GlanceState, glance, glance_begin, glance_feed, glance_finish
-from .ledger cimport FAKE, FORWARD, QUERY, awaited
+from .ledger cimport BIND, FAKE, FORWARD, QUERY, SWALLOW
 from .names cimport FunctionNames
-from .statement_user cimport StatementUser, statement_name
+from .refusal cimport RESULT_CHANGED, refuse_in_turn
+from .statement cimport UNNAMED
+from .statement_user cimport ASKED, FLUSH, StatementUser, statement_name
+
+cdef bytes DESCRIBE_UNNAMED = message(b"D", b"S\0")
 
 cdef enum:
     STRICT_LIMIT = 16384  # the longest statement that RDS Proxy looks into, in bytes
@@ -67,6 +71,9 @@ cdef class Examiner(StatementUser):
             return self._execute(frame, total)
         name = statement_name(kind, frame, there)
         if name == 0:
+            if kind == c"D" and there == total > HEADER_BYTES + 1 and self.describe_portal(frame, total):
+                self.unsynced = True
+                return NOTED
             return UNCHANGED
         if not frame[name]:
             return self._unnamed(kind, span, span_count, frame, total, there, name)
@@ -92,22 +99,48 @@ cdef class Examiner(StatementUser):
             return NOTED
         if self.server.prepared.is_unnamed_uncertain() and not self.server.ledger.copy_in:
             return UNCERTAIN
+        if self.asked is not None:
+            return UNCERTAIN
         if kind == c"B":
             self.prepared_unnamed = False
+            self._note_bound(frame + HEADER_BYTES, b"", None)
             if self.pinned or not self.unnamed_harmless or self.portals is not None:
                 known = self.unnamed_text()
                 if known is not None:
                     self.binds(
                         frame + HEADER_BYTES, known, False, self.unnamed_parameters.reading
                     )
-        if not self.has_unnamed() and not self.server.ledger.failed:
-            put(self.server, span, span_count)
-            self.unsynced = True
-            if not self.prepare_unnamed():
+        if self.has_unnamed() or self.server.ledger.failed:
+            if kind == c"B" and not self.keeps_unnamed_shape():
+                put(self.server, span, span_count)
+                self.unsynced = True
+                refuse_in_turn(self.server, RESULT_CHANGED)
                 return total
-            self.server.ledger.push(awaited(kind), FORWARD)
-            return 0
-        return UNCHANGED
+            if kind == c"B":
+                return UNCHANGED
+            self.unsynced = True
+            self._owe_unnamed_description()
+            return NOTED
+        put(self.server, span, span_count)
+        self.unsynced = True
+        if not self.prepare_unnamed():
+            return total
+        if kind == c"B":
+            if self.was_told() and not self._is_described_next(frame, total):
+                self.server.prepared.owe_description(SWALLOW, UNNAMED, self, b"", None, self.unnamed_serial)
+                self.asked = UNNAMED
+                put(self.server, DESCRIBE_UNNAMED, len(DESCRIBE_UNNAMED))
+                put(self.server, FLUSH, len(FLUSH))
+                return ASKED
+            self.server.ledger.push(BIND, FORWARD)
+        else:
+            self._owe_unnamed_description()
+        return 0
+
+    cdef int _owe_unnamed_description(self) except -1:
+        """A Describe of the unnamed statement is sent for the client."""
+        self.server.prepared.owe_description(FORWARD, UNNAMED, self, b"", None, self.unnamed_serial)
+        return 0
 
     cdef int _parse_unnamed(
         self, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t name

@@ -20,6 +20,7 @@ cdef class Peer:
     # Received and not consumed yet: NULL in an idle peer.
     cdef unsigned char *held
     cdef Py_ssize_t held_count
+    cdef Py_ssize_t hold_limit  # so much may be held: more than GATHER_BYTES for one long message
     # To be sent: NULL when all has left.
     cdef unsigned char *queued
     cdef Py_ssize_t queued_start
@@ -55,6 +56,8 @@ cdef class Peer:
     cdef int _arm(self, uint32_t events) except -1
     cdef int _hold(self, const unsigned char *data, Py_ssize_t count) except -1
     cdef int _read(self) except -1
+    cdef int _read_on(self) except -1
+    cdef int _nothing_came(self, Py_ssize_t outcome) except -1
     cdef Py_ssize_t _receive(self, unsigned char *into) except -3
     cdef Py_ssize_t _receive_tls(self, unsigned char *into) except -3
     cdef int _send(self) except -1

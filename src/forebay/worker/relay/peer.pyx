@@ -4,7 +4,8 @@ Everything received goes through one scratch area that all peers share (one thre
 after the other). What ``consume`` leaves over, because a message is not whole yet or because the
 peer waits for a connection, is held until more comes. What a socket does not take at once is queued
 here, and whoever feeds this peer stops reading until ``drained``. Both are bounded: the held part
-by GATHER_BYTES plus one read, the queued part by what one read can yield.
+by `hold_limit` plus one read (GATHER_BYTES, but for a long message that must be whole), the queued
+part by what one read can yield.
 
 TLS runs through an ``ssl.MemoryBIO`` pair, shared by all peers where that can be done (openssl.pyx);
 its state machine never touches the socket. Between two calls of it nothing is left in the pair.
@@ -61,6 +62,7 @@ cdef class Peer:
     def __init__(self, Poller poller not None, int fd, tls=None, incoming=None, outgoing=None):
         self.poller = poller
         self.fd = fd
+        self.hold_limit = GATHER_BYTES
         # The C object below ssl.SSLObject: one Python call less for every read and write.
         self.tls = getattr(tls, "_sslobj", tls)
         self.incoming, self.outgoing = incoming, outgoing
@@ -117,7 +119,7 @@ cdef class Peer:
 
     cdef int resume_reading(self) except -1:
         """Read again, unless so much is held already that it must be consumed first."""
-        if self.paused and not self.finishing and self.held_count < GATHER_BYTES:
+        if self.paused and not self.finishing and self.held_count < self.hold_limit:
             self.paused = False
             self._arm(self.events | EPOLLIN)
         return 0
@@ -137,6 +139,8 @@ cdef class Peer:
     cdef int _read(self) except -1:
         cdef Py_ssize_t held = self.held_count
         cdef Py_ssize_t count, used
+        if held > GATHER_BYTES:
+            return self._read_on()
         if held:
             memcpy(SCRATCH, self.held, held)
         if self.tls is None:
@@ -144,11 +148,7 @@ cdef class Peer:
         else:
             count = self._receive_tls(SCRATCH + held)
         if count <= 0:
-            if count == 0:
-                self.lost("the connection was closed by the other side")
-            elif count == FAILED:
-                self.lost(os.strerror(errno) if self.tls is None else "the TLS connection broke")
-            return 0
+            return self._nothing_came(count)
         self.held_count = 0
         count += held
         used = self.consume(SCRATCH, count)
@@ -164,6 +164,32 @@ cdef class Peer:
             self.lost("the connection was closed by the other side")
         return 0
 
+    cdef int _read_on(self) except -1:
+        """As ``_read``, for the next part of a long message that is held until it is whole."""
+        cdef Py_ssize_t count = self._receive(SCRATCH) if self.tls is None else self._receive_tls(SCRATCH)
+        cdef void *held
+        if count <= 0:
+            return self._nothing_came(count)
+        held = PyMem_Realloc(self.held, self.held_count + count)
+        if held == NULL:
+            raise MemoryError
+        self.held = <unsigned char *> held
+        memcpy(self.held + self.held_count, SCRATCH, count)
+        self.held_count += count
+        if self.held_count >= self.hold_limit:
+            self.consume_held()
+        if self.fd >= 0 and self.tls_ended and not self.paused:
+            self.lost("the connection was closed by the other side")
+        return 0
+
+    cdef int _nothing_came(self, Py_ssize_t outcome) except -1:
+        """A read has brought no bytes: the stream has ended, or it has failed."""
+        if outcome == 0:
+            self.lost("the connection was closed by the other side")
+        elif outcome == FAILED:
+            self.lost(os.strerror(errno) if self.tls is None else "the TLS connection broke")
+        return 0
+
     cdef int _hold(self, const unsigned char *data, Py_ssize_t count) except -1:
         """Keep what was not consumed; a peer that holds too much is not read until it is."""
         cdef void *held = PyMem_Realloc(self.held, count)
@@ -172,7 +198,7 @@ cdef class Peer:
         self.held = <unsigned char *> held
         memmove(self.held, data, count)
         self.held_count = count
-        if count >= GATHER_BYTES:
+        if count >= self.hold_limit:
             self.pause_reading()
         return 0
 

@@ -22,7 +22,9 @@ cdef class Expectation:
     cdef uint64_t serial_there  # whose unnamed statement the connection had
     cdef uint64_t serial_now  # ... and has, if it succeeds: never 0
     cdef Statement described
+    cdef bytes types  # of its parameters, as they were told (the body of a ParameterDescription)
     cdef bytes name  # what the client calls the statement it means, if that cannot be told otherwise
+    cdef bint is_of_parse  # nobody has asked for the description: it says what Parse has found
     cdef bint is_guard  # it fails if the change-over before it has failed: see `LentConnection._replay`
 
     cdef bint is_unnamed(self) noexcept
@@ -33,6 +35,9 @@ cdef class Prepared:
     cdef Ledger ledger
     cdef readonly dict statements  # of Statement, all True: in the order of their last use
     cdef dict shapes  # Statement → what it returns, if that was told
+    cdef dict types  # Statement → the types of its parameters, likewise
+    cdef bytes unnamed_shape  # what the unnamed statement returns that had this serial
+    cdef uint64_t unnamed_shape_serial
     cdef dict unproven  # Statement → the batch that prepares or closes it, until it is answered
     # What could not be prepared or named: no message sent behind that can put it back.
     cdef set never
@@ -48,8 +53,9 @@ cdef class Prepared:
         uint64_t serial_now,
     ) except -1
     cdef bint owe_description(
-        self, int action, Statement statement, object user, bytes name, tuple refutes=*
+        self, int action, Statement statement, object user, bytes name, tuple refutes=*, uint64_t serial=*
     ) except -1
+    cdef bint owe_types(self, Statement statement, object user, bytes name, bint proves) except -1
     cdef bint owe_named(self, int kind, bytes name) except -1
     cdef bint owe_guard(self) except -1
     cdef bint _expect(self, int kind, int action, Expectation expected) except -1
@@ -65,6 +71,7 @@ cdef class Prepared:
     cdef int _restore_unnamed(self, Expectation first, Expectation last, bint failed) except -1
     cdef Expectation head(self)
     cdef bytes head_name(self)
+    cdef int note_types(self, bytes types) except -1
     cdef bint note_description(self, bytes shape) except -1
     cdef bytes replaced(self, bytes error)
     cdef bint is_unnamed(self) except -1

@@ -9,6 +9,7 @@ from collections import deque
 from itertools import islice
 
 from .ledger cimport DESCRIBE, FORWARD, PARSE, REPLACE, SWALLOW
+from .statement cimport UNNAMED, Statement
 
 cdef enum:
     CANDIDATES = 10  # that have not been used for longest, when one has to go
@@ -33,6 +34,7 @@ cdef class Prepared:
         self.ledger = ledger
         self.statements = {}
         self.shapes = {}
+        self.types = {}
         self.unproven = {}
         self.never = set()
         self.expectations = deque()
@@ -86,17 +88,31 @@ cdef class Prepared:
         return True
 
     cdef bint owe_description(
-        self, int action, Statement statement, object user, bytes name, tuple refutes=None
+        self, int action, Statement statement, object user, bytes name, tuple refutes=None,
+        uint64_t serial=0,
     ) except -1:
-        """The connection was asked to describe `statement`, which its client calls `name`:
-        ``user.described(statement, name, shape)`` is told what it returns, or None if it is not told.
+        """The connection was asked to describe `statement`, which its client calls `name`, or
+        UNNAMED, with that serial: ``user.described(statement, name, serial, shape, types)`` is told
+        what it returns, or None if it is not told, and the types of its parameters, likewise.
         `refutes` as for ``owe``."""
         cdef Expectation expected = _new()
         expected.refutes = refutes
         expected.described = statement
+        expected.serial_now = serial
         expected.name = name
         expected.user = user
         return self._expect(DESCRIBE, action, expected)
+
+    cdef bint owe_types(self, Statement statement, object user, bytes name, bint proves) except -1:
+        """A Describe is sent of what was just prepared: ``user.parsed(statement, name, types)`` is told
+        which types its parameters have. `proves`: and so they have for all who mean the same."""
+        cdef Expectation expected = _new()
+        expected.is_of_parse = True
+        expected.proves = proves
+        expected.described = statement
+        expected.user = user
+        expected.name = name
+        return self._expect(DESCRIBE, SWALLOW, expected)
 
     cdef bint owe_named(self, int kind, bytes name) except -1:
         """A message means the statement that its client calls `name`, and others by other names."""
@@ -148,6 +164,7 @@ cdef class Prepared:
         """All prepared statements have been deallocated."""
         self.statements.clear()
         self.shapes.clear()
+        self.types.clear()
         self.unnamed_serial = 0
         return 0
 
@@ -169,6 +186,7 @@ cdef class Prepared:
                     self.unproven.pop(key, None)
                     if old is not None:
                         self.shapes.pop(key, None)
+                        self.types.pop(key, None)
                     elif expected.proves:
                         (<Statement> key).proven = expected.proves
         if ledger.dropped:
@@ -210,8 +228,8 @@ cdef class Prepared:
             self._restore_unnamed(first, last, unnamed_failed)
         # Who waits for a description goes on when everything has been put back.
         for expected in failed:
-            if expected.described is not None:
-                expected.user.described(expected.described, expected.name, None)
+            if expected.described is not None and not expected.is_of_parse:
+                expected.user.described(expected.described, expected.name, 0, None, None)
         return 0
 
     cdef int _restore_unnamed(self, Expectation first, Expectation last, bint failed) except -1:
@@ -245,14 +263,31 @@ cdef class Prepared:
         cdef Expectation expected = self.head()
         return None if expected is None else expected.name
 
+    cdef int note_types(self, bytes types) except -1:
+        """A ParameterDescription has come."""
+        self.head().types = types
+        return 0
+
     cdef bint note_description(self, bytes shape) except -1:
         """A RowDescription or NoData has come: whether it was known for which statement."""
         cdef Expectation expected = self.head()
         if expected is None or expected.described is None:
             return False
-        if expected.described in self.statements:
-            self.shapes[expected.described] = shape
-        expected.user.described(expected.described, expected.name, shape)
+        if expected.described is UNNAMED:
+            self.unnamed_shape = shape
+            self.unnamed_shape_serial = expected.serial_now
+        elif expected.described in self.statements:
+            shape = self.shapes.setdefault(expected.described, shape)
+            if expected.types is not None:
+                self.types[expected.described] = expected.types
+        if expected.is_of_parse:
+            if expected.proves:
+                expected.described.proven_types = expected.types
+            expected.user.parsed(expected.described, expected.name, expected.types)
+            return True
+        expected.user.described(
+            expected.described, expected.name, expected.serial_now, shape, expected.types
+        )
         return True
 
     cdef bytes replaced(self, bytes error):

@@ -28,6 +28,13 @@ cdef int refuse_in_turn(Connection server, bytes error) except -1:
     return put(server, FAILING_IN_TURN, len(FAILING_IN_TURN))
 
 
-cdef bytes error_response(bytes sqlstate, bytes text):
-    """An ErrorResponse of severity ERROR."""
-    return message(b"E", b"SERROR\0VERROR\0C%b\0M%b\0\0" % (sqlstate, text))
+cdef bytes error_response(bytes sqlstate, bytes text, bytes where=b""):
+    """An ErrorResponse of severity ERROR. `where`: fields F, L and R, which name a place in
+    PostgreSQL's source; drivers decide by R what they may try again."""
+    return message(b"E", b"SERROR\0VERROR\0C%b\0M%b\0%b\0" % (sqlstate, text, where))
+
+
+# asyncpg, SQLAlchemy and postgres.js prepare again when they read this routine.
+cdef bytes RESULT_CHANGED = error_response(
+    b"0A000", b"cached plan must not change result type", b"Fplancache.c\0L1\0RRevalidateCachedQuery\0"
+)

@@ -132,7 +132,7 @@ cdef class Server(LentConnection):
         return (
             kind == c"Z" or kind == c"S" or kind == c"E" or kind == c"C" or kind == c"G"
             or self.ledger.action() != FORWARD
-            or (kind == c"T" and self.ledger.is_expected())
+            or ((kind == c"T" or kind == c"t") and self.ledger.is_expected())
         )
 
     cdef int _judge(
@@ -168,7 +168,9 @@ cdef class Server(LentConnection):
         if action == REPLACE:
             return DESYNC  # what cannot succeed
         if self.ledger.is_expected() and whole:
-            if kind == c"T":
+            if kind == c"t":
+                self.prepared.note_types(frame[HEADER_BYTES:total])
+            elif kind == c"T":
                 self.prepared.note_description(shape(frame[HEADER_BYTES:total]))
             elif kind == c"n":
                 self.prepared.note_description(b"")

@@ -13,7 +13,13 @@ cdef class Statement:
     # The state of the schema (see MicroPool) in which the database has accepted it, from who had nothing
     # else of its own there; 0: none.
     cdef public uint64_t proven
+    cdef readonly bint leaves_types  # of some parameter, for the database to find at Parse
+    cdef bytes proven_types  # those that it has found when it has accepted the statement; None: not known
+    cdef Statement told_as  # the same with the types of parameters that clients were told last
+    cdef bytes told_types
     cdef object __weakref__
 
 
+cdef Statement UNNAMED  # stands for whatever is prepared without a name
+cdef bytes with_types(bytes definition, bytes types)
 cdef bytes shape(bytes description)

@@ -34,6 +34,7 @@ cdef class Statement:
         self.describe = message(b"D", b"S" + name + b"\0")
         self.finds = FINDING.match(definition) is not None
         self.harmless = _is_harmless(definition, None)
+        self.leaves_types = _leaves_types(definition)
 
     def look_for(self, FunctionNames functions):
         """Decide again whether it is harmless, where these functions are listed (None: none)."""
@@ -43,6 +44,15 @@ cdef class Statement:
     def text(self) -> bytes:
         """The SQL."""
         return self.definition.partition(b"\0")[0]
+
+
+cdef Statement UNNAMED = Statement(b"\0\0\0", b"", None)
+
+
+cdef bytes with_types(bytes definition, bytes types):
+    """The definition with other types of parameters: the body of a ParameterDescription, which is
+    written as Parse has them."""
+    return definition.partition(b"\0")[0] + b"\0" + types
 
 
 cdef bytes shape(bytes description):
@@ -60,6 +70,18 @@ cdef bytes shape(bytes description):
         parts.append(description[end + 13:end + 17])  # its modifier
         at = end + 19
     return b"".join(parts)
+
+
+cdef bint _leaves_types(bytes definition) except -1:
+    """Whether there may be parameters whose types Parse does not say."""
+    cdef bytes text, types
+    text, _, types = definition.partition(b"\0")
+    if b"$" not in text or len(types) < 2:
+        return False
+    count = int.from_bytes(types[:2], "big")
+    if b"$%d" % (count + 1) in text:
+        return True
+    return any(types[at:at + 4] == bytes(4) for at in range(2, 2 + 4 * count, 4))
 
 
 cdef bint _is_harmless(

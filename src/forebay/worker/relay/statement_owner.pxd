@@ -15,6 +15,7 @@ cdef class StatementOwner(UnnamedUser):
     cdef set unasked  # names in the batch being sent whose Parse no database was asked about
     cdef dict bound  # Statement → the name under which the client used it last
     cdef dict shapes  # name → what the client was told that it returns; None until it was told
+    cdef dict types  # name → the types of its parameters that the client was told; likewise
     cdef Statement asked  # the connection is asked what this returns
     cdef uint64_t dropping  # the batch that may end prepared statements, while it is not answered
 
@@ -23,4 +24,6 @@ cdef class StatementOwner(UnnamedUser):
     cdef dict _without_gone(self, dict found, bint of_names=*)
     cdef bint _still_means(self, bytes name, Statement statement) except -1
     cdef int _define(self, bytes name, Statement statement, Py_ssize_t total) except -1
+    cdef int note_types(self, bytes name, bytes types) except -1
+    cdef int note_told(self, bytes name, object shape) except -1
     cdef bint _has_room(self, Py_ssize_t total) except -1

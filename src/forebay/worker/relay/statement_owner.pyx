@@ -8,10 +8,12 @@ import re
 
 from forebay.worker.relay.statement import PREFIX
 
+from libc.stdint cimport uint64_t
+
 from .frames cimport HEADER_BYTES, message
 from .ledger cimport EXECUTE, FORWARD
 from .prepared cimport Prepared
-from .statement cimport Statement
+from .statement cimport UNNAMED, Statement
 from .unnamed_user cimport UnnamedUser
 
 cdef enum:
@@ -33,6 +35,8 @@ cdef class StatementOwner(UnnamedUser):
         self.statement_bytes += total
         if self.shapes is not None:
             self.shapes.pop(name, None)
+        if self.types is not None:
+            self.types.pop(name, None)
         return 0
 
     cdef bint _has_room(self, Py_ssize_t total) except -1:
@@ -75,14 +79,14 @@ cdef class StatementOwner(UnnamedUser):
                 for name in self.statements:
                     self.note_changed(name)
                 self.statements.clear()
-            self.shapes = None
+            self.shapes = self.types = None
         return 0
 
     cdef int statements_dropped(self) except -1:
         if self.statements is not None:
             self.statements.clear()
             self.statement_bytes = 0
-        self.shapes = None
+        self.shapes = self.types = None
         return 0
 
     cdef int undone(self) except -1:
@@ -108,18 +112,46 @@ cdef class StatementOwner(UnnamedUser):
     cdef bint _still_means(self, bytes name, Statement statement) except -1:
         """Whether the client has not defined `name` anew since."""
         cdef Statement now = None if self.statements is None else self.statements.get(name)
-        return now is not None and now.definition == statement.definition
+        return now is not None and (
+            now.told_as is statement or now.definition == statement.definition
+        )
 
     # ---- what it is told ----
 
-    def described(self, Statement statement, bytes name, shape) -> None:
-        """A connection has told what `statement`, which the client calls `name`, returns: the client
-        or Forebay. None: it has not."""
+    def described(self, Statement statement, bytes name, uint64_t serial, shape, types) -> None:
+        """A connection has told what `statement`, which the client calls `name`, returns and takes:
+        the client or Forebay. None: it has not. `serial`: of the unnamed statement."""
         if self.asked is statement:
             self.asked = None
-        elif shape is not None and not statement.finds and self._still_means(name, statement):
-            self.shapes = {} if self.shapes is None else self._without_gone(self.shapes, True)
-            self.shapes[name] = shape
+        elif shape is None:
+            return
+        elif statement is UNNAMED:
+            self.told_serial = serial
+            self.told_shape = shape
+            self.told_types = types
+        elif self._still_means(name, statement):
+            if not statement.finds:
+                self.note_told(name, shape)
+            self.note_types(name, types)
+
+    def parsed(self, Statement statement, bytes name, types) -> None:
+        """A connection has found these types of parameters when it has prepared `statement`, which the
+        client calls `name`."""
+        if self._still_means(name, statement):
+            self.note_types(name, types)
+
+    cdef int note_types(self, bytes name, bytes types) except -1:
+        """The parameters of `name` have these types, wherever it is prepared; None: not known."""
+        if types is not None:
+            self.types = {} if self.types is None else self._without_gone(self.types, True)
+            self.types[name] = types
+        return 0
+
+    cdef int note_told(self, bytes name, object shape) except -1:
+        """The client was told what `name` returns."""
+        self.shapes = {} if self.shapes is None else self._without_gone(self.shapes, True)
+        self.shapes[name] = shape
+        return 0
 
     cdef bytes renamed(self, bytes error, bytes name):
         cdef bytes body = error[HEADER_BYTES:]

@@ -11,22 +11,22 @@ so the statement fails as it does in PostgreSQL: "cached plan must not change re
 Which Statement a definition means is asked of ``sessions.texts`` (Python):
     statement(client, definition)  the Statement that a Parse defines
     again(client, statement)       as which Statement it is prepared now, in other circumstances
+    with_types(statement, definition)  the Statement that means the same, but is defined so
     examine(client, text)          what SQL would say for a statement that SQL has prepared
 """
 
 from forebay.worker.relay.statement import PREFIX
 
 from libc.stdint cimport uint64_t
-from libc.string cimport memchr
+from libc.string cimport memchr, memcmp
 
 from .assembly cimport put
 from .connection cimport Connection
 from .frames cimport HEADER_BYTES, message
 from .ledger cimport BIND, CLOSE, FAKE, FORWARD, PARSE, SWALLOW, awaited
-from .peer cimport GATHER_BYTES
 from .prepared cimport Prepared
-from .refusal cimport error_response, refuse, refuse_in_turn
-from .statement cimport Statement
+from .refusal cimport RESULT_CHANGED, error_response, refuse, refuse_in_turn
+from .statement cimport Statement, with_types
 from .statement_owner cimport STATEMENT_BYTES_LIMIT, STATEMENTS_LIMIT, StatementOwner
 
 cdef extern from "<string.h>" nogil:
@@ -35,9 +35,14 @@ cdef extern from "<string.h>" nogil:
 cdef enum:
     NAME_BYTES = 63  # NAMEDATALEN - 1
     PREPARED_LIMIT = 500  # on one database connection: each costs memory there
+    PORTALS_LIMIT = 100  # with names, of which is known what they were bound of
 
 cdef bytes PARSE_COMPLETE = b"1\x00\x00\x00\x04"
 cdef bytes FLUSH = b"H\x00\x00\x00\x04"
+
+# Where PostgreSQL says so.
+cdef bytes IN_STORE = b"Fprepare.c\0L1\0RStorePreparedStatement\0"
+cdef bytes IN_FETCH = b"Fprepare.c\0L1\0RFetchPreparedStatement\0"
 
 # An empty text is the one that can be prepared in an aborted transaction, too.
 cdef Statement TAKEN = Statement(b"\0\0\0", PREFIX + b"taken", None)
@@ -125,7 +130,7 @@ cdef class StatementUser(StatementOwner):
         if name in self.statements:
             return self._define_again(name, frame, total, there, text)
         if there < total:
-            error = b"a prepared statement is too long: %d bytes, at most %d" % (total, GATHER_BYTES)
+            error = b"a prepared statement is too long: %d bytes, at most %d" % (total, NAMED_LIMIT)
             return refuse(self.server, error_response(b"54000", error))
         if not self._has_room(total):
             error = b"too many prepared statements: at most %d, of %d bytes in all" % (
@@ -152,8 +157,11 @@ cdef class StatementUser(StatementOwner):
             prepared.note_used(statement)
         if known:
             server.answer_fakes()
-        else:
-            put(server, statement.parse, len(statement.parse))
+            self.note_types(name, prepared.types.get(statement))
+            return 0
+        put(server, statement.parse, len(statement.parse))
+        if statement.leaves_types and prepared.owe_types(statement, self, name, self._proves() != 0):
+            put(server, statement.describe, len(statement.describe))
         return 0
 
     cdef Statement _statement(self, const unsigned char *frame, Py_ssize_t text, Py_ssize_t total):
@@ -175,7 +183,9 @@ cdef class StatementUser(StatementOwner):
     ) except -1:
         """Parse of a name that is taken. PostgreSQL finds that out when it has read and analysed the
         statement, so the database is given one that it has."""
-        cdef bytes refusal = error_response(b"42P05", b'prepared statement "%b" already exists' % name)
+        cdef bytes refusal = error_response(
+            b"42P05", b'prepared statement "%b" already exists' % name, IN_STORE
+        )
         cdef bytes parse
         if there < total:
             return refuse(self.server, refusal)
@@ -202,7 +212,10 @@ cdef class StatementUser(StatementOwner):
         statement = self._statement(frame, text, total)
         if statement.proven != self.pool.schema:
             return False
+        if statement.leaves_types and statement.proven_types is None:
+            return False
         self._define(name, statement, total)
+        self.note_types(name, statement.proven_types)
         if self.unasked is None:
             self.unasked = set()
         self.unasked.add(name)
@@ -233,10 +246,17 @@ cdef class StatementUser(StatementOwner):
         statement = self._meant(found)
         if statement is None:
             return self._refuse_unknown(frame + name, total)
-        if self.shapes is not None and not self._keeps_shape(statement, given):
+        if self.types is not None:
+            statement = self._as_told(statement, given)
+        if kind == c"B":
+            self._note_bound(frame + HEADER_BYTES, given, statement)
+        if (
+            self.shapes is not None
+            and not (kind == c"B" and self._is_described_next(frame, total))
+            and not self._keeps_shape(statement, given)
+        ):
             if self.asked is None:
-                error = b"cached plan must not change result type"
-                refuse_in_turn(self.server, error_response(b"0A000", error))
+                refuse_in_turn(self.server, RESULT_CHANGED)
                 return total
             return ASKED
         if kind == c"B" and (
@@ -270,7 +290,7 @@ cdef class StatementUser(StatementOwner):
 
     cdef Py_ssize_t _refuse_unknown(self, const unsigned char *name, Py_ssize_t total) except -3:
         error = b'prepared statement "%b" does not exist' % <bytes> name
-        refuse(self.server, error_response(b"26000", error))
+        refuse(self.server, error_response(b"26000", error, IN_FETCH))
         return total
 
     cdef Statement _meant(self, Statement statement):
@@ -280,6 +300,68 @@ cdef class StatementUser(StatementOwner):
         if self.meanwhile is None or statement in self.server.prepared.statements:
             return statement
         return self.sessions.texts.again(self, statement)
+
+    cdef Statement _as_told(self, Statement statement, bytes given):
+        """As which statement the client binds what it calls `given`: with the types of parameters that
+        it was told. PostgreSQL keeps those that it has found at Parse, whatever tables come to be."""
+        cdef Prepared prepared = self.server.prepared
+        cdef bytes types = self.types.get(given)
+        if types is None or (
+            statement in prepared.statements and prepared.types.get(statement) == types
+        ):
+            return statement
+        if statement.told_types != types:
+            statement.told_as = self.sessions.texts.with_types(statement, with_types(statement.definition, types))
+            statement.told_types = types
+        return statement.told_as
+
+    cdef int _note_bound(self, const unsigned char *portal, bytes given, Statement statement) except -1:
+        """A portal (its name ends with a zero byte) is bound of what the client calls `given`."""
+        if not portal[0]:
+            self.bound_name = given
+            self.bound_statement = statement
+        else:
+            if self.bound_portals is None or len(self.bound_portals) >= PORTALS_LIMIT:
+                self.bound_portals = {}
+            self.bound_portals[<bytes> portal] = (given, statement)
+        return 0
+
+    cdef bint _is_described_next(self, const unsigned char *frame, Py_ssize_t total) noexcept:
+        """Whether the portal that a Bind makes is described by the next message: then the client goes
+        by that, not by what it was told before."""
+        cdef const unsigned char *portal = frame + HEADER_BYTES
+        cdef const unsigned char *following = frame + total
+        cdef Py_ssize_t size = strnlen(<const char *> portal, total - HEADER_BYTES) + 1
+        return (
+            self.behind >= HEADER_BYTES + 1 + size
+            and following[0] == c"D" and following[HEADER_BYTES] == c"P"
+            and memcmp(following + HEADER_BYTES + 1, portal, size) == 0
+        )
+
+    cdef bint describe_portal(self, const unsigned char *frame, Py_ssize_t total) except -1:
+        """Describe of a portal: what the client is told of it counts for the statement that it was
+        bound of. Whether the ledger has been told."""
+        cdef Prepared prepared = self.server.prepared
+        cdef bytes given = self.bound_name
+        cdef Statement statement = self.bound_statement
+        cdef object shape
+        if memchr(frame + HEADER_BYTES + 1, 0, total - HEADER_BYTES - 1) == NULL:
+            return False  # malformed, as the database will say
+        if frame[HEADER_BYTES + 1]:
+            found = None
+            if self.bound_portals is not None:
+                found = self.bound_portals.get(<bytes> (frame + HEADER_BYTES + 1))
+            if found is None:
+                return False
+            given, statement = found
+        if statement is None or statement.finds:
+            return False
+        shape = prepared.shapes.get(statement)
+        if shape is None:
+            return prepared.owe_description(FORWARD, statement, self, given)
+        if self.shapes is None or self.shapes.get(given) is not shape:
+            self.note_told(given, shape)
+        return False
 
     cdef Py_ssize_t _use_sql_prepared(self, int kind, bytes name) except -3:
         """As ``use_named``, for what the client may have prepared by SQL: then the database knows it

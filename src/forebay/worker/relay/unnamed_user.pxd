@@ -8,6 +8,10 @@ cdef class UnnamedUser(Borrower):
     cdef bytes unnamed  # the definition of the unnamed statement, to prepare it elsewhere
     cdef object unnamed_parameters  # the connection's, when it was defined
     cdef uint64_t unnamed_serial
+    # What the client was told of the one with that serial: what it returns and takes.
+    cdef uint64_t told_serial
+    cdef object told_shape
+    cdef bytes told_types
     cdef bint unnamed_harmless  # as Statement.harmless: certainly changes no session when it runs
 
     cdef int define_unnamed(self, bytes definition, bint harmless) except -1
@@ -19,4 +23,6 @@ cdef class UnnamedUser(Borrower):
     cpdef object parameters_now(self)
     cdef bytes unnamed_text(self)
     cdef bint has_unnamed(self) noexcept
+    cdef bint was_told(self) noexcept
+    cdef bint keeps_unnamed_shape(self) except -1
     cdef bint prepare_unnamed(self) except -1

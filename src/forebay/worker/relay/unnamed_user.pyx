@@ -15,10 +15,14 @@ from .assembly cimport put
 from .connection cimport Borrower
 from .frames cimport message
 from .ledger cimport CLOSE, FORWARD, PARSE, SWALLOW
+from .prepared cimport Prepared
 from .refusal cimport error_response, refuse
+from .statement cimport with_types
 
 # Stands for the definition of an unnamed statement that is there, on one connection, and not kept.
 cdef bytes TOO_LONG = b"(too long to be kept)\0"
+
+cdef bytes IN_BIND = b"Fpostgres.c\0L1\0Rexec_bind_message\0"
 
 cdef uint64_t last_serial = 0
 
@@ -89,16 +93,30 @@ cdef class UnnamedUser(Borrower):
         """Whether the connection's unnamed statement is this client's."""
         return self.unnamed is not None and self.server.prepared.unnamed_serial == self.unnamed_serial
 
+    cdef bint was_told(self) noexcept:
+        """Whether the client was told what its unnamed statement returns."""
+        return self.told_serial == self.unnamed_serial and self.told_shape is not None
+
+    cdef bint keeps_unnamed_shape(self) except -1:
+        """Whether what the connection has returns what the client was told, as far as is known."""
+        cdef Prepared prepared = self.server.prepared
+        if not self.was_told() or prepared.unnamed_shape_serial != self.unnamed_serial:
+            return True
+        return prepared.unnamed_shape == self.told_shape
+
     cdef bint prepare_unnamed(self) except -1:
         """Prepare the unnamed statement again, over this connection; without one, refuse."""
         cdef bytes definition = None if self.unnamed is TOO_LONG else self.unnamed
         cdef bytes parse
         cdef object now = self.parameters_now()
+        if definition is not None and self.told_serial == self.unnamed_serial:
+            if self.told_types is not None:
+                definition = with_types(definition, self.told_types)
         if definition is not None and self.unnamed_parameters is not now:
             definition = self.sessions.texts.reread(definition, self.unnamed_parameters, now)
         if definition is None:
             error = b"unnamed prepared statement does not exist"
-            refuse(self.server, error_response(b"26000", error))
+            refuse(self.server, error_response(b"26000", error, IN_BIND))
             return False
         parse = message(b"P", b"\0" + definition)
         self.server.prepared.owe_unnamed(

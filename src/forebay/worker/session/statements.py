@@ -30,7 +30,10 @@ class StatementTable:
         context. `known`: the traits of its text, if they are."""
         if known is None:
             known = traits(definition.partition(b"\0")[0])
-        meaning = meaning_of(known, context)
+        return self.defined(definition, meaning_of(known, context))
+
+    def defined(self, definition: bytes, meaning: Meaning) -> Statement:
+        """The statement with this definition and meaning."""
         found = self._kept.get((definition, meaning))
         if found is None:
             name = PREFIX + str(next(self._numbers)).encode()

@@ -58,6 +58,11 @@ class Texts:
         """As which statement one that the client has defined is prepared now; None: as none."""
         return self._statements.again(statement, self._context(client))
 
+    def with_types(self, statement: Statement, definition: bytes) -> Statement:
+        """The statement that means the same as `statement`, but is defined so, with other types of
+        parameters."""
+        return self._statements.defined(definition, statement.meaning)
+
     def reread(self, definition: bytes, before: Parameters, now: Parameters) -> bytes | None:
         """The definition that means the same where the database reports these parameters now; None:
         there is none."""
