@@ -172,14 +172,15 @@ cdef class Client(Examiner):
             if self.server.guarded == GUARD_SPENT:
                 self.unsettled = True
                 break
-            if self.server.plans_stale and (kind == c"Q" or kind == c"B" or kind == c"F"):
+            if self.server.plans_stale and (
+                kind == c"Q" or kind == c"P" or kind == c"B" or kind == c"F"
+            ):
                 send_put(self.server, data + start, at - start)
                 begin_putting()
                 start = at
                 self.server.discard_plans(self.unsynced)
             step = min(total, count - at)
             self.last_kind = kind
-            self.behind = count - at - total
             done = UNCHANGED
             if self.is_read(kind):
                 done = self.translate(kind, data + start, at - start, data + at, total, step)

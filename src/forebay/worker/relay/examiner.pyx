@@ -111,7 +111,7 @@ cdef class Examiner(StatementUser):
                         frame + HEADER_BYTES, known, False, self.unnamed_parameters.reading
                     )
         if self.has_unnamed() or self.server.ledger.failed:
-            if kind == c"B" and not self.keeps_unnamed_shape():
+            if not self.keeps_unnamed_shape():
                 put(self.server, span, span_count)
                 self.unsynced = True
                 refuse_in_turn(self.server, RESULT_CHANGED)
@@ -125,13 +125,16 @@ cdef class Examiner(StatementUser):
         self.unsynced = True
         if not self.prepare_unnamed():
             return total
+        if self.was_told():
+            self.server.prepared.owe_description(SWALLOW, UNNAMED, self, b"", None, self.unnamed_serial)
+            self.asked = UNNAMED
+            put(self.server, DESCRIBE_UNNAMED, len(DESCRIBE_UNNAMED))
+            put(self.server, FLUSH, len(FLUSH))
+            return ASKED
+        if self.may_have_changed():
+            refuse_in_turn(self.server, RESULT_CHANGED)
+            return total
         if kind == c"B":
-            if self.was_told() and not self._is_described_next(frame, total):
-                self.server.prepared.owe_description(SWALLOW, UNNAMED, self, b"", None, self.unnamed_serial)
-                self.asked = UNNAMED
-                put(self.server, DESCRIBE_UNNAMED, len(DESCRIBE_UNNAMED))
-                put(self.server, FLUSH, len(FLUSH))
-                return ASKED
             self.server.ledger.push(BIND, FORWARD)
         else:
             self._owe_unnamed_description()

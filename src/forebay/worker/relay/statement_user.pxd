@@ -11,7 +11,6 @@ cdef enum:
 
 cdef class StatementUser(StatementOwner):
     cdef dict portals  # name → text and reading of what something follows from when it is executed
-    cdef Py_ssize_t behind  # bytes that have come behind the message that is looked at
     # The unnamed portal's statement, and what the client calls it; empty: the unnamed one.
     cdef Statement bound_statement
     cdef bytes bound_name
@@ -39,7 +38,6 @@ cdef class StatementUser(StatementOwner):
     cdef Statement _meant(self, Statement statement)
     cdef Statement _as_told(self, Statement statement, bytes given)
     cdef int _note_bound(self, const unsigned char *portal, bytes given, Statement statement) except -1
-    cdef bint _is_described_next(self, const unsigned char *frame, Py_ssize_t total) noexcept
     cdef bint describe_portal(self, const unsigned char *frame, Py_ssize_t total) except -1
     cdef Py_ssize_t _use_sql_prepared(self, int kind, bytes name) except -3
     cdef int _close(self, bytes given, object found) except -1

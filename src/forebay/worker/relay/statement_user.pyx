@@ -18,7 +18,7 @@ Which Statement a definition means is asked of ``sessions.texts`` (Python):
 from forebay.worker.relay.statement import PREFIX
 
 from libc.stdint cimport uint64_t
-from libc.string cimport memchr, memcmp
+from libc.string cimport memchr
 
 from .assembly cimport put
 from .connection cimport Connection
@@ -250,11 +250,7 @@ cdef class StatementUser(StatementOwner):
             statement = self._as_told(statement, given)
         if kind == c"B":
             self._note_bound(frame + HEADER_BYTES, given, statement)
-        if (
-            self.shapes is not None
-            and not (kind == c"B" and self._is_described_next(frame, total))
-            and not self._keeps_shape(statement, given)
-        ):
+        if self.shapes is not None and not self._keeps_shape(statement, given):
             if self.asked is None:
                 refuse_in_turn(self.server, RESULT_CHANGED)
                 return total
@@ -326,18 +322,6 @@ cdef class StatementUser(StatementOwner):
             self.bound_portals[<bytes> portal] = (given, statement)
         return 0
 
-    cdef bint _is_described_next(self, const unsigned char *frame, Py_ssize_t total) noexcept:
-        """Whether the portal that a Bind makes is described by the next message: then the client goes
-        by that, not by what it was told before."""
-        cdef const unsigned char *portal = frame + HEADER_BYTES
-        cdef const unsigned char *following = frame + total
-        cdef Py_ssize_t size = strnlen(<const char *> portal, total - HEADER_BYTES) + 1
-        return (
-            self.behind >= HEADER_BYTES + 1 + size
-            and following[0] == c"D" and following[HEADER_BYTES] == c"P"
-            and memcmp(following + HEADER_BYTES + 1, portal, size) == 0
-        )
-
     cdef bint describe_portal(self, const unsigned char *frame, Py_ssize_t total) except -1:
         """Describe of a portal: what the client is told of it counts for the statement that it was
         bound of. Whether the ledger has been told."""
@@ -354,7 +338,10 @@ cdef class StatementUser(StatementOwner):
             if found is None:
                 return False
             given, statement = found
-        if statement is None or statement.finds:
+        if statement is None:
+            self.portal_described()
+            return False
+        if statement.finds:
             return False
         shape = prepared.shapes.get(statement)
         if shape is None:
