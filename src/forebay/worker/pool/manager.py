@@ -394,6 +394,10 @@ class PoolManager:
         self._agenda.spawn(cancel, "cancel for a client that vanished")
         self._agenda.later(ABANDONED_S, self._give_up, server, server.lent_at)
 
+    def copy_failed(self, server: Server) -> None:
+        """The client of a COPY is gone, and the database was told so: it has to answer that."""
+        self._agenda.later(UNANSWERED_S, self._give_up, server, server.lent_at)
+
     async def _cancel_abandoned(self, server: Server, lent_at: float) -> None:
         # By now it may have been answered, and what is under way be another client's.
         if _is_abandoned(server, lent_at):

@@ -17,6 +17,7 @@ The micro-pool's ``changeover`` and ``manager`` (Python) are called by all three
     changeover.reset(server)                       DISCARD ALL and init_query; then ``was_reset``
     changeover.rest(server)                        take off what may not stay while nobody uses it
     manager.abandoned(server, vanished)            its client is gone, replies are still owed
+    manager.copy_failed(server)                    ... among them that to a COPY that was ended for it
     manager.schema_changed(pool)                   prepared statements may return something else
     manager.ended(server, body)                    its last word (ErrorResponse body): shut it
     manager.server_lost(server, reason)            it is closed
@@ -206,6 +207,7 @@ cdef class Connection(Peer):
         self.resume_reading()
         if self.ledger.copy_in:
             self._fail_copy(unsynced)
+            self.pool.manager.copy_failed(self)
         if self.ledger.count == 0:
             return self.settle()
         self.pool.manager.abandoned(self, vanished)
