@@ -294,11 +294,13 @@ class PoolManager:
             server.run(LIMITS_QUERY.encode(), self._limits_told)
 
     def _limits_told(self, server: Server, command: Command) -> None:
-        if command.error is None and command.rows:
-            try:
-                self.note_limits(*parse_limits(parse_data_row(command.rows[0])))
-            except ValueError as error:
-                logger.warning("The connection limits could not be read: %s", error)
+        try:
+            if command.error is not None:
+                raise ValueError(PgError.parse(command.error).message)
+            self.note_limits(*parse_limits(parse_data_row(b"".join(command.rows[:1]))))
+        except ValueError as error:
+            logger.warning("The connection limits could not be read: %s", error)
+            server.retired = True  # it does not do what every connection does
 
     # ---- closing ----
 
