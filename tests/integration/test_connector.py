@@ -281,10 +281,8 @@ async def test_a_terminated_connection(target: Target) -> None:
         assert lost.value.transient
 
 
-@pytest.mark.tls_server
-@pytest.mark.parametrize("sslmode", ["disable", "allow", "prefer", "require"])
-async def test_cancel(target: Target, sslmode: str) -> None:
-    target = replace(target, sslmode=sslmode)
+async def cancel_a_query(target: Target, cancelled_at: Target | None = None) -> None:
+    """Cancels a running query; fails if it does not end."""
     async with connected(target) as connection:
         query = asyncio.ensure_future(simple_query(connection.stream, "select pg_sleep(60)"))
         async with connected(target, "u_trust") as other:
@@ -292,12 +290,35 @@ async def test_cancel(target: Target, sslmode: str) -> None:
                 select from pg_locks where pid = {connection.pid}
             ) loop perform pg_sleep(0.01); end loop; end $$"""
             await simple_query(other.stream, watched)
-        await send_cancel(
-            target, connection.pid, connection.cancel_key, 10, CONTEXTS, place=connection.place
-        )
+        pid, key, place = connection.pid, connection.cancel_key, connection.place
+        await send_cancel(cancelled_at or target, pid, key, 10, CONTEXTS, place=place)
         with pytest.raises(PgError) as caught:
             await query
         assert caught.value.sqlstate == "57014"
+
+
+@pytest.mark.tls_server
+@pytest.mark.parametrize("sslmode", ["disable", "allow", "prefer", "require"])
+async def test_cancel(target: Target, sslmode: str) -> None:
+    await cancel_a_query(replace(target, sslmode=sslmode))
+
+
+@pytest.mark.tls_server
+async def test_cancel_over_a_unix_socket(server: Postgres) -> None:
+    target = Target(str(server.socket_directory), server.port)
+    await cancel_a_query(target, cancelled_at=replace(target, host="/nowhere"))
+
+
+@pytest.mark.tls_server
+async def test_cancel_goes_to_the_address_and_verifies_the_name(server: Postgres) -> None:
+    target = Target("localhost", server.port, "verify-full", str(server.ca_file))
+    await cancel_a_query(target)
+    async with connected(target) as connection:
+        pid, key, place = connection.pid, connection.cancel_key, connection.place
+        assert place[1] != ("localhost", server.port)
+        with pytest.raises(ConnectError, match="certificate"):
+            other = replace(target, host="other.test")
+            await send_cancel(other, pid, key, 10, CONTEXTS, place=place)
 
 
 @pytest.mark.tls_server

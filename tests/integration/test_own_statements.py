@@ -137,3 +137,18 @@ def test_to_be_asked_is_no_use(postgres: Postgres, database: TestDatabase) -> No
         assert eventually(lambda: (found := inside.call(idle))[1:] and found) == before
         two.query("SELECT 1")
         eventually(lambda: inside.call(idle) > [] and inside.call(idle) != before, "it was used")
+
+
+@pytest.mark.parametrize(
+    "sql", ["SELECT 1/0", "SELECT 'no number', 1, 1, 1", "SELECT 1 WHERE false"]
+)
+def test_a_connection_that_does_not_tell_the_limits_goes(
+    postgres: Postgres, database: TestDatabase, monkeypatch: pytest.MonkeyPatch, sql: str
+) -> None:
+    with Inside(postgres.port, database) as inside, RawClient(inside.port, database) as client:
+        first = client.query("SELECT pg_backend_pid()")
+        monkeypatch.setattr("forebay.worker.pool.manager.LIMITS_QUERY", sql)
+        inside.call(PoolManager.ask_limits)
+        eventually(lambda: client.query("SELECT pg_backend_pid()") != first, "another connection")
+        assert inside.call(lambda manager: manager._told) == (100, 3)
+        inside.call(PoolManager.assert_counts)

@@ -13,7 +13,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from forebay.protocol import messages
 from forebay.protocol.errors import PgError, Severity
@@ -27,7 +27,17 @@ from forebay.worker.server_auth import (
     unexpected,
 )
 from forebay.worker.stream import Detached, Stream, TLSError
+from forebay.worker.target import Address, Place, Target
 from forebay.worker.tls import ClientContexts
+
+__all__ = [
+    "ConnectError",
+    "DatabaseConnection",
+    "Target",
+    "connect",
+    "send_cancel",
+    "simple_query",
+]
 
 MAX_LOGIN_MESSAGES: Final = 1000
 """Messages between AuthenticationOk and ReadyForQuery."""
@@ -37,9 +47,6 @@ MAX_ANSWER_BYTES: Final = 1_048_576
 _RETRY_OTHER_ENCRYPTION: Final = "28000"
 """What pg_hba.conf says to a connection that should (or should not) have been encrypted."""
 
-_Address = tuple[Any, ...] | str
-Place = tuple[int, _Address]
-"""An address family and an address in it, as socket(2) and connect(2) take them."""
 _DEFAULT_CONTEXTS: Final = ClientContexts()
 
 
@@ -53,26 +60,6 @@ class ConnectError(Exception):
     def __init__(self, message: str, *, transient: bool) -> None:
         super().__init__(message)
         self.transient = transient
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A database server, in libpq's words; a host that begins with "/" is a socket's directory."""
-
-    host: str
-    port: int = 5432
-    sslmode: str = "prefer"
-    sslrootcert: str | None = None
-
-    @property
-    def is_unix(self) -> bool:
-        """Whether it is reached by a Unix socket (never encrypted, as in libpq)."""
-        return self.host.startswith("/")
-
-    def __str__(self) -> str:
-        if self.is_unix:
-            return f"{self.host}/.s.PGSQL.{self.port}"
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(slots=True)
@@ -267,7 +254,7 @@ async def _resolve(target: Target) -> list[Place]:
     return [(family, address) for family, _, _, _, address in found]
 
 
-async def _connect_socket(family: int, address: _Address) -> Stream:
+async def _connect_socket(family: int, address: Address) -> Stream:
     loop = asyncio.get_running_loop()
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:

@@ -10,7 +10,7 @@ from forebay.protocol.errors import PgError
 from forebay.protocol.messages import parse_parameter_status
 from forebay.worker.relay import Client, Command, Server
 from forebay.worker.session.replays import Replay, Replays
-from forebay.worker.session.settings import InternTable, Parameters
+from forebay.worker.session.settings import OF_IDLENESS, InternTable, Parameters, Settings
 
 logger = logging.getLogger("forebay.pool")
 
@@ -85,6 +85,13 @@ class Changeover:
         else:
             server.was_reset(self._intern.none)
 
+    def rest(self, server: Server) -> None:
+        """Take off what must not stay on a connection while nobody uses it (`Settings.at_rest`)."""
+        if self._init_query:
+            self.reset(server)  # or it would not be what that had made of it
+        else:
+            server.run(f"RESET {OF_IDLENESS}".encode(), _at_rest)
+
     # ---- parameters ----
 
     def parameter_changed(self, parameters: Parameters, body: bytes) -> Parameters:
@@ -104,3 +111,10 @@ class Changeover:
 def _checked(server: Server, command: Command) -> None:
     if command.error is not None:
         server.shut("its session state could not be discarded")
+
+
+def _at_rest(server: Server, command: Command) -> None:
+    if command.error is not None or server.settings.at_rest is None:
+        server.shut("its client's settings could not be taken back")
+    else:
+        server.settings = server.settings.at_rest

@@ -294,11 +294,13 @@ class PoolManager:
             server.run(LIMITS_QUERY.encode(), self._limits_told)
 
     def _limits_told(self, server: Server, command: Command) -> None:
-        if command.error is None and command.rows:
-            try:
-                self.note_limits(*parse_limits(parse_data_row(command.rows[0])))
-            except ValueError as error:
-                logger.warning("The connection limits could not be read: %s", error)
+        try:
+            if command.error is not None:
+                raise ValueError(PgError.parse(command.error).message)
+            self.note_limits(*parse_limits(parse_data_row(b"".join(command.rows[:1]))))
+        except ValueError as error:
+            logger.warning("The connection limits could not be read: %s", error)
+            server.retired = True  # it does not do what every connection does
 
     # ---- closing ----
 
@@ -393,6 +395,10 @@ class PoolManager:
         cancel = self._cancel_abandoned(server, server.lent_at)
         self._agenda.spawn(cancel, "cancel for a client that vanished")
         self._agenda.later(ABANDONED_S, self._give_up, server, server.lent_at)
+
+    def copy_failed(self, server: Server) -> None:
+        """The client of a COPY is gone, and the database was told so: it has to answer that."""
+        self._agenda.later(UNANSWERED_S, self._give_up, server, server.lent_at)
 
     async def _cancel_abandoned(self, server: Server, lent_at: float) -> None:
         # By now it may have been answered, and what is under way be another client's.

@@ -63,6 +63,7 @@ cdef class Connection(Peer):
     cdef readonly Ledger ledger
     cdef readonly Prepared prepared
     cdef public object settings
+    cdef object rested  # settings that may stay while nobody uses it: all of the last ones that did
     cdef public object parameters
     cdef readonly int pid
     cdef readonly bytes cancel_key

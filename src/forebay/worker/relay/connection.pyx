@@ -3,7 +3,8 @@
                ┌──────────────── lent ◀───────────────┐
                │ its client is gone                   │
  settle ◀──────┘                                      │
-   └─▶ ROLLBACK if needed ─▶ DISCARD ALL if dirty ─▶ go_free ─▶ the first in the queue, or the pool
+   └─▶ ROLLBACK if needed ─▶ DISCARD ALL if dirty ─▶ RESET idle_session_timeout if it is set
+       ─▶ go_free ─▶ the first in the queue, or the pool
 
 What happens while it is lent stands in `lent`, what the database sends in `server`.
 
@@ -14,7 +15,9 @@ The micro-pool's ``changeover`` and ``manager`` (Python) are called by all three
     changeover.announce(client, parameters)        tell a client what is reported otherwise by now
     changeover.parameter_changed(parameters, body) the parameters after a ParameterStatus with this body
     changeover.reset(server)                       DISCARD ALL and init_query; then ``was_reset``
+    changeover.rest(server)                        take off what may not stay while nobody uses it
     manager.abandoned(server, vanished)            its client is gone, replies are still owed
+    manager.copy_failed(server)                    ... among them that to a COPY that was ended for it
     manager.schema_changed(pool)                   prepared statements may return something else
     manager.ended(server, body)                    its last word (ErrorResponse body): shut it
     manager.server_lost(server, reason)            it is closed
@@ -210,6 +213,7 @@ cdef class Connection(Peer):
         self.resume_reading()
         if self.ledger.copy_in:
             self._fail_copy(unsynced)
+            self.pool.manager.copy_failed(self)
         if self.ledger.count == 0:
             return self.settle()
         self.pool.manager.abandoned(self, vanished)
@@ -244,7 +248,10 @@ cdef class Connection(Peer):
             self.shut("a COPY failed, and how many answers are to come is not known")
         elif self.dirty:
             self.pool.changeover.reset(self)
+        elif self.settings is not self.rested and self.settings.at_rest is not None:
+            self.pool.changeover.rest(self)
         else:
+            self.rested = self.settings
             self.go_free()
         return 0
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from ssl import MemoryBIO, SSLObject
 
-from forebay.worker.connector import Place as Address
 from forebay.worker.relay.client import Client
 from forebay.worker.relay.command import Command
 from forebay.worker.relay.ledger import Ledger
@@ -11,6 +10,7 @@ from forebay.worker.relay.micropool import MicroPool, Waiter
 from forebay.worker.relay.peer import Peer
 from forebay.worker.relay.poller import Poller
 from forebay.worker.session.settings import Parameters, Settings
+from forebay.worker.target import Place as Address
 
 Done = Callable[["Server", Command], None]
 

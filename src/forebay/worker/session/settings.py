@@ -26,18 +26,25 @@ OF_LITERALS = OF_NAMES | frozenset(
     }
 )
 
+# It would end a connection of the pool while nobody uses it.
+OF_IDLENESS = "idle_session_timeout"
+
 # Stands among a connection's settings when its client has taken some back: they may not be what
 # init_query had made them.
 RESET_BY_CLIENT: Values = (("", ""),)
 
 
 class Settings:
-    """Names (lower case, sorted, once each) and values that differ from a fresh connection's."""
+    """Names (lower case, sorted, once each) and values that differ from a fresh connection's.
 
-    __slots__ = ("__weakref__", "literals", "names", "of_plans", "values")
+    `at_rest`: what of them may stay on a connection that nobody uses; None if all of them may.
+    """
 
-    def __init__(self, values: Values) -> None:
+    __slots__ = ("__weakref__", "at_rest", "literals", "names", "of_plans", "values")
+
+    def __init__(self, values: Values, at_rest: "Settings | None" = None) -> None:
         self.values = values
+        self.at_rest = at_rest
         # What names depend on, and what literals do.
         self.names = tuple(pair for pair in values if pair[0] in OF_NAMES)
         self.literals = tuple(pair for pair in values if pair[0] in OF_LITERALS)
@@ -82,7 +89,9 @@ class InternTable:
     def settings(self, values: Values) -> Settings:
         found = self._settings.get(values)
         if found is None:
-            found = self._settings[values] = Settings(values)
+            rest = tuple(pair for pair in values if pair[0] != OF_IDLENESS)
+            at_rest = None if rest == values else self.settings(rest)
+            found = self._settings[values] = Settings(values, at_rest)
         return found
 
     def parameters(self, values: Mapping[str, str]) -> Parameters:
