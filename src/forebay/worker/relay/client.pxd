@@ -9,6 +9,8 @@ cdef class Client(Examiner):
     cdef public object notes  # what else is known of its session; None until it was suspect
     cdef public double connected_at
     cdef public double last_active
+    cdef object judged  # the settings that it had when `is_under` was found
+    cdef object is_under  # pg_temp, by its own search_path; None: it has none of its own
     cdef bint held_back  # a connection is lent, and its settings are not confirmed yet
     cdef int losses  # connections in a row that ended before they were, or would not do
     cdef bint skipping  # an error was sent in the extended protocol: everything up to Sync is discarded

@@ -27,8 +27,7 @@ class Auditor:
     def ask(self, client: Client) -> None:
         """Ask the database what the client's session holds, now that its transaction is over."""
         notes = notes_of(client)
-        causes = frozenset(notes.doubts | notes.held)
-        notes.doubts.clear()
+        causes = notes.take_doubts()
         # The database must also be asked for those it was logged in with: what the answer lacks is
         # taken to be gone from the connection, which the next client gets.
         custom = notes.custom.union(name for name, _ in client.settings.values if "." in name)
@@ -49,7 +48,8 @@ class Auditor:
             if command.error is not None:
                 raise ValueError(PgError.parse(command.error).message)
             values, notes.held = read_audit(parse_data_row(row) for row in command.rows)
-            if makes_temporary(dict(values).get("search_path", "")):
+            path = dict(values).get("search_path", "")
+            if makes_temporary(path) and path != server.search_path:
                 notes.lasting.add(PinReason.SETTING)  # any CREATE TABLE, any SELECT INTO may do so
             if any(len(value) > VALUE_CHARACTERS for _, value in values):
                 notes.lasting.add(PinReason.TOO_MANY_SETTINGS)

@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 
 from forebay.protocol.messages import parameter_status
 from forebay.sql.reading import Reading
+from forebay.sql.settings import names_pg_temp
 
 Values = tuple[tuple[str, str], ...]
 
@@ -34,13 +35,16 @@ RESET_BY_CLIENT: Values = (("", ""),)
 class Settings:
     """Names (lower case, sorted, once each) and values that differ from a fresh connection's."""
 
-    __slots__ = ("__weakref__", "literals", "names", "values")
+    __slots__ = ("__weakref__", "literals", "names", "under_pg_temp", "values")
 
     def __init__(self, values: Values) -> None:
         self.values = values
         # What names depend on, and what literals do.
         self.names = tuple(pair for pair in values if pair[0] in OF_NAMES)
         self.literals = tuple(pair for pair in values if pair[0] in OF_LITERALS)
+        # Whether pg_temp stands in the search_path; None: that is the connection's own.
+        path = dict(self.names).get("search_path")
+        self.under_pg_temp = None if path is None else names_pg_temp(path)
 
 
 class Parameters:
