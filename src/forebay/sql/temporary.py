@@ -70,6 +70,21 @@ _NO_CALLS: Final = frozenset(
     }
 )
 
+# Functions of PostgreSQL's own that nearly every application calls, and that create nothing; not
+# with the schema of another's.
+_PLAIN_CALLS: Final = frozenset(
+    {
+        *(b"count", b"sum", b"min", b"max", b"avg", b"array_agg", b"string_agg", b"json_agg"),
+        *(b"jsonb_agg", b"json_build_object", b"jsonb_build_object", b"row_to_json", b"to_jsonb"),
+        *(b"coalesce", b"nullif", b"greatest", b"least", b"cast", b"extract", b"unnest"),
+        *(b"now", b"date_trunc", b"to_char", b"to_date", b"to_timestamp", b"date_part", b"age"),
+        *(b"lower", b"upper", b"length", b"substring", b"trim", b"replace", b"concat", b"position"),
+        *(b"abs", b"round", b"floor", b"ceil", b"random", b"mod", b"row_number", b"rank"),
+        *(b"varchar", b"char", b"numeric", b"decimal", b"timestamp", b"timestamptz", b"interval"),
+        *(b"current_setting", b"gen_random_uuid", b"generate_series", b"nextval"),
+    }
+)
+
 Created = list[TemporaryObject | Creation]
 
 
@@ -175,6 +190,9 @@ def _calls(tokens: list[Token], index: int) -> bool:
     """Whether the token at ``index`` may be the name of a function that is called."""
     token = tokens[index]
     if token.kind not in NAMES or tokens[index + 1].value != b"(":
+        return False
+    qualified = index >= 2 and tokens[index - 1].value == b"."
+    if token.value in _PLAIN_CALLS and not (qualified and tokens[index - 2].value != b"pg_catalog"):
         return False
     while index >= 2 and tokens[index - 1].value == b"." and tokens[index - 2].kind in NAMES:
         index -= 2

@@ -195,6 +195,8 @@ def test_what_may_be_temporary(text: str, kind: str, name: str) -> None:
         ("INSERT INTO s.t (a, b) VALUES (1, 2) ON CONFLICT (a) DO NOTHING", None),
         ("MERGE INTO t USING u ON (a) WHEN MATCHED THEN DELETE", None),
         ("SELECT a FROM t WHERE EXISTS (SELECT 1) ORDER BY a", None),
+        ("SELECT count(*), pg_catalog.max(a), a::numeric(9, 2) FROM t WHERE at < now()", None),
+        ("SELECT app.count(*) FROM t", Creation("", "")),
         ("BEGIN; SAVEPOINT s; COMMIT", None),
         ("FETCH 1 FROM c", None),
     ],
