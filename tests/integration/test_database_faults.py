@@ -211,6 +211,11 @@ def row(*columns: bytes) -> bytes:
     )
 
 
+# What a connection asks for when it is opened.
+LIMITS = row(b"10", b"0", b"0", b"0")
+SEARCH_PATH = row(b"public", b"public")
+
+
 @pytest.mark.parametrize("cut", [0, 1, 5, 12, None])
 def test_it_says_more_than_it_was_asked(
     start_forebay: type[Forebay], database: TestDatabase, cut: int | None
@@ -225,7 +230,9 @@ def test_it_says_more_than_it_was_asked(
         login = messages.authentication_ok() + messages.parameter_status("TimeZone", "Venus")
         sock.sendall(login + messages.backend_key_data(1, b"1234") + ready)
         sock.recv(1000)
-        sock.sendall(row(b"10", b"0", b"0", b"0") + ready + told[:cut])
+        sock.sendall(LIMITS + ready)
+        sock.recv(1000)
+        sock.sendall(SEARCH_PATH + ready + told[:cut])
         if cut is not None:
             time.sleep(0.1)
             sock.sendall(told[cut:])
@@ -260,8 +267,10 @@ def test_it_hangs_up_at_a_clients_settings(
     def answer(sock: socket.socket) -> None:
         logins.append(sock.recv(1000))
         sock.sendall(messages.authentication_ok() + messages.backend_key_data(1, b"1234") + ready)
-        while b"max_connections" in sock.recv(1000):
-            sock.sendall(row(b"10", b"0", b"0", b"0") + ready)
+        while asked := sock.recv(1000):
+            if b"max_connections" not in asked and b"search_path" not in asked:
+                break
+            sock.sendall((LIMITS if b"max_connections" in asked else SEARCH_PATH) + ready)
 
     with answering(answer) as port:
         target = {"sslmode": "disable", "database": database.name}

@@ -45,7 +45,8 @@ LONG = "x" * 17000
 HERE = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
 
 SCENARIOS = {
-    "plain": Scenario(("INSERT INTO rows DEFAULT VALUES", "NOTIFY a", "CREATE TABLE new ()")),
+    "plain": Scenario(("INSERT INTO rows DEFAULT VALUES", "NOTIFY a")),
+    "ddl": Scenario(("CREATE TABLE new ()", "ALTER TABLE new ADD n int", "DROP TABLE new")),
     "transaction": Scenario(("BEGIN", "SELECT 1", "SAVEPOINT s", "RELEASE s", "COMMIT")),
     "copy": Scenario(("COPY rows TO STDOUT",)),
     "startup": Scenario((), "SHOW TimeZone", "Asia/Tokyo", startup=(("TimeZone", "Asia/Tokyo"),)),
@@ -85,6 +86,12 @@ SCENARIOS = {
     ),
     "select_into_temp": Scenario(
         ("SELECT 3 AS n INTO TEMP mine",), "SELECT n FROM mine", "3", "DROP TABLE mine"
+    ),
+    "temp_by_path": Scenario(
+        ("SET search_path = missing, pg_temp", "CREATE TABLE mine (n int)"),
+        "SELECT count(*) FROM mine",
+        "0",
+        "DROP TABLE mine",
     ),
     "temp_on_commit_drop": Scenario(
         ("BEGIN", "CREATE TEMP TABLE mine (n int) ON COMMIT DROP", "COMMIT"),

@@ -102,7 +102,7 @@ def test_valid_statements_have_exactly_the_effects_of_their_tree(text: str) -> N
         for effect in effects(text)
         if not (isinstance(effect.detail, SettingChange) and effect.is_contained)
     }
-    assert found == expected
+    assert found - {Reason.CREATION} == expected
 
 
 @given(near_sql.map(bytes.decode))

@@ -2,9 +2,10 @@
 
 from typing import Final
 
-from forebay.sql.effects import Call, Command, Cursor, Effect, Effects, TemporaryObject
+from forebay.sql.effects import Call, Command, Cursor, Effect, Effects
 from forebay.sql.reasons import Reason
 from forebay.sql.settings import SettingChange
+from forebay.sql.temporary import Creation, TemporaryObject
 from forebay.worker.session.pins import PinReason
 
 ENDS: Final = {
@@ -92,7 +93,12 @@ def deed(effect: Effect) -> str:
         return f"declares the cursor {detail.name} {kind}"
     if isinstance(detail, TemporaryObject):
         end = ", dropped at commit" if detail.on_commit_drop else ""
-        return f"creates the temporary {detail.kind} {detail.name}{end}"
+        return f"creates the temporary {detail.kind} {detail.name}".rstrip() + end
+    if isinstance(detail, Creation):
+        if not detail.kind:
+            return "names pg_temp, where something temporary may be created"
+        made = f"creates the {detail.kind} {detail.name}".rstrip()
+        return f"{made} (temporary where the search_path leads to pg_temp)"
     if isinstance(detail, Call):
         calls = _LISTED_CALLS if detail.listed else _CALLS
         return f"calls {detail.function}(), {calls[effect.reason]}"

@@ -13,7 +13,7 @@ from typing import Final
 
 from forebay.sql.functions import KNOWN_FUNCTIONS, Functions
 from forebay.sql.lexer import NAMES, STRINGS, Kind, Lexed, Token, lex, string_value
-from forebay.sql.names import as_understood
+from forebay.sql.names import as_understood, decoded, name_at
 from forebay.sql.reasons import Reason
 from forebay.sql.settings import (
     SettingChange,
@@ -23,6 +23,14 @@ from forebay.sql.settings import (
     word,
 )
 from forebay.sql.split import segments, statements
+from forebay.sql.temporary import (
+    TEMPORARY_SCHEMA,
+    Creation,
+    TemporaryObject,
+    creation,
+    in_temporary_schema,
+    said_temporary,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +61,12 @@ class Cursor:
     hold: bool
 
 
-@dataclass(frozen=True, slots=True)
-class TemporaryObject:
-    """Something created in the session's temporary schema; ``kind`` as in CREATE, lower case."""
-
-    kind: str
-    name: str
-    on_commit_drop: bool = False
-
-
 # Where strings end depends on these.
 HOW_TEXT_IS_READ: Final = frozenset({"standard_conforming_strings", "client_encoding"})
 # SET of it is a call of setseed, for the rest of the session.
 SEED: Final = "seed"
 
-Detail = SettingChange | Call | Command | Cursor | TemporaryObject
+Detail = SettingChange | Call | Command | Cursor | TemporaryObject | Creation
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ class Effect:
         detail = self.detail
         if isinstance(detail, Cursor):
             return not detail.hold
-        if not isinstance(detail, SettingChange) or not detail.local or detail.makes_temporary:
+        if not isinstance(detail, SettingChange) or not detail.local or detail.names_pg_temp:
             return False
         return detail.name not in HOW_TEXT_IS_READ | {SEED} and (
             detail.value is not None or not detail.exact
@@ -107,8 +106,6 @@ Effects = tuple[Effect, ...]
 
 _MAY_UPDATE: Final = (b"update", b"with", b"explain")
 _CLAUSES: Final = frozenset({b"create", b"into", b"execute"})
-_TEMPORARY: Final = (b"temp", b"temporary")
-_TEMPORARY_SCHEMA: Final = b"pg_temp"  # also pg_temp_3
 
 
 def effects(
@@ -117,12 +114,13 @@ def effects(
     standard_conforming_strings: bool = True,
     ambiguous_encoding: bool = False,
     functions: Functions = KNOWN_FUNCTIONS,
+    under_pg_temp: bool = False,
 ) -> Effects:
     """What ``text`` (one or more statements) does to the session, in order; empty: nothing.
 
-    ``functions`` says which calls matter; the other keywords are those of ``lexer.lex``. Never
-    raises. A text that cannot be read with certainty
-    has the one effect UNREADABLE.
+    ``functions`` says which calls matter, ``under_pg_temp`` that the search_path names pg_temp, so
+    that more may be created there. The other keywords are those of ``lexer.lex``. Never raises. A
+    text that cannot be read with certainty has the one effect UNREADABLE.
     """
     raw = text.encode(errors="surrogatepass") if isinstance(text, str) else text
     lexed = lex(
@@ -140,7 +138,8 @@ def effects(
         # no session; looking at each as if it were a statement is safe whatever the nesting is.
         nested = raw.find(b";", statement[0].start, statement[-1].end) >= 0
         for part in segments(statement) if nested else (statement,):
-            for reason, detail in _of_statement(lexed, part, functions, watched):
+            of_part = _of_statement(lexed, part, functions, watched)
+            for reason, detail in of_part + _creation(part, of_part, under_pg_temp):
                 found[Effect(reason, detail, number)] = None
     return tuple(found)
 
@@ -167,9 +166,34 @@ def _of_statement(
                 found += _call(lexed, tokens, index, functions)
             if value in _CLAUSES and token.kind is Kind.WORD:
                 found += _clause(tokens, index)
-        elif value.startswith(_TEMPORARY_SCHEMA):
-            found += _temporary_schema(tokens, index)
+        elif value.startswith(TEMPORARY_SCHEMA):
+            found += map(_made, in_temporary_schema(tokens, index))
     return found
+
+
+def _made(detail: TemporaryObject | Creation) -> tuple[Reason, Detail | None]:
+    said = isinstance(detail, TemporaryObject)
+    return Reason.TEMPORARY_OBJECT if said else Reason.CREATION, detail
+
+
+def _creation(tokens: list[Token], found: Found, under_pg_temp: bool) -> Found:
+    """What the statement creates, unless it is known already that this is temporary."""
+    if any(reason is Reason.TEMPORARY_OBJECT for reason, _ in found):
+        return []
+    made = creation(tokens, under_pg_temp)
+    return [] if made is None else [_made(made)]
+
+
+def _clause(tokens: list[Token], index: int) -> Found:
+    """CREATE TEMP ..., SELECT ... INTO TEMP, CREATE TABLE ... AS EXECUTE, EXPLAIN EXECUTE."""
+    if tokens[index].value != b"execute":
+        made = said_temporary(tokens, index)
+        return [] if made is None else [_made(made)]
+    first = word(tokens, 0)
+    before = word(tokens, index - 1) if index else b""
+    if first == b"explain" or (first == b"create" and before == b"as"):
+        return [(Reason.PREPARE, Command("EXECUTE", name_at(tokens, index + 1)))]
+    return []
 
 
 def _updates(tokens: list[Token]) -> bool:
@@ -182,12 +206,12 @@ def _call(lexed: Lexed, tokens: list[Token], index: int, functions: Functions) -
     if token.kind not in NAMES or index + 1 >= len(tokens) or tokens[index + 1].value != b"(":
         return []
     known, listed = functions.called(_schema(tokens, index), token.value)
-    found: Found = [(reason, Call(_text(token), listed=True)) for reason in listed]
+    found: Found = [(reason, Call(decoded(token.value), listed=True)) for reason in listed]
     if known is Reason.SETTING:
         change = set_config_change(lexed.text, tokens, index + 1, lexed.standard_conforming_strings)
         found.append((known, change))
     elif known is not None:
-        found.append((known, Call(_text(token))))
+        found.append((known, Call(decoded(token.value))))
     return found
 
 
@@ -202,7 +226,7 @@ def _in_body(lexed: Lexed, tokens: list[Token], functions: Functions) -> Found:
     """The listed functions that the body of a DO names: it is code, and not read as SQL. If its
     words may be others than those that are written, nothing is certain."""
     found: Found = [
-        (reason, Call(_decoded(name), listed=True))
+        (reason, Call(decoded(name), listed=True))
         for reason, name in functions.named_in(_text_of(lexed, tokens))
     ]
     if any(token.kind in STRINGS and not _is_as_written(lexed, token) for token in tokens):
@@ -219,89 +243,6 @@ def _is_as_written(lexed: Lexed, token: Token) -> bool:
     return token.kind is Kind.DOLLAR_STRING or value == quoted.replace(b"''", b"'")
 
 
-def _clause(tokens: list[Token], index: int) -> Found:
-    """CREATE TEMP ..., SELECT ... INTO TEMP, CREATE TABLE ... AS EXECUTE, EXPLAIN EXECUTE."""
-    value = tokens[index].value
-    before = word(tokens, index - 1) if index else b""
-    if value == b"execute":
-        first = word(tokens, 0)
-        if first == b"explain" or (first == b"create" and before == b"as"):
-            return [(Reason.PREPARE, Command("EXECUTE", _name(tokens, index + 1)))]
-        return []
-    following = index + 1
-    if value == b"create" and word(tokens, following) == b"or":
-        following += 2  # OR REPLACE
-    if word(tokens, following) in (b"local", b"global"):
-        following += 1
-    if word(tokens, following) not in _TEMPORARY:
-        return []
-    if value == b"into":
-        if before in (b"insert", b"merge"):  # a table named temp
-            return []
-        following += 2 if word(tokens, following + 1) == b"table" else 1
-        return [(Reason.TEMPORARY_OBJECT, TemporaryObject("table", _name(tokens, following)))]
-    following += 1
-    if word(tokens, following) == b"recursive":
-        following += 1
-    kind = word(tokens, following)
-    following += 1
-    if word(tokens, following) == b"if":
-        following += 3  # IF NOT EXISTS
-    made = TemporaryObject(
-        kind.decode(), _name(tokens, following), index == 0 and _drops_on_commit(tokens)
-    )
-    return [(Reason.TEMPORARY_OBJECT, made)]
-
-
-def _temporary_schema(tokens: list[Token], index: int) -> Found:
-    """``pg_temp.x`` where x may be made: in CREATE, or behind the INTO of a SELECT."""
-    if tokens[index].kind not in NAMES or index + 1 >= len(tokens):
-        return []
-    if tokens[index + 1].value != b".":
-        return []
-    kind = word(tokens, 1).decode() if word(tokens, 0) == b"create" else "table"
-    if word(tokens, 0) not in (b"create", b"explain") and not _selected_into(tokens, index):
-        return []
-    dropped = index < 8 and _drops_on_commit(tokens)
-    made = TemporaryObject(kind, _name(tokens, index + 2), dropped)
-    return [(Reason.TEMPORARY_OBJECT, made)]
-
-
-def _selected_into(tokens: list[Token], index: int) -> bool:
-    """Whether the name at ``index`` follows SELECT ... INTO [UNLOGGED] [TABLE] [database.]."""
-    for near in range(index - 1, max(index - 6, 0), -1):
-        if word(tokens, near) == b"into":
-            return word(tokens, near - 1) not in (b"insert", b"merge")
-    return False
-
-
-def _drops_on_commit(tokens: list[Token]) -> bool:
-    return any(
-        word(tokens, index) == b"on"
-        and word(tokens, index + 1) == b"commit"
-        and word(tokens, index + 2) == b"drop"
-        for index in range(len(tokens) - 2)
-    )
-
-
-def _text(token: Token) -> str:
-    return _decoded(token.value)
-
-
-def _decoded(name: bytes) -> str:
-    return name.decode(errors="replace")
-
-
-def _name(tokens: list[Token], index: int) -> str:
-    """The last part of the name, possibly qualified, at ``index``; empty if there is none."""
-    for _ in range(2):  # at most database.schema.name
-        if index + 2 < len(tokens) and tokens[index + 1].value == b".":
-            index += 2
-    if index < len(tokens) and tokens[index].kind in NAMES:
-        return _text(tokens[index])
-    return ""
-
-
 def _set(lexed: Lexed, tokens: list[Token]) -> Found:
     change = setting_change(lexed.text, tokens)
     return [] if change is None else [(Reason.SETTING, change)]
@@ -314,13 +255,13 @@ def _reset(_lexed: Lexed, tokens: list[Token]) -> Found:
 def _prepare(_lexed: Lexed, tokens: list[Token]) -> Found:
     if word(tokens, 1) == b"transaction" and len(tokens) > 2 and tokens[2].kind in STRINGS:
         return []
-    return [(Reason.PREPARE, Command("PREPARE", _name(tokens, 1)))]
+    return [(Reason.PREPARE, Command("PREPARE", name_at(tokens, 1)))]
 
 
 def _deallocate(_lexed: Lexed, tokens: list[Token]) -> Found:
     named = 2 if word(tokens, 1) == b"prepare" and len(tokens) > 2 else 1
     command = "DEALLOCATE ALL" if word(tokens, named) == b"all" else "DEALLOCATE"
-    name = _name(tokens, named) if command == "DEALLOCATE" else ""
+    name = name_at(tokens, named) if command == "DEALLOCATE" else ""
     return [(Reason.PREPARE, Command(command, name))]
 
 
@@ -329,11 +270,11 @@ def _declare(_lexed: Lexed, tokens: list[Token]) -> Found:
         word(tokens, index) == b"with" and word(tokens, index + 1) == b"hold"
         for index in range(2, len(tokens) - 1)
     )
-    return [(Reason.CURSOR, Cursor(_name(tokens, 1), hold))]
+    return [(Reason.CURSOR, Cursor(name_at(tokens, 1), hold))]
 
 
 def _do(lexed: Lexed, tokens: list[Token]) -> Found:
-    return [(Reason.DO_BLOCK, Command("DO", _name(tokens, 1), _text_of(lexed, tokens)))]
+    return [(Reason.DO_BLOCK, Command("DO", name_at(tokens, 1), _text_of(lexed, tokens)))]
 
 
 def _text_of(lexed: Lexed, tokens: list[Token]) -> bytes:
@@ -344,7 +285,7 @@ def _plain(reason: Reason) -> Callable[[Lexed, list[Token]], Found]:
     """A command that is always reported, with the name behind it."""
 
     def found(_lexed: Lexed, tokens: list[Token]) -> Found:
-        return [(reason, Command(_text(tokens[0]).upper(), _name(tokens, 1)))]
+        return [(reason, Command(decoded(tokens[0].value).upper(), name_at(tokens, 1)))]
 
     return found
 
@@ -380,7 +321,7 @@ class EffectsCache:
         functions: Functions = KNOWN_FUNCTIONS,
     ) -> None:
         self._functions = functions
-        self._entries: OrderedDict[tuple[bytes, bool, bool], Effects] = OrderedDict()
+        self._entries: OrderedDict[tuple[bytes, bool, bool, bool], Effects] = OrderedDict()
         self._max_entries = max_entries
         self._max_text_bytes = max_text_bytes
         self._text_bytes = 0
@@ -399,9 +340,10 @@ class EffectsCache:
         *,
         standard_conforming_strings: bool = True,
         ambiguous_encoding: bool = False,
+        under_pg_temp: bool = False,
     ) -> Effects:
         """What ``effects`` answers for the same arguments, and the functions of this cache."""
-        key = (text, standard_conforming_strings, ambiguous_encoding)
+        key = (text, standard_conforming_strings, ambiguous_encoding, under_pg_temp)
         known = self._entries.get(key)
         if known is not None:
             self._entries.move_to_end(key)
@@ -411,11 +353,12 @@ class EffectsCache:
             standard_conforming_strings=standard_conforming_strings,
             ambiguous_encoding=ambiguous_encoding,
             functions=self._functions,
+            under_pg_temp=under_pg_temp,
         )
         if len(text) <= self._max_text_bytes // 8:
             self._entries[key] = found
             self._text_bytes += len(text)
             while len(self._entries) > self._max_entries or self._text_bytes > self._max_text_bytes:
-                (oldest, _, _), _ = self._entries.popitem(last=False)
+                (oldest, _, _, _), _ = self._entries.popitem(last=False)
                 self._text_bytes -= len(oldest)
         return found

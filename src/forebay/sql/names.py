@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from forebay.sql.lexer import Kind, Token
+from forebay.sql.lexer import NAMES, Kind, Token
 
 # PostgreSQL cuts longer identifiers (NAMEDATALEN - 1).
 NAME_BYTES: Final = 63
@@ -40,3 +40,18 @@ def _turkish(token: Token) -> Token:
     if token.kind is not Kind.WORD or token.value.isascii():
         return token
     return token._replace(value=_BEYOND_ASCII.sub(b"i", token.value))
+
+
+def decoded(name: bytes) -> str:
+    """A name as it is shown."""
+    return name.decode(errors="replace")
+
+
+def name_at(tokens: list[Token], index: int) -> str:
+    """The last part of the name, possibly qualified, at ``index``; empty if there is none."""
+    for _ in range(2):  # at most database.schema.name
+        if index + 2 < len(tokens) and tokens[index + 1].value == b".":
+            index += 2
+    if index < len(tokens) and tokens[index].kind in NAMES:
+        return decoded(tokens[index].value)
+    return ""

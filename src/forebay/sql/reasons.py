@@ -9,6 +9,7 @@ class Reason(StrEnum):
     SETTING = "setting"  # SET, RESET, set_config
     PREPARE = "prepare"  # PREPARE, EXECUTE, DEALLOCATE as statements
     TEMPORARY_OBJECT = "temporary_object"
+    CREATION = "creation"  # of what is temporary under some search_path, though the text says not
     CURSOR = "cursor"  # DECLARE
     LISTEN = "listen"  # LISTEN, UNLISTEN
     ADVISORY_LOCK = "advisory_lock"  # session-level ones, taken or released

@@ -21,7 +21,7 @@ class SettingChange:
     text does not show it. ``value`` is the text behind ``=`` or TO as written (of ``set_config``
     the string itself), None for DEFAULT and for TIME ZONE LOCAL, which is the same. ``local``
     changes end with the transaction. Unless ``exact``, name and value are not fully known. A name
-    beyond ASCII is not known.
+    beyond ASCII is not known. ``bound``: the value is a parameter, which stands in Bind.
     """
 
     command: Literal["SET", "RESET", "RESET ALL", "set_config"]
@@ -29,11 +29,32 @@ class SettingChange:
     value: str | None
     local: bool = False
     exact: bool = True
+    bound: bool = False
 
     @property
     def makes_temporary(self) -> bool:
         """Whether what is created without a schema from now on is temporary."""
         return self.name == "search_path" and makes_temporary(self.value or "")
+
+    @property
+    def names_pg_temp(self) -> bool:
+        """Whether the text shows a search_path in which pg_temp stands, or may."""
+        return self.name == "search_path" and _may_name_pg_temp(self.value or "")
+
+    def may_name_pg_temp(self, bound: bool = True) -> bool:
+        """Whether pg_temp may stand in the search_path from now on. ``bound``: it does, or may, in
+        what Bind holds. (DEFAULT and RESET are asked of others.)"""
+        if self.name not in ("search_path", "") or self.command.startswith("RESET"):
+            return False
+        if self.value is not None:
+            return _may_name_pg_temp(self.value)
+        return bound if self.bound else not self.exact
+
+    @property
+    def resets_search_path(self) -> bool:
+        """Whether the search_path is again, or may be, what sessions begin with."""
+        resets = self.command == "RESET ALL" or (self.value is None and self.exact)
+        return resets and self.name in ("search_path", "")
 
 
 _SPECIAL_NAMES: Final[dict[bytes, tuple[bytes, str]]] = {
@@ -50,6 +71,22 @@ _SPECIAL_NAMES: Final[dict[bytes, tuple[bytes, str]]] = {
 _TEMPORARY_FIRST: Final = re.compile(
     r"""['"\s]*(?:\$user['"]*\s*,['"\s]*)?pg_temp\b""", re.IGNORECASE
 )
+
+
+# What a string may hold that is written in another way.
+_ESCAPED: Final = re.compile(r"""\\|u&|--|/\*""", re.IGNORECASE)
+_QUOTES_AND_BLANKS: Final = re.compile(r"""['"\s]""")
+
+
+def names_pg_temp(search_path: str) -> bool:
+    """Whether pg_temp stands anywhere in a search_path, as PostgreSQL shows it."""
+    return "pg_temp" in search_path.lower()
+
+
+def _may_name_pg_temp(written: str) -> bool:
+    """The same for a search_path as a text has it."""
+    plain = _QUOTES_AND_BLANKS.sub("", written)
+    return names_pg_temp(plain) or _ESCAPED.search(written) is not None
 
 
 def makes_temporary(search_path: str) -> bool:
@@ -128,6 +165,7 @@ def set_config_change(
     third = arguments[2]
     local = len(third) == 1 and word(third, 0) == b"true"
     exact = local or (len(third) == 1 and word(third, 0) == b"false")
+    bound = arguments[1][0].kind is Kind.PARAMETER and _is_cast(arguments[1][1:])
     found: list[str | None] = []
     for argument in arguments[:2]:
         string = string_value(text, argument[0], standard_conforming_strings)
@@ -140,7 +178,14 @@ def set_config_change(
     if name is not None and not name.isascii():
         name = None  # each client encoding writes it in its own way
     exact = exact and name is not None
-    return SettingChange("set_config", (name or "").lower(), value, local, exact)
+    return SettingChange("set_config", (name or "").lower(), value, local, exact, bound)
+
+
+def _is_cast(tokens: Sequence[Token]) -> bool:
+    """Whether nothing follows an argument, or a cast to another type of text."""
+    if not tokens:
+        return True
+    return len(tokens) == 2 and tokens[0].kind is Kind.COLON and tokens[1].kind is Kind.WORD
 
 
 def _generic(text: bytes, tokens: Sequence[Token], index: int, local: bool) -> SettingChange:

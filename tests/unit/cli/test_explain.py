@@ -16,6 +16,7 @@ from forebay.worker.session.pins import PinReason
 LONG = "SELECT '" + "x" * 17000 + "'"
 
 # text, what it does (in part), reason in minimal mode, reason in rds mode
+TEMP = "TEMPORARY_OBJECT"
 STATEMENTS = [
     ("SELECT 1", "nothing that outlives", None, None),
     ("INSERT INTO t VALUES (1)", "nothing that outlives", None, None),
@@ -39,6 +40,12 @@ STATEMENTS = [
     ("CREATE TEMP TABLE t ()", "temporary table t", "TEMPORARY_OBJECT", "TEMPORARY_OBJECT"),
     ("CREATE TEMP TABLE t () ON COMMIT DROP", "at commit", None, "TEMPORARY_OBJECT"),
     ("SELECT 1 INTO TEMP t", "temporary table t", "TEMPORARY_OBJECT", "TEMPORARY_OBJECT"),
+    ("IMPORT FOREIGN SCHEMA s FROM SERVER x INTO pg_temp", "temporary foreign table", *2 * (TEMP,)),
+    ("CREATE TABLE t ()", "creates the table t (temporary where", None, None),
+    ("IMPORT FOREIGN SCHEMA s FROM SERVER x INTO y", "creates the foreign table", None, None),
+    ("CREATE INDEX ON t (a)", "nothing that outlives", None, None),
+    ("SELECT * FROM pg_temp.t", "names pg_temp", None, None),
+    ("SET search_path = tenant, pg_temp", "sets search_path", None, "SETTING"),
     ("DECLARE c CURSOR FOR SELECT 1", "for this transaction", None, "CURSOR"),
     ("DECLARE c CURSOR WITH HOLD FOR SELECT 1", "outlives", "CURSOR", "CURSOR"),
     ("LISTEN a", "notifications on a", "LISTEN", "LISTEN"),

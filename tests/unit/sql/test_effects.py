@@ -9,11 +9,11 @@ from forebay.sql.effects import (
     Detail,
     Effect,
     EffectsCache,
-    TemporaryObject,
     effects,
 )
 from forebay.sql.reasons import Reason
 from forebay.sql.settings import SettingChange
+from forebay.sql.temporary import Creation, TemporaryObject
 
 NOTHING = """
 SELECT 1
@@ -24,7 +24,6 @@ MERGE INTO temporary USING x ON true WHEN MATCHED THEN DELETE
 SELECT nextval, set_config FROM lastval
 SELECT nextval.a, 'x'::nextval FROM "nextval"
 SELECT "NEXTVAL"('s')
-SELECT 'x' AS pg_temp, "pg_temp", pg_tempo.x
 SELECT my_nextval('s'), nextval2('s')
 SELECT pg_advisory_xact_lock(1), pg_try_advisory_xact_lock_shared(1, 2)
 SELECT 1 -- set_config('a', 'b', false)
@@ -35,9 +34,6 @@ SELECT "a; SET x = 1"
 SELECT 1 INTO t2
 WITH s AS (SELECT * FROM pg_settings) SELECT * FROM s
 EXPLAIN ANALYZE SELECT * FROM pg_settings
-SELECT * FROM pg_temp.t
-DROP TABLE pg_temp.t
-INSERT INTO pg_temp.t VALUES (1)
 BEGIN; SELECT 1; COMMIT
 START TRANSACTION; SAVEPOINT x; ROLLBACK TO x; RELEASE x; END
 PREPARE TRANSACTION 'x'
@@ -46,11 +42,12 @@ ALTER ROLE bob SET work_mem = 1
 ALTER DATABASE d SET search_path TO a
 ALTER SYSTEM SET work_mem = 1
 ALTER TABLE t SET (fillfactor = 70)
-CREATE FUNCTION f() RETURNS int SET search_path = a LANGUAGE sql AS 'select 1'
-CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT 2; END
 CREATE RULE r AS ON INSERT TO t DO ALSO (SELECT 1; NOTIFY x)
-CREATE UNLOGGED TABLE t (a int)
-CREATE TABLE temp (temporary int)
+CREATE UNIQUE INDEX i ON t (lower(a))
+CREATE OR REPLACE TRUSTED LANGUAGE l
+CREATE FOREIGN DATA WRAPPER w
+CREATE ROLE bob IN ROLE temp
+CREATE CONSTRAINT TRIGGER t AFTER INSERT ON x FOR EACH ROW EXECUTE FUNCTION f()
 CREATE TRIGGER t BEFORE INSERT ON x FOR EACH ROW EXECUTE FUNCTION f()
 SELECT 1 AS execute
 INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING
@@ -72,6 +69,7 @@ def test_no_effect(text: str) -> None:
 
 
 T = TemporaryObject
+F = "foreign table"
 
 
 @pytest.mark.parametrize(
@@ -104,6 +102,8 @@ T = TemporaryObject
         ("CREATE GLOBAL TEMP SEQUENCE s", Reason.TEMPORARY_OBJECT, T("sequence", "s")),
         ("CREATE FUNCTION pg_temp.f() RETURNS int", Reason.TEMPORARY_OBJECT, T("function", "f")),
         ("CREATE TABLE d.pg_temp_3.t ()", Reason.TEMPORARY_OBJECT, T("table", "t")),
+        ("IMPORT FOREIGN SCHEMA s FROM SERVER x INTO pg_temp", Reason.TEMPORARY_OBJECT, T(F, "")),
+        ('IMPORT FOREIGN SCHEMA s FROM SERVER x INTO "pg_temp"', Reason.TEMPORARY_OBJECT, T(F, "")),
         ("EXPLAIN ANALYZE CREATE TEMP TABLE t AS x", Reason.TEMPORARY_OBJECT, T("table", "t")),
         ("DECLARE c CURSOR FOR SELECT 1", Reason.CURSOR, Cursor("c", hold=False)),
         ("DECLARE cursor CURSOR WITH HOLD FOR x", Reason.CURSOR, Cursor("cursor", hold=True)),
@@ -114,7 +114,6 @@ T = TemporaryObject
         ("PREPARE transaction AS SELECT 1", Reason.PREPARE, Command("PREPARE", "transaction")),
         ("EXECUTE p(1)", Reason.PREPARE, Command("EXECUTE", "p")),
         ("EXPLAIN (ANALYZE) EXECUTE p", Reason.PREPARE, Command("EXECUTE", "p")),
-        ("CREATE TABLE t AS EXECUTE p", Reason.PREPARE, Command("EXECUTE", "p")),
         ('DEALLOCATE "P"', Reason.PREPARE, Command("DEALLOCATE", "P")),
         ("DEALLOCATE PREPARE p", Reason.PREPARE, Command("DEALLOCATE", "p")),
         ("DEALLOCATE prepare", Reason.PREPARE, Command("DEALLOCATE", "prepare")),
@@ -133,6 +132,89 @@ def test_effect(text: str, reason: Reason, detail: Detail | None) -> None:
     assert effects(text) == (Effect(reason, detail),)
 
 
+@pytest.mark.parametrize(
+    ("text", "kind", "name"),
+    [
+        ("CREATE TABLE temp (temporary int)", "table", "temp"),
+        ("CREATE TABLE IF NOT EXISTS a.t ()", "table", "t"),
+        ("CREATE UNLOGGED TABLE t (a int)", "unlogged table", "t"),
+        ("CREATE TABLE t AS SELECT 1", "table", "t"),
+        ("EXPLAIN (ANALYZE) CREATE TABLE t AS SELECT 1", "table", "t"),
+        ("CREATE OR REPLACE VIEW v AS SELECT 1", "view", "v"),
+        ("CREATE RECURSIVE VIEW v (a) AS SELECT 1", "recursive view", "v"),
+        ("CREATE MATERIALIZED VIEW IF NOT EXISTS v AS x", "materialized view", "v"),
+        ("CREATE SEQUENCE s", "sequence", "s"),
+        ("CREATE TYPE t AS (a int)", "type", "t"),
+        ("CREATE DOMAIN d AS int", "domain", "d"),
+        ("CREATE FUNCTION f() RETURNS int SET search_path = a AS 'x'", "function", "f"),
+        ("CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT 2; END", "function", "f"),
+        ("CREATE OR REPLACE PROCEDURE p() AS 'x'", "procedure", "p"),
+        ("CREATE AGGREGATE a (int) (SFUNC = f)", "aggregate", "a"),
+        ("CREATE OPERATOR + (FUNCTION = f)", "operator", ""),
+        ("CREATE COLLATION c FROM x", "collation", "c"),
+        ("CREATE STATISTICS s ON a, b FROM t", "statistics", "s"),
+        ("CREATE TEXT SEARCH PARSER p (START = f)", "text search parser", "p"),
+        ("CREATE FOREIGN TABLE t () SERVER s", "foreign table", "t"),
+        ("CREATE EXTENSION IF NOT EXISTS e", "extension", "e"),
+        ("CREATE SCHEMA s CREATE TABLE t ()", "schema", "s"),
+        ("CREATE anything NEW", "anything", "new"),
+        ("IMPORT FOREIGN SCHEMA s FROM SERVER x INTO pg_catalog", "foreign table", ""),
+        ("CREATE TABLE t (pg_temp int)", "table", "t"),
+        ("SELECT 'x' AS pg_temp", "", ""),
+        ("SELECT pg_tempo.x", "", ""),
+        ("SELECT * FROM pg_temp.t", "", ""),
+        ("DROP TABLE pg_temp.t", "", ""),
+        ("INSERT INTO pg_temp.t VALUES (1)", "", ""),
+        ("ALTER FUNCTION f SET search_path = a, pg_temp", "", ""),
+    ],
+)
+def test_what_may_be_temporary(text: str, kind: str, name: str) -> None:
+    found = {each.detail for each in effects(text)}
+    assert Creation(kind, name) in found
+    assert all(isinstance(each, Creation) for each in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "detail"),
+    [
+        ("CREATE TABLE t ()", Creation("table", "t", likely=True)),
+        ("SELECT 1 INTO t", Creation("table", "t", likely=True)),
+        ("SELECT 1 INTO UNLOGGED TABLE a.t FROM x", Creation("table", "t", likely=True)),
+        ("WITH x AS (SELECT 1) SELECT * INTO t FROM x", Creation("table", "t", likely=True)),
+        ("(SELECT 1 INTO t)", Creation("table", "t", likely=True)),
+        ("EXPLAIN ANALYZE SELECT 1 INTO t", Creation("table", "t", likely=True)),
+        ("SELECT f()", Creation("", "")),
+        ('SELECT a."f"(1) FROM t', Creation("", "")),
+        ("SELECT insert.f(1)", Creation("", "")),
+        ("UPDATE t SET a = f (b)", Creation("", "")),
+        ("INSERT INTO t (a) VALUES (f())", Creation("", "")),
+        ("CALL p()", Creation("", "")),
+        ("COPY (SELECT f()) TO STDOUT", Creation("", "")),
+        ("ALTER TABLE t ADD COLUMN a int DEFAULT f()", Creation("", "")),
+        ("INSERT INTO t (a) SELECT b FROM u WHERE b IN (1) AND (c)", None),
+        ("INSERT INTO s.t (a, b) VALUES (1, 2) ON CONFLICT (a) DO NOTHING", None),
+        ("MERGE INTO t USING u ON (a) WHEN MATCHED THEN DELETE", None),
+        ("SELECT a FROM t WHERE EXISTS (SELECT 1) ORDER BY a", None),
+        ("SELECT count(*), pg_catalog.max(a), a::numeric(9, 2) FROM t WHERE at < now()", None),
+        ("SELECT app.count(*) FROM t", Creation("", "")),
+        ("BEGIN; SAVEPOINT s; COMMIT", None),
+        ("FETCH 1 FROM c", None),
+    ],
+)
+def test_what_may_be_temporary_under_pg_temp(text: str, detail: Creation | None) -> None:
+    found = [each.detail for each in effects(text, under_pg_temp=True)]
+    assert found == ([] if detail is None else [detail])
+    if not text.startswith("CREATE"):
+        assert not any(isinstance(each.detail, Creation) for each in effects(text))
+
+
+def test_what_is_made_of_a_prepared_statement() -> None:
+    assert effects("CREATE TABLE t AS EXECUTE p") == (
+        Effect(Reason.PREPARE, Command("EXECUTE", "p")),
+        Effect(Reason.CREATION, Creation("table", "t")),
+    )
+
+
 def test_several_statements_are_numbered() -> None:
     found = effects(
         "SELECT 1; LISTEN a; CREATE RULE r AS ON INSERT TO t DO (SELECT nextval('s'); NOTIFY x);"
@@ -141,6 +223,7 @@ def test_several_statements_are_numbered() -> None:
     assert [(effect.reason, effect.statement) for effect in found] == [
         (Reason.LISTEN, 1),
         (Reason.SEQUENCE, 2),
+        (Reason.CREATION, 3),
         (Reason.SETTING, 4),
     ]
 
@@ -148,7 +231,8 @@ def test_several_statements_are_numbered() -> None:
 def test_a_parenthesis_that_does_not_close_hides_nothing() -> None:
     assert [effect.reason for effect in effects("SELECT (1; LISTEN a")] == [Reason.LISTEN]
     assert [effect.reason for effect in effects("CREATE FUNCTION f() BEGIN ATOMIC; LISTEN a")] == [
-        Reason.LISTEN
+        Reason.CREATION,
+        Reason.LISTEN,
     ]
 
 

@@ -169,7 +169,7 @@ def test_reset_that_is_not_understood(text: str) -> None:
     ],
 )
 def test_set_config(arguments: str, name: str, value: str | None, exact: bool) -> None:
-    change = SettingChange("set_config", name, value, exact=exact)
+    change = SettingChange("set_config", name, value, exact=exact, bound=", $1," in arguments)
     assert effects(f"SELECT pg_catalog.set_config({arguments})") == (
         Effect(Reason.SETTING, change),
     )
@@ -192,3 +192,65 @@ def test_set_config_in_an_argument_of_another() -> None:
     outer, inner = effects("SELECT set_config('a', set_config('b', 'c', false), true)")
     assert outer.is_contained
     assert inner == Effect(Reason.SETTING, SettingChange("set_config", "b", "c"))
+
+
+@pytest.mark.parametrize(
+    ("text", "unbound", "bound"),
+    [
+        ("SET search_path = a, pg_temp", True, True),
+        ("SET LOCAL search_path TO PG_TEMP", True, True),
+        ("SET SCHEMA 'pg_temp'", True, True),
+        ("SET search_path = pg_temp_3", True, True),
+        ("SET search_path = E'pg\\x5ftemp'", True, True),
+        ("SET search_path = U&'pg!005ftemp' UESCAPE '!'", True, True),
+        ("SET search_path = 'pg_'\n'temp'", True, True),
+        ("SET search_path = 'pg_' -- and\n'temp'", True, True),
+        ("SET search_path = a, public", False, False),
+        ("SET search_path FROM CURRENT", True, True),
+        ("SET search_path TO DEFAULT", False, False),
+        ("RESET search_path", False, False),
+        ("RESET ALL", False, False),
+        ("SET x.y = 'pg_temp'", False, False),
+        ("SELECT set_config('search_path', 'a, pg_temp', true)", True, True),
+        ("SELECT set_config('search_path', 'a', $1)", False, False),
+        ("SELECT set_config('search_path', $1, true)", False, True),
+        ("SELECT set_config('search_path', $1::text, true)", False, True),
+        ("SELECT set_config('search_path', $1 || 'emp', true)", True, True),
+        ("SELECT set_config('search_path', f($1), true)", True, True),
+        ("SELECT set_config('search_path', null, true)", False, False),
+        ("SELECT set_config($1, $2, true)", False, True),
+        ("SELECT set_config($1, 'pg_temp', true)", True, True),
+        ("SELECT set_config($1, 'public', true)", False, False),
+        ("UPDATE pg_settings SET setting = $1", True, True),
+    ],
+)
+def test_whether_a_search_path_may_name_pg_temp(text: str, unbound: bool, bound: bool) -> None:
+    (effect,) = effects(text)
+    change = effect.detail
+    assert isinstance(change, SettingChange)
+    assert (change.may_name_pg_temp(bound=False), change.may_name_pg_temp()) == (unbound, bound)
+
+
+@pytest.mark.parametrize(
+    ("text", "resets"),
+    [
+        ("RESET search_path", True),
+        ("RESET ALL", True),
+        ("SET search_path TO DEFAULT", True),
+        ("SET LOCAL search_path TO DEFAULT", True),
+        ("SELECT set_config('search_path', null, false)", True),
+        ("SET search_path = a", False),
+        ("RESET work_mem", False),
+        ("SELECT set_config('search_path', $1, false)", False),
+    ],
+)
+def test_whether_the_search_path_is_taken_back(text: str, resets: bool) -> None:
+    (effect,) = effects(text)
+    assert isinstance(effect.detail, SettingChange)
+    assert effect.detail.resets_search_path == resets
+
+
+def test_what_names_pg_temp_is_seen_to_the_end_of_its_transaction() -> None:
+    for path, contained in (("a, pg_temp", False), ("a", True)):
+        (effect,) = effects(f"SET LOCAL search_path = {path}")
+        assert effect.is_contained == contained

@@ -2,11 +2,12 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError
+from forebay.sql.settings import names_pg_temp
 from forebay.worker import connector
 from forebay.worker.agenda import Agenda
 from forebay.worker.connector import ConnectError, DatabaseConnection, Target
@@ -15,6 +16,11 @@ from forebay.worker.relay import MicroPool, Server
 from forebay.worker.session.settings import InternTable
 from forebay.worker.tls import ClientContexts
 
+# What a session begins with, by init_query and otherwise.
+SEARCH_PATH_QUERY = (
+    "SELECT setting, reset_val FROM pg_catalog.pg_settings"
+    " WHERE name OPERATOR(pg_catalog.=) 'search_path'"
+)
 # Connections end after max_connection_age less up to a tenth of it: not all at once.
 AGE_SPREAD = 0.1
 
@@ -64,20 +70,26 @@ class Opener:
             tls_contexts=self._tls_contexts,
         )
         try:
-            told = await self._prepare(connection)
+            told, path = await self._prepare(connection)
         except BaseException:
             connection.close()
             raise
-        return self._hand_over(connection, pool), told
+        server = self._hand_over(connection, pool)
+        server.search_path, reset_to = path
+        server.begins_under_pg_temp = names_pg_temp(server.search_path + reset_to)
+        return server, told
 
-    async def _prepare(self, connection: DatabaseConnection) -> tuple[int, int]:
+    async def _prepare(
+        self, connection: DatabaseConnection
+    ) -> tuple[tuple[int, int], tuple[str, str]]:
         try:
             async with asyncio.timeout(self.login.connect_timeout_s):
                 rows = await self._query(connection, LIMITS_QUERY)
                 told = parse_limits(rows[0] if rows else ())
                 if self.login.init_query:
                     await self._query(connection, self.login.init_query, "init_query failed: ")
-                return told
+                rows = await self._query(connection, SEARCH_PATH_QUERY)
+                return told, _parse_search_path(rows[0] if rows else ())
         except ValueError as error:
             raise ConnectError(str(error), transient=False) from None
         except TimeoutError:
@@ -112,3 +124,10 @@ class Opener:
         server.place = connection.place
         server.age_jitter = 1.0 - AGE_SPREAD * random.random()  # noqa: S311 - no secret
         return server
+
+
+def _parse_search_path(row: Sequence[str | None]) -> tuple[str, str]:
+    """The search_path, and what RESET makes of it. Raises ValueError on what is no answer."""
+    if len(row) != 2 or row[0] is None or row[1] is None:
+        raise ValueError("the database did not tell its search_path")
+    return row[0], row[1]

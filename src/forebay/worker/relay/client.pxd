@@ -11,6 +11,8 @@ cdef class Client(Examiner):
     cdef public double last_active
     cdef public Py_ssize_t unsent_seen  # what had not been taken when somebody looked last
     cdef int last_kind  # of the messages that have gone to a connection
+    cdef object judged  # the settings that it had when `is_under` was found
+    cdef object is_under  # pg_temp, by its own search_path; None: it has none of its own
     cdef bint held_back  # a connection is lent, and its settings are not confirmed yet
     cdef int losses  # connections in a row that ended before they were
     cdef int refusals  # ... or would not take its settings

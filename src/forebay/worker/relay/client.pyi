@@ -29,6 +29,7 @@ class Client(Peer):
     follow_up: FollowUp | None
     statements: dict[bytes, Statement] | None
     pinned: bool
+    under_pg_temp: bool
     suspect: bool
     strict: bool
     greeted: bool

@@ -289,6 +289,13 @@ cdef class Client(Examiner):
         self.held_back = confirming
         if not confirming:
             self.losses = self.refusals = 0
+        if self.settings is not self.judged:
+            self.judged = self.settings
+            self.is_under = self.settings.under_pg_temp
+        self.under_pg_temp = not self.strict and (
+            self.is_under is True
+            or (self.is_under is None and self.server is not None and self.server.begins_under_pg_temp)
+        )
         return 0
 
     cdef int go_on(self) except -1:

@@ -29,6 +29,7 @@ cdef class Borrower(Peer):
     cdef public tuple meanwhile
     cdef public dict statements  # name the client gave → Statement; None until it names one
     cdef readonly bint pinned
+    cdef public bint under_pg_temp  # its search_path names pg_temp: what it creates may be temporary
     cdef public bint suspect  # may have changed session state: the database is asked before it lets go
     cdef bint terminating  # said Terminate behind statements that are still being answered
     cdef bint unsynced  # sent part of an extended batch whose Sync is still to come
@@ -78,6 +79,8 @@ cdef class Connection(Peer):
     cdef bint handing_on  # goes from waiter to waiter: see go_free
     cdef bint parked  # free, but a cancel request that could still hit it is under way
     cdef public int cancels_in_flight
+    cdef public object search_path  # what it began with, init_query included
+    cdef public bint begins_under_pg_temp  # ... in which pg_temp stands, or in what RESET makes of it
     cdef public double opened_at
     cdef public double idle_since
     cdef readonly double lent_at

@@ -128,6 +128,7 @@ cdef class Connection(Peer):
         self.prepared = Prepared(self.ledger)
         self.opened_at = self.idle_since = poller.now
         self.age_jitter = 1.0
+        self.search_path = ""
 
     @property
     def in_transaction(self) -> bool:

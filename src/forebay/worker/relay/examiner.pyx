@@ -4,11 +4,12 @@ name prepared statements.
 What is rare or slow is asked of ``sessions.texts`` (Python), see session/texts.py:
     examine(client, text)          a statement that the glance is not sure of is about to run; returns
                                    the name in a DEALLOCATE of a statement of Forebay's, else None
-    binds(client, text, named, reading)
+    binds(client, text, named, reading, pg_temp)
                                    a portal of such a statement is bound; returns whether something
-                                   follows when it is executed
+                                   follows when it is executed. `pg_temp`: this may stand in its values
     executes(client, text, reading)
                                    that is noted: it is executed, or a simple Query
+    may_create(client, text)       it is not read, and runs under a search_path with pg_temp
     announce_pin(client, text)     such a statement is prepared, without a name
 and of ``sessions.pinner``:
     pin(client, reason, text)      the text is too long to be examined
@@ -18,13 +19,15 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.string cimport memchr
 
 from .assembly cimport put
-from .frames cimport HEADER_BYTES, message
+from .frames cimport HEADER_BYTES, length_word, message
 from .glance cimport GlanceState, glance, glance_begin, glance_feed, glance_finish
 from .ledger cimport BIND, FAKE, FORWARD, QUERY, SWALLOW
 from .names cimport FunctionNames
+from .peer cimport GATHER_BYTES
 from .refusal cimport RESULT_CHANGED, refuse_in_turn
 from .statement cimport UNNAMED
 from .statement_user cimport ASKED, FLUSH, StatementUser, statement_name
+from .words cimport is_word
 
 cdef bytes DESCRIBE_UNNAMED = message(b"D", b"S\0")
 
@@ -32,6 +35,23 @@ cdef enum:
     STRICT_LIMIT = 16384  # the longest statement that RDS Proxy looks into, in bytes
     KEPT_BYTES = 1024  # of a statement, for the log
     PORTALS_LIMIT = 100  # whose texts are kept until they are executed
+
+
+cdef bint _names_pg_temp(const unsigned char *portal) noexcept:
+    """Whether a Bind, as far as it is there, may hold pg_temp. (Its other names count as well.)"""
+    cdef Py_ssize_t total = <Py_ssize_t> length_word(portal - HEADER_BYTES) + 1
+    cdef const unsigned char *at = portal
+    cdef const unsigned char *end = portal - HEADER_BYTES + total
+    if total > GATHER_BYTES:
+        return True
+    while True:
+        at = <const unsigned char *> memchr(at, c"_", end - at)
+        if at == NULL:
+            return False
+        if at - portal >= 2 and end - at >= 5 and (at[-2] | 0x20) == c"p" and (at[-1] | 0x20) == c"g":
+            if is_word(at + 1, "temp", 4):
+                return True
+        at += 1
 
 
 cdef class Examiner(StatementUser):
@@ -104,7 +124,10 @@ cdef class Examiner(StatementUser):
         if kind == c"B":
             self.prepared_unnamed = False
             self._note_bound(frame + HEADER_BYTES, b"", None)
-            if self.pinned or not self.unnamed_harmless or self.portals is not None:
+            if (
+                self.pinned or self.under_pg_temp or not self.unnamed_harmless
+                or self.portals is not None
+            ):
                 known = self.unnamed_text()
                 if known is not None:
                     self.binds(
@@ -178,6 +201,8 @@ cdef class Examiner(StatementUser):
             glance_begin(self.looking)
             if self.strict:
                 self.sessions.pinner.pin(self, "STATEMENT_TOO_LONG", text[:min(there, KEPT_BYTES)])
+            elif self.under_pg_temp:
+                self.sessions.texts.may_create(self, text[:min(there, KEPT_BYTES)])
             self.look_on(text, there, False)
             return False
         if self._is_certain(text, there) and not self.pinned:
@@ -195,6 +220,8 @@ cdef class Examiner(StatementUser):
         cdef const unsigned char *end = <const unsigned char *> memchr(text, 0, there)
         if end == NULL:
             return True  # malformed, as the database will say
+        if self.under_pg_temp:
+            return False
         if not glance(text, end - text) or (self.strict and end - text > STRICT_LIMIT):
             return False
         return self.functions is None or not self.functions.are_in(text, end - text)
@@ -203,7 +230,7 @@ cdef class Examiner(StatementUser):
         self, const unsigned char *portal, bytes text, bint named, object reading
     ) except -1:
         cdef bytes name = portal
-        if not self.sessions.texts.binds(self, text, named, reading):
+        if not self.sessions.texts.binds(self, text, named, reading, _names_pg_temp(portal)):
             if self.portals is not None:
                 self.portals.pop(name, None)
             return 0

@@ -38,6 +38,8 @@ class Server(Peer):
     idle_since: float
     lent_at: float
     age_jitter: float
+    search_path: str
+    begins_under_pg_temp: bool
 
     def __init__(
         self,

@@ -256,7 +256,8 @@ cdef class StatementUser(StatementOwner):
                 return total
             return ASKED
         if kind == c"B" and (
-            self.strict or self.pinned or not statement.harmless or self.portals is not None
+            self.strict or self.pinned or self.under_pg_temp or not statement.harmless
+            or self.portals is not None
         ):
             self.binds(frame + HEADER_BYTES, statement.text, True, statement.meaning.reading)
         if self.unasked is not None and given in self.unasked:

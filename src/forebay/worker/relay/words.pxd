@@ -16,7 +16,7 @@ cdef inline uint32_t _four(const void *text) noexcept nogil:
     return bytes_there | 0x20202020
 
 
-cdef inline bint _is(const unsigned char *word, const char *other, Py_ssize_t size) noexcept nogil:
+cdef inline bint is_word(const unsigned char *word, const char *other, Py_ssize_t size) noexcept nogil:
     """Whether a word of 4 to 12 bytes is `other`, in any case.
 
     By fours, the last of which may overlap: of `other` and `size` the compiler makes constants.
@@ -33,17 +33,17 @@ cdef inline bint matters(const unsigned char *word, Py_ssize_t size) noexcept no
     if size >= 3 and word[2] == b"_" and (word[0] | 0x20) == b"p" and (word[1] | 0x20) == b"g":
         return True
     if size == 4:
-        return _is(word, "temp", 4)
+        return is_word(word, "temp", 4)
     if size == 6:
-        return _is(word, "setval", 6)
+        return is_word(word, "setval", 6)
     if size == 7:
         return (
-            _is(word, "nextval", 7) or _is(word, "currval", 7)
-            or _is(word, "lastval", 7) or _is(word, "setseed", 7)
+            is_word(word, "nextval", 7) or is_word(word, "currval", 7)
+            or is_word(word, "lastval", 7) or is_word(word, "setseed", 7)
         )
     if size == 9:
-        return _is(word, "temporary", 9)
-    return size == 10 and _is(word, "set_config", 10)
+        return is_word(word, "temporary", 9)
+    return size == 10 and is_word(word, "set_config", 10)
 
 
 cdef inline bint may_begin(const unsigned char *word, Py_ssize_t size) noexcept nogil:
@@ -52,23 +52,23 @@ cdef inline bint may_begin(const unsigned char *word, Py_ssize_t size) noexcept 
         return (word[0] | 0x20) == b"e" and (word[1] | 0x20) == b"n" and (word[2] | 0x20) == b"d"
     if size == 4:
         return (
-            _is(word, "with", 4) or _is(word, "copy", 4) or _is(word, "show", 4)
-            or _is(word, "call", 4) or _is(word, "lock", 4) or _is(word, "move", 4)
+            is_word(word, "with", 4) or is_word(word, "copy", 4) or is_word(word, "show", 4)
+            or is_word(word, "call", 4) or is_word(word, "lock", 4) or is_word(word, "move", 4)
         )
     if size == 5:
         return (
-            _is(word, "begin", 5) or _is(word, "start", 5) or _is(word, "fetch", 5)
-            or _is(word, "close", 5) or _is(word, "merge", 5) or _is(word, "table", 5)
-            or _is(word, "abort", 5)
+            is_word(word, "begin", 5) or is_word(word, "start", 5) or is_word(word, "fetch", 5)
+            or is_word(word, "close", 5) or is_word(word, "merge", 5) or is_word(word, "table", 5)
+            or is_word(word, "abort", 5)
         )
     if size == 6:
         return (
-            _is(word, "select", 6) or _is(word, "insert", 6) or _is(word, "update", 6)
-            or _is(word, "commit", 6) or _is(word, "delete", 6) or _is(word, "values", 6)
-            or _is(word, "notify", 6) or _is(word, "vacuum", 6)
+            is_word(word, "select", 6) or is_word(word, "insert", 6) or is_word(word, "update", 6)
+            or is_word(word, "commit", 6) or is_word(word, "delete", 6) or is_word(word, "values", 6)
+            or is_word(word, "notify", 6) or is_word(word, "vacuum", 6)
         )
     if size == 7:
-        return _is(word, "release", 7) or _is(word, "analyze", 7)
+        return is_word(word, "release", 7) or is_word(word, "analyze", 7)
     if size == 8:
-        return _is(word, "rollback", 8) or _is(word, "truncate", 8)
-    return size == 9 and _is(word, "savepoint", 9)
+        return is_word(word, "rollback", 8) or is_word(word, "truncate", 8)
+    return size == 9 and is_word(word, "savepoint", 9)

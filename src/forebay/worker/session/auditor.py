@@ -44,8 +44,7 @@ class Auditor:
     def ask(self, client: Client) -> None:
         """Ask the database what the client's session holds, now that its transaction is over."""
         notes = notes_of(client)
-        causes = frozenset(notes.doubts | notes.held)
-        notes.doubts.clear()
+        causes = notes.take_doubts()
         # The database must also be asked for those it was logged in with: what the answer lacks is
         # taken to be gone from the connection, which the next client gets.
         custom = notes.custom.union(name for name, _ in client.settings.values if "." in name)
@@ -84,7 +83,8 @@ class Auditor:
             if command.is_cut:
                 notes.lasting.add(PinReason.TOO_MANY_SETTINGS)
                 raise ValueError("there is more of it than is read")
-            if makes_temporary(dict(values).get("search_path", "")):
+            path = dict(values).get("search_path", "")
+            if makes_temporary(path) and path != server.search_path:
                 notes.lasting.add(PinReason.SETTING)  # any CREATE TABLE, any SELECT INTO may do so
             if any(len(value) > VALUE_CHARACTERS for _, value in values):
                 notes.lasting.add(PinReason.TOO_MANY_SETTINGS)

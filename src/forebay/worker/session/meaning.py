@@ -14,6 +14,7 @@ from forebay.sql.effects import HOW_TEXT_IS_READ, Call, Command, Effect, Effects
 from forebay.sql.reading import Reading, Traits
 from forebay.sql.reasons import Reason
 from forebay.sql.settings import SettingChange
+from forebay.sql.temporary import Creation
 from forebay.worker.session.settings import (
     OF_LITERALS,
     OF_NAMES,
@@ -138,6 +139,8 @@ def _matters(effect: Effect) -> bool:
         return not detail.name or detail.name in _MATTERING
     if isinstance(detail, Command) and detail.command == "EXECUTE":
         return True
+    if isinstance(detail, Creation) and detail.likely:
+        return True  # it may hide what others mean
     return effect.reason in _UNKNOWN or (isinstance(detail, Call) and detail.listed)
 
 

@@ -15,6 +15,7 @@ from forebay.sql.effects import HOW_TEXT_IS_READ, SEED, Call, Command, Effect, E
 from forebay.sql.functions import KNOWN
 from forebay.sql.reasons import Reason
 from forebay.sql.settings import SettingChange
+from forebay.sql.temporary import Creation
 from forebay.worker.session.functions import NOTHING_LISTED, Listed
 from forebay.worker.session.restoration import Restored
 
@@ -91,6 +92,7 @@ _BY_EFFECT = {
     Reason.SETTING: PinReason.SETTING,
     Reason.PREPARE: PinReason.PREPARED_STATEMENT,
     Reason.TEMPORARY_OBJECT: PinReason.TEMPORARY_OBJECT,
+    Reason.CREATION: PinReason.TEMPORARY_OBJECT,
     Reason.CURSOR: PinReason.CURSOR,
     Reason.LISTEN: PinReason.LISTEN,
     Reason.ADVISORY_LOCK: PinReason.ADVISORY_LOCK,
@@ -128,6 +130,7 @@ class Notes:
 
     statement: bytes = b""  # the last one that made it suspect
     doubts: set[PinReason] = field(default_factory=set)  # to be asked for at the next audit
+    may_create: bool = False  # as is, without a text that says so, what may be temporary
     causes: dict[PinReason, bytes] = field(default_factory=dict)  # the statement for each
     lasting: set[PinReason] = field(default_factory=set)  # hold until the client leaves
     held: frozenset[PinReason] = frozenset()  # held at the last audit
@@ -142,6 +145,20 @@ class Notes:
     def reasons(self) -> frozenset[PinReason]:
         """Why the client is pinned now."""
         return self.held | self.lasting
+
+    def take_doubts(self) -> frozenset[PinReason]:
+        """What the database is to be asked for now that the transaction is over."""
+        asked = self.held.union(self.doubts)
+        if self.may_create:
+            asked |= {PinReason.TEMPORARY_OBJECT}
+        self.doubts.clear()
+        self.may_create = False
+        return asked
+
+    def doubt_creation(self) -> None:
+        """The statement may have created something that is temporary, though its text says not."""
+        self.may_create = True
+        self.causes.setdefault(PinReason.TEMPORARY_OBJECT, self.statement)
 
     def doubt(self, reason: PinReason) -> None:
         """The statement has done what the database is asked for, if it succeeds."""
@@ -169,7 +186,9 @@ def note_effects(notes: Notes, effects: Effects, listed: Listed = NOTHING_LISTED
         if reason is PinReason.DO_BLOCK or (isinstance(detail, Call) and detail.listed):
             for name in listed.settings:
                 _note_custom(notes, name)
-        if reason in AUDITED:
+        if isinstance(detail, Creation):
+            notes.doubt_creation()
+        elif reason in AUDITED:
             notes.doubts.add(reason)
             if isinstance(detail, Command) and detail.command == "EXECUTE":
                 notes.doubt_all()  # what it runs was prepared earlier, and may do anything
@@ -179,6 +198,8 @@ def note_effects(notes: Notes, effects: Effects, listed: Listed = NOTHING_LISTED
             notes.resets = notes.resets or detail.value is None
             if detail.makes_temporary:
                 notes.doubt(PinReason.TEMPORARY_OBJECT)
+            elif detail.may_name_pg_temp():
+                notes.doubt_creation()
             if detail.name == SEED:
                 notes.lasting.add(PinReason.SESSION_FUNCTION)
             elif not detail.exact and not detail.name and detail.command != "RESET ALL":
@@ -203,6 +224,7 @@ def note_effects(notes: Notes, effects: Effects, listed: Listed = NOTHING_LISTED
                 notes.used_since = False
         elif reason is PinReason.SETTING:  # a listed function's: asked for after every suspicion
             notes.resets = True
+            notes.doubt_creation()  # under what search_path is not known
         else:
             notes.lasting.add(reason)
             notes.used_since = notes.used_since or reason is PinReason.SEQUENCE
@@ -246,11 +268,13 @@ def _left_by(effect: Effect) -> set[PinReason]:
 def _leaves_nothing(effect: Effect) -> bool:
     """Whether it ends with the transaction, or only ends what others began."""
     detail = effect.detail
+    if isinstance(detail, Creation):
+        return True  # of what is most likely not temporary
     if isinstance(detail, Command):
         return detail.command in ("UNLISTEN", "EXECUTE", "DEALLOCATE", "DEALLOCATE ALL")
     if isinstance(detail, Call):
         return not detail.listed and "unlock" in detail.function
-    if isinstance(detail, SettingChange) and detail.local and detail.makes_temporary:
+    if isinstance(detail, SettingChange) and detail.local and detail.names_pg_temp:
         return True  # what is created under it is another statement's
     return effect.ends_with_transaction
 

@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 
 from forebay.protocol.messages import parameter_status
 from forebay.sql.reading import Reading
+from forebay.sql.settings import names_pg_temp
 
 Values = tuple[tuple[str, str], ...]
 
@@ -40,7 +41,15 @@ class Settings:
     `at_rest`: what of them may stay on a connection that nobody uses; None if all of them may.
     """
 
-    __slots__ = ("__weakref__", "at_rest", "literals", "names", "of_plans", "values")
+    __slots__ = (
+        "__weakref__",
+        "at_rest",
+        "literals",
+        "names",
+        "of_plans",
+        "under_pg_temp",
+        "values",
+    )
 
     def __init__(self, values: Values, at_rest: "Settings | None" = None) -> None:
         self.values = values
@@ -49,6 +58,9 @@ class Settings:
         self.names = tuple(pair for pair in values if pair[0] in OF_NAMES)
         self.literals = tuple(pair for pair in values if pair[0] in OF_LITERALS)
         self.of_plans = tuple(pair for pair in values if decides_plans(pair[0]))
+        # Whether pg_temp stands in the search_path; None: that is the connection's own.
+        path = dict(self.names).get("search_path")
+        self.under_pg_temp = None if path is None else names_pg_temp(path)
 
 
 class Parameters:

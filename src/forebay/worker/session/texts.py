@@ -4,8 +4,9 @@ The relay's clients call in here for what is rare or slow (see relay/examiner.py
 relay/statement_user.pyx).
 """
 
-from forebay.sql.effects import Effects, EffectsCache
+from forebay.sql.effects import Command, Effect, Effects, EffectsCache
 from forebay.sql.reading import Reading
+from forebay.sql.settings import SettingChange
 from forebay.worker.relay import Client, Statement
 from forebay.worker.relay.glance import glance_text
 from forebay.worker.session import telling
@@ -84,11 +85,16 @@ class Texts:
     # ---- what runs ----
 
     def binds(
-        self, client: Client, text: bytes, named: bool, reading: Reading | None = None
+        self,
+        client: Client,
+        text: bytes,
+        named: bool,
+        reading: Reading | None = None,
+        pg_temp: bool = True,
     ) -> bool:
         """As ``examine``, for a portal that is bound. Returns whether anything follows when it is
         executed (``executes``)."""
-        self.examine(client, text, named, reading)
+        self.examine(client, text, named, reading, pg_temp)
         return len(text) <= EXAMINED_BYTES and bool(self._read(client, text, reading))
 
     def executes(self, client: Client, text: bytes, reading: Reading | None = None) -> None:
@@ -98,22 +104,33 @@ class Texts:
             self._note_consequences(client, text, self._read(client, text, reading))
 
     def examine(
-        self, client: Client, text: bytes, named: bool = False, reading: Reading | None = None
+        self,
+        client: Client,
+        text: bytes,
+        named: bool = False,
+        reading: Reading | None = None,
+        pg_temp: bool = True,
     ) -> bytes | None:
         """A statement is about to run that may change the session, or whose client is pinned.
 
         `named`: it was prepared by protocol, with a name. `reading`: as the text was read when it
-        was prepared, if that matters. Returns the name in a DEALLOCATE of a statement that the
-        client has prepared so: the database knows it by another name. Else None.
+        was prepared, if that matters. `pg_temp`: that may stand in what is bound. Returns the name
+        in a DEALLOCATE of a statement that the client has prepared so: the database knows it by
+        another name. Else None.
         """
         if len(text) > EXAMINED_BYTES:
-            if not client.pinned or not self._listed.is_certain(text):
+            if client.under_pg_temp:
+                self.may_create(client, text)
+            if not (client.pinned or client.under_pg_temp) or not self._listed.is_certain(text):
                 self._pinner.pin(client, PinReason.STATEMENT_TOO_LONG, text[:KEPT_BYTES])
             return None
         effects = self._read(client, text, reading)
         if self._pinner.as_rds:
             conforming = (reading or _reading(client)).standard_conforming_strings
             return self._examine_as_rds(client, effects, text, named, conforming)
+        if not client.under_pg_temp and _goes_under_pg_temp(client, effects, pg_temp):
+            client.under_pg_temp = True
+            effects = self._read(client, text, reading)
         effects = tuple(effect for effect in effects if not effect.is_contained)
         if not effects and not _may_end_pin(client, text):
             return None
@@ -127,6 +144,13 @@ class Texts:
             note_effects(notes, effects, self._listed)
             self._pinner.update(client, notes)
         return None
+
+    def may_create(self, client: Client, text: bytes) -> None:
+        """A statement that is not read runs where what is created may be temporary."""
+        client.suspect = True
+        notes = notes_of(client)
+        notes.statement = text[:KEPT_BYTES]
+        notes.doubt_creation()
 
     def _note_consequences(self, client: Client, text: bytes, effects: Effects) -> None:
         client.meanwhile = changes_since(client.meanwhile, text, effects)
@@ -151,6 +175,7 @@ class Texts:
             text,
             standard_conforming_strings=conforming,
             ambiguous_encoding=encoding in AMBIGUOUS_ENCODINGS,
+            under_pg_temp=client.under_pg_temp,
         )
 
     def _examine_as_rds(
@@ -180,6 +205,25 @@ class Texts:
 
 def _reading(client: Client) -> Reading:
     return client.parameters_now().reading
+
+
+def _goes_under_pg_temp(client: Client, effects: Effects, pg_temp: bool) -> bool:
+    """Whether the search_path names pg_temp behind a statement, or may. `pg_temp`: so may what is
+    bound."""
+    changes = [each.detail for each in effects if isinstance(each.detail, SettingChange)]
+    if any(change.may_name_pg_temp(pg_temp) for change in changes):
+        return True
+    # Taken back, it is the login's, or what the connection began with.
+    server = client.server
+    of_old = client.startup.under_pg_temp or (server is not None and server.begins_under_pg_temp)
+    return bool(of_old) and any(map(_resets_search_path, effects))
+
+
+def _resets_search_path(effect: Effect) -> bool:
+    detail = effect.detail
+    if isinstance(detail, Command):
+        return (detail.command, detail.name) == ("DISCARD", "all")
+    return isinstance(detail, SettingChange) and detail.resets_search_path
 
 
 def _may_end_pin(client: Client, text: bytes) -> bool:
