@@ -10,7 +10,7 @@ from forebay.protocol.errors import PgError
 from forebay.protocol.messages import parse_parameter_status
 from forebay.worker.relay import Client, Command, Server
 from forebay.worker.session.replays import Replay, Replays
-from forebay.worker.session.settings import OF_IDLENESS, InternTable, Parameters, Settings
+from forebay.worker.session.settings import OF_IDLENESS, InternTable, Parameters
 
 logger = logging.getLogger("forebay.pool")
 
