@@ -184,7 +184,7 @@ def test_a_named_statement_of_200_megabytes(forebay: Forebay, database: TestData
         assert other.query("SELECT 1") == [["1"]]
         error, ready = client.until("Z")
         assert error.fields["C"] == "54000"
-        assert "at most 65536" in error.fields["M"]
+        assert "at most 8388608" in error.fields["M"]
         assert ready.body == b"I"
         assert client.query("SELECT 2") == [["2"]]
 

@@ -314,6 +314,11 @@ cdef class Connection(Peer):
         """Take the connection back if its client can do without, or ask what stands in the way."""
         raise NotImplementedError
 
+    def look_again(self) -> None:
+        """Its client has become suspect while it does nothing."""
+        if self.client is not None and self.ledger.count == 0:
+            self.release_if_free()
+
     # ---- the end ----
 
     cpdef shut(self, str reason):

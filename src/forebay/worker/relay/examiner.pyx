@@ -154,9 +154,6 @@ cdef class Examiner(StatementUser):
             put(self.server, DESCRIBE_UNNAMED, len(DESCRIBE_UNNAMED))
             put(self.server, FLUSH, len(FLUSH))
             return ASKED
-        if self.may_have_changed():
-            refuse_in_turn(self.server, RESULT_CHANGED)
-            return total
         if kind == c"B":
             self.server.ledger.push(BIND, FORWARD)
         else:

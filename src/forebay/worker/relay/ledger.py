@@ -38,6 +38,7 @@ _KIND = 0x0F
 _ACTION_SHIFT = 4
 _ACTION = 0x03
 _EXPECTED = 0x40  # something hangs on the reply: see prepared.pyx
+_KEPT = 0x80  # the client's last description of a portal: see unnamed_user.pyx
 
 _READY_FOR_QUERY = ord("Z")
 _ERROR_RESPONSE = ord("E")
@@ -81,11 +82,12 @@ class Ledger:
         self.settled = 0
         self.dropped = 0
 
-    def push(self, kind, action, expected=False):
+    def push(self, kind, action, expected=False, kept=False):
         """Note that a message of `kind` was sent, whose replies are to be treated by `action`.
 
         False: the database will skip or ignore it, so that no entry was made. If something
-        hangs on it (`expected`) it counts in `settled` or `dropped` when it is done with.
+        hangs on it (`expected`) it counts in `settled` or `dropped` when it is done with. `kept`:
+        see `is_kept`.
         """
         if kind == SYNC:
             ignored = self.copy_in
@@ -102,6 +104,8 @@ class Ledger:
             entry = kind | (action << _ACTION_SHIFT)
             if expected:
                 entry |= _EXPECTED
+            if kept:
+                entry |= _KEPT
             if action == FAKE:
                 self.fakes += 1
             elif action == FORWARD and kind <= SYNC:
@@ -145,6 +149,10 @@ class Ledger:
                 found += 1
             index += 1
         return found
+
+    def is_kept(self):
+        """Whether the description that is being answered now is to be kept."""
+        return self.count > 0 and self.ring[self.head] & _KEPT != 0
 
     def kinds(self):
         """The kinds of what a client has sent and is not answered, in order."""

@@ -132,6 +132,7 @@ cdef class Server(LentConnection):
         return (
             kind == c"Z" or kind == c"S" or kind == c"E" or kind == c"C" or kind == c"G"
             or self.ledger.action() != FORWARD
+            or (kind == c"T" and self.ledger.is_kept())
             or ((kind == c"T" or kind == c"t") and self.ledger.is_expected())
         )
 
@@ -176,6 +177,8 @@ cdef class Server(LentConnection):
                 self.prepared.note_description(b"")
             if (kind == c"T" or kind == c"n") and self.prepared.head().is_guard:
                 self.guarded = UNGUARDED
+        if (kind == c"T" or kind == c"n") and self.ledger.is_kept() and self.client is not None:
+            self.client.portal_told = frame[HEADER_BYTES:total] if whole else None
         is_noted = self.ledger.is_expected()
         action = self.ledger.reply(kind)
         if self.ledger.settled:

@@ -339,17 +339,17 @@ cdef class StatementUser(StatementOwner):
             if found is None:
                 return False
             given, statement = found
-        if statement is None:
-            self.portal_described()
+        if given is None:
             return False
+        if statement is None:
+            self.owe_portal()
+            return True
         if statement.finds:
             return False
         shape = prepared.shapes.get(statement)
-        if shape is None:
-            return prepared.owe_description(FORWARD, statement, self, given)
-        if self.shapes is None or self.shapes.get(given) is not shape:
-            self.note_told(given, shape)
-        return False
+        if shape is not None and self.shapes is not None and self.shapes.get(given) == shape:
+            return False  # as it was told before
+        return prepared.owe_description(FORWARD, statement, self, given)
 
     cdef Py_ssize_t _use_sql_prepared(self, int kind, bytes name) except -3:
         """As ``use_named``, for what the client may have prepared by SQL: then the database knows it

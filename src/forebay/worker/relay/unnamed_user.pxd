@@ -12,10 +12,7 @@ cdef class UnnamedUser(Borrower):
     cdef uint64_t told_serial
     cdef object told_shape
     cdef bytes told_types
-    # A portal of the one with this serial was described, in which state of the schema, under which settings.
-    cdef uint64_t portal_serial
-    cdef uint64_t portal_schema
-    cdef object portal_settings
+    cdef uint64_t portal_serial  # of the one of which a portal was described last: see Borrower.portal_told
     cdef bint unnamed_harmless  # as Statement.harmless: certainly changes no session when it runs
 
     cdef int define_unnamed(self, bytes definition, bint harmless) except -1
@@ -27,8 +24,7 @@ cdef class UnnamedUser(Borrower):
     cpdef object parameters_now(self)
     cdef bytes unnamed_text(self)
     cdef bint has_unnamed(self) noexcept
-    cdef int portal_described(self) except -1
-    cdef bint may_have_changed(self) except -1
-    cdef bint was_told(self) noexcept
+    cdef int owe_portal(self) except -1
+    cdef bint was_told(self) except -1
     cdef bint keeps_unnamed_shape(self) except -1
     cdef bint prepare_unnamed(self) except -1

@@ -14,15 +14,14 @@ from libc.stdint cimport uint64_t
 from .assembly cimport put
 from .connection cimport Borrower
 from .frames cimport message
-from .ledger cimport CLOSE, FORWARD, PARSE, SWALLOW
+from .ledger cimport CLOSE, DESCRIBE, FORWARD, PARSE, SWALLOW
 from .prepared cimport Prepared
 from .refusal cimport error_response, refuse
-from .statement cimport with_types
+from .statement cimport shape, with_types
 
 # Stands for the definition of an unnamed statement that is there, on one connection, and not kept.
 cdef bytes TOO_LONG = b"(too long to be kept)\0"
 
-cdef object UNLIKE = object()  # no description is equal to this
 cdef bytes IN_BIND = b"Fpostgres.c\0L1\0Rexec_bind_message\0"
 
 cdef uint64_t last_serial = 0
@@ -94,34 +93,26 @@ cdef class UnnamedUser(Borrower):
         """Whether the connection's unnamed statement is this client's."""
         return self.unnamed is not None and self.server.prepared.unnamed_serial == self.unnamed_serial
 
-    cdef int portal_described(self) except -1:
-        """A portal of the unnamed statement is described. (What is answered is not looked at: nearly all
-        clients describe each portal, and parse the unnamed statement each time.)"""
+    cdef int owe_portal(self) except -1:
+        """Describe of a portal of the unnamed statement is sent. Nearly all clients describe each
+        portal, and parse the unnamed statement each time: the answer is kept as it is, and looked at
+        only if the statement is bound elsewhere."""
         self.portal_serial = self.unnamed_serial
-        self.portal_schema = self.pool.schema
-        self.portal_settings = self.settings
+        self.server.ledger.push(DESCRIBE, FORWARD, False, True)
         return 0
 
-    cdef bint may_have_changed(self) except -1:
-        """Whether what the client was told of a portal may not hold for one of another connection.
-        Then it does not, until the client parses again."""
-        if self.portal_serial != self.unnamed_serial:
-            return False
-        if self.portal_schema == self.pool.schema and self.portal_settings.names == self.settings.names:
-            return False
-        self.told_serial = self.unnamed_serial
-        self.told_shape = UNLIKE
-        return True
-
-    cdef bint was_told(self) noexcept:
+    cdef bint was_told(self) except -1:
         """Whether the client was told what its unnamed statement returns."""
+        if self.told_serial != self.unnamed_serial and self.portal_serial == self.unnamed_serial:
+            if self.portal_told is not None:
+                self.told_serial = self.unnamed_serial
+                self.told_shape = shape(self.portal_told)
+                self.told_types = None
         return self.told_serial == self.unnamed_serial and self.told_shape is not None
 
     cdef bint keeps_unnamed_shape(self) except -1:
         """Whether what the connection has returns what the client was told, as far as is known."""
         cdef Prepared prepared = self.server.prepared
-        if self.was_told() and self.told_shape is UNLIKE:
-            return False
         if not self.was_told() or prepared.unnamed_shape_serial != self.unnamed_serial:
             return True
         return prepared.unnamed_shape == self.told_shape

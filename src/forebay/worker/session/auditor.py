@@ -7,6 +7,7 @@ from functools import partial
 from forebay.protocol.errors import PgError
 from forebay.protocol.messages import parse_data_row
 from forebay.sql.settings import makes_temporary
+from forebay.worker.agenda import Agenda
 from forebay.worker.relay import Client, Command, Server
 from forebay.worker.session.audit import NOT_SET, VALUE_CHARACTERS, audit_query, read_audit
 from forebay.worker.session.pinner import Pinner, notes_of
@@ -17,8 +18,9 @@ from forebay.worker.session.texts import Texts
 logger = logging.getLogger("forebay.session")
 
 
-# How often the same is asked if the question is cut short.
+# How often the same is asked at once if the question is cut short, and how much later again.
 ASKED_LIMIT = 5
+ASK_AGAIN_S = 0.2
 # Within a text of several statements it holds for those behind it.
 WITHOUT_TIMEOUT = b"SET LOCAL statement_timeout = 0;"
 
@@ -36,7 +38,8 @@ class _Question:
 class Auditor:
     """Knows what the sessions of one proxy's clients hold when their transactions are over."""
 
-    def __init__(self, intern: InternTable, texts: Texts, pinner: Pinner) -> None:
+    def __init__(self, agenda: Agenda, intern: InternTable, texts: Texts, pinner: Pinner) -> None:
+        self._agenda = agenda
         self._intern = intern
         self._texts = texts
         self._pinner = pinner
@@ -69,8 +72,15 @@ class Auditor:
             server.ask(WITHOUT_TIMEOUT + question.query, partial(self._answered, client, again))
         else:
             question.notes.doubts |= question.causes
-            question.notes.held |= {PinReason.SETTING}  # asked for behind whatever runs next
+            question.notes.held |= {PinReason.SETTING}  # until the next answer
             self._pinner.update(client, question.notes)
+            self._agenda.later(ASK_AGAIN_S, self._ask_again, client, server, question.notes)
+
+    def _ask_again(self, client: Client, server: Server, notes: Notes) -> None:
+        """Ask what could not be asked for lately, unless something else has."""
+        if server.client is client and PinReason.SETTING in notes.held:
+            client.suspect = True
+            server.look_again()
 
     def _note_answer(self, client: Client, notes: Notes, server: Server, command: Command) -> None:
         """The session's state is known: take over its settings, and begin and end pins."""

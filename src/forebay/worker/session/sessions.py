@@ -55,7 +55,7 @@ class Sessions:
         self.counts = Counts()
         self.pinner = Pinner(agenda)
         self.texts = Texts(self.pinner)
-        self.auditor = Auditor(intern, self.texts, self.pinner)
+        self.auditor = Auditor(agenda, intern, self.texts, self.pinner)
         self._listed = NOTHING_LISTED
 
     def apply(self, pinning: Pinning, listed: Listed = NOTHING_LISTED) -> None:
