@@ -61,6 +61,9 @@ class Storm:
     changes: bool = False
 
 
+LULLS, LULL_S = 0.1, 0.1
+
+
 class Weather:
     """The storm begins when all clients have made their settings, and ends when all have done their
     steps."""
@@ -291,7 +294,8 @@ def cancel_backends(
     weather.wait()
     while weather.is_stormy:
         rows(text % database)
-        time.sleep(chance.uniform(0, 0.003))
+        # Most of what is asked of a session with many settings takes longer than that: there are lulls.
+        time.sleep(LULL_S if chance.random() < LULLS else chance.uniform(0, 0.003))
 
 
 def wrong_rows(rows: Sequence[tuple[str | None, ...]]) -> list[tuple[str | None, ...]]:

@@ -12,8 +12,9 @@ LONGEST_RETRY_S = 2.0
 # asking it again.
 REFUSAL_KEPT_S = 1.0
 
-# A refusal by the database that time may heal: too many connections, starting up, shutting down.
-_TRANSIENT = ("53", "57P", "58", "08")
+# A refusal by the database that time may heal: too many connections, starting up, shutting down, a
+# cancel that was meant for somebody else.
+_TRANSIENT = ("53", "57", "58", "08")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ def refusal(sqlstate: str) -> PgError:
         (refusal("08006"), True),
         (refusal("28P01"), False),
         (refusal("3D000"), False),
-        (refusal("57014"), False),
+        (refusal("57014"), True),
         (ConnectError("refused", transient=True), True),
         (ConnectError("no TLS", transient=False), False),
         (ValueError("a bug"), False),
