@@ -102,6 +102,7 @@ KEYS = [
     ("", 'idle_client_timeout = "5m"', 'is "5m"; it must be a number'),
     ("", "idle_client_timeout = nan", "is nan; it must be a number"),
     ("", "idle_client_timeout = 2020-01-01", "is a date; it must be a number"),
+    ("pool", "init_query = \"SET a.b = 'caf\u00e9'\"", "init_query: is not plain ASCII"),
     ("", "require_tls = 1", "require_tls: is 1; it must be true or false"),
     ("", 'pinning = "none"', 'pinning: is "none"; it must be one of "minimal", "rds"'),
     ("", 'tls_certificate = "x"', "tls_private_key: is missing while tls_certificate is set"),

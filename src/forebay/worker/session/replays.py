@@ -195,10 +195,11 @@ def _guarded(statements: list[str]) -> bytes:
 
 
 def _reset(name: str) -> str:
-    if all(len(part.encode(errors="surrogateescape")) <= NAME_BYTES for part in name.split(".")):
+    if name.isascii() and all(len(part) <= NAME_BYTES for part in name.split(".")):
         return f"RESET {quote_identifier(name)}"
-    # As an identifier it would be cut.
-    return f"SELECT pg_catalog.set_config({quote_literal(name)}, NULL, false)"
+    # As an identifier it would be cut, or read by the last client's encoding.
+    call = f"pg_catalog.set_config({quote_literal(name)}, NULL, false)"
+    return f"SELECT pg_catalog.num_nulls({call})"
 
 
 def _is_hasty(settings: Mapping[str, str]) -> bool:
