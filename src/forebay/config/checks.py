@@ -181,7 +181,9 @@ def _pool(pool: PoolSettings) -> Found:
         yield ("init_query",), "holds a zero byte"
     if not pool.init_query.isascii():
         # It also runs behind clients whose client_encoding is another.
-        text = "is not plain ASCII; write other characters as escapes: E'caf\\u00e9', U&\"caf\\00e9\""
+        text = (
+            "is not plain ASCII; write other characters as escapes: E'caf\\u00e9', U&\"caf\\00e9\""
+        )
         yield ("init_query",), text
 
 

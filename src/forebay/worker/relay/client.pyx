@@ -172,9 +172,7 @@ cdef class Client(Examiner):
             if self.server.guarded == GUARD_SPENT:
                 self.unsettled = True
                 break
-            if self.server.plans_stale and (
-                kind == c"Q" or kind == c"P" or kind == c"B" or kind == c"F"
-            ):
+            if self.server.plans_stale and self.server.status != c"E" and kind != c"S":
                 send_put(self.server, data + start, at - start)
                 begin_putting()
                 start = at
@@ -359,7 +357,8 @@ cdef class Client(Examiner):
     cdef int _recover(self) except -1:
         """Nothing of its transaction has happened, and the connection is gone."""
         self.unsynced = self.unsettled = self.prepared_unnamed = self.body_forward = False
-        self.portals = self.bound_portals = self.meanwhile = None
+        self.portals = self.bound_portals = self.meanwhile = self.portal_told = None
+        self.portals_owed = 0
         self.changed = self.follow_up = self.asked = None
         self.dropping = 0
         if self.notes is not None:

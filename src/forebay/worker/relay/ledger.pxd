@@ -43,6 +43,7 @@ cdef class Ledger:
     cdef Py_ssize_t ignored_syncs
     cdef readonly Py_ssize_t fakes
     cdef Py_ssize_t requests
+    cdef public Py_ssize_t kept_lost
     cdef public Py_ssize_t settled
     cdef public Py_ssize_t dropped
 

@@ -78,6 +78,9 @@ class Ledger:
         self.doubtful = False
         self.fakes = 0  # entries that Forebay answers itself
         self.requests = 0  # entries that end with a ReadyForQuery for the client
+        self.kept_lost = (
+            0  # descriptions that are to be kept and will not come, not taken note of yet
+        )
         # Entries on which something hangs, not taken note of yet: answered, and failed or skipped.
         self.settled = 0
         self.dropped = 0
@@ -246,6 +249,8 @@ class Ledger:
         while self.count and self.ring[self.head] & _KIND != SYNC:
             if self.ring[self.head] & _EXPECTED:
                 self.dropped += 1
+            if self.ring[self.head] & _KEPT:
+                self.kept_lost += 1
             if (self.ring[self.head] >> _ACTION_SHIFT) & _ACTION == FAKE:
                 self.fakes -= 1
             self._drop_head()

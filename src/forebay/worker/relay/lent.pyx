@@ -34,6 +34,11 @@ cdef bytes ABORTED_FIELDS = (
 cdef bytes ABORTED = b"E" + (len(ABORTED_FIELDS) + 4).to_bytes(4, "big") + ABORTED_FIELDS
 
 
+def _discarded(LentConnection server, command):
+    if command.error is not None:
+        server.plans_stale = True  # so it is tried again
+
+
 cdef class LentConnection(Connection):
     """A connection that serves a client."""
 
@@ -109,11 +114,11 @@ cdef class LentConnection(Connection):
     cdef int discard_plans(self, bint in_batch) except -1:
         """Let what the client sends next be planned by its settings of now, whatever was planned
         before. `in_batch`: the Sync of its batch is still to come."""
-        self.plans_stale = False
         if self.ledger.failed or self.ledger.copy_in:
             return 0
+        self.plans_stale = False
         if not in_batch:
-            self._command(Command())
+            self._command(Command(_discarded))
             return self.enqueue(DISCARD_PLANS, len(DISCARD_PLANS))
         for kind in (PARSE, BIND, EXECUTE, CLOSE, CLOSE):
             self.ledger.push(kind, SWALLOW)

@@ -179,6 +179,7 @@ cdef class Server(LentConnection):
                 self.guarded = UNGUARDED
         if (kind == c"T" or kind == c"n") and self.ledger.is_kept() and self.client is not None:
             self.client.portal_told = frame[HEADER_BYTES:total] if whole else None
+            self.client.portals_owed -= 1
         is_noted = self.ledger.is_expected()
         action = self.ledger.reply(kind)
         if self.ledger.settled:
@@ -204,6 +205,7 @@ cdef class Server(LentConnection):
             self.instead = self.prepared.replaced(frame[:total])
             self.turn_failed = True
             self.ledger.reply(c"E")
+            self._note_lost_description()
             self.prepared.note_outcome()
             return REPLACE
         if failing is not None and failing.is_guard:
@@ -212,6 +214,7 @@ cdef class Server(LentConnection):
             self.prepared.note_outcome()
             return REFUSED
         action = self.ledger.reply(c"E")
+        self._note_lost_description()
         if action == SWALLOW and kind > SYNC:
             action = FORWARD  # asked for the client's sake: it is the client's message that fails
         self.prepared.note_outcome(is_unnamed)
@@ -229,6 +232,15 @@ cdef class Server(LentConnection):
                     self.instead = self.client.renamed(frame[:total], name)
                     return REPLACE
         return action
+
+    cdef int _note_lost_description(self) except -1:
+        """The client will not be told of the last portals that it has asked for."""
+        if self.ledger.kept_lost:
+            if self.client is not None:
+                self.client.portals_owed -= self.ledger.kept_lost
+                self.client.portal_told = None
+            self.ledger.kept_lost = 0
+        return 0
 
     cdef int _judge_ready(self, const unsigned char *frame, Py_ssize_t total) except -3:
         """As ``_judge``, for a ReadyForQuery."""

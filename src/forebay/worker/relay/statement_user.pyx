@@ -160,6 +160,7 @@ cdef class StatementUser(StatementOwner):
             self.note_types(name, prepared.types.get(statement))
             return 0
         put(server, statement.parse, len(statement.parse))
+        statement.proven_types = None
         if statement.leaves_types and prepared.owe_types(statement, self, name, self._proves() != 0):
             put(server, statement.describe, len(statement.describe))
         return 0
@@ -303,7 +304,7 @@ cdef class StatementUser(StatementOwner):
         it was told. PostgreSQL keeps those that it has found at Parse, whatever tables come to be."""
         cdef Prepared prepared = self.server.prepared
         cdef bytes types = self.types.get(given)
-        if types is None or (
+        if types is None or not statement.leaves_types or (
             statement in prepared.statements and prepared.types.get(statement) == types
         ):
             return statement

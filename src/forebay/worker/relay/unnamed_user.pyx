@@ -97,14 +97,15 @@ cdef class UnnamedUser(Borrower):
         """Describe of a portal of the unnamed statement is sent. Nearly all clients describe each
         portal, and parse the unnamed statement each time: the answer is kept as it is, and looked at
         only if the statement is bound elsewhere."""
-        self.portal_serial = self.unnamed_serial
-        self.server.ledger.push(DESCRIBE, FORWARD, False, True)
+        cdef bint sent = self.server.ledger.push(DESCRIBE, FORWARD, False, True)
+        self.portals_owed += sent
+        self.portal_serial = self.unnamed_serial if sent else 0
         return 0
 
     cdef bint was_told(self) except -1:
         """Whether the client was told what its unnamed statement returns."""
         if self.told_serial != self.unnamed_serial and self.portal_serial == self.unnamed_serial:
-            if self.portal_told is not None:
+            if self.portals_owed == 0 and self.portal_told is not None:
                 self.told_serial = self.unnamed_serial
                 self.told_shape = shape(self.portal_told)
                 self.told_types = None
