@@ -294,7 +294,7 @@ def cancel_backends(
     weather.wait()
     while weather.is_stormy:
         rows(text % database)
-        # Most of what is asked of a session with many settings takes longer than that: there are lulls.
+        # Most questions about a session with many settings take longer than that: there are lulls.
         time.sleep(LULL_S if chance.random() < LULLS else chance.uniform(0, 0.003))
 
 

@@ -24,6 +24,7 @@ cdef class Expectation:
     cdef Statement described
     cdef bytes types  # of its parameters, as they were told (the body of a ParameterDescription)
     cdef bytes name  # what the client calls the statement it means, if that cannot be told otherwise
+    cdef bint drops_all  # it ends all prepared statements, if it succeeds
     cdef bint is_of_parse  # nobody has asked for the description: it says what Parse has found
     cdef bint is_guard  # it fails if the change-over before it has failed: see `LentConnection._replay`
 
@@ -47,6 +48,8 @@ cdef class Prepared:
     cdef uint64_t unnamed_batch  # the last one that has defined or closed it
 
     cdef bint owe(self, int kind, int action, tuple changes, uint64_t proves=*, tuple refutes=*) except -1
+    cdef bint owe_drop(self, tuple changes) except -1
+    cdef Expectation _next_drop(self)
     cdef int owe_error(self, bytes error, bytes sqlstate) except -1
     cdef bint owe_unnamed(
         self, int kind, int action, object user, bytes before, uint64_t serial_before,

@@ -8,7 +8,7 @@ message's entry in the ledger, and is taken back if the message fails or is skip
 from collections import deque
 from itertools import islice
 
-from .ledger cimport DESCRIBE, FORWARD, PARSE, REPLACE, SWALLOW
+from .ledger cimport DESCRIBE, EXECUTE, FORWARD, PARSE, REPLACE, SWALLOW
 from .statement cimport UNNAMED, Statement
 
 cdef enum:
@@ -57,6 +57,13 @@ cdef class Prepared:
                 self.never.discard(key)
             if mapping is self.statements:
                 self.unproven[key] = self.batch
+        return True
+
+    cdef bint owe_drop(self, tuple changes) except -1:
+        """As ``owe``, for Execute of what ends all prepared statements."""
+        if not self.owe(EXECUTE, FORWARD, changes):
+            return False
+        (<Expectation> self.expectations[len(self.expectations) - 1]).drops_all = True
         return True
 
     cdef int owe_error(self, bytes error, bytes sqlstate) except -1:
@@ -210,6 +217,7 @@ cdef class Prepared:
         cdef Expectation first = None
         cdef Expectation last = None
         cdef list gone = []
+        cdef Expectation drop = self._next_drop()
         for expected in reversed(failed):
             if expected.is_unnamed():
                 first = expected
@@ -221,8 +229,12 @@ cdef class Prepared:
                     if old is None:
                         mapping.pop(key, None)
                         gone.append((mapping, key))
-                    elif key not in self.never:
+                    elif key in self.never:
+                        continue
+                    elif drop is None:
                         mapping[key] = old
+                    else:  # it is there until that succeeds
+                        drop.changes += ((mapping, key, old),)
         self.never.update([key for mapping, key in gone if key not in mapping])
         if first is not None:
             self._restore_unnamed(first, last, unnamed_failed)
@@ -231,6 +243,14 @@ cdef class Prepared:
             if expected.described is not None and not expected.is_of_parse:
                 expected.user.described(expected.described, expected.name, 0, None, None)
         return 0
+
+    cdef Expectation _next_drop(self):
+        """The first message under way that ends all prepared statements, or None."""
+        cdef Expectation expected
+        for expected in self.expectations:
+            if expected.drops_all:
+                return expected
+        return None
 
     cdef int _restore_unnamed(self, Expectation first, Expectation last, bint failed) except -1:
         """The unnamed statement, that of the client and that of the connection, which may be another

@@ -11,7 +11,6 @@ from forebay.worker.relay.statement import PREFIX
 from libc.stdint cimport uint64_t
 
 from .frames cimport HEADER_BYTES, message
-from .ledger cimport EXECUTE, FORWARD
 from .prepared cimport Prepared
 from .statement cimport UNNAMED, Statement
 from .unnamed_user cimport UnnamedUser
@@ -73,7 +72,7 @@ cdef class StatementOwner(UnnamedUser):
         self.dropping = 0
         if self.statements is not None:
             changes += [(self.statements, *each) for each in self.statements.items()]
-        if prepared.owe(EXECUTE, FORWARD, tuple(changes)):
+        if prepared.owe_drop(tuple(changes)):
             prepared.statements.clear()
             if self.statements is not None:
                 for name in self.statements:
