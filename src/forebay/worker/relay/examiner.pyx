@@ -123,6 +123,7 @@ cdef class Examiner(StatementUser):
             return UNCERTAIN
         if kind == c"B":
             self.prepared_unnamed = False
+            self.bound_agrees = False
             self._note_bound(frame + HEADER_BYTES, b"", None)
             if (
                 self.pinned or self.under_pg_temp or not self.unnamed_harmless

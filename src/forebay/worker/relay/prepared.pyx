@@ -35,6 +35,7 @@ cdef class Prepared:
         self.statements = {}
         self.shapes = {}
         self.types = {}
+        self.told = {}
         self.unproven = {}
         self.never = set()
         self.expectations = deque()
@@ -172,6 +173,7 @@ cdef class Prepared:
         self.statements.clear()
         self.shapes.clear()
         self.types.clear()
+        self.told.clear()
         self.unnamed_serial = 0
         return 0
 
@@ -194,6 +196,7 @@ cdef class Prepared:
                     if old is not None:
                         self.shapes.pop(key, None)
                         self.types.pop(key, None)
+                        self.told.pop(key, None)
                     elif expected.proves:
                         (<Statement> key).proven = expected.proves
         if ledger.dropped:
@@ -227,6 +230,7 @@ cdef class Prepared:
                     if mapping is self.statements:
                         self.unproven.pop(key, None)
                     if old is None:
+                        self.told.pop(key, None)
                         mapping.pop(key, None)
                         gone.append((mapping, key))
                     elif key in self.never:
@@ -300,6 +304,9 @@ cdef class Prepared:
             shape = self.shapes.setdefault(expected.described, shape)
             if expected.types is not None:
                 self.types[expected.described] = expected.types
+            self.told[expected.described] = expected.described.told_of(
+                shape, self.types.get(expected.described)
+            )
         if expected.is_of_parse:
             if expected.proves:
                 expected.described.proven_types = expected.types

@@ -36,6 +36,13 @@ cdef class Statement:
         self.harmless = _is_harmless(definition, None)
         self.leaves_types = _leaves_types(definition)
 
+    cdef tuple told_of(self, object shape, object types):
+        """One object for equal shapes and types, if nothing else was told since."""
+        cdef tuple told = (shape, types)
+        if told != self.told:
+            self.told = told
+        return self.told
+
     def look_for(self, FunctionNames functions):
         """Decide again whether it is harmless, where these functions are listed (None: none)."""
         self.harmless = _is_harmless(self.definition, functions)

@@ -16,6 +16,7 @@ cdef class StatementOwner(UnnamedUser):
     cdef dict bound  # Statement → the name under which the client used it last
     cdef dict shapes  # name → what the client was told that it returns; None until it was told
     cdef dict types  # name → the types of its parameters that the client was told; likewise
+    cdef dict told  # name → both (`Statement.told_of`)
     cdef Statement asked  # the connection is asked what this returns
     cdef uint64_t dropping  # the batch that may end prepared statements, while it is not answered
 
@@ -25,5 +26,6 @@ cdef class StatementOwner(UnnamedUser):
     cdef bint _still_means(self, bytes name, Statement statement) except -1
     cdef int _define(self, bytes name, Statement statement, Py_ssize_t total) except -1
     cdef int note_types(self, bytes name, bytes types) except -1
+    cdef int _note_both(self, bytes name) except -1
     cdef int note_told(self, bytes name, object shape) except -1
     cdef bint _has_room(self, Py_ssize_t total) except -1

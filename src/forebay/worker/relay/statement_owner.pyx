@@ -36,6 +36,8 @@ cdef class StatementOwner(UnnamedUser):
             self.shapes.pop(name, None)
         if self.types is not None:
             self.types.pop(name, None)
+        if self.told is not None:
+            self.told.pop(name, None)
         return 0
 
     cdef bint _has_room(self, Py_ssize_t total) except -1:
@@ -74,18 +76,19 @@ cdef class StatementOwner(UnnamedUser):
             changes += [(self.statements, *each) for each in self.statements.items()]
         if prepared.owe_drop(tuple(changes)):
             prepared.statements.clear()
+            prepared.told.clear()
             if self.statements is not None:
                 for name in self.statements:
                     self.note_changed(name)
                 self.statements.clear()
-            self.shapes = self.types = None
+            self.shapes = self.types = self.told = None
         return 0
 
     cdef int statements_dropped(self) except -1:
         if self.statements is not None:
             self.statements.clear()
             self.statement_bytes = 0
-        self.shapes = self.types = None
+        self.shapes = self.types = self.told = None
         return 0
 
     cdef int undone(self) except -1:
@@ -144,12 +147,24 @@ cdef class StatementOwner(UnnamedUser):
         if types is not None:
             self.types = {} if self.types is None else self._without_gone(self.types, True)
             self.types[name] = types
+            self._note_both(name)
         return 0
 
     cdef int note_told(self, bytes name, object shape) except -1:
         """The client was told what `name` returns."""
         self.shapes = {} if self.shapes is None else self._without_gone(self.shapes, True)
         self.shapes[name] = shape
+        return self._note_both(name)
+
+    cdef int _note_both(self, bytes name) except -1:
+        """What the client was told of `name` has changed."""
+        cdef Statement now = None if self.statements is None else self.statements.get(name)
+        self.told = {} if self.told is None else self._without_gone(self.told, True)
+        self.told.pop(name, None)
+        if now is not None and self.shapes is not None:
+            self.told[name] = now.told_of(
+                self.shapes.get(name), None if self.types is None else self.types.get(name)
+            )
         return 0
 
     cdef bytes renamed(self, bytes error, bytes name):

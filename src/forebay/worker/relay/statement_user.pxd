@@ -14,6 +14,7 @@ cdef class StatementUser(StatementOwner):
     # The unnamed portal's statement, and what the client calls it; empty: the unnamed one.
     cdef Statement bound_statement
     cdef bytes bound_name
+    cdef bint bound_agrees  # the connection has told of it what the client was told before
     cdef dict bound_portals  # the same of portals with names; None until there are some
     cdef public bint strict  # what is to pin is what pins on RDS Proxy
 
@@ -37,6 +38,7 @@ cdef class StatementUser(StatementOwner):
     cdef Py_ssize_t _refuse_unknown(self, const unsigned char *name, Py_ssize_t total) except -3
     cdef Statement _meant(self, Statement statement)
     cdef Statement _as_told(self, Statement statement, bytes given)
+    cdef Statement _agreed(self, Statement statement, bytes given)
     cdef int _note_bound(self, const unsigned char *portal, bytes given, Statement statement) except -1
     cdef bint describe_portal(self, const unsigned char *frame, Py_ssize_t total) except -1
     cdef Py_ssize_t _use_sql_prepared(self, int kind, bytes name) except -3

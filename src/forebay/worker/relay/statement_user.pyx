@@ -234,7 +234,9 @@ cdef class StatementUser(StatementOwner):
         cdef bytes given = _known_as(frame + name)
         cdef object found = None if self.statements is None else self.statements.get(given)
         cdef Statement statement
+        cdef Statement agreed
         cdef tuple refutes = None
+        cdef bint agrees
         cdef unsigned char head[HEADER_BYTES]
         cdef Py_ssize_t length
         if found is None and (self.pinned or self.suspect) and not given.startswith(PREFIX):
@@ -247,11 +249,16 @@ cdef class StatementUser(StatementOwner):
         statement = self._meant(found)
         if statement is None:
             return self._refuse_unknown(frame + name, total)
-        if self.types is not None:
+        agreed = None if self.told is None else self._agreed(statement, given)
+        agrees = agreed is not None
+        if agrees:
+            statement = agreed
+        elif self.types is not None:
             statement = self._as_told(statement, given)
         if kind == c"B":
+            self.bound_agrees = agrees
             self._note_bound(frame + HEADER_BYTES, given, statement)
-        if self.shapes is not None and not self._keeps_shape(statement, given):
+        if self.shapes is not None and not agrees and not self._keeps_shape(statement, given):
             if self.asked is None:
                 refuse_in_turn(self.server, RESULT_CHANGED)
                 return total
@@ -299,6 +306,19 @@ cdef class StatementUser(StatementOwner):
             return statement
         return self.sessions.texts.again(self, statement)
 
+    cdef Statement _agreed(self, Statement statement, bytes given):
+        """The statement, or it with other types of parameters, if the connection has that and has told of
+        it what the client was told before; else None, and more must be looked at."""
+        cdef dict has = self.server.prepared.told
+        cdef object told = self.told.get(given)
+        if told is None:
+            return None
+        if has.get(statement) is told:
+            return statement
+        if statement.told_as is not None and has.get(statement.told_as) is told:
+            return statement.told_as
+        return None
+
     cdef Statement _as_told(self, Statement statement, bytes given):
         """As which statement the client binds what it calls `given`: with the types of parameters that
         it was told. PostgreSQL keeps those that it has found at Parse, whatever tables come to be."""
@@ -311,6 +331,7 @@ cdef class StatementUser(StatementOwner):
         if statement.told_types != types:
             statement.told_as = self.sessions.texts.with_types(statement, with_types(statement.definition, types))
             statement.told_types = types
+            statement.told_as.told = statement.told
         return statement.told_as
 
     cdef int _note_bound(self, const unsigned char *portal, bytes given, Statement statement) except -1:
@@ -340,7 +361,7 @@ cdef class StatementUser(StatementOwner):
             if found is None:
                 return False
             given, statement = found
-        if given is None:
+        if given is None or (self.bound_agrees and not frame[HEADER_BYTES + 1]):
             return False
         if statement is None:
             self.owe_portal()
@@ -400,6 +421,7 @@ cdef class StatementUser(StatementOwner):
         changes = ((prepared.statements, statement, prepared.statements[statement]),)
         if prepared.owe(CLOSE, SWALLOW, changes):
             del prepared.statements[statement]
+            prepared.told.pop(statement, None)
         return put(self.server, statement.close, len(statement.close))
 
     # ---- what statements return ----
