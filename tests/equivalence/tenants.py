@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from forebay.protocol.errors import PgError
 from forebay.protocol.messages import cancel_request, query, sync
 from tests.equivalence.lanes import World
 from tests.harness.raw import HOST, Message, RawClient, bind, execute, parse
@@ -62,6 +63,7 @@ class Storm:
 
 
 LULLS, LULL_S = 0.1, 0.1
+TRIES = 100
 
 
 class Weather:
@@ -140,13 +142,25 @@ class Tenant:
             last = min(first + TOGETHER, self._storm.settings)
             value = self.name.ljust(CHARACTERS, "x")
             calls = (f"set_config('app.s{n}', '{value}', false)" for n in range(first, last))
-            self._client.query("SELECT " + ", ".join(calls))
+            self._insist("SELECT " + ", ".join(calls))
         if self._way == "SET":
-            self._client.query(f"SET app.tenant = '{self.name}'")
+            self._insist(f"SET app.tenant = '{self.name}'")
         elif self._way == "set_config":
-            self._client.query(f"SELECT set_config('app.tenant', '{self.name}', false)")
+            self._insist(f"SELECT set_config('app.tenant', '{self.name}', false)")
         # Forebay asks for what has changed before it sends another statement.
-        self._client.query("SELECT")
+        self._insist("SELECT")
+
+    def _insist(self, text: str) -> None:
+        """Run it, however often a timeout of the role or database cuts it short."""
+        for _ in range(TRIES):
+            try:
+                self._client.query(text)
+            except PgError as error:
+                if error.sqlstate != "57014":
+                    raise
+            else:
+                return
+        raise WrongWorldError(f"always cut short: {text}")
 
     def _in_transaction(self, inside: Callable[[], None]) -> bool:
         """Whether a transaction was acknowledged."""

@@ -210,6 +210,9 @@ cdef class Server(LentConnection):
             return REPLACE
         if failing is not None and failing.is_guard:
             self.skipped = self.ledger.kinds()
+            if self.replay_error is None and whole and UNKNOWN_STATEMENT not in frame[:total]:
+                # The change-over has succeeded, and a timeout, say, has hit the guard.
+                self.replay_error = frame[HEADER_BYTES:total]
             self.ledger.reply(c"E")
             self.prepared.note_outcome()
             return REFUSED
