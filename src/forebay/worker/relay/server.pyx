@@ -31,6 +31,7 @@ cdef frozenset ALTERING = frozenset(
 cdef tuple OFTEN_TEMPORARY = (b"CREATE TABLE\0", b"DROP TABLE\0")
 # The routine that finds a prepared statement's result changed (the field is never translated).
 cdef bytes RESULT_CHANGED = b"\0RRevalidateCachedQuery\0"
+cdef bytes CUT_SHORT = b"\0C57"  # a cancel or a timeout: says nothing about what it has hit
 cdef bytes UNKNOWN_STATEMENT = b"\0C26000\0"
 cdef bytes DISCARD_ALL = b"DISCARD ALL\0"
 cdef bytes DISCARD_SEQUENCES = b"DISCARD SEQUENCES\0"
@@ -221,7 +222,8 @@ cdef class Server(LentConnection):
         if action == SWALLOW and kind > SYNC:
             action = FORWARD  # asked for the client's sake: it is the client's message that fails
         self.prepared.note_outcome(is_unnamed)
-        self.prepared.note_failure(failing)
+        if CUT_SHORT not in frame[:min(total, <Py_ssize_t> 80)]:
+            self.prepared.note_failure(failing)
         if (self.client is None or action == SWALLOW) and whole and self._is_last_word(frame, total):
             # It may take its time to close the connection, or the network may never say so.
             self.pool.manager.ended(self, frame[HEADER_BYTES:total])

@@ -17,8 +17,11 @@ Values = tuple[tuple[str, str], ...]
 
 # RESET ALL leaves these alone.
 IDENTITY = frozenset({"role", "session_authorization"})
-# Names in a statement (and = NULL) may mean something else under other values of these,
-OF_NAMES = frozenset({"role", "search_path", "session_authorization", "transform_null_equals"})
+# Names in a statement (and = NULL) may mean something else, or not be allowed, under other values
+# of these,
+OF_NAMES = frozenset(
+    {"role", "row_security", "search_path", "session_authorization", "transform_null_equals"}
+)
 # literals (of types that have names) under other values of these.
 OF_LITERALS = OF_NAMES | frozenset(
     {
