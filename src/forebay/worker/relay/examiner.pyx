@@ -21,12 +21,12 @@ from libc.string cimport memchr
 from .assembly cimport put
 from .frames cimport HEADER_BYTES, length_word, message
 from .glance cimport GlanceState, glance, glance_begin, glance_feed, glance_finish
-from .ledger cimport BIND, FAKE, FORWARD, QUERY, SWALLOW
+from .ledger cimport BIND, FAKE, FORWARD, QUERY
 from .names cimport FunctionNames
 from .peer cimport GATHER_BYTES
 from .refusal cimport RESULT_CHANGED, refuse_in_turn
 from .statement cimport UNNAMED
-from .statement_user cimport ASKED, FLUSH, StatementUser, statement_name
+from .statement_user cimport ASKED, StatementUser, statement_name
 from .words cimport is_word
 
 cdef bytes DESCRIBE_UNNAMED = message(b"D", b"S\0")
@@ -123,8 +123,7 @@ cdef class Examiner(StatementUser):
             return UNCERTAIN
         if kind == c"B":
             self.prepared_unnamed = False
-            self.bound_agrees = False
-            self._note_bound(frame + HEADER_BYTES, b"", None)
+            self.note_bound(frame + HEADER_BYTES, b"", None)
             if (
                 self.pinned or self.under_pg_temp or not self.unnamed_harmless
                 or self.portals is not None
@@ -150,10 +149,7 @@ cdef class Examiner(StatementUser):
         if not self.prepare_unnamed():
             return total
         if self.was_told():
-            self.server.prepared.owe_description(SWALLOW, UNNAMED, self, b"", None, self.unnamed_serial)
-            self.asked = UNNAMED
-            put(self.server, DESCRIBE_UNNAMED, len(DESCRIBE_UNNAMED))
-            put(self.server, FLUSH, len(FLUSH))
+            self.ask(UNNAMED, b"", self.unnamed_serial, DESCRIBE_UNNAMED)
             return ASKED
         if kind == c"B":
             self.server.ledger.push(BIND, FORWARD)

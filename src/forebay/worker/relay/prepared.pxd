@@ -35,9 +35,7 @@ cdef class Expectation:
 cdef class Prepared:
     cdef Ledger ledger
     cdef readonly dict statements  # of Statement, all True: in the order of their last use
-    cdef dict shapes  # Statement → what it returns, if that was told
-    cdef dict types  # Statement → the types of its parameters, likewise
-    cdef dict told  # Statement that it has → both (`Statement.told_of`): most uses need to look at nothing else
+    cdef dict told  # Statement that it has → what it has told of it, if anything: a Told
     cdef bytes unnamed_shape  # what the unnamed statement returns that had this serial
     cdef uint64_t unnamed_shape_serial
     cdef dict unproven  # Statement → the batch that prepares or closes it, until it is answered

@@ -9,7 +9,7 @@ from collections import deque
 from itertools import islice
 
 from .ledger cimport DESCRIBE, EXECUTE, FORWARD, PARSE, REPLACE, SWALLOW
-from .statement cimport UNNAMED, Statement
+from .statement cimport UNNAMED, Statement, Told
 
 cdef enum:
     CANDIDATES = 10  # that have not been used for longest, when one has to go
@@ -27,14 +27,20 @@ cdef inline Expectation _new():
     return Expectation.__new__(Expectation)  # several times as fast as to call the class
 
 
+cdef inline Expectation _describing(Statement statement, object user, bytes name):
+    cdef Expectation expected = _new()
+    expected.described = statement
+    expected.user = user
+    expected.name = name
+    return expected
+
+
 cdef class Prepared:
     """The prepared statements of one connection, and what is expected of messages under way."""
 
     def __init__(self, Ledger ledger not None):
         self.ledger = ledger
         self.statements = {}
-        self.shapes = {}
-        self.types = {}
         self.told = {}
         self.unproven = {}
         self.never = set()
@@ -103,23 +109,17 @@ cdef class Prepared:
         UNNAMED, with that serial: ``user.described(statement, name, serial, shape, types)`` is told
         what it returns, or None if it is not told, and the types of its parameters, likewise.
         `refutes` as for ``owe``."""
-        cdef Expectation expected = _new()
+        cdef Expectation expected = _describing(statement, user, name)
         expected.refutes = refutes
-        expected.described = statement
         expected.serial_now = serial
-        expected.name = name
-        expected.user = user
         return self._expect(DESCRIBE, action, expected)
 
     cdef bint owe_types(self, Statement statement, object user, bytes name, bint proves) except -1:
         """A Describe is sent of what was just prepared: ``user.parsed(statement, name, types)`` is told
         which types its parameters have. `proves`: and so they have for all who mean the same."""
-        cdef Expectation expected = _new()
+        cdef Expectation expected = _describing(statement, user, name)
         expected.is_of_parse = True
         expected.proves = proves
-        expected.described = statement
-        expected.user = user
-        expected.name = name
         return self._expect(DESCRIBE, SWALLOW, expected)
 
     cdef bint owe_named(self, int kind, bytes name) except -1:
@@ -171,8 +171,6 @@ cdef class Prepared:
     cdef int forget_all(self) except -1:
         """All prepared statements have been deallocated."""
         self.statements.clear()
-        self.shapes.clear()
-        self.types.clear()
         self.told.clear()
         self.unnamed_serial = 0
         return 0
@@ -194,8 +192,6 @@ cdef class Prepared:
                 if mapping is self.statements:
                     self.unproven.pop(key, None)
                     if old is not None:
-                        self.shapes.pop(key, None)
-                        self.types.pop(key, None)
                         self.told.pop(key, None)
                     elif expected.proves:
                         (<Statement> key).proven = expected.proves
@@ -295,18 +291,19 @@ cdef class Prepared:
     cdef bint note_description(self, bytes shape) except -1:
         """A RowDescription or NoData has come: whether it was known for which statement."""
         cdef Expectation expected = self.head()
+        cdef Told before
+        cdef bytes types
         if expected is None or expected.described is None:
             return False
         if expected.described is UNNAMED:
             self.unnamed_shape = shape
             self.unnamed_shape_serial = expected.serial_now
         elif expected.described in self.statements:
-            shape = self.shapes.setdefault(expected.described, shape)
-            if expected.types is not None:
-                self.types[expected.described] = expected.types
-            self.told[expected.described] = expected.described.told_of(
-                shape, self.types.get(expected.described)
-            )
+            before = self.told.get(expected.described)
+            types = expected.types
+            if types is None and before is not None:
+                types = before.types  # a portal's description says nothing of them
+            self.told[expected.described] = expected.described.told_of(shape, types)
         if expected.is_of_parse:
             if expected.proves:
                 expected.described.proven_types = expected.types

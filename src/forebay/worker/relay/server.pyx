@@ -30,7 +30,7 @@ cdef frozenset ALTERING = frozenset(
 # Of these the most by far are of temporary tables, which mean something to their own client only.
 cdef tuple OFTEN_TEMPORARY = (b"CREATE TABLE\0", b"DROP TABLE\0")
 # The routine that finds a prepared statement's result changed (the field is never translated).
-cdef bytes RESULT_CHANGED = b"\0RRevalidateCachedQuery\0"
+cdef bytes CHANGED_BY_ROUTINE = b"\0RRevalidateCachedQuery\0"
 cdef bytes CUT_SHORT = b"\0C57"  # a cancel or a timeout: says nothing about what it has hit
 cdef bytes UNKNOWN_STATEMENT = b"\0C26000\0"
 cdef bytes DISCARD_ALL = b"DISCARD ALL\0"
@@ -358,7 +358,7 @@ cdef class Server(LentConnection):
         cdef bytes start = frame[HEADER_BYTES:min(total, <Py_ssize_t> 80)]
         if self._is_last_word(frame, total):
             self.fatal_forwarded = True
-        if RESULT_CHANGED in frame[:total]:
+        if CHANGED_BY_ROUTINE in frame[:total]:
             self.pool.manager.schema_changed(self.pool)
         elif UNKNOWN_STATEMENT in start and PREFIX in frame[:total]:
             self.stale = True  # a function has ended prepared statements

@@ -1,4 +1,11 @@
+cimport cython
 from libc.stdint cimport uint64_t
+
+
+@cython.final
+cdef class Told:
+    cdef bytes shape
+    cdef bytes types
 
 
 cdef class Statement:
@@ -15,12 +22,11 @@ cdef class Statement:
     cdef public uint64_t proven
     cdef readonly bint leaves_types  # of some parameter, for the database to find at Parse
     cdef bytes proven_types  # those that it has found when it has accepted the statement; None: not known
-    cdef tuple told  # what was told last of its result and its parameters: equal ones are one object
+    cdef Told told  # what was told of it last: equal ones are one object
     cdef Statement told_as  # the same with the types of parameters that clients were told last
-    cdef bytes told_types
     cdef object __weakref__
 
-    cdef tuple told_of(self, object shape, object types)
+    cdef Told told_of(self, bytes shape, bytes types)
 
 
 cdef Statement UNNAMED  # stands for whatever is prepared without a name

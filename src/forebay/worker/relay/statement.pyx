@@ -18,6 +18,11 @@ PREFIX = b"_forebay_"
 cdef object FINDING = re.compile(rb"\s*(?:fetch|execute)\b", re.IGNORECASE)
 
 
+cdef class Told:
+    """What was told of a statement: what it returns (see `shape`), and the types of its parameters (the
+    body of a ParameterDescription). None: nothing of that."""
+
+
 cdef class Statement:
     """What Parse defines.
 
@@ -36,12 +41,13 @@ cdef class Statement:
         self.harmless = _is_harmless(definition, None)
         self.leaves_types = _leaves_types(definition)
 
-    cdef tuple told_of(self, object shape, object types):
+    cdef Told told_of(self, bytes shape, bytes types):
         """One object for equal shapes and types, if nothing else was told since."""
-        cdef tuple told = (shape, types)
-        if told != self.told:
-            self.told = told
-        return self.told
+        cdef Told told = self.told
+        if told is None or told.shape != shape or told.types != types:
+            told = self.told = Told.__new__(Told)
+            told.shape, told.types = shape, types
+        return told
 
     def look_for(self, FunctionNames functions):
         """Decide again whether it is harmless, where these functions are listed (None: none)."""

@@ -14,10 +14,7 @@ cdef class StatementOwner(UnnamedUser):
     cdef dict changed  # name → the batch in which it was last defined or closed, if that is not long ago
     cdef set unasked  # names in the batch being sent whose Parse no database was asked about
     cdef dict bound  # Statement → the name under which the client used it last
-    cdef dict shapes  # name → what the client was told that it returns; None until it was told
-    cdef dict types  # name → the types of its parameters that the client was told; likewise
-    cdef dict told  # name → both (`Statement.told_of`)
-    cdef Statement asked  # the connection is asked what this returns
+    cdef dict told  # name → what the client was told of it: a Told; None until it was told anything
     cdef uint64_t dropping  # the batch that may end prepared statements, while it is not answered
 
     cdef int note_changed(self, bytes name) except -1
@@ -25,7 +22,5 @@ cdef class StatementOwner(UnnamedUser):
     cdef dict _without_gone(self, dict found, bint of_names=*)
     cdef bint _still_means(self, bytes name, Statement statement) except -1
     cdef int _define(self, bytes name, Statement statement, Py_ssize_t total) except -1
-    cdef int note_types(self, bytes name, bytes types) except -1
-    cdef int _note_both(self, bytes name) except -1
-    cdef int note_told(self, bytes name, object shape) except -1
+    cdef int note_told(self, bytes name, bytes shape, bytes types) except -1
     cdef bint _has_room(self, Py_ssize_t total) except -1

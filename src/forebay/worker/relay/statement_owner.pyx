@@ -8,11 +8,9 @@ import re
 
 from forebay.worker.relay.statement import PREFIX
 
-from libc.stdint cimport uint64_t
-
 from .frames cimport HEADER_BYTES, message
 from .prepared cimport Prepared
-from .statement cimport UNNAMED, Statement
+from .statement cimport Statement, Told
 from .unnamed_user cimport UnnamedUser
 
 cdef enum:
@@ -32,10 +30,6 @@ cdef class StatementOwner(UnnamedUser):
     cdef int _define(self, bytes name, Statement statement, Py_ssize_t total) except -1:
         self.statements[name] = statement
         self.statement_bytes += total
-        if self.shapes is not None:
-            self.shapes.pop(name, None)
-        if self.types is not None:
-            self.types.pop(name, None)
         if self.told is not None:
             self.told.pop(name, None)
         return 0
@@ -81,14 +75,14 @@ cdef class StatementOwner(UnnamedUser):
                 for name in self.statements:
                     self.note_changed(name)
                 self.statements.clear()
-            self.shapes = self.types = self.told = None
+            self.told = None
         return 0
 
     cdef int statements_dropped(self) except -1:
         if self.statements is not None:
             self.statements.clear()
             self.statement_bytes = 0
-        self.shapes = self.types = self.told = None
+        self.told = None
         return 0
 
     cdef int undone(self) except -1:
@@ -120,51 +114,23 @@ cdef class StatementOwner(UnnamedUser):
 
     # ---- what it is told ----
 
-    def described(self, Statement statement, bytes name, uint64_t serial, shape, types) -> None:
-        """A connection has told what `statement`, which the client calls `name`, returns and takes:
-        the client or Forebay. None: it has not. `serial`: of the unnamed statement."""
-        if self.asked is statement:
-            self.asked = None
-        elif shape is None:
-            return
-        elif statement is UNNAMED:
-            self.told_serial = serial
-            self.told_shape = shape
-            self.told_types = types
-        elif self._still_means(name, statement):
-            if not statement.finds:
-                self.note_told(name, shape)
-            self.note_types(name, types)
-
     def parsed(self, Statement statement, bytes name, types) -> None:
         """A connection has found these types of parameters when it has prepared `statement`, which the
         client calls `name`."""
         if self._still_means(name, statement):
-            self.note_types(name, types)
+            self.note_told(name, None, types)
 
-    cdef int note_types(self, bytes name, bytes types) except -1:
-        """The parameters of `name` have these types, wherever it is prepared; None: not known."""
-        if types is not None:
-            self.types = {} if self.types is None else self._without_gone(self.types, True)
-            self.types[name] = types
-            self._note_both(name)
-        return 0
-
-    cdef int note_told(self, bytes name, object shape) except -1:
-        """The client was told what `name` returns."""
-        self.shapes = {} if self.shapes is None else self._without_gone(self.shapes, True)
-        self.shapes[name] = shape
-        return self._note_both(name)
-
-    cdef int _note_both(self, bytes name) except -1:
-        """What the client was told of `name` has changed."""
+    cdef int note_told(self, bytes name, bytes shape, bytes types) except -1:
+        """The client was told this of `name`, or its parameters have these types since Parse. None: what
+        was told before holds."""
         cdef Statement now = None if self.statements is None else self.statements.get(name)
-        self.told = {} if self.told is None else self._without_gone(self.told, True)
-        self.told.pop(name, None)
-        if now is not None and self.shapes is not None:
-            self.told[name] = now.told_of(
-                self.shapes.get(name), None if self.types is None else self.types.get(name)
-            )
+        cdef Told before = None if self.told is None else self.told.get(name)
+        if before is not None:
+            shape = before.shape if shape is None else shape
+            types = before.types if types is None else types
+        if now is not None and (shape is not None or types is not None):
+            self.told = {} if self.told is None else self._without_gone(self.told, True)
+            self.told[name] = now.told_of(shape, types)
         return 0
 
     cdef bytes renamed(self, bytes error, bytes name):

@@ -4,14 +4,12 @@ A client's names mean something to the client only: Parse, Bind, Describe and Cl
 the names that database connections know, and what the connection at hand lacks is prepared on it in
 the same write. What is noted ahead of a reply is undone if that fails (see `prepared`).
 
-A client that was told what a statement returns may rely on it. A connection that would prepare the
-statement now may understand it otherwise (a table has changed), so it is asked first, and if that is
-so the statement fails as it does in PostgreSQL: "cached plan must not change result type".
+If a connection understands a statement otherwise than the client was told (see `told_user`), that
+fails as it does in PostgreSQL: "cached plan must not change result type".
 
 Which Statement a definition means is asked of ``sessions.texts`` (Python):
     statement(client, definition)  the Statement that a Parse defines
     again(client, statement)       as which Statement it is prepared now, in other circumstances
-    with_types(statement, definition)  the Statement that means the same, but is defined so
     examine(client, text)          what SQL would say for a statement that SQL has prepared
 """
 
@@ -23,22 +21,21 @@ from libc.string cimport memchr
 from .assembly cimport put
 from .connection cimport Connection
 from .frames cimport HEADER_BYTES, message
-from .ledger cimport BIND, CLOSE, FAKE, FORWARD, PARSE, SWALLOW, awaited
+from .ledger cimport BIND, CLOSE, FAKE, FORWARD, PARSE, awaited
 from .prepared cimport Prepared
+from .preparing cimport evict, make_room, prepare
 from .refusal cimport RESULT_CHANGED, error_response, refuse, refuse_in_turn
-from .statement cimport Statement, with_types
-from .statement_owner cimport STATEMENT_BYTES_LIMIT, STATEMENTS_LIMIT, StatementOwner
+from .statement cimport Statement, Told
+from .statement_owner cimport STATEMENT_BYTES_LIMIT, STATEMENTS_LIMIT
+from .told_user cimport ToldUser
 
 cdef extern from "<string.h>" nogil:
     size_t strnlen(const char *text, size_t most)
 
 cdef enum:
     NAME_BYTES = 63  # NAMEDATALEN - 1
-    PREPARED_LIMIT = 500  # on one database connection: each costs memory there
-    PORTALS_LIMIT = 100  # with names, of which is known what they were bound of
 
 cdef bytes PARSE_COMPLETE = b"1\x00\x00\x00\x04"
-cdef bytes FLUSH = b"H\x00\x00\x00\x04"
 
 # Where PostgreSQL says so.
 cdef bytes IN_STORE = b"Fprepare.c\0L1\0RStorePreparedStatement\0"
@@ -67,7 +64,7 @@ cdef Py_ssize_t statement_name(int kind, const unsigned char *frame, Py_ssize_t 
     return at
 
 
-cdef class StatementUser(StatementOwner):
+cdef class StatementUser(ToldUser):
     """What a client does with what it has prepared."""
 
     # ---- what is not known yet ----
@@ -124,6 +121,7 @@ cdef class StatementUser(StatementOwner):
         cdef Statement statement
         cdef Connection server = self.server
         cdef Prepared prepared = server.prepared
+        cdef Told told
         cdef bint known
         if self.statements is None:
             self.statements = {}
@@ -140,13 +138,13 @@ cdef class StatementUser(StatementOwner):
         statement = self._statement(frame, text, total)
         known = statement in prepared.statements
         if not known:
-            self._make_room()
+            make_room(server)
         if known and (
             server.status == c"E" or server.ledger.is_pipelined() or server.altered or server.stale
         ):
             # In an aborted transaction Parse fails, and there may be one when its turn comes; or the
             # statement may mean something else by now.
-            self._evict(statement)
+            evict(server, statement)
             known = False
         changes = ((self.statements, name, None), (prepared.statements, statement, None))
         if known:
@@ -157,7 +155,9 @@ cdef class StatementUser(StatementOwner):
             prepared.note_used(statement)
         if known:
             server.answer_fakes()
-            self.note_types(name, prepared.types.get(statement))
+            told = prepared.told.get(statement)
+            if told is not None:
+                self.note_told(name, None, told.types)
             return 0
         put(server, statement.parse, len(statement.parse))
         statement.proven_types = None
@@ -190,7 +190,7 @@ cdef class StatementUser(StatementOwner):
         cdef bytes parse
         if there < total:
             return refuse(self.server, refusal)
-        self._prepare(TAKEN)
+        prepare(self.server, TAKEN)
         self.server.prepared.owe_error(refusal, b"42P05")
         parse = message(b"P", TAKEN.name + b"\0" + frame[text:total])
         return put(self.server, parse, len(parse))
@@ -216,7 +216,7 @@ cdef class StatementUser(StatementOwner):
         if statement.leaves_types and statement.proven_types is None:
             return False
         self._define(name, statement, total)
-        self.note_types(name, statement.proven_types)
+        self.note_told(name, None, statement.proven_types)
         if self.unasked is None:
             self.unasked = set()
         self.unasked.add(name)
@@ -234,9 +234,8 @@ cdef class StatementUser(StatementOwner):
         cdef bytes given = _known_as(frame + name)
         cdef object found = None if self.statements is None else self.statements.get(given)
         cdef Statement statement
-        cdef Statement agreed
+        cdef Told told
         cdef tuple refutes = None
-        cdef bint agrees
         cdef unsigned char head[HEADER_BYTES]
         cdef Py_ssize_t length
         if found is None and (self.pinned or self.suspect) and not given.startswith(PREFIX):
@@ -249,16 +248,12 @@ cdef class StatementUser(StatementOwner):
         statement = self._meant(found)
         if statement is None:
             return self._refuse_unknown(frame + name, total)
-        agreed = None if self.told is None else self._agreed(statement, given)
-        agrees = agreed is not None
-        if agrees:
-            statement = agreed
-        elif self.types is not None:
-            statement = self._as_told(statement, given)
+        told = None if self.told is None else self.told.get(given)
+        if told is not None:
+            statement = self.as_told(statement, told)
         if kind == c"B":
-            self.bound_agrees = agrees
-            self._note_bound(frame + HEADER_BYTES, given, statement)
-        if self.shapes is not None and not agrees and not self._keeps_shape(statement, given):
+            self.note_bound(frame + HEADER_BYTES, given, statement)
+        if told is not None and not self.keeps(statement, told, given):
             if self.asked is None:
                 refuse_in_turn(self.server, RESULT_CHANGED)
                 return total
@@ -271,7 +266,7 @@ cdef class StatementUser(StatementOwner):
         if self.unasked is not None and given in self.unasked:
             # If it cannot be prepared by now, its Parse would have failed.
             refutes = (self.statements, given)
-        self._prepare(statement, refutes)
+        prepare(self.server, statement, refutes)
         called = self.bound.get(statement)
         if called is None or called == given or self.server.ledger.count == 0:
             self.bound = self._without_gone(self.bound)
@@ -306,73 +301,6 @@ cdef class StatementUser(StatementOwner):
             return statement
         return self.sessions.texts.again(self, statement)
 
-    cdef Statement _agreed(self, Statement statement, bytes given):
-        """The statement, or it with other types of parameters, if the connection has that and has told of
-        it what the client was told before; else None, and more must be looked at."""
-        cdef dict has = self.server.prepared.told
-        cdef object told = self.told.get(given)
-        if told is None:
-            return None
-        if has.get(statement) is told:
-            return statement
-        if statement.told_as is not None and has.get(statement.told_as) is told:
-            return statement.told_as
-        return None
-
-    cdef Statement _as_told(self, Statement statement, bytes given):
-        """As which statement the client binds what it calls `given`: with the types of parameters that
-        it was told. PostgreSQL keeps those that it has found at Parse, whatever tables come to be."""
-        cdef Prepared prepared = self.server.prepared
-        cdef bytes types = self.types.get(given)
-        if types is None or not statement.leaves_types or (
-            statement in prepared.statements and prepared.types.get(statement) == types
-        ):
-            return statement
-        if statement.told_types != types:
-            statement.told_as = self.sessions.texts.with_types(statement, with_types(statement.definition, types))
-            statement.told_types = types
-            statement.told_as.told = statement.told
-        return statement.told_as
-
-    cdef int _note_bound(self, const unsigned char *portal, bytes given, Statement statement) except -1:
-        """A portal (its name ends with a zero byte) is bound of what the client calls `given`."""
-        if not portal[0]:
-            self.bound_name = given
-            self.bound_statement = statement
-        else:
-            if self.bound_portals is None or len(self.bound_portals) >= PORTALS_LIMIT:
-                self.bound_portals = {}
-            self.bound_portals[<bytes> portal] = (given, statement)
-        return 0
-
-    cdef bint describe_portal(self, const unsigned char *frame, Py_ssize_t total) except -1:
-        """Describe of a portal: what the client is told of it counts for the statement that it was
-        bound of. Whether the ledger has been told."""
-        cdef Prepared prepared = self.server.prepared
-        cdef bytes given = self.bound_name
-        cdef Statement statement = self.bound_statement
-        cdef object shape
-        if memchr(frame + HEADER_BYTES + 1, 0, total - HEADER_BYTES - 1) == NULL:
-            return False  # malformed, as the database will say
-        if frame[HEADER_BYTES + 1]:
-            found = None
-            if self.bound_portals is not None:
-                found = self.bound_portals.get(<bytes> (frame + HEADER_BYTES + 1))
-            if found is None:
-                return False
-            given, statement = found
-        if given is None or (self.bound_agrees and not frame[HEADER_BYTES + 1]):
-            return False
-        if statement is None:
-            self.owe_portal()
-            return True
-        if statement.finds:
-            return False
-        shape = prepared.shapes.get(statement)
-        if shape is not None and self.shapes is not None and self.shapes.get(given) == shape:
-            return False  # as it was told before
-        return prepared.owe_description(FORWARD, statement, self, given)
-
     cdef Py_ssize_t _use_sql_prepared(self, int kind, bytes name) except -3:
         """As ``use_named``, for what the client may have prepared by SQL: then the database knows it
         by the same name, and running or closing it is what SQL would do."""
@@ -392,57 +320,6 @@ cdef class StatementUser(StatementOwner):
             del self.statements[given]
             self.note_changed(given)
         return self.server.answer_fakes()
-
-    cdef int _prepare(self, Statement statement, tuple refutes=None) except -1:
-        """See that the connection has `statement`, at the cost of its least recently used one.
-        `refutes`: what cannot be if it cannot be prepared."""
-        cdef Connection server = self.server
-        cdef Prepared prepared = server.prepared
-        if server.ledger.failed:
-            return 0  # it would be skipped, as what follows
-        if statement not in prepared.statements:
-            self._make_room()
-            put(server, statement.parse, len(statement.parse))
-            changes = ((prepared.statements, statement, None),)
-            if not prepared.owe(PARSE, SWALLOW, changes, 0, refutes):
-                return 0
-        return prepared.note_used(statement)
-
-    cdef int _make_room(self) except -1:
-        """See that the connection may hold one statement more."""
-        cdef Prepared prepared = self.server.prepared
-        if len(prepared.statements) >= PREPARED_LIMIT and not self.server.ledger.failed:
-            return self._evict(prepared.least_used())
-        return 0
-
-    cdef int _evict(self, Statement statement) except -1:
-        """Close `statement` on the connection."""
-        cdef Prepared prepared = self.server.prepared
-        changes = ((prepared.statements, statement, prepared.statements[statement]),)
-        if prepared.owe(CLOSE, SWALLOW, changes):
-            del prepared.statements[statement]
-            prepared.told.pop(statement, None)
-        return put(self.server, statement.close, len(statement.close))
-
-    # ---- what statements return ----
-
-    cdef bint _keeps_shape(self, Statement statement, bytes given) except -1:
-        """Whether the connection understands `statement` as the client was told of that name. If the
-        connection has to be asked, it is False, and `asked` is set."""
-        cdef Prepared prepared = self.server.prepared
-        cdef object told = self.shapes.get(given)
-        cdef object shape
-        if told is None:
-            return True
-        shape = prepared.shapes.get(statement) if statement in prepared.statements else None
-        if shape is not None or self.server.ledger.failed:
-            return shape is None or shape == told
-        self._prepare(statement)
-        prepared.owe_description(SWALLOW, statement, self, given)
-        self.asked = statement
-        put(self.server, statement.describe, len(statement.describe))
-        put(self.server, FLUSH, len(FLUSH))
-        return False
 
     # ---- what a client does with it ----
 

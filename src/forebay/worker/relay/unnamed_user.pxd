@@ -1,6 +1,7 @@
 from libc.stdint cimport uint64_t
 
 from .connection cimport Borrower
+from .statement cimport Told
 
 
 cdef class UnnamedUser(Borrower):
@@ -10,8 +11,7 @@ cdef class UnnamedUser(Borrower):
     cdef uint64_t unnamed_serial
     # What the client was told of the one with that serial: what it returns and takes.
     cdef uint64_t told_serial
-    cdef object told_shape
-    cdef bytes told_types
+    cdef Told told_unnamed
     cdef uint64_t portal_serial  # of the one of which a portal was described last: see Borrower.portal_told
     cdef bint unnamed_harmless  # as Statement.harmless: certainly changes no session when it runs
 
@@ -26,5 +26,6 @@ cdef class UnnamedUser(Borrower):
     cdef bint has_unnamed(self) noexcept
     cdef int owe_portal(self) except -1
     cdef bint was_told(self) except -1
+    cdef int note_unnamed_told(self, uint64_t serial, bytes returned, bytes types) except -1
     cdef bint keeps_unnamed_shape(self) except -1
     cdef bint prepare_unnamed(self) except -1

@@ -17,7 +17,7 @@ from .frames cimport message
 from .ledger cimport CLOSE, DESCRIBE, FORWARD, PARSE, SWALLOW
 from .prepared cimport Prepared
 from .refusal cimport error_response, refuse
-from .statement cimport shape, with_types
+from .statement cimport UNNAMED, shape, with_types
 
 # Stands for the definition of an unnamed statement that is there, on one connection, and not kept.
 cdef bytes TOO_LONG = b"(too long to be kept)\0"
@@ -106,26 +106,29 @@ cdef class UnnamedUser(Borrower):
         """Whether the client was told what its unnamed statement returns."""
         if self.told_serial != self.unnamed_serial and self.portal_serial == self.unnamed_serial:
             if self.portals_owed == 0 and self.portal_told is not None:
-                self.told_serial = self.unnamed_serial
-                self.told_shape = shape(self.portal_told)
-                self.told_types = None
-        return self.told_serial == self.unnamed_serial and self.told_shape is not None
+                self.note_unnamed_told(self.unnamed_serial, shape(self.portal_told), None)
+        return self.told_serial == self.unnamed_serial and self.told_unnamed is not None
+
+    cdef int note_unnamed_told(self, uint64_t serial, bytes returned, bytes types) except -1:
+        """The client was told this of its unnamed statement with that serial."""
+        self.told_serial = serial
+        self.told_unnamed = UNNAMED.told_of(returned, types)
+        return 0
 
     cdef bint keeps_unnamed_shape(self) except -1:
         """Whether what the connection has returns what the client was told, as far as is known."""
         cdef Prepared prepared = self.server.prepared
         if not self.was_told() or prepared.unnamed_shape_serial != self.unnamed_serial:
             return True
-        return prepared.unnamed_shape == self.told_shape
+        return prepared.unnamed_shape == self.told_unnamed.shape
 
     cdef bint prepare_unnamed(self) except -1:
         """Prepare the unnamed statement again, over this connection; without one, refuse."""
         cdef bytes definition = None if self.unnamed is TOO_LONG else self.unnamed
         cdef bytes parse
         cdef object now = self.parameters_now()
-        if definition is not None and self.told_serial == self.unnamed_serial:
-            if self.told_types is not None:
-                definition = with_types(definition, self.told_types)
+        if definition is not None and self.was_told() and self.told_unnamed.types is not None:
+            definition = with_types(definition, self.told_unnamed.types)
         if definition is not None and self.unnamed_parameters is not now:
             definition = self.sessions.texts.reread(definition, self.unnamed_parameters, now)
         if definition is None:
