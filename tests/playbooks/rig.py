@@ -170,8 +170,8 @@ class Rig:
         )
         return self.servers[name], (self.limit, 0)
 
-    async def _cancel(self, server: Server) -> None:
-        await self.canceller.cancel_server(server)
+    async def _cancel(self, server: Server, is_meant: Callable[[], bool]) -> None:
+        await self.canceller.cancel_server(server, is_meant)
 
     async def _deliver(self, target: object, pid: int, key: bytes, **_: object) -> None:
         server = next(each for each in self.servers.values() if each.pid == pid)

@@ -289,7 +289,7 @@ class Simulation:
         connection.retirements = retirements
         return connection, (self.limit, 0)
 
-    async def _cancel(self, server: object) -> None:
+    async def _cancel(self, server: object, is_meant: object) -> None:
         raise WrongError("nobody asked for a cancel")
 
     def run(self) -> None:

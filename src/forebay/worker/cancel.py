@@ -14,9 +14,9 @@ logger = logging.getLogger("forebay.cancel")
 
 DELIVERY_TIMEOUT_S = 5.0
 
-
-# How often it is looked whether Forebay's own messages are answered.
+# How often, and at most how many times, it is looked whether Forebay's own messages are answered.
 OWN_STEP_S = 0.002
+OWN_STEPS = 5000
 
 
 async def pause() -> None:
@@ -35,21 +35,28 @@ class Canceller:
         """Do what PostgreSQL does for a cancel request that names this client.
 
         Waiting for a connection: it is answered at once. Without a statement under way: nothing.
-        While the connection answers messages of Forebay's own, the request waits: it is not for
-        those.
         """
+        server = client.server
         if client.is_waiting:
             client.refuse(errors.query_canceled().encode())
-            return
-        server = client.server
-        while server is not None and server.client is client and server.ledger.action():
-            await pause()
-        if server is not None and server.client is client and server.ledger.count:
-            await self.cancel_server(server)
+        elif server is not None:
+            await self.cancel_server(server, lambda: server.client is client)
 
-    async def cancel_server(self, server: Server) -> None:
-        """Cancel what runs on `server`. It serves nobody else until the request has been delivered,
-        or a late one would hit somebody else's statement."""
+    async def cancel_server(self, server: Server, is_meant: Callable[[], bool]) -> None:
+        """Cancel what runs on `server`, if that `is_meant` by then: while the connection answers
+        messages of Forebay's own the request waits, for it is not for those.
+
+        The connection serves nobody else until the request has been delivered, or a late one would
+        hit somebody else's statement.
+        """
+        for _ in range(OWN_STEPS):
+            if not is_meant() or not server.ledger.count:
+                return
+            if not server.ledger.action():
+                break
+            await pause()
+        else:
+            return  # what does not answer is not the client's
         server.cancels_in_flight += 1
         try:
             await connector.send_cancel(

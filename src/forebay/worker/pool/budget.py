@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from forebay.worker.session.settings import WITHOUT_TIMEOUT
+
 # reserved_connections came with PostgreSQL 16; RDS reserves some more under a name of its own.
 _RESERVED = (
     "superuser_reserved_connections",
@@ -24,11 +26,9 @@ def _setting(name: str) -> str:
     )
 
 
-# Qualified down to the operators: a user's search_path must not lend a name another meaning. The
-# user's statement_timeout, which a role or database may have by default, is not for this.
-LIMITS_QUERY = (
-    f"SET LOCAL statement_timeout = 0; SELECT {_setting('max_connections')}, "
-    + ", ".join(f"COALESCE({_setting(name)}, '0')" for name in _RESERVED)
+# Qualified down to the operators: a user's search_path must not lend a name another meaning.
+LIMITS_QUERY = f"{WITHOUT_TIMEOUT} SELECT {_setting('max_connections')}, " + ", ".join(
+    f"COALESCE({_setting(name)}, '0')" for name in _RESERVED
 )
 
 

@@ -7,6 +7,7 @@ here for what concerns all of them. What is decided stands in `decide`; this cla
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from forebay.protocol import errors
@@ -46,7 +47,8 @@ class PoolManager:
     """The connections to one database server.
 
     `open_server` opens, authenticates and prepares a connection for a micro-pool and returns it
-    unstarted with the server's (max_connections, reserved); `cancel` delivers a cancel request.
+    unstarted with the server's (max_connections, reserved); `cancel` delivers a cancel request,
+    if what is to be cancelled is still under way.
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class PoolManager:
         limits: Limits,
         intern: InternTable,
         open_server: Callable[[MicroPool], Awaitable[tuple[Server, tuple[int, int]]]],
-        cancel: Callable[[Server], Coroutine[Any, Any, None]],
+        cancel: Callable[[Server, Callable[[], bool]], Coroutine[Any, Any, None]],
     ) -> None:
         self._agenda = agenda
         self._limits = limits
@@ -392,18 +394,14 @@ class PoolManager:
         """The client of a busy connection is gone: if it vanished, cancel what it had asked."""
         if not vanished:
             return
-        cancel = self._cancel_abandoned(server, server.lent_at)
+        # By then it may have been answered, and what is under way be another client's.
+        cancel = self._cancel(server, partial(_is_abandoned, server, server.lent_at))
         self._agenda.spawn(cancel, "cancel for a client that vanished")
         self._agenda.later(ABANDONED_S, self._give_up, server, server.lent_at)
 
     def copy_failed(self, server: Server) -> None:
         """The client of a COPY is gone, and the database was told so: it has to answer that."""
         self._agenda.later(UNANSWERED_S, self._give_up, server, server.lent_at)
-
-    async def _cancel_abandoned(self, server: Server, lent_at: float) -> None:
-        # By now it may have been answered, and what is under way be another client's.
-        if _is_abandoned(server, lent_at):
-            await self._cancel(server)
 
     def _give_up(self, server: Server, lent_at: float) -> None:
         if _is_abandoned(server, lent_at):

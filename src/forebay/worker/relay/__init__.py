@@ -15,12 +15,15 @@ A database connection, each class building on the one before:
 An established client, likewise:
     unnamed_user    what it has prepared without a name
     statement_owner what it has prepared with names
+    told_user       what it was told of that, on which it relies
     statement_user  what it does with that
     examiner        what it says, read before it is sent
-    client          its messages, and when it holds a connection
+    client_state    how it stands: with its connection, and its end
+    client          its messages
 
 assembly   what goes to a connection in one write
 prepared   what a connection has prepared; statement: one prepared statement
+preparing  sees that a connection has one
 refusal    errors of Forebay's own in the middle of a batch
 glance     a fast look at a statement: does it certainly leave the session alone?
 names      does it name a function that the operator lists?

@@ -12,7 +12,12 @@ from forebay.worker.relay import Client, Command, Server
 from forebay.worker.session.audit import NOT_SET, VALUE_CHARACTERS, audit_query, read_audit
 from forebay.worker.session.pinner import Pinner, notes_of
 from forebay.worker.session.pins import Notes, PinReason
-from forebay.worker.session.settings import RESET_BY_CLIENT, InternTable, Values
+from forebay.worker.session.settings import (
+    RESET_BY_CLIENT,
+    WITHOUT_TIMEOUT,
+    InternTable,
+    Values,
+)
 from forebay.worker.session.texts import Texts
 
 logger = logging.getLogger("forebay.session")
@@ -21,8 +26,6 @@ logger = logging.getLogger("forebay.session")
 # How often the same is asked at once if the question is cut short, and how much later again.
 ASKED_LIMIT = 5
 ASK_AGAIN_S = 0.2
-# Within a text of several statements it holds for those behind it.
-WITHOUT_TIMEOUT = b"SET LOCAL statement_timeout = 0;"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,9 @@ class Auditor:
         elif question.times < ASKED_LIMIT:
             # A cancel or a timeout has hit the question, which says nothing about the session.
             again = replace(question, times=question.times + 1)
-            server.ask(WITHOUT_TIMEOUT + question.query, partial(self._answered, client, again))
+            server.ask(
+                WITHOUT_TIMEOUT.encode() + question.query, partial(self._answered, client, again)
+            )
         else:
             question.notes.doubts |= question.causes
             question.notes.held |= {PinReason.SETTING}  # until the next answer

@@ -45,6 +45,12 @@ class Pinner:
             self.counts.end(reason, duration_s)
             telling.no_longer_pinned(client, reason, duration_s)
 
+    def nothing_ran(self, client: Client) -> None:
+        """What the client sent last was skipped. It holds no connection: nothing pins it."""
+        notes = notes_of(client)
+        notes.forget()
+        self.update(client, notes)
+
     def has_temporary(self, client: Client) -> bool:
         """Whether the client may have temporary tables, as far as texts and the database told."""
         notes = client.notes

@@ -146,6 +146,15 @@ class Notes:
         """Why the client is pinned now."""
         return self.held | self.lasting
 
+    def forget(self) -> None:
+        """The session has nothing that belongs to a connection."""
+        self.doubts.clear()
+        self.lasting.clear()
+        self.held = frozenset()
+        self.may_create = self.resets = self.used_since = False
+        self.discards = 0
+        self.restored = {}
+
     def take_doubts(self) -> frozenset[PinReason]:
         """What the database is to be asked for now that the transaction is over."""
         asked = self.held.union(self.doubts)

@@ -1,7 +1,7 @@
 """The clients of one proxy: greets them, ends them, and counts them.
 
-The relay's clients call in here for what is rare or slow (see relay/client.pyx); what they ask
-about texts, pins and the state of a session is answered by `texts`, `pinner` and `auditor`.
+The relay's clients call in here for what is rare or slow (see relay/client_state.pyx); what they
+ask about texts, pins and the state of a session is answered by `texts`, `pinner` and `auditor`.
 """
 
 import hashlib

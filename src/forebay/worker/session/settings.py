@@ -30,6 +30,9 @@ OF_LITERALS = OF_NAMES | frozenset(
     }
 )
 
+# Before a question of Forebay's own, in one text with it: the user's timeout is not for that.
+WITHOUT_TIMEOUT = "SET LOCAL statement_timeout = 0;"
+
 # It would end a connection of the pool while nobody uses it.
 OF_IDLENESS = "idle_session_timeout"
 

@@ -1,7 +1,7 @@
 """What a client's statements mean and what they may do to its session, by their texts.
 
 The relay's clients call in here for what is rare or slow (see relay/examiner.pyx and
-relay/statement_user.pyx).
+relay/statement_user.pyx, relay/told_user.pyx).
 """
 
 from forebay.sql.effects import Command, Effect, Effects, EffectsCache

@@ -227,7 +227,7 @@ class Crowd:
         self._watch(self.agenda.loop, far, QUERY, RESULT)
         return server, (PAIRS // 4, 0)
 
-    async def _cancel(self, server: Server) -> None:
+    async def _cancel(self, server: Server, is_meant: object) -> None:
         pass
 
     others: asyncio.AbstractEventLoop
