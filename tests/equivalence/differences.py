@@ -18,7 +18,9 @@ KNOWN = {
     " statement that returns nothing fails, too, and what follows it in its batch (a Parse that"
     " ends the unnamed statement) is skipped.",
     "values": "A Bind with the wrong number of values fails in any case; where the statement must"
-    " be prepared anew and cannot be (its search_path has changed, say), by that.",
+    " be prepared anew and cannot be (its search_path has changed, say), by that. So does one with"
+    " a value that is none of its type, where the statement would return something else by now:"
+    " by that.",
     "described": "Describe of a statement that can be understood no longer, or would return"
     " something else by now, fails before its ParameterDescription, not behind it: what Forebay"
     " prepares or asks for it fails.",
@@ -55,6 +57,8 @@ NOT_ASKED = {
 
 FIRST_OWN_NUMBER = 16384  # PostgreSQL's own objects have lower ones
 WRONG_NUMBER = "bind message supplies"
+WRONG_VALUE = "unnamed portal parameter $"  # the context of an error in Bind
+RESULT_CHANGED = "cached plan must not change result type"
 NO_UNNAMED = b"unnamed prepared statement does not exist"
 LATE = b"\0C25P02\0", WRONG_NUMBER.encode(), NO_UNNAMED  # see "aborted"
 SOURCE_FIELDS = b"FLR"
@@ -71,6 +75,8 @@ def are_same(direct: Sequence[str], shared: Sequence[str]) -> bool:
 
 
 def _is_same(direct: str, shared: str) -> bool:
+    if WRONG_VALUE in direct and RESULT_CHANGED in shared:
+        return True
     return direct == shared or (WRONG_NUMBER in direct and shared.startswith("E "))
 
 

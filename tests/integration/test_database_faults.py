@@ -213,7 +213,7 @@ def row(*columns: bytes) -> bytes:
 
 # What a connection asks for when it is opened.
 LIMITS = row(b"10", b"0", b"0", b"0")
-SEARCH_PATH = row(b"public", b"public")
+BEGINNING = row(b"public", b"public", b"0")
 
 
 @pytest.mark.parametrize("cut", [0, 1, 5, 12, None])
@@ -232,7 +232,7 @@ def test_it_says_more_than_it_was_asked(
         sock.recv(1000)
         sock.sendall(LIMITS + ready)
         sock.recv(1000)
-        sock.sendall(SEARCH_PATH + ready + told[:cut])
+        sock.sendall(BEGINNING + ready + told[:cut])
         if cut is not None:
             time.sleep(0.1)
             sock.sendall(told[cut:])
@@ -270,7 +270,7 @@ def test_it_hangs_up_at_a_clients_settings(
         while asked := sock.recv(1000):
             if b"max_connections" not in asked and b"search_path" not in asked:
                 break
-            sock.sendall((LIMITS if b"max_connections" in asked else SEARCH_PATH) + ready)
+            sock.sendall((LIMITS if b"max_connections" in asked else BEGINNING) + ready)
 
     with answering(answer) as port:
         target = {"sslmode": "disable", "database": database.name}

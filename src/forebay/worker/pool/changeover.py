@@ -50,7 +50,8 @@ class Changeover:
     def replay(self, server: Server, client: Client) -> Replay:
         """What changes the connection over to the client."""
         forgets = server.stale, server.plans_mixed
-        return self._replays.replay(server.settings, client.settings, *forgets)
+        replay = self._replays.replay(server.settings, client.settings, *forgets)
+        return replay._replace(must_confirm=True) if server.begins_hasty else replay
 
     def replay_failed(self, server: Server, body: bytes, confirming: bool) -> None:
         """Settings that the database had accepted before were refused. `confirming`: its client has

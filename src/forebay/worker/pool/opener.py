@@ -13,13 +13,17 @@ from forebay.worker.agenda import Agenda
 from forebay.worker.connector import ConnectError, DatabaseConnection, Target
 from forebay.worker.pool.budget import LIMITS_QUERY, parse_limits
 from forebay.worker.relay import MicroPool, Server
-from forebay.worker.session.settings import InternTable
+from forebay.worker.session.replays import is_hasty
+from forebay.worker.session.settings import WITHOUT_TIMEOUT, InternTable
 from forebay.worker.tls import ClientContexts
 
-# What a session begins with, by init_query and otherwise.
-SEARCH_PATH_QUERY = (
-    "SELECT setting, reset_val FROM pg_catalog.pg_settings"
-    " WHERE name OPERATOR(pg_catalog.=) 'search_path'"
+# What a session begins with, by init_query and otherwise: its search_path, what RESET makes of
+# that, and statement_timeout.
+BEGINNING_QUERY = (
+    f"{WITHOUT_TIMEOUT} SELECT path.setting, path.reset_val, timeout.reset_val"  # noqa: S608
+    " FROM pg_catalog.pg_settings AS path, pg_catalog.pg_settings AS timeout"
+    " WHERE path.name OPERATOR(pg_catalog.=) 'search_path'"
+    " AND timeout.name OPERATOR(pg_catalog.=) 'statement_timeout'"
 )
 # Connections end after max_connection_age less up to a tenth of it: not all at once.
 AGE_SPREAD = 0.1
@@ -70,26 +74,27 @@ class Opener:
             tls_contexts=self._tls_contexts,
         )
         try:
-            told, path = await self._prepare(connection)
+            told, beginning = await self._prepare(connection)
         except BaseException:
             connection.close()
             raise
         server = self._hand_over(connection, pool)
-        server.search_path, reset_to = path
+        server.search_path, reset_to, timeout_ms = beginning
         server.begins_under_pg_temp = names_pg_temp(server.search_path + reset_to)
+        server.begins_hasty = is_hasty(timeout_ms)
         return server, told
 
     async def _prepare(
         self, connection: DatabaseConnection
-    ) -> tuple[tuple[int, int], tuple[str, str]]:
+    ) -> tuple[tuple[int, int], tuple[str, str, int]]:
         try:
             async with asyncio.timeout(self.login.connect_timeout_s):
                 rows = await self._query(connection, LIMITS_QUERY)
                 told = parse_limits(rows[0] if rows else ())
                 if self.login.init_query:
                     await self._query(connection, self.login.init_query, "init_query failed: ")
-                rows = await self._query(connection, SEARCH_PATH_QUERY)
-                return told, _parse_search_path(rows[0] if rows else ())
+                rows = await self._query(connection, BEGINNING_QUERY)
+                return told, _parse_beginning(rows[0] if rows else ())
         except ValueError as error:
             raise ConnectError(str(error), transient=False) from None
         except TimeoutError:
@@ -126,8 +131,8 @@ class Opener:
         return server
 
 
-def _parse_search_path(row: Sequence[str | None]) -> tuple[str, str]:
-    """The search_path, and what RESET makes of it. Raises ValueError on what is no answer."""
-    if len(row) != 2 or row[0] is None or row[1] is None:
-        raise ValueError("the database did not tell its search_path")
-    return row[0], row[1]
+def _parse_beginning(row: Sequence[str | None]) -> tuple[str, str, int]:
+    """The answer to BEGINNING_QUERY, the timeout in ms. Raises ValueError on what is none."""
+    if len(row) != 3 or row[0] is None or row[1] is None or row[2] is None:
+        raise ValueError("the database did not tell what its sessions begin with")
+    return row[0], row[1], int(row[2])

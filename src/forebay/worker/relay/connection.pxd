@@ -81,6 +81,7 @@ cdef class Connection(Peer):
     cdef bint handing_on  # goes from waiter to waiter: see go_free
     cdef bint parked  # free, but a cancel request that could still hit it is under way
     cdef public int cancels_in_flight
+    cdef public bint begins_hasty  # with a statement_timeout that may hit a change-over
     cdef public object search_path  # what it began with, init_query included
     cdef public bint begins_under_pg_temp  # ... in which pg_temp stands, or in what RESET makes of it
     cdef public double opened_at

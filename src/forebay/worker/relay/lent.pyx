@@ -12,7 +12,7 @@ from forebay.worker.relay.statement import PREFIX
 from .connection cimport GUARDED, Borrower, Connection
 from .frames cimport HEADER_BYTES
 from .frames cimport message as framed
-from .ledger cimport BIND, CLOSE, EXECUTE, PARSE, QUERY, SWALLOW
+from .ledger cimport BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, QUERY, SWALLOW
 
 cdef bytes PARSE_COMPLETE = b"1\x00\x00\x00\x04"
 cdef bytes CLOSE_COMPLETE = b"3\x00\x00\x00\x04"
@@ -85,10 +85,10 @@ cdef class LentConnection(Connection):
             self._command(Command(is_replay=True))
             self.enqueue(plain, len(plain))
             return self.flush()
-        self.ledger.push(CLOSE, SWALLOW)
+        self.prepared.owe_guard(CLOSE)
         self._command(Command(is_replay=True))
-        self.prepared.owe_guard()
-        self.ledger.push(CLOSE, SWALLOW)
+        self.prepared.owe_guard(DESCRIBE)
+        self.prepared.owe_guard(CLOSE)
         self.guarded = GUARDED
         return self.enqueue(guarded, len(guarded))
 

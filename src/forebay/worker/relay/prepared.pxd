@@ -59,7 +59,7 @@ cdef class Prepared:
     ) except -1
     cdef bint owe_types(self, Statement statement, object user, bytes name, bint proves) except -1
     cdef bint owe_named(self, int kind, bytes name) except -1
-    cdef bint owe_guard(self) except -1
+    cdef bint owe_guard(self, int kind) except -1
     cdef bint _expect(self, int kind, int action, Expectation expected) except -1
     cdef uint64_t unknown_since(self) except -1
     cdef bint is_uncertain(self, Statement statement) except -1

@@ -128,11 +128,12 @@ cdef class Prepared:
         expected.name = name
         return self._expect(kind, FORWARD, expected)
 
-    cdef bint owe_guard(self) except -1:
-        """A Describe is sent that fails if the change-over before it has failed."""
+    cdef bint owe_guard(self, int kind) except -1:
+        """A message is sent behind which the database skips all that belongs to a change-over if it
+        fails, for whatever reason."""
         cdef Expectation expected = _new()
         expected.is_guard = True
-        return self._expect(DESCRIBE, SWALLOW, expected)
+        return self._expect(kind, SWALLOW, expected)
 
     cdef bint _expect(self, int kind, int action, Expectation expected) except -1:
         if not self.ledger.push(kind, action, True):

@@ -39,6 +39,7 @@ class Server(Peer):
     lent_at: float
     age_jitter: float
     search_path: str
+    begins_hasty: bool
     begins_under_pg_temp: bool
 
     def __init__(

@@ -176,8 +176,8 @@ cdef class Server(LentConnection):
                 self.prepared.note_description(shape(frame[HEADER_BYTES:total]))
             elif kind == c"n":
                 self.prepared.note_description(b"")
-            if (kind == c"T" or kind == c"n") and self.prepared.head().is_guard:
-                self.guarded = UNGUARDED
+            elif kind == c"3" and self.guarded and not self.replaying and self.prepared.head().is_guard:
+                self.guarded = UNGUARDED  # the last message of a change-over
         if (kind == c"T" or kind == c"n") and self.ledger.is_kept() and self.client is not None:
             self.client.portal_told = frame[HEADER_BYTES:total] if whole else None
             self.client.portals_owed -= 1

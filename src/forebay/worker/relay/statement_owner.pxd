@@ -22,5 +22,5 @@ cdef class StatementOwner(UnnamedUser):
     cdef dict _without_gone(self, dict found, bint of_names=*)
     cdef bint _still_means(self, bytes name, Statement statement) except -1
     cdef int _define(self, bytes name, Statement statement, Py_ssize_t total) except -1
-    cdef int note_told(self, bytes name, bytes shape, bytes types) except -1
+    cdef int note_told(self, Statement statement, bytes name, bytes shape, bytes types) except -1
     cdef bint _has_room(self, Py_ssize_t total) except -1

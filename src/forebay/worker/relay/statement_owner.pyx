@@ -106,11 +106,10 @@ cdef class StatementOwner(UnnamedUser):
         return {key: value for key, value in found.items() if key in known}
 
     cdef bint _still_means(self, bytes name, Statement statement) except -1:
-        """Whether the client has not defined `name` anew since."""
+        """Whether the client has not defined `name` anew since. (It may have closed it, if that does not
+        fail.)"""
         cdef Statement now = None if self.statements is None else self.statements.get(name)
-        return now is not None and (
-            now.told_as is statement or now.definition == statement.definition
-        )
+        return now is None or now.told_as is statement or now.definition == statement.definition
 
     # ---- what it is told ----
 
@@ -118,19 +117,18 @@ cdef class StatementOwner(UnnamedUser):
         """A connection has found these types of parameters when it has prepared `statement`, which the
         client calls `name`."""
         if self._still_means(name, statement):
-            self.note_told(name, None, types)
+            self.note_told(statement, name, None, types)
 
-    cdef int note_told(self, bytes name, bytes shape, bytes types) except -1:
-        """The client was told this of `name`, or its parameters have these types since Parse. None: what
-        was told before holds."""
-        cdef Statement now = None if self.statements is None else self.statements.get(name)
+    cdef int note_told(self, Statement statement, bytes name, bytes shape, bytes types) except -1:
+        """The client was told this of `statement`, which it calls `name`, or its parameters have these
+        types since Parse. None: what was told before holds."""
         cdef Told before = None if self.told is None else self.told.get(name)
         if before is not None:
             shape = before.shape if shape is None else shape
             types = before.types if types is None else types
-        if now is not None and (shape is not None or types is not None):
+        if shape is not None or types is not None:
             self.told = {} if self.told is None else self._without_gone(self.told, True)
-            self.told[name] = now.told_of(shape, types)
+            self.told[name] = statement.told_of(shape, types)
         return 0
 
     cdef bytes renamed(self, bytes error, bytes name):

@@ -157,7 +157,7 @@ cdef class StatementUser(ToldUser):
             server.answer_fakes()
             told = prepared.told.get(statement)
             if told is not None:
-                self.note_told(name, None, told.types)
+                self.note_told(statement, name, None, told.types)
             return 0
         put(server, statement.parse, len(statement.parse))
         statement.proven_types = None
@@ -216,7 +216,7 @@ cdef class StatementUser(ToldUser):
         if statement.leaves_types and statement.proven_types is None:
             return False
         self._define(name, statement, total)
-        self.note_told(name, None, statement.proven_types)
+        self.note_told(statement, name, None, statement.proven_types)
         if self.unasked is None:
             self.unasked = set()
         self.unasked.add(name)

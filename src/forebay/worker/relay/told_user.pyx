@@ -78,7 +78,7 @@ cdef class ToldUser(StatementOwner):
         elif statement is UNNAMED:
             self.note_unnamed_told(serial, shape, types)
         elif self._still_means(name, statement):
-            self.note_told(name, None if statement.finds else shape, types)
+            self.note_told(statement, name, None if statement.finds else shape, types)
 
     # ---- portals ----
 

@@ -93,7 +93,9 @@ MODULES = frozenset(
     }
 )
 # These hold for a change-over, too, and may cut it short if they are below a second: it is seen
-# first then, and tried elsewhere.
+# first then, and tried elsewhere. So it is if they are the next client's, for they run from the
+# guard on: should one fire before the client's message has come as a whole, the client would hear
+# an error, and the message would run.
 TIMEOUTS = "statement_timeout", "transaction_timeout"
 _SECOND_OR_MORE = re.compile(r"0|[1-9]\d{3,}|[1-9]\d*\s*(s|min|h|d)")  # in ms, as PostgreSQL has it
 # Change-overs between two Settings that are remembered ready to send.
@@ -170,7 +172,8 @@ class Replays:
             statements.append("DISCARD PLANS")
         # init_query may end the transaction that a guard relies on.
         is_safe = not starts_over and all(map(_is_sure, [*taken_back, *changed]))
-        is_safe = is_safe and not _is_hasty(before) and self._doubted.isdisjoint((old, new))
+        is_safe = is_safe and not (_is_hasty(before) or _is_hasty(after))
+        is_safe = is_safe and self._doubted.isdisjoint((old, new))
         return Replay(query(";".join(statements)), _guarded(statements), not is_safe)
 
 
@@ -200,6 +203,11 @@ def _reset(name: str) -> str:
     # As an identifier it would be cut, or read by the last client's encoding.
     call = f"pg_catalog.set_config({quote_literal(name)}, NULL, false)"
     return f"SELECT pg_catalog.num_nulls({call})"
+
+
+def is_hasty(timeout_ms: int) -> bool:
+    """Whether even a change-over may take longer than this statement_timeout; 0: there is none."""
+    return 0 < timeout_ms < 1000
 
 
 def _is_hasty(settings: Mapping[str, str]) -> bool:

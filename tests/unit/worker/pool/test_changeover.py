@@ -19,7 +19,7 @@ FAILED.error = b"SERROR\0C42601\0Msyntax error\0\0"
 
 
 def replay(changeover: Changeover, old: Settings, new: Settings) -> Replay:
-    server = SimpleNamespace(settings=old, stale=False, plans_mixed=False)
+    server = SimpleNamespace(settings=old, stale=False, plans_mixed=False, begins_hasty=False)
     return changeover.replay(cast(Any, server), cast(Any, SimpleNamespace(settings=new)))
 
 
@@ -157,7 +157,8 @@ def test_after_a_refusal_that_was_not_expected_these_settings_are_confirmed() ->
         ({"transaction_timeout": "5ms"}, {"app.a": "1"}, True),
         ({"statement_timeout": "30 s"}, {"app.a": "1"}, False),
         ({"statement_timeout": "0"}, {"app.a": "1"}, False),
-        ({}, {"statement_timeout": "5ms"}, False),
+        ({}, {"statement_timeout": "5ms"}, True),
+        ({}, {"statement_timeout": "5s"}, False),
     ],
 )
 def test_what_may_be_refused_is_confirmed(
