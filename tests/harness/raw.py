@@ -83,9 +83,9 @@ class RawClient:
         del self._received[:end]
         return message
 
-    def has_more(self) -> bool:
-        """Whether something has come that was not taken yet."""
-        return bool(self._received) or bool(select.select([self._socket], [], [], 0)[0])
+    def has_more(self, within_s: float = 0) -> bool:
+        """Whether something has come that was not taken yet, or comes in this time."""
+        return bool(self._received) or bool(select.select([self._socket], [], [], within_s)[0])
 
     def until(self, kinds: str, count: int = 1) -> list[Message]:
         """The messages up to the ``count``-th of one of these kinds."""
@@ -111,7 +111,12 @@ class RawClient:
 
     def query(self, sql: str) -> list[list[str | None]]:
         """The rows of a simple query. Raises PgError."""
-        answer = self.ask(messages.query(sql))
+        self.send(messages.query(sql))
+        return self.rows()
+
+    def rows(self) -> list[list[str | None]]:
+        """Those of the answer up to the next ReadyForQuery. Raises PgError."""
+        answer = self.until("Z")
         for message in answer:
             if message.kind == "E":
                 raise PgError.parse(message.body)
