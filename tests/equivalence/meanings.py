@@ -20,8 +20,8 @@ PATHS = (
 PATH_STARTS = (
     ("search_path", "pg_temp, {me}"),
     ("search_path", "nowhere, pg_temp, {me}"),
-    ("options", "-c search_path=nowhere,pg_temp"),
-    ("options", "-c search_path={me},pg_temp"),
+    ("options", r"-c search_path=nowhere,\ pg_temp"),
+    ("options", r"-c search_path={me},\ pg_temp"),
 )
 TENANT_STARTS = (
     ("app.tenant", "a"),
