@@ -123,7 +123,7 @@ cdef class Examiner(StatementUser):
             return UNCERTAIN
         if kind == c"B":
             self.prepared_unnamed = False
-            self.note_bound(frame + HEADER_BYTES, b"", None)
+            self.note_bound(frame + HEADER_BYTES, b"", None, False)
             if (
                 self.pinned or self.under_pg_temp or not self.unnamed_harmless
                 or self.portals is not None

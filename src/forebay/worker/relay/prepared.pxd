@@ -35,6 +35,7 @@ cdef class Expectation:
 cdef class Prepared:
     cdef Ledger ledger
     cdef readonly dict statements  # of Statement, all True: in the order of their last use
+    cdef Statement latest  # the one used last (which may be gone)
     cdef dict told  # Statement that it has → what it has told of it, if anything: a Told
     cdef bytes unnamed_shape  # what the unnamed statement returns that had this serial
     cdef uint64_t unnamed_shape_serial

@@ -145,6 +145,7 @@ cdef class Prepared:
     cdef int note_used(self, Statement statement) except -1:
         self.statements.pop(statement, None)
         self.statements[statement] = True
+        self.latest = statement
         return 0
 
     # ---- what is known ----

@@ -22,6 +22,8 @@ cdef int prepare(Connection server, Statement statement, tuple refutes=None) exc
         changes = ((prepared.statements, statement, None),)
         if not prepared.owe(PARSE, SWALLOW, changes, 0, refutes):
             return 0
+    elif statement is prepared.latest:
+        return 0
     return prepared.note_used(statement)
 
 

@@ -169,7 +169,8 @@ cdef class Server(LentConnection):
             return self._judge_ready(frame, total)
         if action == REPLACE:
             return DESYNC  # what cannot succeed
-        if self.ledger.is_expected() and whole:
+        is_noted = self.ledger.is_expected()
+        if is_noted and whole:
             if kind == c"t":
                 self.prepared.note_types(frame[HEADER_BYTES:total])
             elif kind == c"T":
@@ -181,7 +182,6 @@ cdef class Server(LentConnection):
         if (kind == c"T" or kind == c"n") and self.ledger.is_kept() and self.client is not None:
             self.client.portal_told = frame[HEADER_BYTES:total] if whole else None
             self.client.portals_owed -= 1
-        is_noted = self.ledger.is_expected()
         action = self.ledger.reply(kind)
         if self.ledger.settled:
             self.prepared.note_outcome()

@@ -21,6 +21,7 @@ cdef class Statement:
     # else of its own there; 0: none.
     cdef public uint64_t proven
     cdef readonly bint leaves_types  # of some parameter, for the database to find at Parse
+    cdef bint is_typed  # it has the types of parameters that a client was told
     cdef bytes proven_types  # those that it has found when it has accepted the statement; None: not known
     cdef Told told  # what was told of it last: equal ones are one object
     cdef Statement told_as  # the same with the types of parameters that clients were told last

@@ -42,8 +42,11 @@ cdef class Statement:
         self.leaves_types = _leaves_types(definition)
 
     cdef Told told_of(self, bytes shape, bytes types):
-        """One object for equal shapes and types, if nothing else was told since."""
+        """One object for equal shapes and types, if nothing else was told since. (Where the client's
+        own Parse says all types, they are left out: who describes a portal only is not told them.)"""
         cdef Told told = self.told
+        if not self.leaves_types and not self.is_typed:
+            types = None
         if told is None or told.shape != shape or told.types != types:
             told = self.told = Told.__new__(Told)
             told.shape, told.types = shape, types
@@ -60,6 +63,7 @@ cdef class Statement:
 
 
 cdef Statement UNNAMED = Statement(b"\0\0\0", b"", None)
+UNNAMED.leaves_types = True  # for all that it may be
 
 
 cdef bytes with_types(bytes definition, bytes types):

@@ -235,6 +235,8 @@ cdef class StatementUser(ToldUser):
         cdef object found = None if self.statements is None else self.statements.get(given)
         cdef Statement statement
         cdef Told told
+        cdef bytes called
+        cdef bint is_kept
         cdef tuple refutes = None
         cdef unsigned char head[HEADER_BYTES]
         cdef Py_ssize_t length
@@ -248,12 +250,20 @@ cdef class StatementUser(ToldUser):
         statement = self._meant(found)
         if statement is None:
             return self._refuse_unknown(frame + name, total)
+        called = self.bound.get(statement)
+        if called is not None and called == given:
+            given = called  # the same object: what is looked up by it is found at once
         told = None if self.told is None else self.told.get(given)
-        if told is not None:
+        is_kept = told is None or self.server.prepared.told.get(statement) is told
+        if not is_kept:
             statement = self.as_told(statement, told)
+            called = self.bound.get(statement)
         if kind == c"B":
-            self.note_bound(frame + HEADER_BYTES, given, statement)
-        if told is not None and not self.keeps(statement, told, given):
+            self.note_bound(
+                frame + HEADER_BYTES, given, statement,
+                is_kept and told is not None and told.shape is not None,
+            )
+        if not is_kept and not self.keeps(statement, told, given):
             if self.asked is None:
                 refuse_in_turn(self.server, RESULT_CHANGED)
                 return total
@@ -267,11 +277,10 @@ cdef class StatementUser(ToldUser):
             # If it cannot be prepared by now, its Parse would have failed.
             refutes = (self.statements, given)
         prepare(self.server, statement, refutes)
-        called = self.bound.get(statement)
-        if called is None or called == given or self.server.ledger.count == 0:
+        if called is None or (called != given and self.server.ledger.count == 0):
             self.bound = self._without_gone(self.bound)
             self.bound[statement] = called = given
-        if kind == c"B" and called is given:
+        if kind == c"B" and called == given:
             self.server.ledger.push(BIND, FORWARD)
         elif kind == c"B":
             self.server.prepared.owe_named(BIND, given)

@@ -36,7 +36,7 @@ cdef class ToldUser(StatementOwner):
         cdef dict has = self.server.prepared.told
         cdef Statement typed = statement.told_as
         cdef Told known = has.get(statement)
-        if known is told or told.types is None or not statement.leaves_types:
+        if told.types is None or not statement.leaves_types:
             return statement
         if typed is not None and has.get(typed) is told:
             return typed
@@ -45,6 +45,7 @@ cdef class ToldUser(StatementOwner):
         if typed is None or typed.told.types != told.types:
             definition = with_types(statement.definition, told.types)
             typed = statement.told_as = self.sessions.texts.with_types(statement, definition)
+            typed.is_typed = True
             typed.told = told
         return typed
 
@@ -82,12 +83,16 @@ cdef class ToldUser(StatementOwner):
 
     # ---- portals ----
 
-    cdef int note_bound(self, const unsigned char *portal, bytes given, Statement statement) except -1:
+    cdef int note_bound(
+        self, const unsigned char *portal, bytes given, Statement statement, bint is_told
+    ) except -1:
         """A portal (its name ends with a zero byte) is bound of what the client calls `given`; empty,
-        without a statement: of the unnamed one."""
+        without a statement: of the unnamed one. `is_told`: the client was told what it returns, and
+        the connection says the same."""
         if not portal[0]:
             self.bound_name = given
             self.bound_statement = statement
+            self.bound_is_told = is_told
         else:
             if self.bound_portals is None or len(self.bound_portals) >= PORTALS_LIMIT:
                 self.bound_portals = {}
@@ -100,6 +105,8 @@ cdef class ToldUser(StatementOwner):
         cdef bytes given = self.bound_name
         cdef Statement statement = self.bound_statement
         cdef Told known, told
+        if self.bound_is_told and total == HEADER_BYTES + 2 and not frame[HEADER_BYTES + 1]:
+            return False  # as it was told before
         if memchr(frame + HEADER_BYTES + 1, 0, total - HEADER_BYTES - 1) == NULL:
             return False  # malformed, as the database will say
         if frame[HEADER_BYTES + 1]:
@@ -118,5 +125,5 @@ cdef class ToldUser(StatementOwner):
         told = None if self.told is None else self.told.get(given)
         if known is not None and told is not None and known.shape is not None:
             if known is told or known.shape == told.shape:
-                return False  # as it was told before
+                return False
         return self.server.prepared.owe_description(FORWARD, statement, self, given)
