@@ -15,6 +15,7 @@ from forebay.worker.connector import ConnectError
 from forebay.worker.pool.janitor import Janitor, Timeouts
 from forebay.worker.pool.manager import Limits, PoolManager
 from forebay.worker.relay import Waiter
+from forebay.worker.relay.census import OPENING_LIMIT
 from forebay.worker.session.settings import InternTable
 
 TIMEOUT_S = 20.0
@@ -366,6 +367,11 @@ class Simulation:
             backoff = manager._backoffs.get(pool)
             tries = backoff is not None and now < backoff.retry_at + LATE_S
             room = manager.budget is not None and manager.size < manager.budget.limit
+            waits_for_opening = pool.waiting <= pool.opening or opening >= OPENING_LIMIT
             idle_s = now - first.waits_since
-            if room and not tries and not opening and not manager._scheduled and idle_s > LATE_S:
+            if tries or manager._scheduled or idle_s <= LATE_S:
+                continue
+            if room and not opening:
                 raise WrongError("there is room, somebody waits, and nothing is opened")
+            if not waits_for_opening and any(each.idle for each in manager.pools.values()):
+                raise WrongError("there is an idle connection while somebody waits elsewhere")

@@ -16,6 +16,8 @@ from tests.unit.worker.relay.ledgers import interpreted
 
 CALM_SEEDS = range(12)
 ROUGH_SEEDS = range(30)
+# More micro-pools than connections, and always somebody waiting in each.
+CROWDED = World(pools=3, clients=60, limit=2, hold_s=0.05, think_s=0.01)
 # A planted bug is found by one of so many histories.
 TRIES = 40
 
@@ -39,6 +41,13 @@ def test_calm(seed: int) -> None:
     assert simulation.refused == 0, f"seed {seed}: somebody starved"
     assert simulation.done > 100
     assert simulation.wasted <= simulation.manager.opened // 50 + 3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_crowded(seed: int) -> None:
+    simulation = Simulation(seed, CROWDED)
+    simulation.run()
+    assert simulation.refused == 0, f"seed {seed}: somebody starved"
 
 
 @pytest.mark.parametrize("seed", ROUGH_SEEDS)
@@ -94,6 +103,10 @@ class TestPlantedBugs:
             self.patch = patch
             yield patch
 
+    def interpreted(self) -> tuple[Any, Any]:
+        """The modules of micro-pools and of the census, which the manager uses from now on."""
+        return use_interpreted(self.patch)
+
     def expect(self, reason: str, waiter: Any = Waiter, given: World | None = None) -> None:
         """Some history goes wrong, for this reason (a regular expression)."""
         for seed in range(TRIES):
@@ -110,22 +123,28 @@ class TestPlantedBugs:
         raise AssertionError("the planted bug was not found")
 
     def test_a_connection_more_than_allowed(self) -> None:
-        def greedy(pools: Any, needy: Any, limit: int | None, opening: int) -> Step[Any] | None:
-            return next_step(pools, needy, None if limit is None else limit + 1, opening)
+        def greedy(census: Any, pools: Any, now: float) -> Step | None:
+            census.limit += census.limit > 0
+            try:
+                return next_step(census, pools, now)
+            finally:
+                census.limit -= census.limit > 1
 
         self.patch.setattr(manager_module, "next_step", greedy)
         self.expect("the limit is exceeded")
 
-    def test_connections_stay_with_their_pool(self) -> None:
-        self.patch.setattr(manager_module, "claimant", lambda *_: None)
-        self.expect("starved|nothing is opened")
+    def test_a_pool_keeps_its_connections_while_it_can_use_them(self) -> None:
+        """Unfairness between micro-pools: its own clients go first, however long others wait."""
+        micropool, census = self.interpreted()
+        self.patch.setattr(census.Census, "claimant", lambda *_: None)
+        self.expect("starved", micropool.Waiter, CROWDED)
 
     def test_a_lost_connection_stays_counted(self) -> None:
         def forgetful(self: PoolManager, server: Any, reason: str) -> None:
             if server in self.servers:
                 self.servers.discard(server)
                 if server in server.pool.idle:
-                    server.pool.idle.remove(server)
+                    server.pool.drop(server)
                 self.schedule()
 
         self.patch.setattr(PoolManager, "server_lost", forgetful)
@@ -144,7 +163,7 @@ class TestPlantedBugs:
         self.expect("nothing is opened", given=quiet)
 
     def test_the_last_is_served_first(self) -> None:
-        micropool = interpreted("micropool")
+        micropool, _ = self.interpreted()
 
         class Lifo(micropool.MicroPool):  # type: ignore[misc, name-defined]
             def next_waiter(self) -> Any:
@@ -157,7 +176,7 @@ class TestPlantedBugs:
         self.expect("overtaken", micropool.Waiter)
 
     def test_a_waiter_that_left_is_served(self) -> None:
-        micropool = interpreted("micropool")
+        micropool, _ = self.interpreted()
 
         class Sticky(micropool.MicroPool):  # type: ignore[misc, name-defined]
             def leave(self, waiter: Any) -> None:
@@ -167,11 +186,29 @@ class TestPlantedBugs:
         self.patch.setattr(manager_module, "MicroPool", Sticky)
         self.expect("wait, ", micropool.Waiter)
 
+    def test_a_wait_is_taken_to_need_nothing(self) -> None:
+        """A lost wake-up: there is room, or something idle elsewhere, and nobody looks."""
+        micropool, census = self.interpreted()
+        true_joined = census.Census.joined
+
+        def joined(self: Any, pool: Any, now: float) -> bool:
+            true_joined(self, pool, now)
+            return bool(self.size == 0)
+
+        self.patch.setattr(census.Census, "joined", joined)
+        self.expect("nothing is opened|idle connection while|starved", micropool.Waiter)
+
+
+def use_interpreted(patch: pytest.MonkeyPatch) -> tuple[Any, Any]:
+    micropool, census = interpreted("micropool"), interpreted("census")
+    patch.setattr(manager_module, "MicroPool", micropool.MicroPool)
+    patch.setattr(manager_module, "Census", census.Census)
+    return micropool, census
+
 
 def test_the_interpreted_micropool_does_as_well() -> None:
     with pytest.MonkeyPatch.context() as patch:
-        micropool = interpreted("micropool")
-        patch.setattr(manager_module, "MicroPool", micropool.MicroPool)
+        micropool, _ = use_interpreted(patch)
         simulation = Simulation(3, ROUGH, micropool.Waiter)
         simulation.run()
     compiled = Simulation(3, ROUGH)

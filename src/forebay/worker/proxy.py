@@ -193,7 +193,7 @@ class Proxy:
         """Counters and gauges; see docs/operations.md."""
         manager, sessions = self._manager, self._sessions
         servers, budget = manager.servers, manager.budget
-        at_once = manager.borrows - manager.waits.count
+        at_once = manager.borrows - manager.census.waits.count
         return {
             "client_connections": len(sessions.clients),
             "client_connections_received": sessions.counts.received,
@@ -215,8 +215,8 @@ class Proxy:
             "server_max_connections": budget.max_connections if budget else 0,
             "server_reserved_connections": budget.reserved if budget else 0,
             "transactions": manager.transactions,
-            "borrow_wait_us_p50": manager.waits.percentile_us(0.5, at_once),
-            "borrow_wait_us_p99": manager.waits.percentile_us(0.99, at_once),
+            "borrow_wait_us_p50": manager.census.waits.percentile_us(0.5, at_once),
+            "borrow_wait_us_p99": manager.census.waits.percentile_us(0.99, at_once),
             **sessions.pinner.counts.figures(),
         }
 

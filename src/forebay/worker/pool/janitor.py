@@ -7,7 +7,7 @@ from forebay.protocol import errors
 from forebay.worker.agenda import Agenda
 from forebay.worker.memory import Ebb, malloc_trim
 from forebay.worker.pool.manager import PoolManager
-from forebay.worker.relay import Client
+from forebay.worker.relay import Client, MicroPool
 from forebay.worker.session.sessions import Sessions
 from forebay.worker.tasks import in_crypto_thread
 
@@ -99,19 +99,26 @@ class Janitor:
             self._manager.ask_limits()
 
     def _end_waits(self, now: float) -> None:
-        """Borrow timeouts: the first in each queue has waited longest."""
+        """Borrow timeouts: the first in each queue has waited longest, and the queues stand in the
+        order of their firsts."""
         timeout_s = self.timeouts.connection_borrow_timeout_s
-        oldest = now - timeout_s
-        for pool in list(self._manager.pools.values()):
-            if timeout_s == 0:
-                # Nobody waits for a connection in use, but a new one takes its time to open.
+        census = self._manager.census
+        if timeout_s == 0:
+            # Nobody waits for a connection in use, but a new one takes its time to open.
+            pool = census.first
+            while pool is not None:
+                behind = pool.behind
                 while pool.waiting > pool.opening and (place := pool.last_waiter) is not None:
-                    error = errors.borrow_timed_out(self._manager.last_error(pool))
-                    self._manager.refuse(place.borrower, error)
-                continue
-            while (place := pool.first_waiter) is not None and place.waits_since <= oldest:
-                error = errors.borrow_timed_out(self._manager.last_error(pool))
-                self._manager.refuse(place.borrower, error)
+                    self._end_wait(pool, place.borrower)
+                pool = behind
+            return
+        oldest = now - timeout_s
+        while (pool := census.first) is not None and pool.waits_since <= oldest:
+            if (place := pool.first_waiter) is not None:
+                self._end_wait(pool, place.borrower)
+
+    def _end_wait(self, pool: MicroPool, client: Client) -> None:
+        self._manager.refuse(client, errors.borrow_timed_out(self._manager.last_error(pool)))
 
     def _end_clients(self, now: float) -> None:
         while self._due and self._due[0][0] <= now:

@@ -18,15 +18,12 @@ from forebay.worker.connector import ConnectError
 from forebay.worker.pool.backoff import Backoff
 from forebay.worker.pool.budget import LIMITS_QUERY, Budget, parse_limits
 from forebay.worker.pool.changeover import Changeover
-from forebay.worker.pool.decide import claimant, next_step
-from forebay.worker.pool.waits import WaitHistogram
-from forebay.worker.relay import Client, Command, MicroPool, Server
+from forebay.worker.pool.decide import next_step
+from forebay.worker.relay import Census, Client, Command, MicroPool, Server
 from forebay.worker.session.settings import InternTable
 
 logger = logging.getLogger("forebay.pool")
 
-# Connections being opened at once: a PostgreSQL backend costs milliseconds of a core to start.
-OPENING_LIMIT = 10
 # What a client that vanished had asked may take so long to end; then its connection is closed.
 ABANDONED_S = 5.0
 # What Forebay asks between two clients may take so long; then the database is taken to be gone.
@@ -74,7 +71,8 @@ class PoolManager:
         self.pools: dict[tuple[str, str], MicroPool] = {}
         self.servers: set[Server] = set()
         self.budget: Budget | None = None
-        self.waits = WaitHistogram()
+        self.census = Census()
+        self.census.waiting_limit = limits.max_waiting_clients
         self.opened = self.open_failures = self.peak = 0
         # Of micro-pools that are gone: counters never fall.
         self._past_transactions = self._past_borrows = 0
@@ -84,7 +82,7 @@ class PoolManager:
         key = (database, user)
         found = self.pools.get(key)
         if found is None:
-            found = self.pools[key] = MicroPool(database, user, self, self._changeover)
+            found = self.pools[key] = MicroPool(database, user, self.census, self, self._changeover)
         return found
 
     def apply(self, limits: Limits) -> None:
@@ -93,6 +91,7 @@ class PoolManager:
             self._changeover.apply(limits.init_query)
             self.retire_all()
         self._limits = limits
+        self.census.waiting_limit = limits.max_waiting_clients
         if self._told is not None:
             self.note_limits(*self._told)
 
@@ -101,7 +100,7 @@ class PoolManager:
     @property
     def size(self) -> int:
         """Connections open or being opened."""
-        return sum(pool.size for pool in self.pools.values())
+        return self.census.size
 
     @property
     def transactions(self) -> int:
@@ -116,10 +115,10 @@ class PoolManager:
     @property
     def waiting(self) -> int:
         """Clients that wait for a connection."""
-        return sum(pool.waiting for pool in self.pools.values())
+        return self.census.waiting
 
     def wanted(self, pool: MicroPool) -> None:
-        """A client waits in `pool`."""
+        """A client waits in `pool`, and more is to be done than to let it wait."""
         if self.waiting > self._limits.max_waiting_clients:
             newest = pool.last_waiter
             if newest is not None:
@@ -131,7 +130,7 @@ class PoolManager:
             if self._agenda.now() < backoff.retry_at:
                 self._agenda.soon(self._refuse_all, pool, backoff.error)
                 return
-            del self._backoffs[pool]
+            self._end_backoff(pool)
         self.schedule()
 
     def schedule(self) -> None:
@@ -142,79 +141,62 @@ class PoolManager:
 
     def _run_schedule(self) -> None:
         self._scheduled = False
-        limit = None if self.budget is None else self.budget.limit
-        starved = False
-        if limit is not None:
-            self._close_beyond(limit)
+        self._close_beyond_limit()
+        now = self._agenda.now()
         while True:
-            step = next_step(self.pools.values(), self._ready(), limit, OPENING_LIMIT)
+            pools = (server.pool for server in self.servers)
+            step = next_step(self.census, pools, now)
             if step is None:
                 break
-            if step.action == "starved":
-                starved = True
-                break
             if step.victim is not None:
-                self._close_idle(step.victim, step.victim.idle[0], "to make room")
-            step.pool.opening += 1
-            self._agenda.spawn(self._open(step.pool), "open a database connection")
-        for pool in self.pools.values():
-            pool.contended = starved or (limit is not None and self.size > limit)
+                self._close_idle(step.victim.idle[0], "to make room")
+            self._begin_opening(step.pool, "open a database connection")
 
-    def _close_beyond(self, limit: int) -> None:
+    def _close_beyond_limit(self) -> None:
         """The limit was lowered: close idle connections, never ones in use."""
-        for pool in self.pools.values():
-            while pool.idle and self.size > limit:
-                self._close_idle(pool, pool.idle[0], "the limit was lowered")
+        if self.census.is_over and self.census.idle:
+            for pool in self.pools.values():
+                while pool.idle and self.census.is_over:
+                    self._close_idle(pool.idle[0], "the limit was lowered")
 
-    def may_keep(self, pool: MicroPool, server: Server) -> bool:
-        """A connection of `pool` comes free while another pool wants room, or is to be closed."""
-        limit = None if self.budget is None else self.budget.limit
+    def take_away(self, server: Server) -> None:
+        """A connection came free that is not to be used again: it is in no pool any more."""
         if server.retired:
             reason = "it was retired"
-        elif limit is None:
-            return True
-        elif self.size >= limit:  # without this one, which is not counted as borrowed any more
+        elif self.size >= self.census.limit:  # without this one
             reason = "the limit was lowered"
-        elif claimant(self.pools.values(), self._ready(), pool, limit) is not None:
-            reason = "to make room for another user or database"
         else:
-            return True
+            reason = "to make room for another user or database"
         self._close(server, reason)
         self.schedule()
-        return False
-
-    def waited(self, pool: MicroPool, wait_s: float) -> None:
-        """A client of `pool` got its connection after `wait_s` seconds in the queue."""
-        self.waits.note(wait_s)
 
     # ---- opening ----
 
     def probe(self, pool: MicroPool) -> None:
         """Open one connection ahead of any client: it tells the server's limits."""
-        pool.opening += 1
-        self._agenda.spawn(self._open(pool), "open the first database connection")
+        self._begin_opening(pool, "open the first database connection")
+
+    def _begin_opening(self, pool: MicroPool, name: str) -> None:
+        pool.begin_opening()
+        self._agenda.spawn(self._open(pool), name)
 
     async def _open(self, pool: MicroPool) -> None:
         retirements = self._retirements
         try:
             server, told = await self._open_server(pool)
         except (PgError, ConnectError) as error:
-            pool.opening -= 1
+            pool.end_opening(False)
             self._opening_failed(pool, error)
             return
         except BaseException:
-            pool.opening -= 1
+            pool.end_opening(False)
             raise
-        pool.opening -= 1
-        pool.borrowed += 1
+        pool.end_opening(True)
         self.opened += 1
         self.servers.add(server)
         self.peak = max(self.peak, len(self.servers))
-        self._backoffs.pop(pool, None)
+        self._end_backoff(pool)
         self.note_limits(*told)
-        # It serves its own pool first, whoever has waited longer elsewhere: to close it unused
-        # helps nobody, and the other pool's connection would meet the same end.
-        pool.contended = False
         server.retired = retirements != self._retirements
         server.start()
         self.schedule()
@@ -223,6 +205,7 @@ class PoolManager:
         self.open_failures += 1
         backoff = Backoff.after(error, self._agenda.now(), self._backoffs.get(pool))
         self._backoffs[pool] = backoff
+        pool.retry_at = backoff.retry_at
         fields = {"database": pool.database, "user": pool.user, "retry_in_s": backoff.delay_s}
         logger.warning(
             "A database connection could not be opened: %s", error, extra={"fields": fields}
@@ -234,11 +217,9 @@ class PoolManager:
             self._refuse_all(pool, error)
         self.schedule()  # what was kept free for it may serve another pool
 
-    def _ready(self) -> list[MicroPool]:
-        """The micro-pools that may open connections now: those that do not back off."""
-        now = self._agenda.now()
-        backing_off = {pool for pool, each in self._backoffs.items() if now < each.retry_at}
-        return [pool for pool in self.pools.values() if pool not in backing_off]
+    def _end_backoff(self, pool: MicroPool) -> None:
+        self._backoffs.pop(pool, None)
+        pool.retry_at = 0.0
 
     def last_error(self, pool: MicroPool) -> str | None:
         """Why no connection could be opened lately, for those who waited in vain."""
@@ -271,6 +252,7 @@ class PoolManager:
         )
         if budget != self.budget:
             self.budget = budget
+            self.census.limit = budget.limit
             logger.info(
                 "At most %d database connections (%d %% of %d usable ones), %d of them idle",
                 budget.limit,
@@ -289,8 +271,7 @@ class PoolManager:
         newest = [pool.idle[-1] for pool in self.pools.values() if pool.idle]
         if newest:
             server = next((s for s in newest if s.settings is self._intern.none), newest[0])
-            server.pool.idle.remove(server)
-            server.pool.borrowed += 1
+            server.pool.take(server)
             if server.settings is not self._intern.none:
                 self._changeover.reset(server)
             server.run(LIMITS_QUERY.encode(), self._limits_told)
@@ -311,8 +292,8 @@ class PoolManager:
         self.servers.discard(server)
         server.shut(reason)
 
-    def _close_idle(self, pool: MicroPool, server: Server, reason: str) -> None:
-        pool.idle.remove(server)
+    def _close_idle(self, server: Server, reason: str) -> None:
+        server.pool.drop(server)
         self._close(server, reason)
 
     def close_idle(self, now: float, max_idle_time_s: float, max_age_s: float) -> None:
@@ -321,13 +302,13 @@ class PoolManager:
             if now - server.opened_at > max_age_s * server.age_jitter:
                 server.retired = True
         idle_limit = 0 if self.budget is None else self.budget.idle_limit
-        idle = [(server, pool) for pool in self.pools.values() for server in pool.idle]
+        idle = [server for pool in self.pools.values() for server in pool.idle]
         surplus = len(idle) - idle_limit
-        for server, pool in sorted(idle, key=lambda pair: pair[0].idle_since):
+        for server in sorted(idle, key=lambda server: server.idle_since):
             if server.retired:
-                self._close_idle(pool, server, "it reached its greatest age")
+                self._close_idle(server, "it reached its greatest age")
             elif surplus > 0 and now - server.idle_since > max_idle_time_s:
-                self._close_idle(pool, server, "it was idle beyond the limit for idle connections")
+                self._close_idle(server, "it was idle beyond the limit for idle connections")
             else:
                 continue
             surplus -= 1
@@ -351,7 +332,7 @@ class PoolManager:
             server.retired = True
         for pool in self.pools.values():
             for server in list(pool.idle):
-                self._close_idle(pool, server, "it was retired")
+                self._close_idle(server, "it was retired")
 
     def close_all(self) -> None:
         """Close every connection now."""
@@ -374,10 +355,7 @@ class PoolManager:
         pool = server.pool
         if server in self.servers:
             self.servers.discard(server)
-            if server in pool.idle:
-                pool.idle.remove(server)
-            else:
-                pool.borrowed -= 1
+            pool.drop(server)
             logger.info(
                 "The database connection closed. Reason: %s",
                 reason,
@@ -418,10 +396,19 @@ class PoolManager:
 
     def assert_counts(self) -> None:
         """Every connection is in exactly one place."""
-        idle = sum(len(pool.idle) for pool in self.pools.values())
-        borrowed = sum(pool.borrowed for pool in self.pools.values())
+        pools = self.pools.values()
+        idle = sum(len(pool.idle) for pool in pools)
+        borrowed = sum(pool.borrowed for pool in pools)
         if idle + borrowed != len(self.servers):
             raise AssertionError(f"{idle} idle + {borrowed} borrowed, of {len(self.servers)}")
+        census = self.census
+        counted = census.size, census.opening, census.idle, census.waiting, census.in_demand
+        opening = sum(pool.opening for pool in pools)
+        waiting = sum(pool.waiting for pool in pools)
+        in_demand = sum(pool.size > 0 or pool.waiting > 0 for pool in pools)
+        real = idle + borrowed + opening, opening, idle, waiting, in_demand
+        if counted != real:
+            raise AssertionError(f"{counted} counted, of {real}")
 
 
 def _is_abandoned(server: Server, lent_at: float) -> bool:

@@ -6,6 +6,7 @@ openssl    what Python's ssl module cannot be asked for; handshakes: threads for
 peer       a relayed socket: buffers, back-pressure, TLS
 ledger     which replies are owed, and to whom they go
 micropool  idle connections and the queue of one (database, user)
+census     all micro-pools together: counts, and who has waited longest; waits: for how long
 
 A database connection, each class building on the one before:
     connection  who has it, and what is done before the next client gets it
@@ -29,6 +30,7 @@ glance     a fast look at a statement: does it certainly leave the session alone
 names      does it name a function that the operator lists?
 """
 
+from forebay.worker.relay.census import Census
 from forebay.worker.relay.client import Client
 from forebay.worker.relay.command import Command
 from forebay.worker.relay.ledger import Ledger
@@ -37,9 +39,11 @@ from forebay.worker.relay.poller import Poller
 from forebay.worker.relay.selector import Relay
 from forebay.worker.relay.server import Server
 from forebay.worker.relay.statement import PREFIX, Statement
+from forebay.worker.relay.waits import WaitHistogram
 
 __all__ = [
     "PREFIX",
+    "Census",
     "Client",
     "Command",
     "Ledger",
@@ -48,5 +52,6 @@ __all__ = [
     "Relay",
     "Server",
     "Statement",
+    "WaitHistogram",
     "Waiter",
 ]

@@ -1,5 +1,7 @@
 cimport cython
 
+from forebay.worker.relay.census cimport Census, Demand
+
 
 cdef class Waiter:
     # Links of the queue it waits in; None when it does not wait.
@@ -10,22 +12,26 @@ cdef class Waiter:
 
 
 @cython.final
-cdef class MicroPool:
+cdef class MicroPool(Demand):
     cdef readonly str database
     cdef readonly str user
+    cdef readonly Census census
     cdef readonly object manager
     cdef readonly object changeover
     cdef readonly list idle
     cdef readonly Waiter first_waiter
     cdef readonly Waiter last_waiter
-    cdef readonly Py_ssize_t waiting
     cdef public Py_ssize_t clients
-    cdef public Py_ssize_t opening
     cdef public Py_ssize_t borrowed
     cdef public unsigned long long borrows
     cdef public unsigned long long transactions
     cdef public unsigned long long schema
-    cdef public bint contended
+    cdef public bint keeps_next
+
+    cpdef begin_opening(self)
+    cpdef end_opening(self, bint opened)
+    cpdef take(self, object server)
+    cpdef drop(self, object server)
 
     @cython.locals(index=cython.Py_ssize_t)
     cpdef object borrow(self, object settings)
@@ -33,9 +39,11 @@ cdef class MicroPool:
     @cython.locals(tail=Waiter)
     cpdef wait(self, Waiter waiter, double now)
 
-    @cython.locals(before=Waiter, behind=Waiter)
+    @cython.locals(before=Waiter, behind=Waiter, first=Waiter)
     cpdef leave(self, Waiter waiter)
 
     @cython.locals(waiter=Waiter)
     cpdef Waiter next_waiter(self)
+
+    @cython.locals(keeps=bint, waiter=Waiter)
     cpdef Waiter give_back(self, object server, bint retired, double now)

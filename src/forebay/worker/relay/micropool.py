@@ -5,13 +5,16 @@ the janitor finds them. Waiters are served first come, first served; a connectio
 goes directly to the first of them and never through ``idle``, so that nobody who comes later can
 overtake. A waiter leaves the queue in constant time.
 
-What needs more than this pool (opening, making room, another pool's older claim) is the manager's:
-    manager.wanted(pool)            somebody waits who found nothing idle
-    manager.may_keep(pool, server)  under contention, or when it is retired: False when it was taken
-    manager.waited(pool, wait_s)    the first in the queue was served
+What concerns other micro-pools too is counted in the `census` that all before one server share. The
+manager (Python) is called only where something is to be decided or done:
+    manager.wanted(pool)        somebody waits, and a connection could be opened, or must not be
+    manager.take_away(server)   one that came free is to be closed: retired, or others need the room
+    manager.schedule()          one has become idle while somebody waits elsewhere
 
 Written in Cython's pure mode (types in micropool.pxd).
 """
+
+from forebay.worker.relay.census import Demand
 
 # How many idle connections are looked at for one that has the settings wanted.
 _SEARCH = 16
@@ -27,30 +30,60 @@ class Waiter:
         self.waits_since = 0.0
 
 
-class MicroPool:
+class MicroPool(Demand):
     """The connections and the queue of one (database, user)."""
 
-    def __init__(self, database, user, manager, changeover):
+    def __init__(self, database, user, census, manager, changeover):
+        Demand.__init__(self)
         self.database = database
         self.user = user
+        self.census = census
         self.manager = manager
         self.changeover = changeover  # for its connections: see `connection`
         self.idle = []  # unused connections, the longest unused first
         self.first_waiter = None
         self.last_waiter = None
-        self.waiting = 0
         self.clients = 0  # clients logged in, with or without a connection
-        self.opening = 0  # connections being opened
         self.borrowed = 0  # connections with a client, or being cleaned after one
         self.borrows = 0
         self.transactions = 0
         self.schema = 1  # counts what has changed what names mean in the database
-        self.contended = False  # another pool waits for room: the manager wants to be asked
+        # The next connection that comes free was opened for this pool, and serves it first: to
+        # close it unused helps nobody, and the other pool's connection would meet the same end.
+        self.keeps_next = False
 
-    @property
-    def size(self):
-        """Connections that count against the budget."""
-        return len(self.idle) + self.borrowed + self.opening
+    # ---- connections come and go ----
+
+    def begin_opening(self):
+        """One more connection is being opened."""
+        self.opening += 1
+        self.census.opening += 1
+        self.census.resize(self, 1)
+
+    def end_opening(self, opened):
+        """A connection was opened, and is borrowed until it has begun; or it could not be."""
+        self.opening -= 1
+        self.census.opening -= 1
+        if opened:
+            self.borrowed += 1
+            self.keeps_next = True
+        else:
+            self.census.resize(self, -1)
+
+    def take(self, server):
+        """Borrow this idle connection."""
+        self.idle.remove(server)
+        self.census.idle -= 1
+        self.borrowed += 1
+
+    def drop(self, server):
+        """This connection, idle or borrowed, is closed."""
+        if server in self.idle:
+            self.take(server)
+        self.borrowed -= 1
+        self.census.resize(self, -1)
+
+    # ---- clients come and go ----
 
     def borrow(self, settings):
         """An idle connection, if possible one that has `settings` already, or None."""
@@ -59,6 +92,7 @@ class MicroPool:
             return None
         self.borrows += 1
         self.borrowed += 1
+        self.census.idle -= 1
         server = self.idle[index]
         if server.settings is settings:
             return self.idle.pop()
@@ -83,7 +117,8 @@ class MicroPool:
             tail.waits_before = waiter
         self.last_waiter = waiter
         self.waiting += 1
-        self.manager.wanted(self)
+        if self.census.joined(self, now):
+            self.manager.wanted(self)
 
     def leave(self, waiter):
         """Take `waiter` out of the queue, wherever it stands; harmless when it does not wait."""
@@ -103,6 +138,8 @@ class MicroPool:
         waiter.waits_before = None
         waiter.waiting_in = None
         self.waiting -= 1
+        first = self.first_waiter
+        self.census.left(self, 0.0 if first is None else first.waits_since)
 
     def next_waiter(self):
         """The first in the queue, taken out of it; None when nobody waits."""
@@ -116,15 +153,21 @@ class MicroPool:
 
         `retired`: it is to be closed rather than used again.
         """
-        self.borrowed -= 1
-        if retired or self.contended:
-            if not self.manager.may_keep(self, server):
-                return None
+        keeps = self.keeps_next and not self.census.is_over
+        self.keeps_next = False
+        if retired or (not keeps and self.census.takes(self, now)):
+            self.borrowed -= 1
+            self.census.resize(self, -1)
+            self.manager.take_away(server)
+            return None
         waiter = self.next_waiter()
         if waiter is None:
+            self.borrowed -= 1
             self.idle.append(server)
+            self.census.idle += 1
+            if self.census.neediest(None, now) is not None:
+                self.manager.schedule()
         else:
-            self.borrowed += 1
             self.borrows += 1
-            self.manager.waited(self, now - waiter.waits_since)
+            self.census.waits.note(now - waiter.waits_since)
         return waiter

@@ -3,6 +3,7 @@
 from typing import Any
 
 from forebay.worker.pool.changeover import Changeover
+from forebay.worker.relay.census import Census, Demand
 from forebay.worker.relay.server import Place, Server
 
 class Waiter:
@@ -11,26 +12,29 @@ class Waiter:
     waits_behind: Waiter | None
     waits_since: float
 
-class MicroPool:
+class MicroPool(Demand):
     database: str
     user: str
+    census: Census
     manager: Any
     changeover: Changeover
     idle: list[Server]
     first_waiter: Place | None
     last_waiter: Place | None
-    waiting: int
     clients: int
-    opening: int
     borrowed: int
     borrows: int
     transactions: int
     schema: int
-    contended: bool
+    keeps_next: bool
 
-    def __init__(self, database: str, user: str, manager: Any, changeover: Changeover) -> None: ...
-    @property
-    def size(self) -> int: ...
+    def __init__(
+        self, database: str, user: str, census: Census, manager: Any, changeover: Changeover
+    ) -> None: ...
+    def begin_opening(self) -> None: ...
+    def end_opening(self, opened: bool) -> None: ...
+    def take(self, server: Server) -> None: ...
+    def drop(self, server: Server) -> None: ...
     def borrow(self, settings: object) -> Server | None: ...
     def wait(self, waiter: Waiter, now: float) -> None: ...
     def leave(self, waiter: Waiter) -> None: ...

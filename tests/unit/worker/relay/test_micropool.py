@@ -1,6 +1,5 @@
 """A micro-pool: whose turn it is, and what is counted."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,17 +15,17 @@ class Manager:
 
     def __init__(self) -> None:
         self.wanted_by: list[Any] = []
-        self.waits: list[float] = []
-        self.keeps = True
+        self.taken: list[Any] = []
+        self.scheduled = 0
 
     def wanted(self, pool: Any) -> None:
         self.wanted_by.append(pool)
 
-    def waited(self, pool: Any, wait_s: float) -> None:
-        self.waits.append(wait_s)
+    def take_away(self, server: Any) -> None:
+        self.taken.append(server)
 
-    def may_keep(self, pool: Any, server: Any) -> bool:
-        return self.keeps
+    def schedule(self) -> None:
+        self.scheduled += 1
 
 
 @pytest.fixture(params=["compiled", "interpreted"])
@@ -36,11 +35,24 @@ def module(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def pool(module: Any) -> Any:
-    return module.MicroPool("app", "alice", Manager(), None)
+    return module.MicroPool("app", "alice", relay.Census(), Manager(), None)
+
+
+def connected(pool: Any, *servers: Any, now: float = 0.0) -> None:
+    """The pool has these connections, idle."""
+    for each in servers:
+        pool.begin_opening()
+        pool.end_opening(True)
+        pool.give_back(each, False, now)
+
+
+class Server:
+    def __init__(self, settings: object) -> None:
+        self.settings = settings
 
 
 def server(settings: object = SETTINGS) -> Any:
-    return SimpleNamespace(settings=settings)
+    return Server(settings)
 
 
 def waiting(pool: Any) -> list[Any]:
@@ -59,7 +71,7 @@ def test_nothing_to_borrow(pool: Any) -> None:
 
 def test_the_newest_is_borrowed_first(pool: Any) -> None:
     servers = [server() for _ in range(3)]
-    pool.idle.extend(servers)
+    connected(pool, *servers)
     assert [pool.borrow(SETTINGS) for _ in range(3)] == servers[::-1]
     assert (pool.borrows, pool.borrowed, pool.size) == (3, 3, 3)
 
@@ -67,7 +79,7 @@ def test_the_newest_is_borrowed_first(pool: Any) -> None:
 def test_one_with_equal_settings_is_preferred(pool: Any) -> None:
     mine, other = object(), object()
     fitting = server(mine)
-    pool.idle.extend([server(other), fitting, server(other), server(other)])
+    connected(pool, server(other), fitting, server(other), server(other))
     assert pool.borrow(mine) is fitting
     assert pool.borrow(mine).settings is other
     assert len(pool.idle) == 2
@@ -75,32 +87,34 @@ def test_one_with_equal_settings_is_preferred(pool: Any) -> None:
 
 def test_the_search_is_bounded(pool: Any) -> None:
     mine = object()
-    pool.idle.extend([server(mine), *(server() for _ in range(100))])
+    connected(pool, server(mine), *(server() for _ in range(100)))
     newest = pool.idle[-1]
     assert pool.borrow(mine) is newest
 
 
 def test_a_freed_connection_is_idle(pool: Any) -> None:
     mine = server()
-    pool.idle.append(mine)
+    connected(pool, mine)
     pool.borrow(SETTINGS)
+    assert (pool.borrowed, pool.census.idle) == (1, 0)
     assert pool.give_back(mine, False, 5.0) is None
     assert pool.idle == [mine]
-    assert (pool.borrowed, pool.size) == (0, 1)
+    assert (pool.borrowed, pool.size, pool.census.idle) == (0, 1, 1)
 
 
 def test_a_freed_connection_goes_to_the_first_who_waits(pool: Any, module: Any) -> None:
+    mine = server()
+    connected(pool, mine)
+    pool.borrow(SETTINGS)
     places = [module.Waiter() for _ in range(3)]
     for number, place in enumerate(places):
         pool.wait(place, float(number))
     assert waiting(pool) == places
-    assert pool.manager.wanted_by == [pool] * 3
-    mine = server()
-    pool.borrowed = 1
     served = [pool.give_back(mine, False, 10.0) for _ in range(4)]
     assert served == [*places, None]
-    assert pool.manager.waits == [10.0, 9.0, 8.0]
+    assert (pool.census.waits.count, pool.census.waits.sum_us) == (3, 27e6)
     assert (pool.borrowed, pool.idle) == (0, [mine])
+    assert (pool.manager.scheduled, pool.manager.taken) == (0, [])
 
 
 @pytest.mark.parametrize("leaving", [0, 1, 2])
@@ -122,18 +136,23 @@ def test_anyone_may_leave_the_queue(pool: Any, module: Any, leaving: int) -> Non
     assert waiting(pool) == [left]
 
 
-def test_another_pool_takes_it(pool: Any, module: Any) -> None:
-    pool.contended = True
-    pool.manager.keeps = False
-    pool.borrowed = 1
+def test_a_retired_one_is_taken_away(pool: Any, module: Any) -> None:
+    mine = server()
+    connected(pool, mine)
+    pool.borrow(SETTINGS)
     place = module.Waiter()
     pool.wait(place, 1.0)
-    assert pool.give_back(server(), False, 2.0) is None
-    assert (pool.borrowed, pool.idle, pool.waiting) == (0, [], 1)
+    assert pool.give_back(mine, True, 2.0) is None
+    assert pool.manager.taken == [mine]
+    assert (pool.borrowed, pool.idle, pool.size, pool.waiting) == (0, [], 0, 1)
+    assert (pool.census.size, pool.census.waiting, pool.census.in_demand) == (0, 1, 1)
 
 
-def test_a_retired_one_is_asked_about(pool: Any) -> None:
-    pool.manager.keeps = False
-    pool.borrowed = 1
-    assert pool.give_back(server(), True, 2.0) is None
-    assert pool.idle == []
+def test_an_idle_one_may_be_lost(pool: Any) -> None:
+    first, second = server(), server()
+    connected(pool, first, second)
+    pool.take(first)
+    pool.drop(first)
+    assert (pool.idle, pool.borrowed, pool.size, pool.census.idle) == ([second], 0, 1, 1)
+    pool.drop(second)
+    assert (pool.idle, pool.size, pool.census.idle, pool.census.in_demand) == ([], 0, 0, 0)
