@@ -157,8 +157,10 @@ def _bytes(name: str, words: list[str]) -> bytes:
         return message(_TEXT[name].encode(), words[0].encode() + b"\0")
     match name:
         case "Parse":
-            body = words[0].encode() + b"\0" + words[1].encode() + b"\0" + bytes(2)
-            return message(b"P", body)
+            body = words[0].encode() + b"\0" + words[1].encode() + b"\0"
+            return message(b"P", body + _types(words[2:]))
+        case "ParameterDescription":
+            return message(b"t", _types(words))
         case "Bind":  # of the unnamed portal, to a named statement
             return message(b"B", b"\0" + words[0].encode() + b"\0" + bytes(6))
         case "Describe" | "Close":
@@ -190,6 +192,11 @@ def _bytes(name: str, words: list[str]) -> bytes:
         case "Bytes":
             return bytes.fromhex("".join(words))
     raise ValueError(f"no such message: {name}")
+
+
+def _types(words: list[str]) -> bytes:
+    """Of parameters, as Parse and ParameterDescription have them; `words`: their oids."""
+    return struct.pack(f"!H{len(words)}I", len(words), *map(int, words))
 
 
 def _fields(fields: dict[str, str]) -> bytes:

@@ -80,6 +80,7 @@ cdef class StatementUser(ToldUser):
         cdef Prepared prepared = self.server.prepared
         cdef uint64_t unknown
         cdef object found
+        cdef Told told
         cdef Py_ssize_t text
         if self.asked is not None:
             return True
@@ -108,7 +109,12 @@ cdef class StatementUser(ToldUser):
                 return prepared.is_uncertain(TAKEN)
             return there == total and prepared.is_uncertain(self._statement(frame, text, total))
         found = None if found is None else self._meant(found)
-        return found is not None and prepared.is_uncertain(found)
+        if found is None:
+            return False
+        told = None if self.told is None else self.told.get(given)
+        if told is not None and prepared.told.get(found) is not told:
+            found = self.as_told(found, told)
+        return prepared.is_uncertain(found)
 
     # ---- named statements ----
 
