@@ -67,7 +67,7 @@ def test_a_database_that_does_not_answer_forebay_itself(seconds: int) -> None:
 
 @pytest.mark.parametrize("size", [1, 3, 8, 9, 1000])
 def test_a_notification_of_its_own_in_pieces(size: int) -> None:
-    """It names the client as its login did; one from another connection, and rows, stay as they are."""
+    """It names the client as its login did; one from elsewhere, and rows, stay as they are."""
 
     def cut(data: bytes) -> list[bytes]:
         return [data[at : at + size] for at in range(0, len(data), size)]

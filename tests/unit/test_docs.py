@@ -31,6 +31,7 @@ FOREIGN_WORDS = frozenset(
         *("max_connections", "search_path", "session_authorization", "standard_conforming_strings"),
         *("prepare_threshold", "statement_cache_size", "server_version"),
         *("pg_advisory_lock", "pg_advisory_xact_lock", "pg_try_advisory_lock"),
+        *("pg_stat_activity", "pg_terminate_backend", "idle_in_transaction_session_timeout"),
     }
 )
 # Fields of log lines.
