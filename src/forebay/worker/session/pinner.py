@@ -43,8 +43,8 @@ class Pinner:
             if self.as_rds:
                 telling.pinned(client, reason, rds_explanation(reason, named=named), quoted)
             else:
-                said, ending = EXPLANATIONS[reason], notes.ending(reason)
-                telling.pinned(client, reason, said, quoted, ending)
+                said, until = EXPLANATIONS[reason], notes.end_of(reason)
+                telling.pinned(client, reason, said, quoted, until)
         for reason in notes.pinned_at.keys() - reasons:
             duration_s = now - notes.pinned_at.pop(reason)
             self.counts.end(reason, duration_s)

@@ -88,18 +88,17 @@ EXPLANATIONS = {
     PinReason.DISCARD: "Session state was discarded.",
 }
 
-# When a pin ends, as the log says it behind "was pinned to the database connection". What is absent
-# lasts until the client disconnects.
-ENDINGS = {
-    PinReason.TEMPORARY_OBJECT: "until nothing temporary is left (DROP, DISCARD TEMP)",
-    PinReason.CURSOR: "until the cursor is closed (CLOSE)",
-    PinReason.ADVISORY_LOCK: "until no session-level advisory lock is held (pg_advisory_unlock)",
-    PinReason.LISTEN: "until UNLISTEN",
-    PinReason.PREPARED_STATEMENT: "until DEALLOCATE",
-    PinReason.SEQUENCE: "until the client disconnects (or DISCARD SEQUENCES, DISCARD ALL)",
+# Until when a pin lasts, in words. What is absent lasts as long as its client.
+ENDS = {
+    PinReason.TEMPORARY_OBJECT: "nothing temporary is left (DROP, DISCARD TEMP)",
+    PinReason.CURSOR: "the cursor is closed (CLOSE)",
+    PinReason.ADVISORY_LOCK: "no session-level advisory lock is held (pg_advisory_unlock)",
+    PinReason.LISTEN: "UNLISTEN",
+    PinReason.PREPARED_STATEMENT: "DEALLOCATE",
+    PinReason.SEQUENCE: "the client disconnects, or DISCARD ALL or DISCARD SEQUENCES",
 }
-WITH_THE_CLIENT = "until the client disconnects"
-WITH_THE_ANSWER = "until the database has told what the session holds"
+WITH_ITS_CLIENT = "the client disconnects"
+WITH_THE_ANSWER = "the database has told what the session holds"
 
 _BY_EFFECT = {
     Reason.SETTING: PinReason.SETTING,
@@ -159,11 +158,11 @@ class Notes:
         """Why the client is pinned now."""
         return self.held | self.lasting
 
-    def ending(self, reason: PinReason) -> str:
-        """When the pin for `reason` ends, in words."""
+    def end_of(self, reason: PinReason) -> str:
+        """Until when the pin for `reason` lasts, in words."""
         if reason not in self.lasting and reason not in AUDITED:
             return WITH_THE_ANSWER
-        return ENDINGS.get(reason, WITH_THE_CLIENT)
+        return ENDS.get(reason, WITH_ITS_CLIENT)
 
     def forget(self) -> None:
         """The session has nothing that belongs to a connection."""

@@ -13,22 +13,18 @@ from forebay.worker.session.pins import PinReason
 logger = logging.getLogger("forebay.session")
 
 
-# In RDS Proxy's words: for how long, and until when nobody else gets the connection.
-AS_RDS = "for the remainder of the session", "the session ends"
-
-
 def pinned(
-    client: Client, reason: PinReason, said: str, digest: str, ending: str | None = None
+    client: Client, reason: PinReason, said: str, digest: str, until: str | None = None
 ) -> None:
-    """The client is pinned now; `said` is what stands behind "Reason:". `ending` says until when;
-    None: as RDS Proxy does."""
-    lasting, until = AS_RDS if ending is None else (ending, "then")
+    """The client is pinned now; `said` is what stands behind "Reason:". `until`: when that ends, if
+    it is not told in RDS Proxy's words."""
+    lasting = "for the remainder of the session" if until is None else f"until {until}"
     logger.warning(
         "The client session was pinned to the database connection [dbConnection=%d] %s."
         " The proxy can't reuse this connection until %s. Reason: %s%s",
         _connection_of(client),
         lasting,
-        until,
+        "the session ends" if until is None else "then",
         said,
         _quoted(digest),
         extra={
