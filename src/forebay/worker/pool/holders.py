@@ -231,8 +231,16 @@ def named(holders: list[Holder], now: float) -> str:
 
 def rest(holders: list[Holder], *, with_user: bool = False) -> str:
     """How many more there are than are named, and how many are whose."""
-    others = Counter(whose(each, with_user=with_user) for each in holders[NAMED:])
-    common = [f"{count} of {name}" for name, count in others.most_common(NAMED)]
+    others: Counter[tuple[str, str]] = Counter()
+    example: dict[tuple[str, str], Holder] = {}
+    for each in holders[NAMED:]:
+        application = "" if each.client is None else application_of(each.client)
+        others[each.user, application] += 1
+        example.setdefault((each.user, application), each)
+    common = [
+        f"{count} of {whose(example[which], with_user=with_user)}"
+        for which, count in others.most_common(NAMED)
+    ]
     if len(others) > NAMED:
         common.append("...")
     return f"{len(holders) - NAMED} more ({', '.join(common)})"
@@ -247,14 +255,18 @@ def whose(holder: Holder, *, with_user: bool = True, with_place: bool = False) -
 
 def who(client: Client, *, with_user: bool = True, with_place: bool = False) -> str:
     """A client in words."""
-    known = telling.describe(client)
     words = [f"user {quoted(client.pool.user)}"] if with_user else []
     if with_place:
         words.append(f"database {quoted(client.pool.database)}")
-    words.append(f"application {quoted(str(known['application_name']))}")
+    words.append(f"application {quoted(application_of(client))}")
     if with_place:
         words.append(f"client {telling.address_of(client) or 'on a Unix socket'}")
     return ", ".join(words)
+
+
+def application_of(client: Client) -> str:
+    """The client's application_name."""
+    return next((text for name, text in client.settings.values if name == "application_name"), "")
 
 
 def described(client: Client) -> dict[str, Any]:
