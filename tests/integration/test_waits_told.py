@@ -11,6 +11,7 @@ import psycopg2.extensions
 import pytest
 
 from forebay.protocol.errors import PgError
+from forebay.protocol.messages import query
 from forebay.worker.pool import watch
 from tests.harness import Forebay, Postgres, TestDatabase, eventually
 from tests.harness.inside import Inside
@@ -34,22 +35,25 @@ def test_a_hundred_functions_that_do_not_commit(
     """As of the handler with a cached connection of psycopg2, which begins a transaction with its
     SELECT: 40 get a connection and keep it."""
     forebay = start_forebay(
-        postgres.port, database, proxy=PLAIN, pool=connections(40, connection_borrow_timeout=4)
+        postgres.port, database, proxy=PLAIN, pool=connections(40, connection_borrow_timeout=8)
     )
     kept: list[Any] = []
     errors: list[psycopg2.Error] = []
-    together = threading.Barrier(100)
+    together = threading.Barrier(60)
 
-    def handle(number: int) -> None:
+    def handle(number: int, others: bool = False) -> None:
         connection = psycopg2.connect(forebay.dsn(application_name=f"audit-{number}"))
         kept.append(connection)
-        together.wait(60)
+        if others:
+            together.wait(60)
         try:
             connection.cursor().execute("SELECT 1")
         except psycopg2.Error as error:
             errors.append(error)
 
-    in_threads(100, handle)
+    in_threads(40, handle)
+    assert not errors
+    in_threads(60, lambda number: handle(40 + number, others=True))
     assert len(errors) == 60
     for error in errors:
         assert error.pgcode == "08000"
@@ -161,7 +165,9 @@ def test_who_comes_free_and_who_leaves_are_not_told_of(
     with RawClient(forebay.port, database) as holding, RawClient(forebay.port, database) as last:
         for _ in range(3):
             holding.query("BEGIN")
-            RawClient(forebay.port, database).vanish()
+            leaving = RawClient(forebay.port, database)
+            leaving.send(query("SELECT 1"))
+            leaving.vanish()
             holding.query("COMMIT")
         assert last.query("SELECT 1") == [["1"]]
     assert not forebay.logged("refused after|clients? waits? for a database")
