@@ -64,7 +64,11 @@ class JsonFormatter(logging.Formatter):
 
 def _encodable(value: Any) -> Any:
     """A client's names may not be UTF-8: what is not stands as its surrogates, escaped."""
-    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {key: _encodable(each) for key, each in value.items()}
+    return [_encodable(each) for each in value] if isinstance(value, list) else value
 
 
 class HumanFormatter(logging.Formatter):

@@ -10,8 +10,8 @@ from tests.harness.raw import Message
 
 # What is left out of answers before they are compared.
 KNOWN = {
-    "backend": "Process ids and cancel keys are Forebay's; a NotificationResponse carries the real"
-    " process id of the backend that sent it.",
+    "backend": "Process ids and cancel keys are Forebay's; a NotificationResponse that"
+    " another client has sent carries the real process id of the backend that it had.",
     "tables": "Each side has tables of its own, whose numbers stand in RowDescription.",
     "aborted": "In an aborted transaction a statement that the connection lacks cannot be prepared:"
     " a Bind with the wrong number of values fails by that, not by the number, a Describe of a"

@@ -63,3 +63,31 @@ def test_a_database_that_does_not_answer_forebay_itself(seconds: int) -> None:
         assert ("db2" in rig.servers) is (seconds > 30)
         for actor in rig.actors.values():
             actor.inbox = b""
+
+
+@pytest.mark.parametrize("size", [1, 3, 8, 9, 1000])
+def test_a_notification_of_its_own_in_pieces(size: int) -> None:
+    """It names the client as its login did; one from elsewhere, and rows, stay as they are."""
+
+    def cut(data: bytes) -> list[bytes]:
+        return [data[at : at + size] for at in range(0, len(data), size)]
+
+    with Rig(limit=1, chunker=cut) as rig:
+        client = rig.client("a")
+        rig.send("a", wording.encode("Query 'NOTIFY news'"))
+        sent = wording.encode("Notification news")
+        own, mine = rig.servers["db1"].pid.to_bytes(4, "big"), client.process_id.to_bytes(4, "big")
+        long = b"A" + (68).to_bytes(4, "big") + own + b"c" * 58 + b"\0\0"
+        row = wording.encode("DataRow x 30")
+        rig.send("db1", row + sent.replace(bytes((0, 0, 0, 7)), own) + sent + long + row)
+        rig.send("db1", wording.encode("CommandComplete NOTIFY, Ready I"))
+        assert rig.received("a") == (
+            row
+            + sent.replace(bytes((0, 0, 0, 7)), mine)
+            + sent
+            + long.replace(own, mine, 1)
+            + row
+            + wording.encode("CommandComplete NOTIFY, Ready I")
+        )
+        for name in ("a", "db1"):
+            rig.actors[name].inbox = b""

@@ -115,7 +115,9 @@ class Connection:
         self.is_closed = False
         self.age_jitter = 1.0
         self.opened_at = self.idle_since = self.lent_at = simulation.clock.now()
-        self.ledger = SimpleNamespace(action=lambda: 0)  # what is asked is answered
+        self.ledger = SimpleNamespace(action=lambda: 0, count=0)  # what is asked is answered
+        self.in_transaction = True
+        self.status = ord("T")
         self.client: Client | None = None
 
     def start(self) -> None:
@@ -153,11 +155,15 @@ class Connection:
 class Client:
     """Asks, waits, holds a connection for a while, thinks; or dies."""
 
-    greeted = True
+    greeted = is_closed = True  # it has no socket
+    pinned = is_stalled = False
+    process_id = 0
+    settings = SimpleNamespace(values=())
 
     def __init__(self, simulation: "Simulation", pool: Any) -> None:
         self.simulation = simulation
         self.pool = pool
+        self.last_progress = simulation.clock.now()
         self.place: Any = None
         self.connection: Connection | None = None
 

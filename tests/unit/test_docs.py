@@ -15,7 +15,7 @@ from forebay.config.reading import leaves
 from forebay.config.settings import NodeSettings
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError, Severity
-from forebay.worker.session.pins import PinReason
+from forebay.worker.session.pins import ENDS, PinReason
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -31,6 +31,7 @@ FOREIGN_WORDS = frozenset(
         *("max_connections", "search_path", "session_authorization", "standard_conforming_strings"),
         *("prepare_threshold", "statement_cache_size", "server_version"),
         *("pg_advisory_lock", "pg_advisory_xact_lock", "pg_try_advisory_lock"),
+        *("pg_stat_activity", "pg_terminate_backend", "idle_in_transaction_session_timeout"),
     }
 )
 # Fields of log lines.
@@ -188,6 +189,8 @@ def test_an_error_is_documented_as_it_is(name: str) -> None:
 def test_every_pin_reason_is_documented_and_no_other() -> None:
     found = {row[0].strip("`") for row in rows(ROOT / "docs" / "sessions.md")}
     assert found == {reason.value for reason in PinReason}
+    ends = {row[0].strip("`"): row[2] for row in rows(ROOT / "docs" / "sessions.md")}
+    assert {reason for reason, end in ends.items() if end != "with the client"} == set(ENDS)
 
 
 def figures() -> set[str]:

@@ -60,14 +60,16 @@ def test_a_client_cannot_stay_out_of_the_log(
     """Names that are not UTF-8 reach the log with surrogates in them."""
     handler = QueuedHandler(pipe[1])
     handler.setFormatter(formatter)
-    handler.emit(record("no role %s", "adm\udcff", user="adm\udcff"))
+    holders = [{"application_name": "job\udcff", "held": 3}]
+    handler.emit(record("no role %s", "adm\udcff", user="adm\udcff", holders=holders))
     handler.close()
     assert handler.dropped == 0
     text = os.read(pipe[0], 1000).decode()
-    assert text.count("dcff") == 2
+    assert text.count("dcff") == (3 if isinstance(formatter, JsonFormatter) else 2)
     if isinstance(formatter, JsonFormatter):
         line = json.loads(text)
         assert (line["msg"], line["user"]) == ("no role adm\\udcff", "adm\\udcff")
+        assert line["holders"] == [{"application_name": "job\\udcff", "held": 3}]
 
 
 def test_a_client_cannot_forge_a_field_for_people() -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from forebay.cli.hints import ENDS, deed, hint, rds_hint
+from forebay.cli.hints import deed, hint, rds_hint
 from forebay.cli.output import EXIT_FAILED, EXIT_FINE, EXIT_WRONG_USE, complain, interpreter_problem
 from forebay.config import ConfigError, ProxySettings, load_any
 from forebay.sql.digest import digest
@@ -18,7 +18,7 @@ from forebay.sql.lexer import lex
 from forebay.sql.reasons import Reason
 from forebay.sql.split import statements
 from forebay.worker.session.functions import NOTHING_LISTED, Listed, listed_by
-from forebay.worker.session.pins import EXPLANATIONS, PinReason, minimal_pin
+from forebay.worker.session.pins import ENDS, EXPLANATIONS, WITH_ITS_CLIENT, PinReason, minimal_pin
 from forebay.worker.session.rds import STATEMENT_LIMIT_BYTES, rds_explanation, rds_pin
 
 Mode = Literal["minimal", "rds"]
@@ -164,7 +164,7 @@ def _pinned(each: Explanation, reason: PinReason, mode: Mode, effects: Effects =
         pins=True,
         reason=reason.value,
         why=rds_explanation(reason) if rds else EXPLANATIONS[reason],
-        until="the client disconnects" if rds else ENDS.get(reason, "the client disconnects"),
+        until=WITH_ITS_CLIENT if rds else ENDS.get(reason, WITH_ITS_CLIENT),
         hint=rds_hint(reason) if rds else hint(reason, effects),
     )
 

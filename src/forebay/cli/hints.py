@@ -8,16 +8,6 @@ from forebay.sql.settings import SettingChange
 from forebay.sql.temporary import Creation, TemporaryObject
 from forebay.worker.session.pins import PinReason
 
-ENDS: Final = {
-    PinReason.TEMPORARY_OBJECT: "it is dropped",
-    PinReason.CURSOR: "it is closed",
-    PinReason.ADVISORY_LOCK: "no such lock is held",
-    PinReason.LISTEN: "UNLISTEN",
-    PinReason.PREPARED_STATEMENT: "DEALLOCATE",
-    PinReason.SEQUENCE: "DISCARD ALL or DISCARD SEQUENCES, or the client disconnects",
-}
-"""In the default mode, where it is not the client's end."""
-
 HINTS: Final = {
     PinReason.TEMPORARY_OBJECT: "Create it with ON COMMIT DROP in the transaction that uses it.",
     PinReason.CURSOR: "Declare it without HOLD in the transaction that reads it, or close it soon"

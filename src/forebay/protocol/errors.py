@@ -130,8 +130,10 @@ def _field(code: str, value: str) -> bytes:
     return code.encode("ascii") + encoded + b"\0"
 
 
-def _error(sqlstate: str, message: str, detail: str | None = None) -> PgError:
-    return PgError(Severity.ERROR, sqlstate, message, detail)
+def _error(
+    sqlstate: str, message: str, detail: str | None = None, hint: str | None = None
+) -> PgError:
+    return PgError(Severity.ERROR, sqlstate, message, detail, hint)
 
 
 def _fatal(sqlstate: str, message: str, detail: str | None = None) -> PgError:
@@ -237,9 +239,9 @@ def too_many_logins(rate: int) -> PgError:
 # ---- Database connections ------------------------------------------------------------------------
 
 
-def borrow_timed_out(detail: str | None = None) -> PgError:
+def borrow_timed_out(detail: str | None = None, hint: str | None = None) -> PgError:
     """No database connection became free within connection_borrow_timeout."""
-    return _error("08000", "Timed-out waiting to acquire database connection.", detail)
+    return _error("08000", "Timed-out waiting to acquire database connection.", detail, hint)
 
 
 def queue_full(limit: int) -> PgError:

@@ -155,7 +155,10 @@ def test_with_the_functions_of_a_configuration(
     capsys: pytest.CaptureFixture[str], config: Path
 ) -> None:
     found = explained(capsys, "SELECT app.take_lock(1)", "--config", config)
-    assert (found["reason"], found["until"]) == ("ADVISORY_LOCK", "no such lock is held")
+    assert (found["reason"], found["until"]) == (
+        "ADVISORY_LOCK",
+        "no session-level advisory lock is held (pg_advisory_unlock)",
+    )
     assert found["does"] == [
         "calls take_lock(), listed as taking or releasing an advisory lock",
     ]

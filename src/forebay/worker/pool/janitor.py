@@ -7,7 +7,8 @@ from forebay.protocol import errors
 from forebay.worker.agenda import Agenda
 from forebay.worker.memory import Ebb, malloc_trim
 from forebay.worker.pool.manager import PoolManager
-from forebay.worker.relay import Client, MicroPool
+from forebay.worker.pool.watch import Watch
+from forebay.worker.relay import Client
 from forebay.worker.session.sessions import Sessions
 from forebay.worker.tasks import in_crypto_thread
 
@@ -45,6 +46,7 @@ class Janitor:
         self._agenda = agenda
         self._manager = manager
         self._sessions = sessions
+        self._watch = Watch(manager)
         # When each client is looked at next; lazily put off when it was active meanwhile.
         self._due: list[tuple[float, int]] = []
         self._ebb = Ebb()
@@ -59,6 +61,7 @@ class Janitor:
 
     def stop(self) -> None:
         self._stopped = True
+        self._watch.tell_refusals(self._agenda.now(), all_at_once=True)
 
     def watch(self, client: Client) -> None:
         """Look after a new client."""
@@ -83,11 +86,13 @@ class Janitor:
     def tick(self, now: float) -> None:
         """Do what is due."""
         self._end_waits(now)
+        self._watch.tell_refusals(now)
         if now < self._slow_at:
             return
         self._slow_at = now + SLOW_TICK_S
         self._end_clients(now)
         timeouts = self.timeouts
+        self._watch.tell(now, timeouts.connection_borrow_timeout_s)
         self._manager.close_idle(now, timeouts.max_idle_time_s, timeouts.max_connection_age_s)
         self._manager.close_unanswering(now)
         self._manager.forget_unused_pools()
@@ -109,16 +114,13 @@ class Janitor:
             while pool is not None:
                 behind = pool.behind
                 while pool.waiting > pool.opening and (place := pool.last_waiter) is not None:
-                    self._end_wait(pool, place.borrower)
+                    self._manager.refuse(place.borrower, self._watch.timed_out(pool, now))
                 pool = behind
             return
         oldest = now - timeout_s
         while (pool := census.first) is not None and pool.waits_since <= oldest:
             if (place := pool.first_waiter) is not None:
-                self._end_wait(pool, place.borrower)
-
-    def _end_wait(self, pool: MicroPool, client: Client) -> None:
-        self._manager.refuse(client, errors.borrow_timed_out(self._manager.last_error(pool)))
+                self._manager.refuse(place.borrower, self._watch.timed_out(pool, now))
 
     def _end_clients(self, now: float) -> None:
         while self._due and self._due[0][0] <= now:

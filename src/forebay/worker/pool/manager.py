@@ -19,6 +19,7 @@ from forebay.worker.pool.backoff import Backoff
 from forebay.worker.pool.budget import LIMITS_QUERY, Budget, parse_limits
 from forebay.worker.pool.changeover import Changeover
 from forebay.worker.pool.decide import next_step
+from forebay.worker.pool.refusals import Refusals
 from forebay.worker.relay import Census, Client, Command, MicroPool, Server
 from forebay.worker.session.settings import InternTable
 
@@ -73,6 +74,7 @@ class PoolManager:
         self.budget: Budget | None = None
         self.census = Census()
         self.census.waiting_limit = limits.max_waiting_clients
+        self.refusals = Refusals()
         self.opened = self.open_failures = self.peak = 0
         # Of micro-pools that are gone: counters never fall.
         self._past_transactions = self._past_borrows = 0
@@ -238,6 +240,7 @@ class PoolManager:
         """Answer what `client` waits for with `error`; a login ends with it, a session goes on."""
         if not isinstance(error, PgError):
             error = errors.server_unreachable(str(error))
+        self.refusals.note(client, error, self._agenda.now())
         severity = Severity.ERROR if client.greeted else Severity.FATAL
         client.refuse(error.with_severity(severity).encode())
 

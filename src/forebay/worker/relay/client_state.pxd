@@ -5,7 +5,6 @@ cdef bytes READY_IDLE
 
 
 cdef class ClientState(Examiner):
-    cdef readonly int process_id  # what BackendKeyData tells the client: names it in a cancel request
     cdef public int protocol_minor
     cdef readonly bint greeted
     cdef readonly object startup  # the settings it logged in with

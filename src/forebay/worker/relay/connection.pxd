@@ -22,6 +22,7 @@ cdef class Borrower(Peer):
     cdef readonly Place place
     cdef readonly Connection server
     cdef readonly MicroPool pool
+    cdef readonly int process_id  # what BackendKeyData tells the client: names it in a cancel request
     cdef public object settings
     cdef public object parameters
     # What may have changed the meaning of names and literals since its transaction began, which its settings

@@ -22,6 +22,7 @@ cdef class Server(LentConnection):
         self, const unsigned char *frame, Py_ssize_t total, bint whole
     ) except -3
     cdef int _judge_ready(self, const unsigned char *frame, Py_ssize_t total) except -3
+    cdef int _judge_notification(self, const unsigned char *frame, Py_ssize_t total) except -3
     cdef int _note_lost_description(self) except -1
     cdef int _refuse_turn(self) except -1
     cdef int _let_client_go_on(self) except -1

@@ -43,6 +43,7 @@ cdef tuple OF_MEANING = (
     HOW_TEXT_IS_READ, b"client_encoding\0", b"TimeZone\0", b"DateStyle\0", b"IntervalStyle\0",
     b"search_path\0", b"session_authorization\0",
 )
+cdef Py_ssize_t NUMBER_END = HEADER_BYTES + 4  # in a NotificationResponse: the process that has sent it
 # More than an audit yields of a session whose settings are within the limits.
 cdef int COMMAND_ROWS_LIMIT = 2000
 # (The body of an ErrorResponse.) Of a change-over that has failed without a word.
@@ -131,7 +132,7 @@ cdef class Server(LentConnection):
     cdef bint _is_gathered(self, int kind) except -1:
         """Whether a message must be there as a whole before it is passed on."""
         return (
-            kind == c"Z" or kind == c"S" or kind == c"E" or kind == c"C" or kind == c"G"
+            kind == c"Z" or kind == c"S" or kind == c"E" or kind == c"C" or kind == c"G" or kind == c"A"
             or self.ledger.action() != FORWARD
             or (kind == c"T" and self.ledger.is_kept())
             or ((kind == c"T" or kind == c"t") and self.ledger.is_expected())
@@ -154,7 +155,8 @@ cdef class Server(LentConnection):
                 return DESYNC
             return FORWARD if action == FORWARD else self.ledger.reply(kind)
         if kind == c"A":
-            return FORWARD  # meant for the client, whatever is being answered
+            # Meant for the client, whatever is being answered.
+            return self._judge_notification(frame, total) if whole else FORWARD
         if kind == c"N":
             return SWALLOW if action == SWALLOW else FORWARD
         if kind == c"S":
@@ -237,6 +239,17 @@ cdef class Server(LentConnection):
                     self.instead = self.client.renamed(frame[:total], name)
                     return REPLACE
         return action
+
+    cdef int _judge_notification(self, const unsigned char *frame, Py_ssize_t total) except -3:
+        """As ``_judge``, for a NotificationResponse. One that the client has sent to itself names it as
+        BackendKeyData did: by this drivers and programs know their own."""
+        cdef bytes known
+        # The number stands behind the length as that behind the type.
+        if self.client is None or total < NUMBER_END or <int> length_word(frame + HEADER_BYTES - 1) != self.pid:
+            return FORWARD
+        known = (<object> self.client.process_id).to_bytes(4, "big")
+        self.instead = frame[:HEADER_BYTES] + known + frame[NUMBER_END:total]
+        return REPLACE
 
     cdef int _note_lost_description(self) except -1:
         """The client will not be told of the last portals that it has asked for."""

@@ -21,9 +21,11 @@ class Pinner:
         notes = notes_of(client)
         if self.as_rds and notes.lasting:
             return  # RDS Proxy pins once
-        if statement is not None:
+        if statement is None:
+            notes.lasting.add(PinReason(reason))
+        else:
             notes.statement = statement
-        notes.lasting.add(PinReason(reason))
+            notes.tie(PinReason(reason))
         client.suspect = True
         self.update(client, notes)
 
@@ -37,9 +39,12 @@ class Pinner:
         for reason in reasons - notes.pinned_at.keys():
             notes.pinned_at[reason] = now
             self.counts.begin(reason)
-            said = rds_explanation(reason, named=named) if self.as_rds else EXPLANATIONS[reason]
-            statement = notes.causes.get(reason, notes.statement)
-            telling.pinned(client, reason, said, digest_of(client, statement))
+            quoted = digest_of(client, notes.causes.get(reason, b""))
+            if self.as_rds:
+                telling.pinned(client, reason, rds_explanation(reason, named=named), quoted)
+            else:
+                said, until = EXPLANATIONS[reason], notes.end_of(reason)
+                telling.pinned(client, reason, said, quoted, until)
         for reason in notes.pinned_at.keys() - reasons:
             duration_s = now - notes.pinned_at.pop(reason)
             self.counts.end(reason, duration_s)
@@ -62,6 +67,8 @@ class Pinner:
             now = self._agenda.now()
             for reason, since in client.notes.pinned_at.items():
                 self.counts.end(reason, now - since)
+                if not self.as_rds:
+                    telling.no_longer_pinned(client, reason, now - since, has_left=True)
 
 
 def notes_of(client: Client) -> Notes:

@@ -88,6 +88,18 @@ EXPLANATIONS = {
     PinReason.DISCARD: "Session state was discarded.",
 }
 
+# Until when a pin lasts, in words. What is absent lasts as long as its client.
+ENDS = {
+    PinReason.TEMPORARY_OBJECT: "nothing temporary is left (DROP, DISCARD TEMP)",
+    PinReason.CURSOR: "the cursor is closed (CLOSE)",
+    PinReason.ADVISORY_LOCK: "no session-level advisory lock is held (pg_advisory_unlock)",
+    PinReason.LISTEN: "UNLISTEN",
+    PinReason.PREPARED_STATEMENT: "DEALLOCATE",
+    PinReason.SEQUENCE: "the client disconnects, or DISCARD ALL or DISCARD SEQUENCES",
+}
+WITH_ITS_CLIENT = "the client disconnects"
+WITH_THE_ANSWER = "the database has told what the session holds"
+
 _BY_EFFECT = {
     Reason.SETTING: PinReason.SETTING,
     Reason.PREPARE: PinReason.PREPARED_STATEMENT,
@@ -146,9 +158,16 @@ class Notes:
         """Why the client is pinned now."""
         return self.held | self.lasting
 
+    def end_of(self, reason: PinReason) -> str:
+        """Until when the pin for `reason` lasts, in words."""
+        if reason not in self.lasting and reason not in AUDITED:
+            return WITH_THE_ANSWER
+        return ENDS.get(reason, WITH_ITS_CLIENT)
+
     def forget(self) -> None:
         """The session has nothing that belongs to a connection."""
         self.doubts.clear()
+        self.causes.clear()
         self.lasting.clear()
         self.held = frozenset()
         self.may_create = self.resets = self.used_since = False
@@ -172,6 +191,11 @@ class Notes:
     def doubt(self, reason: PinReason) -> None:
         """The statement has done what the database is asked for, if it succeeds."""
         self.doubts.add(reason)
+        self.causes[reason] = self.statement
+
+    def tie(self, reason: PinReason) -> None:
+        """The statement has done what cannot be asked for: it holds until the client leaves."""
+        self.lasting.add(reason)
         self.causes[reason] = self.statement
 
     def doubt_all(self) -> None:
@@ -205,16 +229,19 @@ def note_effects(notes: Notes, effects: Effects, listed: Listed = NOTHING_LISTED
                 notes.doubt(reason)
         elif isinstance(detail, SettingChange):
             notes.resets = notes.resets or detail.value is None
+            if detail.makes_temporary or detail.may_name_pg_temp():
+                # What it makes of the search_path is seen when the database tells.
+                notes.causes[PinReason.SETTING] = notes.statement
             if detail.makes_temporary:
                 notes.doubt(PinReason.TEMPORARY_OBJECT)
             elif detail.may_name_pg_temp():
                 notes.doubt_creation()
             if detail.name == SEED:
-                notes.lasting.add(PinReason.SESSION_FUNCTION)
+                notes.tie(PinReason.SESSION_FUNCTION)
             elif not detail.exact and not detail.name and detail.command != "RESET ALL":
-                notes.lasting.add(PinReason.SETTING)  # a name that the text does not show
+                notes.tie(PinReason.SETTING)  # a name that the text does not show
             elif detail.local and detail.name in HOW_TEXT_IS_READ:
-                notes.lasting.add(PinReason.UNREADABLE)  # what follows is read in another way
+                notes.tie(PinReason.UNREADABLE)  # what follows is read in another way
             elif "." in detail.name or detail.name in HIDDEN:
                 _note_custom(notes, detail.name)
         elif reason is PinReason.DO_BLOCK:
@@ -222,9 +249,9 @@ def note_effects(notes: Notes, effects: Effects, listed: Listed = NOTHING_LISTED
             notes.resets = True
             hidden = _hidden_in(effect) - listed.functions.ignored
             if hidden:
-                notes.lasting.add(reason)
+                notes.tie(reason)
             if any(KNOWN.get(name) is Reason.SESSION_FUNCTION for name in hidden):
-                notes.lasting.add(PinReason.SESSION_FUNCTION)
+                notes.tie(PinReason.SESSION_FUNCTION)
         elif reason is PinReason.DISCARD:
             notes.doubts |= AUDITED & notes.held
             notes.resets = True
@@ -235,7 +262,7 @@ def note_effects(notes: Notes, effects: Effects, listed: Listed = NOTHING_LISTED
             notes.resets = True
             notes.doubt_creation()  # under what search_path is not known
         else:
-            notes.lasting.add(reason)
+            notes.tie(reason)
             notes.used_since = notes.used_since or reason is PinReason.SEQUENCE
 
 
@@ -295,7 +322,7 @@ def _note_custom(notes: Notes, name: str) -> None:
     notes.custom.add(name)
     if len(notes.custom) > CUSTOM_LIMIT or len(name) > CUSTOM_NAME_CHARACTERS:
         notes.custom.clear()
-        notes.lasting.add(PinReason.TOO_MANY_SETTINGS)
+        notes.tie(PinReason.TOO_MANY_SETTINGS)
 
 
 class PinCounts:

@@ -13,20 +13,25 @@ from forebay.worker.session.pins import PinReason
 logger = logging.getLogger("forebay.session")
 
 
-def pinned(client: Client, reason: PinReason, said: str, digest: str) -> None:
-    """The client is pinned now; `said` is what stands behind "Reason:"."""
+def pinned(
+    client: Client, reason: PinReason, said: str, digest: str, until: str | None = None
+) -> None:
+    """The client is pinned now; `said` is what stands behind "Reason:". `until`: when that ends, if
+    it is not told in RDS Proxy's words."""
+    lasting = "for the remainder of the session" if until is None else f"until {until}"
     logger.warning(
-        "The client session was pinned to the database connection [dbConnection=%d] for the"
-        " remainder of the session. The proxy can't reuse this connection until the session"
-        " ends. Reason: %s%s",
+        "The client session was pinned to the database connection [dbConnection=%d] %s."
+        " The proxy can't reuse this connection until %s. Reason: %s%s",
         _connection_of(client),
+        lasting,
+        "the session ends" if until is None else "then",
         said,
         _quoted(digest),
         extra={
             "fields": {
                 "reason": reason.value,
-                "client": _address_of(client),
-                **_describe(client),
+                "client": address_of(client),
+                **describe(client),
             }
         },
     )
@@ -40,16 +45,25 @@ def will_pin(client: Client, reason: PinReason, said: str, digest: str) -> None:
         _connection_of(client),
         said,
         _quoted(digest),
-        extra={"fields": {"reason": reason.value, **_describe(client)}},
+        extra={"fields": {"reason": reason.value, **describe(client)}},
     )
 
 
-def no_longer_pinned(client: Client, reason: PinReason, duration_s: float) -> None:
-    """A pin is over, after so many seconds."""
+def no_longer_pinned(
+    client: Client, reason: PinReason, duration_s: float, *, has_left: bool = False
+) -> None:
+    """A pin is over, after so many seconds. `has_left`: because its client has ended."""
     logger.info(
-        "The client session is no longer pinned: %s",
+        "The client session is no longer pinned: %s%s",
         reason.value,
-        extra={"fields": {"duration_s": round(duration_s, 3), **_describe(client)}},
+        " (the client has left)" if has_left else "",
+        extra={
+            "fields": {
+                "reason": reason.value,
+                "duration_s": round(duration_s, 3),
+                **describe(client),
+            }
+        },
     )
 
 
@@ -57,7 +71,7 @@ def closed(client: Client, reason: str) -> None:
     """The client has gone."""
     if logger.isEnabledFor(logging.DEBUG):
         logger.debug(
-            "The client connection closed. Reason: %s", reason, extra={"fields": _describe(client)}
+            "The client connection closed. Reason: %s", reason, extra={"fields": describe(client)}
         )
 
 
@@ -69,7 +83,7 @@ def _connection_of(client: Client) -> int:
     return 0 if client.server is None else client.server.pid
 
 
-def _address_of(client: Client) -> str:
+def address_of(client: Client) -> str:
     """Where the client is, with its port; empty for a Unix socket, or if it has gone."""
     if client.is_closed:
         return ""
@@ -81,7 +95,8 @@ def _address_of(client: Client) -> str:
     return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else ""
 
 
-def _describe(client: Client) -> dict[str, str | int]:
+def describe(client: Client) -> dict[str, str | int]:
+    """Who the client is, by its number and names."""
     values = dict(client.settings.values)
     return {
         "clientConnection": client.process_id,

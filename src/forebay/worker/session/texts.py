@@ -4,9 +4,14 @@ The relay's clients call in here for what is rare or slow (see relay/examiner.py
 relay/statement_user.pyx, relay/told_user.pyx).
 """
 
+from functools import lru_cache
+from itertools import groupby
+from operator import attrgetter
+
 from forebay.sql.effects import Command, Effect, Effects, EffectsCache
 from forebay.sql.reading import Reading
 from forebay.sql.settings import SettingChange
+from forebay.sql.split import statement_at
 from forebay.worker.relay import Client, Statement
 from forebay.worker.relay.glance import glance_text
 from forebay.worker.session import telling
@@ -140,8 +145,10 @@ class Texts:
         client.suspect = True
         if effects:
             notes = notes_of(client)
-            notes.statement = text[:KEPT_BYTES]
-            note_effects(notes, effects, self._listed)
+            conforming = (reading or _reading(client)).standard_conforming_strings
+            for number, its in groupby(effects, attrgetter("statement")):
+                notes.statement = _quoted(text, number, conforming)
+                note_effects(notes, tuple(its), self._listed)
             self._pinner.update(client, notes)
         return None
 
@@ -187,7 +194,7 @@ class Texts:
             if reason is not None:
                 notes = notes_of(client)
                 notes.statement = text[:KEPT_BYTES]
-                notes.lasting.add(reason)
+                notes.tie(reason)
                 self._pinner.update(client, notes, named)
         name = deallocated(effects, text)
         return name if client.statements and name in client.statements else None
@@ -201,6 +208,14 @@ class Texts:
         if reason is not None:
             said = rds_explanation(reason, named=named)
             telling.will_pin(client, reason, said, digest_of(client, text[:KEPT_BYTES]))
+
+
+@lru_cache(maxsize=64)
+def _quoted(text: bytes, number: int, conforming: bool) -> bytes:
+    """The beginning of the statement of `text` that has this number."""
+    if b";" not in text:
+        return text[:KEPT_BYTES]
+    return statement_at(text, number, standard_conforming_strings=conforming)[:KEPT_BYTES]
 
 
 def _reading(client: Client) -> Reading:

@@ -3,7 +3,7 @@
 import pytest
 
 from forebay.sql.effects import effects
-from forebay.worker.session.pins import Notes, PinReason, note_effects
+from forebay.worker.session.pins import AUDITED, ENDS, Notes, PinReason, note_effects
 
 TEMPORARY = PinReason.TEMPORARY_OBJECT
 
@@ -48,3 +48,39 @@ def test_the_statement_that_says_so_is_told_as_the_cause() -> None:
         notes.statement = text.encode()
         note_effects(notes, effects(text))
     assert notes.causes[TEMPORARY] == b"CREATE TEMP TABLE b ()"
+
+
+def test_each_pin_knows_its_end() -> None:
+    notes = Notes()
+    assert ENDS.keys() >= AUDITED
+    for reason in PinReason:
+        notes.tie(reason)
+        assert notes.end_of(reason) == ENDS.get(reason, "the client disconnects")
+    # The database could not be asked yet, which is no change of settings for good.
+    waiting = Notes(held=frozenset({PinReason.SETTING}))
+    assert waiting.end_of(PinReason.SETTING) == "the database has told what the session holds"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("LOAD 'x'", PinReason.LOAD),
+        ("SELECT setseed(1)", PinReason.SESSION_FUNCTION),
+        ("SET seed = 0.5", PinReason.SESSION_FUNCTION),
+        ("DO $$ BEGIN EXECUTE 'x'; END $$", PinReason.DO_BLOCK),
+        ("SELECT set_config($1, 'x', false)", PinReason.SETTING),
+        ("SET " + ".".join(["x" * 60] * 5) + " = 1", PinReason.TOO_MANY_SETTINGS),
+        ("SET LOCAL standard_conforming_strings = off", PinReason.UNREADABLE),
+    ],
+)
+def test_what_cannot_be_asked_for_has_its_own_statement_as_the_cause(
+    text: str, reason: PinReason
+) -> None:
+    notes = Notes()
+    for each in (text, "LISTEN a", "SET work_mem = '1MB'"):
+        notes.statement = each.encode()
+        note_effects(notes, effects(each))
+    assert reason in notes.lasting
+    assert notes.causes[reason] == text.encode()
+    notes.forget()
+    assert notes.causes == {}
