@@ -19,6 +19,7 @@ from forebay.worker.pool.backoff import Backoff
 from forebay.worker.pool.budget import LIMITS_QUERY, Budget, parse_limits
 from forebay.worker.pool.changeover import Changeover
 from forebay.worker.pool.decide import claimant, next_step
+from forebay.worker.pool.holds import Holds
 from forebay.worker.pool.waits import WaitHistogram
 from forebay.worker.relay import Client, Command, MicroPool, Server
 from forebay.worker.session.settings import InternTable
@@ -75,6 +76,7 @@ class PoolManager:
         self.servers: set[Server] = set()
         self.budget: Budget | None = None
         self.waits = WaitHistogram()
+        self.holds = Holds(agenda, self)
         self.opened = self.open_failures = self.peak = 0
         # Of micro-pools that are gone: counters never fall.
         self._past_transactions = self._past_borrows = 0
@@ -215,7 +217,7 @@ class PoolManager:
         # It serves its own pool first, whoever has waited longer elsewhere: to close it unused
         # helps nobody, and the other pool's connection would meet the same end.
         pool.contended = False
-        server.retired = retirements != self._retirements
+        server.retired = retirements != self._retirements or self.holds.covers(pool)
         server.start()
         self.schedule()
 
@@ -235,10 +237,21 @@ class PoolManager:
         self.schedule()  # what was kept free for it may serve another pool
 
     def _ready(self) -> list[MicroPool]:
-        """The micro-pools that may open connections now: those that do not back off."""
+        """The micro-pools that may open connections now: those that do not back off, and are not
+        held back."""
         now = self._agenda.now()
         backing_off = {pool for pool, each in self._backoffs.items() if now < each.retry_at}
-        return [pool for pool in self.pools.values() if pool not in backing_off]
+        return [
+            pool
+            for pool in self.pools.values()
+            if pool not in backing_off and not self.holds.covers(pool)
+        ]
+
+    def forget_errors(self, pool: MicroPool) -> None:
+        """What the database has refused for good may be different by now."""
+        backoff = self._backoffs.get(pool)
+        if backoff is not None and not backoff.is_transient:
+            del self._backoffs[pool]
 
     def last_error(self, pool: MicroPool) -> str | None:
         """Why no connection could be opened lately, for those who waited in vain."""
@@ -352,6 +365,17 @@ class PoolManager:
         for pool in self.pools.values():
             for server in list(pool.idle):
                 self._close_idle(pool, server, "it was retired")
+
+    def vacate(self, pool: MicroPool, but: Server | None) -> int:
+        """Close the idle connections of `pool`, and others as they come free, except one. How many
+        were closed."""
+        idle = [server for server in pool.idle if server is not but]
+        for server in idle:
+            self._close_idle(pool, server, "a statement needs the database alone")
+        for server in self.servers:
+            if server.pool is pool and server is not but:
+                server.retired = True
+        return len(idle)
 
     def close_all(self) -> None:
         """Close every connection now."""

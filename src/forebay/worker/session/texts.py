@@ -4,8 +4,9 @@ The relay's clients call in here for what is rare or slow (see relay/examiner.py
 relay/statement_user.pyx, relay/told_user.pyx).
 """
 
+from forebay.sql.databases import may_use_databases
 from forebay.sql.effects import Command, Effect, Effects, EffectsCache
-from forebay.sql.reading import Reading
+from forebay.sql.reading import AMBIGUOUS_ENCODINGS, Reading
 from forebay.sql.settings import SettingChange
 from forebay.worker.relay import Client, Statement
 from forebay.worker.relay.glance import glance_text
@@ -24,11 +25,6 @@ from forebay.worker.session.statements import StatementTable, reread_definition
 EXAMINED_BYTES = STATEMENT_LIMIT_BYTES
 # Of a statement, for the log.
 KEPT_BYTES = 1024
-# Encodings in which the second byte of a character may look like a backslash: what an escape string
-# holds cannot be read with certainty.
-AMBIGUOUS_ENCODINGS = frozenset(
-    {"SJIS", "SHIFT_JIS_2004", "BIG5", "GBK", "UHC", "GB18030", "JOHAB"}
-)
 
 
 class Texts:
@@ -95,7 +91,9 @@ class Texts:
         """As ``examine``, for a portal that is bound. Returns whether anything follows when it is
         executed (``executes``)."""
         self.examine(client, text, named, reading, pg_temp)
-        return len(text) <= EXAMINED_BYTES and bool(self._read(client, text, reading))
+        if len(text) > EXAMINED_BYTES:
+            return False
+        return bool(self._read(client, text, reading)) or may_use_databases(text)
 
     def executes(self, client: Client, text: bytes, reading: Reading | None = None) -> None:
         """A statement runs that may change the session: tell the client what follows for what it
