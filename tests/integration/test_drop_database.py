@@ -146,6 +146,31 @@ def test_extended_protocol(forebay: Forebay, databases: Databases, prepare: bool
     assert not databases.exist()
 
 
+@pytest.mark.parametrize("pinning", ["minimal", "rds"])
+def test_behind_a_change_over(
+    start_forebay: Callable[..., Forebay],
+    postgres: Postgres,
+    database: TestDatabase,
+    databases: Databases,
+    pinning: str,
+) -> None:
+    """The connection that it runs on has another client's settings."""
+    forebay = start_forebay(
+        postgres.port, database, pool=connections(2), proxy={"pinning": pinning}
+    )
+    with (
+        logged_in(forebay, "postgres", application_name="one") as one,
+        logged_in(forebay, "postgres", application_name="two") as two,
+    ):
+        for maintenance in (one, two, one):
+            with logged_in(forebay, databases.shop):
+                ask(maintenance, f'CREATE DATABASE "{databases.copy}" TEMPLATE "{databases.shop}"')
+            ask(maintenance, f'DROP DATABASE "{databases.copy}"')
+            assert ask(maintenance, "SHOW application_name") == (
+                "two" if maintenance is two else "one"
+            )
+
+
 def test_messages_that_follow_at_once(forebay: Forebay, databases: Databases) -> None:
     """A pipeline of several batches, each of which needs a database for itself."""
     dsn = forebay.dsn(database="postgres")

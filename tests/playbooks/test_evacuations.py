@@ -262,3 +262,21 @@ def test_logins_meanwhile_are_not_greeted_from_memory(alone: Worker) -> None:
     assert b"3D000" in alone.took("comes")
     for name in ("db1", "drops"):
         alone.took(name)
+
+
+def test_a_pool_of_one_connection() -> None:
+    """Who waits for the only one is served when the statement is over, and not before."""
+    with Worker(limit=1) as rig:
+        rig.serve("stays", "shop")
+        rig.client("drops", database="postgres")
+        rig.say("drops", DROP)
+        assert rig.took("db1") == TERMINATE
+        assert b"DROP" in rig.took("db2")
+        rig.say("stays", "Query 'SELECT 2'")
+        assert rig.manager.waiting == 1
+        rig.say("db2", "Error 55006 'it is in use', Ready I")
+        assert rig.took("db2") == TERMINATE
+        assert b"SELECT 2" in rig.took("db3")
+        rig.say("db3", "Result, Ready I")
+        for name in ("drops", "stays"):
+            rig.took(name)

@@ -25,8 +25,8 @@ HOLD_LIMIT_S = 60.0
 class Holds:
     """The databases of one proxy that are held back now, each by as many as need it alone.
 
-    ``forget`` is called with a function that says of which database what is known may have become
-    wrong.
+    ``forget`` is called with a function that says of which databases what else is known is to be
+    forgotten.
     """
 
     def __init__(self, agenda: Agenda, manager: "PoolManager") -> None:
@@ -46,7 +46,7 @@ class Holds:
         self._uses[key] = use
         self._held.update(use.alone)
         closed = sum(self._manager.vacate(pool, but) for pool in self._pools(use.alone))
-        self.forget(lambda database: name_of(database) in use.names)
+        self._forget(use)
         self._agenda.later(HOLD_LIMIT_S, self._end_late, key)
         names = ", ".join(sorted(name.decode(errors="replace") for name in use.alone))
         logger.info(
@@ -61,11 +61,16 @@ class Holds:
             return
         self._held.subtract(use.alone)
         self._held = +self._held
+        self._forget(use)
+        self._manager.schedule()
+
+    def _forget(self, use: DatabaseUse) -> None:
+        """What is known of the databases may not be true any more. When the statement begins, too:
+        another worker hears only after the client that it is over."""
         self.forget(lambda database: name_of(database) in use.names)
         for pool in self._pools(use.names):
             self._manager.forget_errors(pool)
             self._manager.schema_changed(pool)
-        self._manager.schedule()
 
     def _end_late(self, key: Hashable) -> None:
         if key in self._uses:
