@@ -53,14 +53,13 @@ def parsed(text: str) -> DatabaseUse | None:
     for each in found:
         kind = each.stmt.WhichOneof("node")
         statement = getattr(each.stmt, kind) if kind else None
+        moves = kind == "alter_database_stmt" and _option(statement, "tablespace")
         if kind == "rename_stmt" and statement.subname and not statement.HasField("relation"):
             alone.add(statement.subname)
             made.add(statement.newname)
         elif len(found) > 1:
             continue
-        elif kind == "dropdb_stmt" or (
-            kind == "alter_database_stmt" and _option(statement, "tablespace")
-        ):
+        elif kind == "dropdb_stmt" or moves:
             alone.add(statement.dbname)
         elif kind == "createdb_stmt":
             alone.add(_option(statement, "template") or "template1")
