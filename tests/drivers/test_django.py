@@ -31,6 +31,38 @@ def test_threads(migrated: Forebay, seen: Observer) -> None:
     assert len(seen.backends()) <= 3
 
 
+@pytest.mark.parametrize("options", [(), ("--parallel", "2")], ids=["one", "parallel"])
+def test_manage_py_test(
+    start_forebay: type[Forebay],
+    postgres: Postgres,
+    database: TestDatabase,
+    options: tuple[str, ...],
+) -> None:
+    """A database is made, copied for each process, and dropped in the end; all behind use."""
+    postgres.sql(f'ALTER ROLE "{database.user}" CREATEDB')
+    forebay = start_forebay(postgres.port, database, pool=connections(6))
+    count = "SELECT count(*) FROM pg_database WHERE datname LIKE 'test_test_%'"
+    try:
+        manage(forebay, "test", "tests.drivers.django_shop", "--noinput", *options)
+        assert postgres.sql(count) == [("0",)]
+    finally:
+        for suffix in ("", "_1", "_2"):
+            postgres.sql(f'DROP DATABASE IF EXISTS "test_{database.name}{suffix}" WITH (FORCE)')
+
+
+def manage(forebay: Forebay, *arguments: str) -> None:
+    """manage.py, as a developer runs it."""
+    finished = subprocess.run(
+        [sys.executable, "-W", "error", "tests/drivers/manage.py", *arguments],
+        cwd=ROOT,
+        env=forebay.environment(),
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+
+
 def run(forebay: Forebay, task: str) -> None:
     finished = subprocess.run(
         [sys.executable, "-W", "error", "-m", "tests.drivers.django_tasks", task],

@@ -27,7 +27,8 @@ class Forebay:
 
     target_port: of PostgreSQL or of a FaultProxy, on 127.0.0.1. database: who may log in (more with
     ``users``), and what ``dsn`` names by default. ``proxy``, ``target``, ``pool`` and ``node`` are
-    keys of the sections of the configuration file.
+    keys of the sections of the configuration file. ``others``: names of more proxies like the
+    first, each with the port of its target; ``ports`` has those on which they listen.
     """
 
     def __init__(
@@ -41,9 +42,11 @@ class Forebay:
         target: Mapping[str, Any] | None = None,
         pool: Mapping[str, Any] | None = None,
         node: Mapping[str, Any] | None = None,
+        others: Mapping[str, int] | None = None,
     ) -> None:
         self.host = HOST
         self.port = free_port()
+        self.ports = {NAME: self.port} | {name: free_port() for name in others or ()}
         self.database = database
         self.directory = directory
         self.config = directory / "forebay.toml"
@@ -61,6 +64,7 @@ class Forebay:
             "target": {"hosts": [f"{HOST}:{target_port}"], **(target or {})},
             "pool": dict(pool or {}),
         }
+        self._targets = dict(others or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._others: dict[int, int] = {}
 
@@ -155,16 +159,18 @@ class Forebay:
         user: str | None = None,
         password: str | None = None,
         database: str | None = None,
+        through: str = NAME,
         **options: str,
     ) -> str:
-        """A URL for libpq; ``sslmode=verify-full`` unless told otherwise."""
+        """A URL for libpq to a proxy; ``sslmode=verify-full`` unless told otherwise."""
         user = user or self.database.user
         if password is None:
             password = self._users.get(user, "")
         settings = {"sslmode": "verify-full", "sslrootcert": str(self.ca_file)} | options
         name = quote(database or self.database.name, safe="")
+        port = self.ports[through]
         return (
-            f"postgresql://{quote(user, safe='')}:{quote(password, safe='')}@{HOST}:{self.port}"
+            f"postgresql://{quote(user, safe='')}:{quote(password, safe='')}@{HOST}:{port}"
             f"/{name}?{urlencode(settings, quote_via=quote)}"
         )
 
@@ -224,12 +230,23 @@ class Forebay:
             path.chmod(0o600)
             secrets.append(f"file:{path}")
         lines = ["[node]", *_lines(self._sections["node"])]
-        lines += [f"[proxies.{NAME}]", *_lines(self._sections["proxy"])]
-        for secret in secrets:
-            lines += [f"[[proxies.{NAME}.auth]]", f"secret = {json.dumps(secret)}"]
-        for section in ("target", "pool"):
-            lines += [f"[proxies.{NAME}.{section}]", *_lines(self._sections[section])]
+        lines += _proxy(NAME, self._sections, secrets)
+        for name, port in self._targets.items():
+            proxy = self._sections["proxy"] | {"listen": f"{HOST}:{self.ports[name]}"}
+            target = self._sections["target"] | {"hosts": [f"{HOST}:{port}"]}
+            sections = self._sections | {"proxy": proxy, "target": target}
+            lines += _proxy(name, sections, secrets)
         self.config.write_text("\n".join(lines) + "\n")
+
+
+def _proxy(name: str, sections: Mapping[str, Mapping[str, Any]], secrets: list[str]) -> list[str]:
+    """The sections of one proxy."""
+    lines = [f"[proxies.{name}]", *_lines(sections["proxy"])]
+    for secret in secrets:
+        lines += [f"[[proxies.{name}.auth]]", f"secret = {json.dumps(secret)}"]
+    for section in ("target", "pool"):
+        lines += [f"[proxies.{name}.{section}]", *_lines(sections[section])]
+    return lines
 
 
 def _lines(values: Mapping[str, Any]) -> list[str]:

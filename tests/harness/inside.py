@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 from forebay.config.settings import PoolSettings, ProxySettings, TargetSettings
 from forebay.worker.agenda import Agenda
 from forebay.worker.channel import Credential, WorkerProxy
+from forebay.worker.evacuation import Evacuator
 from forebay.worker.main import relay_loop
 from forebay.worker.pool.manager import PoolManager
 from forebay.worker.proxy import Proxy
@@ -76,4 +77,4 @@ class Inside:
             tls_private_key_pem=key,
         )
         agenda = Agenda(self._loop, self._loop._selector.poller)  # type: ignore[attr-defined]
-        self._proxy = await Proxy.start(agenda, given)
+        self._proxy = await Proxy.start(agenda, given, Evacuator(agenda))

@@ -11,10 +11,14 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import cast
 
 from forebay import logs
 from forebay.worker import main
+from forebay.worker.agenda import Agenda
 from forebay.worker.channel import Configure
+from forebay.worker.evacuation import Evacuator
+from forebay.worker.relay import Poller
 
 STEERING = Path(os.environ["FOREBAY_TEST_DIR"])
 
@@ -27,6 +31,7 @@ class ToyPlane:
         self._servers: list[asyncio.Server] = []
         self._clients: set[asyncio.StreamWriter] = set()
         self._message: Configure | None = None
+        self.evacuator = Evacuator(Agenda(loop, cast(Poller, None)))
 
     async def configure(self, message: Configure) -> list[str]:
         if (STEERING / "refuse").exists():

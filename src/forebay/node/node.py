@@ -23,6 +23,7 @@ from forebay.config.settings import Config
 from forebay.node import materials
 from forebay.node.certificates import Certificates
 from forebay.node.changes import compare, compare_materials
+from forebay.node.evacuations import Evacuations
 from forebay.node.listeners import Listener, ListenError, open_listeners
 from forebay.node.materials import Material, MaterialError
 from forebay.node.notify import notify, reloading
@@ -87,6 +88,7 @@ class Node:
         self._materials: dict[str, Material] = {}
         self._listeners: dict[str, list[Listener]] = {}
         self._worker: WorkerProcess | None = None
+        self._evacuations = Evacuations()
         self._generation = 0
         self._reloading = asyncio.Lock()
         self._draining = False
@@ -178,7 +180,9 @@ class Node:
         environ = {name: text for name, text in self._environ.items() if name not in hidden}
         level = logging.getLogger("forebay").getEffectiveLevel()
         environ.setdefault(logs.ENV_LEVEL, logs.level_name(level))
-        worker = await WorkerProcess.start(self._worker_command, descriptors, environ)
+        worker = await WorkerProcess.start(
+            self._worker_command, descriptors, environ, self._evacuations
+        )
         self._worker = worker
         unchanged = await worker.configure(self._configuration(), CONFIGURE_TIMEOUT_S)
         for each in unchanged:

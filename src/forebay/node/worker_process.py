@@ -6,16 +6,21 @@ import socket
 from collections.abc import Mapping, Sequence
 from itertools import count
 
+from forebay.node.evacuations import Evacuations
 from forebay.worker.channel import (
     Channel,
     ChannelError,
     Configure,
     Drain,
     Drained,
+    Evacuate,
+    Evacuated,
+    EvacuationMessage,
     NodeMessage,
     Notice,
     Ready,
     Refused,
+    Reopen,
     Stats,
     StatsRequest,
     WorkerMessage,
@@ -39,7 +44,10 @@ class WorkerProcess:
     """A running worker. Make one with `start`."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, channel: Channel[NodeMessage, WorkerMessage]
+        self,
+        process: asyncio.subprocess.Process,
+        channel: Channel[NodeMessage, WorkerMessage],
+        evacuations: Evacuations,
     ) -> None:
         self._process = process
         self._channel = channel
@@ -47,13 +55,20 @@ class WorkerProcess:
         self._expected: dict[tuple[str, int], asyncio.Future[Answer]] = {}
         self._is_gone = False
         self.drained = False
+        self._evacuations = evacuations
+        evacuations.join(self)
         self._reader = spawn(self._read(), f"worker {process.pid}")
 
     @classmethod
     async def start(
-        cls, command: Sequence[str], pass_fds: Sequence[int], environ: Mapping[str, str]
+        cls,
+        command: Sequence[str],
+        pass_fds: Sequence[int],
+        environ: Mapping[str, str],
+        evacuations: Evacuations,
     ) -> "WorkerProcess":
-        """Start ``command`` with the channel's descriptor as its last argument.
+        """Start ``command`` with the channel's descriptor as its last argument. ``evacuations``:
+        how it hears of the node's other workers.
 
         A session of its own keeps the terminal's Ctrl-C away from it (and gives it a scheduling
         group of its own). Raises WorkerError when it can't be started.
@@ -77,7 +92,7 @@ class WorkerProcess:
             raise WorkerError(f"the worker can't be started: {error}") from None
         finally:
             theirs.close()
-        return cls(process, await node_end(ours))
+        return cls(process, await node_end(ours), evacuations)
 
     @property
     def pid(self) -> int:
@@ -99,6 +114,10 @@ class WorkerProcess:
     def drain(self, timeout_s: float) -> None:
         """Ask it to end within ``timeout_s``; again, with less, to hurry it up."""
         self._channel.post(Drain(timeout_s=timeout_s))
+
+    def post(self, message: EvacuationMessage) -> bool:
+        """Tell it what its or another worker's clients need; False: it is gone, or far behind."""
+        return self._channel.post(message)
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -135,6 +154,7 @@ class WorkerProcess:
             log.error("The worker said what can't be read: %s", error)
             self.kill()
         self._is_gone = True
+        self._evacuations.leave(self)
         for future in self._expected.values():
             if not future.done():
                 future.set_exception(WorkerError("the worker has ended"))
@@ -157,6 +177,8 @@ class WorkerProcess:
                 self._answer(("stats", number), message)
             case Drained():
                 self.drained = True
+            case Evacuate() | Evacuated() | Reopen():
+                self._evacuations.take(self, message)
             case Notice(event=event, proxy=proxy, fields=fields):
                 log.info(event, extra={"fields": {"proxy": proxy, **fields}})
 

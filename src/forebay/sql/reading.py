@@ -21,6 +21,11 @@ _CODECS: Final = {
     "KOI8R": "koi8-r",
     "KOI8U": "koi8-u",
 }
+# Encodings in which the second byte of a character may look like a backslash: what an escape string
+# holds cannot be read with certainty.
+AMBIGUOUS_ENCODINGS: Final = frozenset(
+    {"SJIS", "SHIFT_JIS_2004", "BIG5", "GBK", "UHC", "GB18030", "JOHAB"}
+)
 # A dollar that does not begin a parameter's number may quote.
 _LITERAL: Final = re.compile(rb"'|\$[^0-9]")
 _NULL: Final = re.compile(rb"\bnull\b", re.IGNORECASE)
@@ -68,6 +73,17 @@ def reread(text: bytes, before: Reading, now: Reading) -> bytes:
     if codecs[0] is None or codecs[1] is None:
         raise ValueError(f"from {before.client_encoding} to {now.client_encoding}")
     return text.decode(codecs[0]).encode(codecs[1])
+
+
+def in_utf8(name: bytes, reading: Reading) -> bytes | None:
+    """A name that a text read so holds, in UTF-8; None: it is not known."""
+    codec = _CODECS.get(reading.client_encoding)
+    if name.isascii() or codec == "utf-8":
+        return name
+    try:
+        return None if codec is None else name.decode(codec).encode()
+    except ValueError:
+        return None
 
 
 def _requoted(text: bytes, conforming: bool) -> bytes:

@@ -109,8 +109,35 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True, tag="notice"):
     fields: dict[str, str | int | float] = {}
 
 
-NodeMessage = Configure | Drain | StatsRequest
-WorkerMessage = Ready | Refused | Stats | Drained | Notice
+class Evacuate(msgspec.Struct, frozen=True, kw_only=True, tag="evacuate"):
+    """A client's statement needs databases of a server (host and port) for itself: close idle
+    connections to them, and open none.
+
+    A worker asks, and the node passes it on to all other workers. Answered by Evacuated with the
+    same ``id``, which is the sender's own.
+    """
+
+    id: int
+    server: tuple[str, int]
+    alone: list[bytes]
+    made: list[bytes] = []  # databases that come into being: what is known of them is not true
+
+
+class Evacuated(msgspec.Struct, frozen=True, kw_only=True, tag="evacuated"):
+    """All workers have done so, or did not answer in time."""
+
+    id: int
+
+
+class Reopen(msgspec.Struct, frozen=True, kw_only=True, tag="reopen"):
+    """The statement is over: connections to the databases may be opened again."""
+
+    id: int
+
+
+EvacuationMessage = Evacuate | Evacuated | Reopen
+NodeMessage = Configure | Drain | StatsRequest | Evacuate | Evacuated | Reopen
+WorkerMessage = Ready | Refused | Stats | Drained | Notice | Evacuate | Evacuated | Reopen
 
 S = TypeVar("S")  # what this end sends
 R = TypeVar("R")  # what this end receives

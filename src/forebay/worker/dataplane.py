@@ -5,6 +5,7 @@ import logging
 
 from forebay.worker.agenda import Agenda
 from forebay.worker.channel import Configure
+from forebay.worker.evacuation import Evacuator
 from forebay.worker.proxy import Proxy
 
 
@@ -14,6 +15,7 @@ class DataPlane:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._agenda = Agenda(loop, loop._selector.poller)  # type: ignore[attr-defined]  # noqa: SLF001
         self._proxies: dict[str, Proxy] = {}
+        self.evacuator = Evacuator(self._agenda)
 
     async def configure(self, message: Configure) -> list[str]:
         """Serve so from now on. Returns in sentences what could not be changed while running.
@@ -25,7 +27,7 @@ class DataPlane:
         for given in message.proxies:
             proxy = self._proxies.get(given.name)
             if proxy is None:
-                self._proxies[given.name] = await Proxy.start(self._agenda, given)
+                self._proxies[given.name] = await Proxy.start(self._agenda, given, self.evacuator)
             else:
                 unchanged += await proxy.reconfigure(given)
         return unchanged

@@ -24,15 +24,19 @@ from forebay.worker.channel import (
     Configure,
     Drain,
     Drained,
+    Evacuate,
+    Evacuated,
     NodeMessage,
     Notice,
     Ready,
     Refused,
+    Reopen,
     Stats,
     StatsRequest,
     WorkerMessage,
     worker_end,
 )
+from forebay.worker.evacuation import Evacuator
 from forebay.worker.tasks import spawn
 
 log = logging.getLogger("forebay.worker")
@@ -49,8 +53,10 @@ class Plane(Protocol):
     """The data plane, as the process drives it (`forebay.worker.dataplane.DataPlane`).
 
     It may have an attribute ``notice``; then it is set to a function that takes a `Notice` for the
-    node and never blocks.
+    node and never blocks. What its ``evacuator`` tells goes to the node, too.
     """
+
+    evacuator: Evacuator
 
     async def configure(self, message: Configure) -> list[str]:
         """Serve so from now on; the first call starts serving. Returns, in sentences, what could
@@ -108,6 +114,8 @@ class WorkerProcess:
                         spawn(self._drain(timeout_s))
                     case StatsRequest(id=number):
                         self._tell_stats(number)
+                    case Evacuate() | Evacuated() | Reopen():
+                        self._plane.evacuator.hear(message)
         except ChannelError as error:
             log.error("The node's channel can't be used: %s", error)
         if self._drain_timeout_s is None:
@@ -207,6 +215,7 @@ def run(
         plane = make_plane(loop)
         if hasattr(plane, "notice"):
             plane.notice = lambda notice: _notice(channel, notice)
+        plane.evacuator.tell = channel.post
         process = WorkerProcess(plane, channel)
         loop.add_signal_handler(signal.SIGTERM, process.on_terminate)
         return await process.run()

@@ -9,7 +9,7 @@ import dataclasses
 import logging
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -23,6 +23,7 @@ from forebay.worker.channel import WorkerProxy
 from forebay.worker.connector import Target
 from forebay.worker.credentials import Credentials, Throttle
 from forebay.worker.doorman import Doorman
+from forebay.worker.evacuation import Evacuations, Evacuator
 from forebay.worker.login import LoggedIn, LoginFailed, LoginPolicy, log_in, refuse
 from forebay.worker.pool.janitor import Janitor, Timeouts
 from forebay.worker.pool.manager import Limits, PoolManager
@@ -43,7 +44,9 @@ DRAIN_STEP_S = 0.02
 class Proxy:
     """One endpoint. Made by ``Proxy.start``."""
 
-    def __init__(self, agenda: Agenda, given: WorkerProxy, policy: LoginPolicy) -> None:
+    def __init__(
+        self, agenda: Agenda, given: WorkerProxy, policy: LoginPolicy, evacuator: Evacuator
+    ) -> None:
         settings = given.settings
         self._agenda = agenda
         self._settings = settings
@@ -64,15 +67,19 @@ class Proxy:
             self._open,
             self._canceller.cancel_server,
         )
+        self._manager.holds.forget = self._forget_databases
+        server = self._target().host, self._target().port
+        evacuator.add(server, self._manager.holds)
+        self._sessions.evacuations = Evacuations(evacuator, server)
         # What the connection opened last reports, by (database, user).
         self._reported: dict[tuple[str, str], Parameters] = {}
         self._janitor = Janitor(agenda, _timeouts(settings), self._manager, self._sessions)
         self._doorman = Doorman(agenda.loop, self._log_in)
 
     @classmethod
-    async def start(cls, agenda: Agenda, given: WorkerProxy) -> "Proxy":
+    async def start(cls, agenda: Agenda, given: WorkerProxy, evacuator: Evacuator) -> "Proxy":
         """Serve this endpoint. Raises ValueError with the reason why it cannot be done."""
-        proxy = cls(agenda, given, await _policy(given, None))
+        proxy = cls(agenda, given, await _policy(given, None), evacuator)
         handshake.prepare(agenda.loop)
         proxy._janitor.start()
         proxy._doorman.listen(given.listen_fds)
@@ -120,6 +127,12 @@ class Proxy:
             self._reported[place] = server.parameters
             self._sessions.greetings.forget()
         return server, told
+
+    def _forget_databases(self, is_meant: Callable[[str], bool]) -> None:
+        """Databases of these names are gone, or others: nobody is greeted for them from memory."""
+        self._sessions.greetings.forget_databases(is_meant)
+        for place in [place for place in self._reported if is_meant(place[0])]:
+            del self._reported[place]
 
     # ---- a connection comes ----
 

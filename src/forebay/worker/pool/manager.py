@@ -19,6 +19,7 @@ from forebay.worker.pool.backoff import Backoff
 from forebay.worker.pool.budget import LIMITS_QUERY, Budget, parse_limits
 from forebay.worker.pool.changeover import Changeover
 from forebay.worker.pool.decide import next_step
+from forebay.worker.pool.holds import Holds
 from forebay.worker.pool.refusals import Refusals
 from forebay.worker.relay import Census, Client, Command, MicroPool, Server
 from forebay.worker.session.settings import InternTable
@@ -75,6 +76,7 @@ class PoolManager:
         self.census = Census()
         self.census.waiting_limit = limits.max_waiting_clients
         self.refusals = Refusals()
+        self.holds = Holds(agenda, self)
         self.opened = self.open_failures = self.peak = 0
         # Of micro-pools that are gone: counters never fall.
         self._past_transactions = self._past_borrows = 0
@@ -85,6 +87,7 @@ class PoolManager:
         found = self.pools.get(key)
         if found is None:
             found = self.pools[key] = MicroPool(database, user, self.census, self, self._changeover)
+            found.held_back = self.holds.covers(found)
         return found
 
     def apply(self, limits: Limits) -> None:
@@ -199,7 +202,7 @@ class PoolManager:
         self.peak = max(self.peak, len(self.servers))
         self._end_backoff(pool)
         self.note_limits(*told)
-        server.retired = retirements != self._retirements
+        server.retired = retirements != self._retirements or self.holds.covers(pool)
         server.start()
         self.schedule()
 
@@ -222,6 +225,12 @@ class PoolManager:
     def _end_backoff(self, pool: MicroPool) -> None:
         self._backoffs.pop(pool, None)
         pool.retry_at = 0.0
+
+    def forget_errors(self, pool: MicroPool) -> None:
+        """What the database has refused for good may be different by now."""
+        backoff = self._backoffs.get(pool)
+        if backoff is not None and not backoff.is_transient:
+            self._end_backoff(pool)
 
     def last_error(self, pool: MicroPool) -> str | None:
         """Why no connection could be opened lately, for those who waited in vain."""
@@ -336,6 +345,17 @@ class PoolManager:
         for pool in self.pools.values():
             for server in list(pool.idle):
                 self._close_idle(server, "it was retired")
+
+    def vacate(self, pool: MicroPool, but: Server | None) -> int:
+        """Close the idle connections of `pool`, and others as they come free, except one. How many
+        were closed."""
+        idle = [server for server in pool.idle if server is not but]
+        for server in idle:
+            self._close_idle(server, "a statement needs the database alone")
+        for server in self.servers:
+            if server.pool is pool and server is not but:
+                server.retired = True
+        return len(idle)
 
     def close_all(self) -> None:
         """Close every connection now."""

@@ -9,6 +9,7 @@ cdef class Demand:
     cdef public Py_ssize_t waiting
     cdef public double waits_since
     cdef public double retry_at
+    cdef public bint held_back
     cdef public Demand before
     cdef public Demand behind
 

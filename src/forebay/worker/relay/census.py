@@ -24,6 +24,7 @@ class Demand:
         self.waiting = 0  # clients in the queue
         self.waits_since = 0.0  # when the first of them came
         self.retry_at = 0.0  # the last opening failed: none before this time
+        self.held_back = False  # none now: somebody needs the database alone
         # The micro-pools whose first clients came next before and next after its own.
         self.before = None
         self.behind = None
@@ -127,8 +128,9 @@ class Census:
         may open connections and in which more clients wait than are being opened; or None."""
         pool = self.first
         while pool is not None:
-            if pool is not owner and pool.waiting > pool.opening and pool.retry_at <= now:
-                return pool
+            if pool is not owner and pool.waiting > pool.opening:
+                if pool.retry_at <= now and not pool.held_back:
+                    return pool
             pool = pool.behind
         return None
 

@@ -11,6 +11,7 @@ class Demand:
     waiting: int
     waits_since: float
     retry_at: float
+    held_back: bool
     before: MicroPool | None
     behind: MicroPool | None
 

@@ -2,6 +2,7 @@
 
 from ssl import MemoryBIO, SSLObject
 
+from forebay.worker.evacuation import Evacuation
 from forebay.worker.relay.micropool import MicroPool
 from forebay.worker.relay.names import FunctionNames
 from forebay.worker.relay.peer import Peer
@@ -27,6 +28,7 @@ class Client(Peer):
     notes: Notes | None
     meanwhile: Changes | None
     follow_up: FollowUp | None
+    evacuation: Evacuation | None
     statements: dict[bytes, Statement] | None
     pinned: bool
     under_pg_temp: bool
@@ -60,6 +62,7 @@ class Client(Peer):
     @property
     def last_progress(self) -> float: ...
     def parameters_now(self) -> Parameters: ...
+    def evacuated(self) -> None: ...
     def note_dropping(self) -> None: ...
     def redefine(self, name: bytes, statement: Statement | None) -> None: ...
     def look_for(self, functions: FunctionNames | None) -> None: ...

@@ -9,6 +9,7 @@ cdef class ClientState(Examiner):
     cdef readonly bint greeted
     cdef readonly object startup  # the settings it logged in with
     cdef public object notes  # what else is known of its session; None until it was suspect
+    cdef public object evacuation  # of databases that its statement needs for itself; mostly None
     cdef public double connected_at
     cdef public double last_active
     cdef public Py_ssize_t unsent_seen  # what had not been taken when somebody looked last

@@ -8,6 +8,7 @@ What is rare or slow is asked of ``sessions`` (Python), beside what `statement_u
     parameters_known(client)       a connection with its settings was lent: the login can be answered
     settings_refused(client, body) its settings could not be put in place (ErrorResponse body). Returns
                                    whether it asks for others by now
+    evacuations.over(client)       what it needed databases for is over
     is_interrupted(body)           whether that has nothing to do with the settings
     server_lost(client, reason)    the bytes of a FATAL error for a lost database connection
     closed(client, reason)         the client is gone
@@ -200,6 +201,8 @@ cdef class ClientState(Examiner):
         self.suspect = False
         if self.notes is not None:
             self.sessions.pinner.nothing_ran(self)
+        if self.evacuation is not None:
+            self.sessions.evacuations.over(self)
         return 0
 
     cdef int turn_ended(self) except -1:
@@ -217,6 +220,8 @@ cdef class ClientState(Examiner):
             return self._terminate()
         if self.unsettled:
             return self.settled()
+        if self.evacuation is not None and (self.server is None or self.server.status == c"I"):
+            self.sessions.evacuations.over(self)
         if self.farewell is not None and self._may_part():
             self.fail(self.farewell, "Forebay is shutting down or the client has reached its limit")
         elif self.paused and self.server is not None and not self.server.is_blocked():
@@ -251,6 +256,12 @@ cdef class ClientState(Examiner):
         self.consume_held()
         self.resume_reading()
         return 0
+
+    def evacuated(self) -> None:
+        """Others have left the databases that its statement needs for itself, or had their time."""
+        if self.unsettled and self.fd >= 0:
+            self.settled()
+            self._end_if_gone()
 
     cdef int server_lost(self, object error) except -1:
         cdef bint unsent = self.held_back or not self.greeted

@@ -35,7 +35,7 @@ cdef class Borrower(Peer):
     cdef bint terminating  # said Terminate behind statements that are still being answered
     cdef bint unsynced  # sent part of an extended batch whose Sync is still to come
     cdef bint prepared_unnamed  # parsed an unnamed statement too long to be kept, and has not bound it
-    cdef bint unsettled  # waits to know what an earlier batch of its own has changed
+    cdef bint unsettled  # waits to know what an earlier batch of its own has changed, or for others to leave a database
     cdef object portal_told  # the last description of a portal of its unnamed statement, if it was whole
     cdef Py_ssize_t portals_owed  # such descriptions that are still to come
     cdef bint in_parts  # the message for which it borrows has not come as a whole

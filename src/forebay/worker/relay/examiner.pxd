@@ -30,7 +30,7 @@ cdef class Examiner(StatementUser):
         self, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t name
     ) except -5
     cdef Py_ssize_t _execute(self, const unsigned char *frame, Py_ssize_t total) except -5
-    cdef bint _examine(self, const unsigned char *text, Py_ssize_t there, bint whole) except -1
+    cdef int _examine(self, const unsigned char *text, Py_ssize_t there, bint whole) except -1
     cdef bint _is_certain(self, const unsigned char *text, Py_ssize_t there) noexcept
     cdef Py_ssize_t _answer_deallocate(self, Py_ssize_t total) except -1
     cdef int _looked(self, bint harmless) except -1

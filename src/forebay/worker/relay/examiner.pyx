@@ -11,8 +11,11 @@ What is rare or slow is asked of ``sessions.texts`` (Python), see session/texts.
                                    that is noted: it is executed, or a simple Query
     may_create(client, text)       it is not read, and runs under a search_path with pg_temp
     announce_pin(client, text)     such a statement is prepared, without a name
-and of ``sessions.pinner``:
+of ``sessions.pinner``:
     pin(client, reason, text)      the text is too long to be examined
+and of ``sessions.evacuations``:
+    waits(client, text, reading)   such a statement is about to run; returns whether it has to wait until others
+                                   have left a database: `evacuated` says when it may be tried again
 """
 
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
@@ -30,6 +33,12 @@ from .statement_user cimport ASKED, StatementUser, statement_name
 from .words cimport is_word
 
 cdef bytes DESCRIBE_UNNAMED = message(b"D", b"S\0")
+
+cdef enum SEEN:
+    # What was seen in a statement that is about to run.
+    PASSES
+    DEALLOCATES  # a name that only Forebay knows
+    WAITS  # it must not run yet
 
 cdef enum:
     STRICT_LIMIT = 16384  # the longest statement that RDS Proxy looks into, in bytes
@@ -75,11 +84,16 @@ cdef class Examiner(StatementUser):
 
         UNCHANGED: it is sent as it is; NOTED: and the ledger knows of it. Else how many bytes of it
         are done with: what replaces them, and the span, are put. UNCERTAIN: it must wait until an
-        earlier batch is answered, or, if ASKED, until what was put behind the span is.
+        earlier batch is answered or others have left a database, or, if ASKED, until what was put behind
+        the span is answered.
         """
         cdef Py_ssize_t name, text
+        cdef int seen
         if kind == c"Q":
-            if self._examine(frame + HEADER_BYTES, there - HEADER_BYTES, there == total):
+            seen = self._examine(frame + HEADER_BYTES, there - HEADER_BYTES, there == total)
+            if seen == WAITS:
+                return UNCERTAIN
+            if seen == DEALLOCATES:
                 if self.server.ledger.count and not self.unsynced and not self.server.ledger.copy_in:
                     return UNCERTAIN  # its transaction may be aborted by then
                 put(self.server, span, span_count)
@@ -181,11 +195,8 @@ cdef class Examiner(StatementUser):
         self.define_unnamed(None, True)
         return NOTED
 
-    cdef bint _examine(self, const unsigned char *text, Py_ssize_t there, bint whole) except -1:
-        """Look at a statement that may change session state.
-
-        True: it is a DEALLOCATE of a name that only Forebay knows.
-        """
+    cdef int _examine(self, const unsigned char *text, Py_ssize_t there, bint whole) except -1:
+        """Look at a statement that may change session state. Returns what was SEEN."""
         cdef const unsigned char *end
         cdef bytes query
         if not whole:
@@ -198,16 +209,20 @@ cdef class Examiner(StatementUser):
             elif self.under_pg_temp:
                 self.sessions.texts.may_create(self, text[:min(there, KEPT_BYTES)])
             self.look_on(text, there, False)
-            return False
+            return PASSES
         if self._is_certain(text, there) and not self.pinned:
-            return False
+            return PASSES
         end = <const unsigned char *> memchr(text, 0, there)
         if end == NULL:
-            return False
+            return PASSES
         query = text[:end - text]
+        if self.sessions.evacuations.waits(self, query):
+            return WAITS
         self.sessions.texts.executes(self, query)
         self.deallocated = self.sessions.texts.examine(self, query)
-        return self.deallocated is not None and self.server.status != c"E"
+        if self.deallocated is None or self.server.status == c"E":
+            return PASSES
+        return DEALLOCATES
 
     cdef bint _is_certain(self, const unsigned char *text, Py_ssize_t there) noexcept:
         """Whether a statement certainly changes no session, and pins nowhere."""
@@ -244,6 +259,8 @@ cdef class Examiner(StatementUser):
         bound = self.portals.get(<bytes> (frame + HEADER_BYTES))
         if bound is None:
             return UNCHANGED
+        if self.sessions.evacuations.waits(self, *bound):
+            return UNCERTAIN
         self.sessions.texts.executes(self, *bound)
         if self.dropping != self.server.prepared.batch:
             return UNCHANGED

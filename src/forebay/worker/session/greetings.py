@@ -1,6 +1,7 @@
 """What clients with equal settings were told at their login, kept to answer the next ones from."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 from forebay.worker.relay import MicroPool
 from forebay.worker.session.settings import InternTable, Parameters, Values
@@ -42,6 +43,11 @@ class Greetings:
     def forget(self) -> None:
         """The database may report other parameters from now on (a new init_query, say)."""
         self._known.clear()
+
+    def forget_databases(self, is_meant: Callable[[str], bool]) -> None:
+        """So may databases of these names: they are dropped, or others."""
+        for key in [key for key in self._known if is_meant(key[0])]:
+            del self._known[key]
 
 
 def _split_name(values: Values) -> tuple[Values, str | None]:

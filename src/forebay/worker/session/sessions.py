@@ -14,6 +14,7 @@ from forebay.protocol import errors
 from forebay.protocol.errors import PgError, Severity
 from forebay.protocol.messages import backend_key_data, ready_for_query
 from forebay.worker.agenda import Agenda
+from forebay.worker.evacuation import Evacuations, Evacuator
 from forebay.worker.login import LoggedIn
 from forebay.worker.relay import Client, MicroPool
 from forebay.worker.session import telling
@@ -56,6 +57,7 @@ class Sessions:
         self.pinner = Pinner(agenda)
         self.texts = Texts(self.pinner)
         self.auditor = Auditor(agenda, intern, self.texts, self.pinner)
+        self.evacuations = Evacuations(Evacuator(agenda), ("", 0))  # of nothing, until told
         self._listed = NOTHING_LISTED
 
     def apply(self, pinning: Pinning, listed: Listed = NOTHING_LISTED) -> None:
@@ -160,6 +162,8 @@ class Sessions:
         """The client has ended."""
         del self.clients[client.process_id]
         self.pinner.closed(client)
+        if client.evacuation is not None:
+            self.evacuations.over(client)
         client.pool.clients -= 1
         self.counts.closed += 1
         telling.closed(client, reason)

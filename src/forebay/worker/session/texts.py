@@ -8,8 +8,9 @@ from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
 
+from forebay.sql.databases import may_use_databases
 from forebay.sql.effects import Command, Effect, Effects, EffectsCache
-from forebay.sql.reading import Reading
+from forebay.sql.reading import AMBIGUOUS_ENCODINGS, Reading
 from forebay.sql.settings import SettingChange
 from forebay.sql.split import statement_at
 from forebay.worker.relay import Client, Statement
@@ -29,11 +30,6 @@ from forebay.worker.session.statements import StatementTable, reread_definition
 EXAMINED_BYTES = STATEMENT_LIMIT_BYTES
 # Of a statement, for the log.
 KEPT_BYTES = 1024
-# Encodings in which the second byte of a character may look like a backslash: what an escape string
-# holds cannot be read with certainty.
-AMBIGUOUS_ENCODINGS = frozenset(
-    {"SJIS", "SHIFT_JIS_2004", "BIG5", "GBK", "UHC", "GB18030", "JOHAB"}
-)
 
 
 class Texts:
@@ -100,7 +96,9 @@ class Texts:
         """As ``examine``, for a portal that is bound. Returns whether anything follows when it is
         executed (``executes``)."""
         self.examine(client, text, named, reading, pg_temp)
-        return len(text) <= EXAMINED_BYTES and bool(self._read(client, text, reading))
+        if len(text) > EXAMINED_BYTES:
+            return False
+        return bool(self._read(client, text, reading)) or may_use_databases(text)
 
     def executes(self, client: Client, text: bytes, reading: Reading | None = None) -> None:
         """A statement runs that may change the session: tell the client what follows for what it
