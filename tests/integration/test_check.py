@@ -1,6 +1,8 @@
 """``forebay check`` against a real PostgreSQL."""
 
 import json
+import os
+import signal
 import socket
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +14,7 @@ from forebay.cli import run
 from forebay.demo.certificates import Authority
 from forebay.demo.postgres import Postgres
 from forebay.demo.surroundings import free_port
-from tests.harness import Forebay, TestDatabase
+from tests.harness import Forebay, TestDatabase, descriptors, eventually
 
 CONFIG = """
 [proxies.app]
@@ -180,6 +182,28 @@ def test_an_address_that_a_forebay_has(
     assert (code, proxy["problems"]) == (0, [])
     (warning,) = (each for each in proxy["warnings"] if "in use" in each)
     assert any(f"(pid {pid})" in warning for pid in forebay.pids)
+
+
+def test_an_address_that_a_worker_without_a_node_has(
+    forebay: Forebay,
+    tmp_path: Path,
+    postgres: Postgres,
+    database: TestDatabase,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = write(tmp_path, postgres, database, listen=f"127.0.0.1:{forebay.port}")
+    (worker,) = forebay.worker_pids
+    forebay.stop(signal.SIGKILL)
+    try:
+        code, report = check(path, capsys)
+        (problem,) = report["proxies"][0]["problems"]
+        assert code == 1
+        assert f"(kill {worker} lets it finish)" in problem
+    finally:
+        os.kill(worker, signal.SIGTERM)
+    eventually(lambda: not descriptors.is_running(worker), "it finishes")
+    code, report = check(path, capsys)
+    assert (code, report["proxies"][0]["problems"]) == (0, [])
 
 
 def test_a_certificate_that_is_not_valid(

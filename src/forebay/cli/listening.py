@@ -28,13 +28,18 @@ def look(config: Config, found: Mapping[str, Material]) -> dict[str, Findings]:
     findings = {name: Findings() for name in config.proxies}
     for name, proxy in config.proxies.items():
         for error in try_addresses(proxy.listen_addresses()):
-            pid = forebay_that_listens(error.address) if error.in_use else None
-            if pid is None:
+            occupant = forebay_that_listens(error.address) if error.in_use else None
+            if occupant is None:
                 findings[name].problems.append(str(error))
+            elif occupant.is_orphan:
+                findings[name].problems.append(
+                    f"can't listen on {error.address}: a Forebay worker that has outlived its node"
+                    f" has it (kill {occupant.pid} lets it finish)"
+                )
             else:
                 findings[name].warnings.append(
-                    f"{error.address} is in use by a Forebay that runs (pid {pid}); this is what it"
-                    " would find when it starts anew"
+                    f"{error.address} is in use by a Forebay that runs (pid {occupant.pid}); this"
+                    " is what it would find when it starts anew"
                 )
         findings[name].problems += certificates.invalid(found[name].certificate)
     for name, text in _loops(config):
