@@ -2,11 +2,8 @@
 
 Runs on the Python that make was given, with its standard library alone. It says what it does and
 about how long that takes, keeps what pip and the compiler say in VENV/install.log, and tells in one
-sentence what went wrong. Other files of this repository may need a newer Python; this one must be
-able to say so.
+sentence what went wrong. Pythons that are too old must be able to read it, and be told.
 """
-
-from __future__ import annotations
 
 import os
 import re
@@ -31,6 +28,14 @@ UNREACHABLE = re.compile(
     r"NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|MaxRetryError|ProxyError"
     r"|ConnectionReset|Failed to establish a new connection|Failed to connect to|timed out"
 )
+
+
+if sys.version_info < NEEDED:  # before anything below that is new to it
+    have = ".".join(map(str, sys.version_info[:3]))
+    sys.exit(
+        f"make: Forebay needs Python 3.11 or later, and {sys.executable} is {have}:"
+        " name another with make PYTHON=python3.12"
+    )
 
 
 class InstallError(Exception):
@@ -58,12 +63,6 @@ def main(arguments: list[str]) -> int:
 
 def make_environment(venv: Path) -> None:
     """The virtual environment, if there is none yet. Raises InstallError."""
-    if sys.version_info < NEEDED:
-        have = ".".join(map(str, sys.version_info[:3]))
-        raise InstallError(
-            f"Forebay needs Python 3.11 or later, and {sys.executable} is {have}:"
-            " name another with make PYTHON=python3.12"
-        )
     if (venv / "bin" / "python").exists():
         return
     try:
@@ -91,7 +90,7 @@ def install_forebay(venv: Path) -> None:
 
 def install_groups(venv: Path, target: str) -> None:
     """Dependency groups of pyproject.toml; Python 3.11's own pip does not know of them yet."""
-    import tomllib
+    import tomllib  # where the version is refused there is none
 
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     wanted = [requirement for name in GROUPS[target] for requirement in groups[name]]
