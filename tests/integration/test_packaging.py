@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 RELAY = ROOT / "src" / "forebay" / "worker" / "relay"
 TIMEOUT_S = 500.0
 UNREACHABLE = re.compile(r"NewConnectionError|NameResolution|Failed to connect|ConnectTimeout")
-GENERATED = shutil.ignore_patterns("*.c", "*.so", "*.egg-info", "__pycache__")
+UNTOUCHED = shutil.ignore_patterns("__pycache__")
 
 IMPORT_ALL = """
 import importlib, json, pkgutil, forebay
@@ -49,10 +49,10 @@ def run(*command: str | Path, environ: Mapping[str, str] | None = None, cwd: Pat
 
 
 def copy_of_the_sources(folder: Path) -> Path:
-    """As they were checked out: what an earlier build has left must not get into this one."""
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+    """With what an earlier build has left beside them, which must not get into this one."""
+    for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder / name)
-    shutil.copytree(ROOT / "src", folder / "src", ignore=GENERATED)
+    shutil.copytree(ROOT / "src", folder / "src", ignore=UNTOUCHED)
     return folder
 
 
