@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -47,6 +48,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: install.py VENV demo|test|lint\n")
         return 2
     venv = Path(arguments[0])
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         make_environment(venv)
         if arguments[1] == "demo":
@@ -109,7 +111,12 @@ def run(what: str, command: list[str], venv: Path) -> None:
     begun_s = time.monotonic()
     with log.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(  # noqa: S603 - what this file puts together
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # so that an interruption ends the compilers with it
         )
         try:
             while True:
@@ -118,9 +125,10 @@ def run(what: str, command: list[str], venv: Path) -> None:
                     break
                 except subprocess.TimeoutExpired:
                     tick(what, time.monotonic() - begun_s)
-        finally:
-            process.kill()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            raise
     tick(what, time.monotonic() - begun_s, end="\n")
     if status != 0:
         raise InstallError(explain(log))
