@@ -7,7 +7,7 @@ RELAY = $(wildcard src/forebay/worker/relay/*.pyx src/forebay/worker/relay/*.pxd
 .PHONY: demo test lint bench clean
 
 demo: $(VENV)/.demo
-	$(BIN)/forebay demo $(ARGS)
+	@$(BIN)/forebay demo $(ARGS)
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(ARGS)
@@ -24,20 +24,11 @@ bench: $(VENV)/.test
 clean:
 	rm -rf $(VENV) build src/*.egg-info src/forebay/worker/relay/*.c src/forebay/worker/relay/*.so
 
-$(VENV)/.pip:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Forebay needs Python 3.11 or later; name one with: make PYTHON=python3.12")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	touch $@
+# What it does, and how long that takes, is install.py's to say.
+$(VENV)/.demo: pyproject.toml setup.py tools/install.py $(RELAY)
+	@$(PYTHON) tools/install.py $(VENV) demo
+	@touch $@
 
-$(VENV)/.demo: $(VENV)/.pip pyproject.toml setup.py $(RELAY)
-	$(BIN)/python -m pip install --quiet --editable ".[demo]"
-	touch $@
-
-$(VENV)/.test: $(VENV)/.demo
-	$(BIN)/python -m pip install --quiet --group test
-	touch $@
-
-$(VENV)/.lint: $(VENV)/.demo
-	$(BIN)/python -m pip install --quiet --group lint --group test
-	touch $@
+$(VENV)/.test $(VENV)/.lint: $(VENV)/.%: $(VENV)/.demo
+	@$(PYTHON) tools/install.py $(VENV) $*
+	@touch $@

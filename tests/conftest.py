@@ -1,7 +1,11 @@
 """Fixtures for every test; servers start only when a test asks for one."""
 
+import ctypes
+import os
 import secrets
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,12 +13,33 @@ from typing import Any
 import pytest
 
 from forebay.demo.postgres import DemoError, Postgres
-from tests.harness import Forebay, TestDatabase
+from tests.harness import Forebay, TestDatabase, descriptors, reaper
 
 # A shell that starts the tests in the background lets them ignore SIGINT, and so would every
 # program that they start, and that some of them interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+REAPER = pytest.StashKey[subprocess.Popen[bytes]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """In the process that was started first: has everything end with it that the run starts."""
+    if hasattr(config, "workerinput") or not descriptors.available():
+        return
+    os.environ[reaper.VARIABLE] = mark = secrets.token_hex(8)
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-S", reaper.__file__, mark],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    config.stash[REAPER] = process
+    if "MAKELEVEL" in os.environ:  # `make test`: a make that is killed does not tell its children
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ connection ends, with a word where one can be said, and every other goes on."""
 import contextlib
 import socket
 import ssl
+import struct
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -55,17 +56,21 @@ def all_of(sock: socket.socket) -> bytes:
 
 STARTUP = startup_message({"user": "nobody"})
 GREETINGS: dict[str, tuple[bytes, str]] = {
-    "HTTP": (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "08P01"),
-    "a long HTTP request": (b"POST / HTTP/1.1\r\n" + b"X-Header: value\r\n" * 1000, "08P01"),
-    "SSH": (b"SSH-2.0-OpenSSH_9.2\r\n", "08P01"),
-    "Redis": (b"*1\r\n$4\r\nPING\r\n", "08P01"),
-    "zeros": (bytes(64), "08P01"),
-    "a packet too long": (b"\x7f\xff\xff\xff\0\3\0\0", "08P01"),
-    "a packet too short": (b"\0\0\0\7\0\3\0", "08P01"),
     "another protocol": (b"\0\0\0\x08\0\2\0\0", "0A000"),
-    "a password out of turn": (b"p\0\0\0\x09pass\0", "08P01"),
     "a query out of turn": (STARTUP + query("SELECT 1"), "08P01"),
     "no end of a name": (b"\0\0\0\x0c\0\3\0\0user", "08P01"),
+}
+BAD_LENGTHS: dict[str, bytes] = {
+    "HTTP": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a long HTTP request": b"POST / HTTP/1.1\r\n" + b"X-Header: value\r\n" * 1000,
+    "SSH": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "Redis": b"*1\r\n$4\r\nPING\r\n",
+    "zeros": bytes(64),
+    "a packet too long": b"\x7f\xff\xff\xff\0\3\0\0",
+    "a packet too short": b"\0\0\0\7\0\3\0",
+    "a password out of turn": b"p\0\0\0\x09pass\0",
+    "a goodbye": b"X\0\0\0\4",
+    "a cancel request without a key": struct.pack("!III", 12, 80877102, 1),
 }
 
 
@@ -76,7 +81,18 @@ def test_what_is_no_start_up_packet(forebay: Forebay, neighbour: RawClient) -> N
             answer = all_of(sock)
         fields = parse_fields(answer[answer.index(b"E") + 5 :])
         assert (fields["S"], fields["C"]) == ("FATAL", sqlstate), name
+
+
+def test_a_packet_of_a_bad_length_gets_no_answer(
+    forebay: Forebay, neighbour: RawClient, postgres: Postgres
+) -> None:
+    for name, data in BAD_LENGTHS.items():
+        for port in (postgres.port, forebay.port):
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as sock:
+                sock.sendall(data)
+                assert all_of(sock) == b"", (name, port)
     assert forebay.wait_for_log("A client could not log in: .*HTTP request")
+    assert not forebay.logged(r"could not log in: .*\(88, 0, 0, 0\)")  # who just leaves
 
 
 def test_truncated_at_every_byte(
@@ -114,14 +130,20 @@ def test_nonsense_inside_tls(
     forebay: Forebay, neighbour: RawClient, database: TestDatabase
 ) -> None:
     context = ssl.create_default_context(cafile=str(forebay.ca_file))
-    for data in (b"GET / HTTP/1.1\r\n\r\n", ssl_request(), bytes(64)):
+    for data, sqlstate in (
+        (b"GET / HTTP/1.1\r\n\r\n", None),
+        (b"X\0\0\0\4", None),
+        (ssl_request(), "08P01"),
+        (bytes(64), None),
+    ):
         with knock(forebay) as plain:
             plain.sendall(ssl_request())
             assert plain.recv(1) == b"S"
             with context.wrap_socket(plain, server_hostname=forebay.host) as sock:
                 sock.sendall(data)
                 answer = sock.recv(65536)
-                assert parse_fields(answer[5:])["C"] == "08P01"
+                told = parse_fields(answer[5:])["C"] if answer else None
+                assert told == sqlstate
 
 
 def test_a_thousand_connections_that_say_nothing(

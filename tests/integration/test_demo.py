@@ -1,5 +1,6 @@
 """``forebay demo`` as its users run it."""
 
+import contextlib
 import json
 import signal
 import socket
@@ -11,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from forebay.cli.demo import _port
 from forebay.demo.surroundings import free_port
 from tests.harness import descriptors, eventually, psql
 from tests.harness.clients import Finished, run
@@ -40,9 +40,9 @@ def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_300_clients_share_45_connections(temporary: Path) -> None:
-    port = free_port()
-    finished = demo("--json", "--seconds", "2", "--port", str(port))
+    finished = demo("--json", "--seconds", "2", "--port", "0")
     result = json.loads(finished.out)  # exactly one object
+    assert result["port"] > 0
     assert finished.code == 0, finished
     assert result["clients"] == 300
     assert result["database_connection_limit"] == 45
@@ -146,9 +146,22 @@ def test_a_port_in_use_is_one_clear_line(temporary: Path) -> None:
     assert len(finished.err.splitlines()) == 1
 
 
-def test_port_zero_is_any_free_port() -> None:
-    assert _port(0) > 0
-    assert _port(0) != _port(0)
+def test_two_at_once_find_two_ports(temporary: Path) -> None:
+    """Both find the usual port free, if it is, for neither listens before its database has run."""
+    command = [sys.executable, "-c", MAIN, "demo", "--json", "--seconds", "1"]
+    with contextlib.ExitStack() as stack:
+        both = []
+        for _ in range(2):
+            demo = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+            )
+            stack.enter_context(demo)
+            stack.callback(demo.kill)
+            both.append(demo)
+        answers = [each.communicate(timeout=TIMEOUT_S) for each in both]
+    ports = [json.loads(out)["port"] if out else said for out, said in answers]
+    assert all(isinstance(port, int) and port > 0 for port in ports), ports
+    assert len(set(ports)) == 2
 
 
 def test_no_postgresql_is_one_clear_line(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:

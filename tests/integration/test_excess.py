@@ -111,8 +111,8 @@ def test_ten_thousand_start_up_parameters(forebay: Forebay, database: TestDataba
             with contextlib.suppress(ConnectionResetError):
                 while data := sock.recv(4096):
                     answer += data
-            assert b"08P01" in answer
-            assert b"invalid length of startup packet" in answer
+            assert answer == b""  # too long: PostgreSQL does not answer either
+        assert forebay.wait_for_log("invalid length of startup packet")
         # As many as PostgreSQL takes, too, are carried, and leave nothing behind.
         fitting = {f"a.b{n}": str(n) for n in range(700)}
         with RawClient(forebay.port, database, fitting) as client:

@@ -48,7 +48,8 @@ def run(arguments: Sequence[str]) -> int:
             list(arguments), exit_on_error=False, print_error=False, result_action="return_value"
         )
     except cyclopts.CycloptsError as error:
-        sys.stderr.write(f"forebay: {error}\nforebay --help tells how it is used.\n")
+        text = _without_urls(str(error), arguments)
+        sys.stderr.write(f"forebay: {text}\nforebay --help tells how it is used.\n")
         return EXIT_WRONG_USE
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -58,6 +59,17 @@ def run(arguments: Sequence[str]) -> int:
     if not _is_written():
         return EXIT_FAILED
     return code if isinstance(code, int) else EXIT_FINE
+
+
+def _without_urls(text: str, arguments: Sequence[str]) -> str:
+    """What cannot be understood is not repeated if there may be a password in it."""
+    from forebay.config.url import is_url  # --version loads nothing
+
+    for each in arguments:
+        value = each.partition("=")[2] if each.startswith("--") else each
+        if is_url(value):
+            text = text.replace(value, "…")
+    return text
 
 
 def _is_written() -> bool:

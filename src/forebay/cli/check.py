@@ -8,10 +8,10 @@ from typing import Annotated
 import msgspec
 from cyclopts import Parameter
 
-from forebay.cli import warnings
+from forebay.cli import listening, warnings
 from forebay.cli.output import EXIT_FAILED, EXIT_FINE, EXIT_WRONG_USE, complain, interpreter_problem
 from forebay.cli.probing import Facts, Login, probe
-from forebay.config import Config, ConfigError, PoolSettings, is_url, load_any
+from forebay.config import Config, ConfigError, PoolSettings, load_any, means_url
 from forebay.node import materials
 from forebay.node.certificates import Certificates
 from forebay.node.materials import Material, MaterialError
@@ -36,6 +36,7 @@ class ProxyReport(msgspec.Struct, frozen=True, kw_only=True):
     listen: list[str]
     hosts: list[str]
     users: list[UserReport]
+    problems: list[str]
     warnings: list[str]
 
 
@@ -57,10 +58,11 @@ def check(
 ) -> int:
     """Try a configuration: log in, show the limits, warn about what will bite.
 
-    Reads the configuration, its secrets and its certificates, logs in to every database with every
-    user, runs init_query there, shows what the pool's limits would be, and warns about what will
-    bite. Nothing is listened on. Exit codes: 0 it would work (perhaps with warnings), 1 a login
-    failed or this Python reads SQL wrongly, 2 the configuration can't be used.
+    Reads the configuration, its secrets and its certificates, looks whether its addresses could be
+    listened on, logs in to every database with every user, runs init_query there, shows what the
+    pool's limits would be, and warns about what will bite. Nobody can connect meanwhile. Exit
+    codes: 0 it would work (perhaps with warnings), 1 it would not or this Python reads SQL wrongly,
+    2 the configuration can't be used.
 
     Parameters
     ----------
@@ -75,7 +77,7 @@ def check(
     except (ConfigError, MaterialError) as error:
         problems = [str(each) for each in error.problems]
         if as_json:
-            source = "URL" if config and is_url(config) else config or "environment"
+            source = "URL" if config and means_url(config) else config or "environment"
             _print_json(Report(ok=False, source=source, problems=problems))
         else:
             complain("check", problems)
@@ -96,6 +98,7 @@ def check(
 
 async def _check(config: Config, found: dict[str, Material]) -> Report:
     descriptor_limit = raise_descriptor_limit()
+    heard = await asyncio.to_thread(listening.look, config, found)
     proxies = []
     for name, proxy in config.proxies.items():
         credentials = found[name].credentials
@@ -107,18 +110,24 @@ async def _check(config: Config, found: dict[str, Material]) -> Report:
             self_made=found[name].certificate.self_made,
             descriptor_limit=descriptor_limit,
         )
-        concerns = (text for of, text in materials.concerns(config, found) if of == name)
+        concerns = [text for of, text in materials.concerns(config, found) if of == name]
+        problems = heard[name].problems
+        doubts = [text for text in concerns if text not in problems]
         proxies.append(
             ProxyReport(
                 name=name,
                 listen=[str(each) for each in proxy.listen_addresses()],
                 hosts=[str(each) for each in proxy.target.addresses()],
                 users=[_user_report(config, name, login) for login in logins],
-                warnings=[*concerns, *said],
+                problems=problems,
+                warnings=[*heard[name].warnings, *doubts, *said],
             )
         )
     return Report(
-        ok=all(user.error is None for proxy in proxies for user in proxy.users),
+        ok=all(
+            not proxy.problems and all(user.error is None for user in proxy.users)
+            for proxy in proxies
+        ),
         source=config.source,
         warnings=list(warnings.about_all(config)),
         proxies=proxies,
@@ -142,6 +151,7 @@ def _lines(report: Report, config: Config) -> list[str]:
     lines = []
     for proxy in report.proxies:
         lines.append(f"proxy {proxy.name}: {', '.join(proxy.listen)} → {', '.join(proxy.hosts)}")
+        lines += (f"  FAILED   {text}" for text in proxy.problems)
         told: set[str] = set()
         for user in proxy.users:
             where = f" on {user.host}" if len(proxy.hosts) > 1 else ""
@@ -158,7 +168,7 @@ def _lines(report: Report, config: Config) -> list[str]:
         lines += (f"  warning  {text}" for text in proxy.warnings)
     lines += (f"warning  {text}" for text in report.warnings)
     count = len(report.warnings) + sum(len(proxy.warnings) for proxy in report.proxies)
-    verdict = "would work" if report.ok else "would not work: not every user can log in"
+    verdict = "would work" if report.ok else "would not work"
     counted = f" ({count} warning{'s' * (count > 1)})" if count else ""
     lines.append(f"{report.source} {verdict}{counted}")
     return lines

@@ -17,11 +17,10 @@ from rich.text import Text
 from forebay.cli.output import INTERRUPTED
 from forebay.demo.errors import DemoError
 from forebay.demo.result import Result
-from forebay.demo.surroundings import HOST, free_port
+from forebay.demo.surroundings import HOST
 from forebay.demo.tour import DATABASE, PASSWORD, USER, Plan, Tour, fill, make_server
 from forebay.demo.view import ConsoleView, View, summary
 
-DEFAULT_PORT = 6432
 TERMINATED = 128 + signal.SIGTERM
 
 
@@ -43,7 +42,7 @@ def demo(
     as_json
         Print one JSON object instead of the table.
     port
-        Where Forebay listens on 127.0.0.1; 6432, or another one if that is in use.
+        Where Forebay listens on 127.0.0.1; 6432, or another one if that is in use. 0: any.
     seconds
         How long the clients work through Forebay.
     """
@@ -69,7 +68,7 @@ def _run(plan: Plan, keep: bool, as_json: bool, progress: Console) -> int:
 
     def tell(result: Result) -> None:
         told.append(result)
-        _print(result, plan, keep, as_json)
+        _print(result, keep, as_json)
 
     with make_server() as server:
         fill(server)
@@ -90,7 +89,7 @@ async def _until_terminated(tour: Coroutine[Any, Any, None]) -> None:
     await task
 
 
-def _print(result: Result, plan: Plan, keep: bool, as_json: bool) -> None:
+def _print(result: Result, keep: bool, as_json: bool) -> None:
     if as_json:
         print(msgspec.json.encode(result).decode(), flush=True)
         return
@@ -98,7 +97,7 @@ def _print(result: Result, plan: Plan, keep: bool, as_json: bool) -> None:
     console.print(summary(result))
     for complaint in result.complaints():
         console.print(Text(complaint, style="red"))
-    url = f"postgresql://{USER}:{PASSWORD}@{HOST}:{plan.port}/{DATABASE}?sslmode=require"
+    url = f"postgresql://{USER}:{PASSWORD}@{HOST}:{result.port}/{DATABASE}?sslmode=require"
     if keep:
         print("\nForebay and its database keep running until Ctrl-C. Play on:")
     else:
@@ -107,19 +106,16 @@ def _print(result: Result, plan: Plan, keep: bool, as_json: bool) -> None:
     print(f"  export DATABASE_URL='{url}'", flush=True)
 
 
-def _port(wanted: int | None) -> int:
-    """The port that was asked for, if it is free (0: any); else the usual one or any free one."""
-    if wanted == 0:
-        return free_port()
-    port = DEFAULT_PORT if wanted is None else wanted
+def _port(wanted: int | None) -> int | None:
+    """The port that was asked for. Raises DemoError, before anything has begun, if it is in use."""
+    if not wanted:
+        return wanted
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((HOST, wanted))
         except (OSError, OverflowError) as error:
-            if wanted is None:
-                return free_port()
             raise DemoError(
-                f"cannot listen on {HOST}:{port} ({error}): choose another with --port"
+                f"cannot listen on {HOST}:{wanted} ({error}): choose another with --port"
             ) from None
-    return port
+    return wanted

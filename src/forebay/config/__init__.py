@@ -2,7 +2,13 @@
 
 from forebay.config.addresses import Address, parse_address
 from forebay.config.errors import ConfigError, Problem
-from forebay.config.loading import from_environment, from_url, load, load_any
+from forebay.config.loading import (
+    from_environment,
+    from_url,
+    load,
+    load_any,
+    means_url,
+)
 from forebay.config.settings import (
     AuthSettings,
     Config,
@@ -12,7 +18,6 @@ from forebay.config.settings import (
     ProxySettings,
     TargetSettings,
 )
-from forebay.config.url import is_url
 
 __all__ = [
     "Address",
@@ -27,8 +32,8 @@ __all__ = [
     "TargetSettings",
     "from_environment",
     "from_url",
-    "is_url",
     "load",
     "load_any",
+    "means_url",
     "parse_address",
 ]

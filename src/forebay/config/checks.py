@@ -41,7 +41,12 @@ def check_name(name: str, reading: Reading) -> None:
 
 
 def check_together(proxies: dict[str, ProxySettings], reading: Reading) -> None:
-    """Report what two proxies can't have both: one name, one address."""
+    """Report what two proxies can't have both: one name, one address; and who targets itself."""
+    for name, proxy in proxies.items():
+        for target in _targets(proxy):
+            if any(_is_same_place(target, listen) for listen in _readable(proxy)):
+                text = f"{target} is where the proxy itself listens: it would connect to itself"
+                reading.report(("proxies", name, "target", "hosts"), text)
     for one, other in combinations(proxies, 2):
         if one.casefold() == other.casefold():
             reading.report(("proxies", other), f"differs from {one} only in the case of letters")
@@ -55,6 +60,21 @@ def _readable(proxy: ProxySettings) -> list[Address]:
         return proxy.listen_addresses()
     except ValueError:
         return []  # reported where that proxy is checked
+
+
+def _targets(proxy: ProxySettings) -> list[Address]:
+    try:
+        return proxy.target.addresses()
+    except ValueError:
+        return []  # reported where that target is checked
+
+
+def _is_same_place(target: Address, listen: Address) -> bool:
+    """Judged by the text alone; ``forebay check`` looks names up."""
+    if target.port != listen.port or target.is_unix != listen.is_unix:
+        return False
+    everywhere = ("", "0.0.0.0", "::")  # noqa: S104
+    return target.host == listen.host or (listen.host in everywhere and target.is_loopback)
 
 
 def _node(node: NodeSettings) -> Found:

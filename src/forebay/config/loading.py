@@ -25,7 +25,7 @@ from forebay.config.settings import (
     NodeSettings,
     ProxySettings,
 )
-from forebay.config.url import DatabaseUrl, is_url, parse_url
+from forebay.config.url import SCHEMES, DatabaseUrl, is_url, parse_url
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
 _GIVEN = "url"
@@ -182,4 +182,19 @@ def load_any(argument: str | None, environ: Mapping[str, str] | None = None) -> 
     argument = argument or environ.get("FOREBAY_CONFIG") or None
     if argument is None:
         return from_environment(environ)
-    return from_url(argument, environ) if is_url(argument) else load(argument, environ)
+    if not means_url(argument):
+        return load(argument, environ)
+    if not argument.startswith(SCHEMES):
+        text = f"the URL must start with {SCHEMES[0]} (and no file has such a name)"
+        raise ConfigError([Problem("URL", "", text)])
+    return from_url(argument, environ)
+
+
+def means_url(argument: str) -> bool:
+    """Whether ``load_any`` takes this for a URL: it looks like one, and is no file's name."""
+    if not is_url(argument):
+        return False
+    try:
+        return not Path(argument).exists()
+    except (OSError, ValueError):  # too long a name, say
+        return True

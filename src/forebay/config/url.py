@@ -26,10 +26,10 @@ _OFTEN_SEEN = frozenset(
         *("target_session_attrs", "tcp_user_timeout"),
     }
 )
-# A URL of whatever scheme, or the pairs that libpq takes as well ("host=… password=…").
+# A URL of whatever scheme or of none ("user:password@host"), or the pairs that libpq takes as well
+# ("host=… password=…").
 _NO_FILE = re.compile(
-    r"[a-z][a-z0-9+.-]*://|\s*(host|hostaddr|port|dbname|user|password|passfile|service)\s*=",
-    re.IGNORECASE,
+    r"[:@]|\b(host|hostaddr|port|dbname|user|password|passfile|service)\s*=", re.IGNORECASE
 )
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -50,9 +50,9 @@ class DatabaseUrl:
 
 
 def is_url(text: str) -> bool:
-    """Whether this is meant to name a database rather than a file. Only a URL can: of what else
-    looks so, ``parse_url`` says that without repeating a password in it."""
-    return _NO_FILE.match(text) is not None
+    """Whether this may be meant to name a database rather than a file, and so hold a password. Only
+    a URL can: of what else looks so, ``parse_url`` says that without repeating it."""
+    return _NO_FILE.search(text) is not None
 
 
 def parse_url(text: str) -> DatabaseUrl:

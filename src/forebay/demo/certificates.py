@@ -32,9 +32,17 @@ _SIGNING = x509.KeyUsage(
 
 
 class Authority:
-    """A certificate authority; ``certificate_pem`` is what clients name as ``sslrootcert``."""
+    """A certificate authority; ``certificate_pem`` is what clients name as ``sslrootcert``.
 
-    def __init__(self, name: str = "Forebay test authority") -> None:
+    moved_by: what it signs is valid so much later, or earlier.
+    """
+
+    def __init__(
+        self,
+        name: str = "Forebay test authority",
+        moved_by: dt.timedelta = dt.timedelta(),
+    ) -> None:
+        self._moved_by = moved_by
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = (
@@ -66,7 +74,7 @@ class Authority:
         self, subject: x509.Name, key: ec.EllipticCurvePrivateKey
     ) -> x509.CertificateBuilder:
         """With the identifiers of keys that strict verifiers ask for, as Python's from 3.13 on."""
-        now = dt.datetime.now(dt.UTC)
+        now = dt.datetime.now(dt.UTC) + self._moved_by
         public = self._key.public_key()
         return (
             x509.CertificateBuilder()

@@ -24,6 +24,8 @@ from forebay.logs import ENV_LEVEL
 from forebay.node.node import Node, NodeError, WorkerUnavailableError
 
 PROXY = "demo"
+USUAL_PORT = 6432
+ANY_PORT = 0
 MAX_CONNECTIONS_PERCENT = 90
 MAX_IDLE_CONNECTIONS_PERCENT = 50
 DRAIN_TIMEOUT_S = 5.0
@@ -60,6 +62,7 @@ class Front:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self.port = node.endpoints[PROXY][1]
 
     @property
     def worker_restarts(self) -> int:
@@ -76,19 +79,27 @@ class Front:
 
 @contextlib.asynccontextmanager
 async def running(
-    server: Postgres, port: int, user: str, password: str, database: str
+    server: Postgres, port: int | None, user: str, password: str, database: str
 ) -> AsyncIterator[Front]:
-    """Runs a Forebay for as long as the context lasts. Raises DemoError if it cannot start."""
-    node = Node(
-        configuration(server, port, user, password, database),
-        worker_command=(sys.executable, "-m", "forebay.demo.bound_worker", str(os.getpid())),
-        environ=dict(os.environ)
-        | {ENV_LEVEL: "warning"},  # the worker's words would break the view
-    )
-    try:
-        await node.start()
-    except NodeError as error:
-        raise DemoError(f"Forebay did not start: {'; '.join(error.problems)}") from error
+    """Runs a Forebay for as long as the context lasts. Raises DemoError if it cannot start.
+
+    port: None stands for the usual one, or any where that cannot be had, which only shows when it
+    is taken: another demo may have found it free as well.
+    """
+    for attempt in (USUAL_PORT, ANY_PORT) if port is None else (port,):
+        node = Node(
+            configuration(server, attempt, user, password, database),
+            worker_command=(sys.executable, "-m", "forebay.demo.bound_worker", str(os.getpid())),
+            environ=dict(os.environ)
+            | {ENV_LEVEL: "warning"},  # the worker's words would break the view
+        )
+        try:
+            await node.start()
+            break
+        except NodeError as error:
+            failure = error
+    else:
+        raise DemoError(f"Forebay did not start: {'; '.join(failure.problems)}") from failure
     try:
         yield Front(node)
     finally:

@@ -11,6 +11,7 @@ class Result(msgspec.Struct, kw_only=True):
     measured it; ``added_latency`` is per statement."""
 
     clients: int
+    port: int = 0  # where Forebay listened
     database_connection_limit: int  # what the database allows its users
     pool_connection_limit: int  # max_connections_percent of it
     database_connections_peak: int = 0  # counted in the database, not by Forebay

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
@@ -36,7 +37,7 @@ VIEW_INTERVAL_S = 0.2
 class Plan:
     """How long the clients work, and where Forebay listens."""
 
-    port: int
+    port: int | None  # None: the usual one if it can be had; 0: any
     direct_s: float = 2.0
     pooled_s: float = 6.0
     seed: int = 1
@@ -74,7 +75,7 @@ class Tour:
         self._direct = Target(
             host=server.host, port=server.port, sslmode="require" if server.tls else "disable"
         )
-        self._pooled = Target(host=server.host, port=plan.port, sslmode="require")
+        self._pooled = Target(host=server.host, port=plan.port or 0, sslmode="require")
 
     async def run(self, tell: Callable[[Result], None], keep: bool) -> None:
         """The whole tour; ``tell`` gets what came out. With ``keep`` it stays, until cancelled."""
@@ -84,6 +85,8 @@ class Tour:
             async with proxy.running(
                 self._server, self._plan.port, USER, PASSWORD, DATABASE
             ) as front:
+                self.result.port = front.port
+                self._pooled = dataclasses.replace(self._pooled, port=front.port)
                 await self._go_through(front, sampler)
                 await self._compare()
                 self._check_books()

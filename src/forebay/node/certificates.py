@@ -103,16 +103,31 @@ def fingerprint(certificate: Certificate) -> str:
 
 
 def concerns(certificate: Certificate, now: datetime | None = None) -> list[str]:
-    """What is doubtful about its dates, in sentences."""
+    """What is doubtful about its dates and its chain's, in sentences."""
     now = now or datetime.now(UTC)
-    parsed = x509.load_pem_x509_certificate(certificate.certificate_pem.encode())
-    if now < parsed.not_valid_before_utc:
-        return [f"the TLS certificate is not valid before {parsed.not_valid_before_utc:%Y-%m-%d}"]
-    if now > parsed.not_valid_after_utc:
-        return [f"the TLS certificate expired on {parsed.not_valid_after_utc:%Y-%m-%d}"]
-    if now > parsed.not_valid_after_utc - EXPIRES_SOON:
-        return [f"the TLS certificate expires on {parsed.not_valid_after_utc:%Y-%m-%d}"]
-    return []
+    return invalid(certificate, now) or [
+        f"{what} expires on {each.not_valid_after_utc:%Y-%m-%d}"
+        for what, each in _chain(certificate)
+        if now > each.not_valid_after_utc - EXPIRES_SOON
+    ]
+
+
+def invalid(certificate: Certificate, now: datetime | None = None) -> list[str]:
+    """Why clients that verify would refuse it or its chain today, in sentences."""
+    now = now or datetime.now(UTC)
+    found: list[str] = []
+    for what, each in _chain(certificate):
+        if now < each.not_valid_before_utc:
+            found.append(f"{what} is not valid before {each.not_valid_before_utc:%Y-%m-%d}")
+        if now > each.not_valid_after_utc:
+            found.append(f"{what} expired on {each.not_valid_after_utc:%Y-%m-%d}")
+    return found
+
+
+def _chain(certificate: Certificate) -> list[tuple[str, x509.Certificate]]:
+    first, *others = x509.load_pem_x509_certificates(certificate.certificate_pem.encode())
+    named = ((f'"{each.subject.rfc4514_string()}" in the TLS chain', each) for each in others)
+    return [("the TLS certificate", first), *named]
 
 
 def key_is_world_readable(path: str) -> bool:

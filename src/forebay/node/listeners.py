@@ -23,6 +23,11 @@ _ABSENT_FAMILY = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT
 class ListenError(Exception):
     """An address can't be listened on; the text says which and why."""
 
+    def __init__(self, address: Address, text: str, *, in_use: bool = False) -> None:
+        super().__init__(f"can't listen on {address}: {text}")
+        self.address = address
+        self.in_use = in_use
+
 
 @dataclass(slots=True)
 class Listener:
@@ -55,16 +60,34 @@ def open_listeners(addresses: Sequence[Address]) -> list[Listener]:
     return opened
 
 
-def _open_tcp(address: Address) -> Listener:
-    """A name may stand for several addresses (localhost: 127.0.0.1 and ::1): take them all."""
+def try_addresses(addresses: Sequence[Address]) -> list[ListenError]:
+    """What would keep them from being listened on. Nobody can connect meanwhile, and no file is
+    made or removed."""
+    problems: list[ListenError] = []
+    for address in addresses:
+        try:
+            if address.is_unix:
+                _try_unix(address)
+            else:
+                _open_tcp(address, backlog=None).close()
+        except ListenError as error:
+            problems.append(error)
+    return problems
+
+
+def _open_tcp(address: Address, backlog: int | None = BACKLOG) -> Listener:
+    """A name may stand for several addresses (localhost: 127.0.0.1 and ::1): take them all.
+
+    Without a backlog they are bound, and not listened on.
+    """
     try:
         found = socket.getaddrinfo(
             address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except OSError as error:  # gaierror
-        raise ListenError(f"can't listen on {address}: {error.strerror or error}") from None
+        raise ListenError(address, error.strerror or str(error)) from None
     except UnicodeError:  # what has no form in the DNS
-        raise ListenError(f"can't listen on {address}: not a host name") from None
+        raise ListenError(address, "not a host name") from None
     places = dict.fromkeys((family, sockaddr) for family, _, _, _, sockaddr in found)
     sockets: list[socket.socket] = []
     absent: OSError | None = None
@@ -72,7 +95,7 @@ def _open_tcp(address: Address) -> Listener:
     try:
         for family, sockaddr in places:
             try:
-                sock = _bind_tcp(family, (sockaddr[0], port, *sockaddr[2:]))
+                sock = _bind_tcp(family, (sockaddr[0], port, *sockaddr[2:]), backlog)
             except OSError as error:
                 if error.errno not in _ABSENT_FAMILY:
                     raise
@@ -85,18 +108,19 @@ def _open_tcp(address: Address) -> Listener:
     except OSError as error:
         for sock in sockets:
             sock.close()
-        raise ListenError(_reason(address, error)) from None
+        raise _failure(address, error) from None
     return Listener(Address(address.host, port), sockets)
 
 
-def _bind_tcp(family: int, sockaddr: tuple[object, ...]) -> socket.socket:
+def _bind_tcp(family: int, sockaddr: tuple[object, ...], backlog: int | None) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(sockaddr)
-        sock.listen(BACKLOG)
+        if backlog is not None:
+            sock.listen(backlog)
         sock.setblocking(False)
     except BaseException:
         sock.close()
@@ -116,29 +140,50 @@ def _open_unix(address: Address) -> Listener:
         sock.setblocking(False)
     except OSError as error:
         sock.close()
-        raise ListenError(_reason(address, error)) from None
+        raise _failure(address, error) from None
     return Listener(address, [sock], path)
+
+
+def _try_unix(address: Address) -> None:
+    """Raises ListenError where `_open_unix` would."""
+    path = Path(address.unix_path)
+    try:
+        if not path.parent.is_dir():
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+        if os.path.lexists(path) and not _is_stale(str(path)):
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+    except OSError as error:
+        raise _failure(address, error) from None
 
 
 def _remove_stale(path: str) -> None:
     """Remove a socket that a dead process left. One that answers, or another file, stays."""
+    if _is_stale(path):
+        Path(path).unlink()
+
+
+def _is_stale(path: str) -> bool:
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            return
+            return False
     except OSError:
-        return
+        return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
         try:
             probe.connect(path)
         except ConnectionRefusedError:
-            Path(path).unlink()
+            return True
         except OSError:
-            return
+            return False
+    return False
 
 
-def _reason(address: Address, error: OSError) -> str:
-    text = f"can't listen on {address}: {error.strerror or error}"
-    if error.errno == errno.EADDRINUSE:
+def _failure(address: Address, error: OSError) -> ListenError:
+    text = error.strerror or str(error)
+    in_use = error.errno == errno.EADDRINUSE
+    if in_use:
         text += " (another program, or a Forebay worker that outlived its node, has it)"
-    return text
+    return ListenError(address, text, in_use=in_use)

@@ -30,6 +30,15 @@ _FALSE_WORDS: Final = ("false", "no", "off", "0")
 _SPACE: Final = " \t\n\r\v\f"
 
 
+class StartupLengthError(Exception):
+    """A first packet of a length that none can have.
+
+    Who sends that has not shown that he would understand an answer: PostgreSQL closes the
+    connection without a word, and drivers that leave early (their Terminate reads as such a length)
+    count on it.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class SSLRequest:
     """The client asks for TLS."""
@@ -89,15 +98,16 @@ Request = StartupMessage | SSLRequest | GSSENCRequest | CancelRequest
 def parse_startup(packet: bytes) -> Request:
     """Reads a first packet, given without its length word.
 
-    Raises PgError: 08P01 for a packet that is malformed, 0A000 for another major version or a
-    switch in `options` that is not supported, 42601 for a switch without its value.
+    Raises StartupLengthError; PgError: 08P01 for a packet that is malformed, 0A000 for another
+    major version or a switch in `options` that is not supported, 42601 for a switch without its
+    value.
     """
     if not 4 <= len(packet) <= MAX_STARTUP_PACKET_BYTES:
-        raise errors.protocol_violation("invalid length of startup packet")
+        raise StartupLengthError("invalid length of startup packet")
     (code,) = struct.unpack_from("!I", packet)
     if code in (SSL_REQUEST_CODE, GSSENC_REQUEST_CODE):
         if len(packet) != 4:
-            raise errors.protocol_violation("invalid length of startup packet")
+            raise StartupLengthError("invalid length of startup packet")
         return SSLRequest() if code == SSL_REQUEST_CODE else GSSENCRequest()
     if code == CANCEL_REQUEST_CODE:
         return _parse_cancel_request(packet)
@@ -110,7 +120,7 @@ def parse_startup(packet: bytes) -> Request:
 def _parse_cancel_request(packet: bytes) -> CancelRequest:
     key = packet[8:]
     if not MIN_CANCEL_KEY_BYTES <= len(key) <= MAX_CANCEL_KEY_BYTES:
-        raise errors.protocol_violation("invalid length of cancel request packet")
+        raise StartupLengthError("invalid length of cancel request packet")
     (pid,) = struct.unpack_from("!i", packet, 4)
     return CancelRequest(pid, key)
 

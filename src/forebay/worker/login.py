@@ -21,6 +21,7 @@ from forebay.protocol.startup import (
     GSSENCRequest,
     Request,
     SSLRequest,
+    StartupLengthError,
     StartupMessage,
     negotiate_protocol_version,
     parse_startup,
@@ -57,6 +58,7 @@ KNOWN_PACKETS: Final = 256
 KNOWN_PACKET_BYTES: Final = 512
 
 _TLS_HANDSHAKE: Final = 0x16
+_GOODBYE: Final = b"X\0\0\0"
 _VERSION_3: Final = b"\0\3"
 _OFFERED: Final = (scram.MECHANISM,)
 _OFFERED_WITH_BINDING: Final = (scram.MECHANISM_PLUS, scram.MECHANISM)
@@ -97,7 +99,8 @@ class LoggedIn:
 
 
 class LoginFailed(Exception):  # noqa: N818 - the counterpart of LoggedIn
-    """A client was refused; it has been told, and the stream is closed.
+    """A client was refused, and the stream is closed. It has been told, unless it does not seem to
+    speak the protocol.
 
     `user` is None if the client had not come so far as to name one.
     """
@@ -115,7 +118,8 @@ async def log_in(stream: Stream, policy: LoginPolicy, peer: str) -> LoggedIn | C
     `peer` is the client's address without its port. Returns what the client wants; None if it left
     before it was done (psql does so to ask for a password), and the stream is closed then. After a
     CancelRequest the stream is still open: the caller closes it when the cancel is done.
-    Raises LoginFailed; the client has been told why and the stream is closed.
+    Raises LoginFailed; the client has been told why, if it has sent a packet at all, and the
+    stream is closed.
     """
     login = _Login(stream, policy, peer)
     try:
@@ -135,7 +139,7 @@ async def log_in(stream: Stream, policy: LoginPolicy, peer: str) -> LoggedIn | C
         timed_out = errors.login_timed_out()
         await refuse(stream, timed_out)
         raise _failed(timed_out, login) from None
-    except TLSError as failure:
+    except (TLSError, StartupLengthError) as failure:
         stream.close()
         raise LoginFailed(str(failure), login.user, "08P01") from None
     except OSError:
@@ -200,10 +204,10 @@ class _Login:
         if first[0] == _TLS_HANDSHAKE:
             await self._direct_tls()
         elif first[0] != 0:
-            raise _not_postgresql(first)
+            raise _no_packet(first)
         asked: set[type] = set()
         while True:
-            request = _parse(await stream.read_startup(MAX_STARTUP_PACKET_BYTES))
+            request = await self._request()
             if not isinstance(request, SSLRequest | GSSENCRequest):
                 return request
             if stream.tls is not None or type(request) in asked:
@@ -215,6 +219,16 @@ class _Login:
                 self._refuse_early_bytes()
                 stream.write(b"N")
                 await stream.drain()
+
+    async def _request(self) -> Request:
+        try:
+            packet = await self._stream.read_startup(MAX_STARTUP_PACKET_BYTES)
+        except StartupLengthError:
+            first = (await self._stream.peek(4))[:4]
+            if first[0] == 0:
+                raise
+            raise _no_packet(first) from None
+        return _parse(packet)
 
     async def _upgrade(self, context: ssl.SSLContext) -> None:
         self._refuse_early_bytes()
@@ -230,7 +244,7 @@ class _Login:
     async def _direct_tls(self) -> None:
         context = self._policy.tls_context
         if context is None:
-            raise errors.protocol_violation("received direct SSL connection request without TLS")
+            raise StartupLengthError("received direct SSL connection request without TLS")
         early = self._stream.take_buffered()
         await self._stream.start_tls(context, server_side=True, early=early)
 
@@ -319,9 +333,12 @@ def _refuse_options(request: StartupMessage) -> None:
             raise errors.unsupported_option(name)
 
 
-def _not_postgresql(first: bytes) -> PgError:
+def _no_packet(first: bytes) -> Exception:
+    """What it is that begins with these four bytes instead of a small length."""
+    if first == _GOODBYE:  # a driver that leaves before it has begun says Terminate all the same
+        return PeerGoneError("the client said goodbye")
     if first in (b"GET ", b"HEAD", b"POST", b"PUT ", b"OPTI", b"PRI ", b"CONN", b"DELE", b"PATC"):
         what = "This is an HTTP request."
     else:
         what = f"It begins with {struct.unpack('!4B', first)}."
-    return errors.protocol_violation("invalid length of startup packet", what)
+    return StartupLengthError(f"invalid length of startup packet ({what})")

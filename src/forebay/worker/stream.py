@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from forebay.protocol.messages import MalformedMessageError
+from forebay.protocol.startup import StartupLengthError
 from forebay.worker.handshake import (
     HandshakeError,
     has_encrypted_record,
@@ -143,13 +144,14 @@ class Stream:
     async def read_startup(self, limit_bytes: int) -> bytes:
         """The next packet without type byte, less its length word.
 
-        MalformedMessageError if it is shorter than 4 bytes or longer than `limit_bytes`.
+        StartupLengthError, and nothing taken, if it is shorter than 4 bytes or longer than
+        `limit_bytes`.
         """
         while len(self._readable) < 4:
             await self._receive_more()
         (length,) = _U32.unpack_from(self._readable)
         if not 8 <= length <= limit_bytes + 4:
-            raise MalformedMessageError("invalid length of startup packet")
+            raise StartupLengthError("invalid length of startup packet")
         while len(self._readable) < length:
             await self._receive_more(length)
         return self._take(length)[4:]

@@ -101,6 +101,14 @@ def test_a_url_never_shows_its_password() -> None:
         "Postgresql://u:hunter2@h/db",
         "host=h user=u password=hunter2",
         "password = hunter2",
+        "u:hunter2@h/db",
+        "u:hunter2@h:5432/db",
+        "//u:hunter2@h/db",
+        "u:hunter2",
+        "hunter2@h",
+        "jdbc:postgresql://h/db?user=u&password=hunter2",
+        "h/db?password=hunter2",
+        "u:hunter2@h/" + 300 * "long",
     ],
 )
 def test_what_cannot_be_used_of_a_url_never_shows_its_password(url: str) -> None:
@@ -108,6 +116,33 @@ def test_what_cannot_be_used_of_a_url_never_shows_its_password(url: str) -> None
         assert done.returncode == 2
         assert "the URL " in done.stdout + done.stderr
         assert "hunter2" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["{}"],
+        ["demo", "{}"],
+        ["serve", "forebay.toml", "{}"],
+        ["check", "--config={}"],
+        ["demo", "--port", "{}"],
+        ["serve", "--log-format", "{}"],
+    ],
+)
+def test_a_password_in_the_wrong_place_is_not_repeated(arguments: list[str]) -> None:
+    for url in ("postgresql://u:hunter2@h/db", "u:hunter2@h/db"):
+        done = forebay(*(each.format(url) for each in arguments))
+        assert done.returncode == 2
+        assert done.stderr.startswith("forebay")
+        assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_a_file_may_be_named_as_a_url_is(tmp_path: Path) -> None:
+    path = tmp_path / "forebay@10:24.toml"
+    path.write_text("[node]\ndrain_timeout = -1\n")
+    done = forebay("check", str(path))
+    assert str(path) in done.stderr
+    assert "drain_timeout" in done.stderr
 
 
 def test_check_as_json() -> None:

@@ -329,3 +329,33 @@ def test_hidden_text_is_not_shown() -> None:
     assert hidden.reveal() == "hunter2"
     assert hidden == Hidden("hunter2")
     assert hidden != Hidden("x")
+
+
+@pytest.mark.parametrize(
+    ("listen", "target", "is_itself"),
+    [
+        ("127.0.0.1:6432", "127.0.0.1:6432", True),
+        ("*:5432", "localhost:5432", True),
+        ("0.0.0.0:5432", "127.0.0.1:5432", True),
+        ("/run/forebay:5432", "/run/forebay:5432", True),
+        ("127.0.0.1:6432", "127.0.0.1:5432", False),
+        ("*:5432", "db.internal:5432", False),
+        ("127.0.0.2:5432", "127.0.0.1:5432", False),
+        ("*:5432", "/run/postgresql:5432", False),
+    ],
+)
+def test_a_proxy_that_targets_itself(
+    tmp_path: Path, listen: str, target: str, is_itself: bool
+) -> None:
+    text = f"""
+    [proxies.app]
+    listen = "{listen}"
+    auth = [{{secret = "file:a"}}]
+    target = {{hosts = ["{target}"]}}
+    """
+    if not is_itself:
+        assert read(tmp_path, text).proxies["app"].target.hosts == [target]
+        return
+    said = f"proxies.app.target.hosts: {target} is where the proxy itself listens"
+    (problem,) = problems(tmp_path, text)
+    assert problem.startswith(said)

@@ -10,6 +10,7 @@ from forebay.protocol.startup import (
     CancelRequest,
     GSSENCRequest,
     SSLRequest,
+    StartupLengthError,
     StartupMessage,
     negotiate_protocol_version,
     parse_options,
@@ -126,21 +127,31 @@ def test_requests() -> None:
 @pytest.mark.parametrize(
     "data",
     [
+        packet("user", "u", end=b""),
+        packet("user", "u", end=b"\0\0"),
+        packet("user", "u", end=b"name\0"),
+        packet("user", "u", end=b"name"),
+    ],
+)
+def test_malformed(data: bytes) -> None:
+    assert sqlstate_of(data) == "08P01"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
         b"",
         b"\0\0\0",
         struct.pack("!I", 80877103) + b"x",
         struct.pack("!I", 80877104) + b"\0",
         struct.pack("!II", 80877102, 1) + b"abc",
         struct.pack("!II", 80877102, 1) + b"a" * 257,
-        packet("user", "u", end=b""),
-        packet("user", "u", end=b"\0\0"),
-        packet("user", "u", end=b"name\0"),
-        packet("user", "u", end=b"name"),
         packet("user", "u" * 10_000),
     ],
 )
-def test_malformed(data: bytes) -> None:
-    assert sqlstate_of(data) == "08P01"
+def test_bad_lengths(data: bytes) -> None:
+    with pytest.raises(StartupLengthError, match="invalid length of "):
+        parse_startup(data)
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,15 @@ class Client:
             await self.stream.read_exactly(1)
         return error.sqlstate, error.message
 
+    async def closed_without_a_word(self) -> str:
+        """Fails if anything is sent; the reason, as the log would have it."""
+        with pytest.raises(PeerGoneError):
+            await self.stream.read_exactly(1)
+        with pytest.raises(LoginFailed) as caught:
+            await self.login
+        assert caught.value.sqlstate == "08P01"
+        return caught.value.reason
+
     async def encrypt(self) -> None:
         self.send(messages.ssl_request())
         assert await self.stream.read_exactly(1) == b"S"
@@ -213,7 +222,7 @@ async def test_direct_tls_without_its_alpn_protocol(door: Door) -> None:
 async def test_direct_tls_where_there_is_none(door: Door) -> None:
     client = door.open(tls_context=None)
     client.send(b"\x16\x03\x01\x00\x05hello")
-    assert (await client.refused())[0] == "08P01"
+    assert "without TLS" in await client.closed_without_a_word()
 
 
 async def test_a_broken_handshake(door: Door) -> None:
@@ -268,19 +277,47 @@ async def test_what_is_refused_before_a_password_is_asked_for(
 @pytest.mark.parametrize(
     "nonsense",
     [
-        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"SSH-2.0-OpenSSH_9.2\r\n",
-        b"\x00\x00\x00\x04",
         b"\x00\x00\x00\x08\x00\x03\x00\x00",
         b"\x00\x00\x00\x09\x00\x03\x00\x00x",
-        b"\x00\x01\x00\x00",
-        b"\xff" * 100,
     ],
 )
 async def test_nonsense(door: Door, nonsense: bytes) -> None:
     client = door.open()
     client.send(nonsense)
     assert (await client.refused())[0] == "08P01"
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"\x00\x00\x00\x04",
+        b"\x00\x01\x00\x00",
+        b"\xff" * 100,
+        struct.pack("!III", 12, 80877102, 1),  # a cancel request without a key
+    ],
+)
+async def test_a_packet_of_a_bad_length_gets_no_answer(
+    door: Door, first: bytes, encrypted: bool
+) -> None:
+    client = door.open()
+    if encrypted:
+        await client.encrypt()
+    client.send(first)
+    assert "invalid length of " in await client.closed_without_a_word()
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+async def test_who_says_goodbye_first_gets_no_answer(door: Door, encrypted: bool) -> None:
+    client = door.open()
+    if encrypted:
+        await client.encrypt()
+    client.send(messages.message(b"X", b""))
+    with pytest.raises(PeerGoneError):
+        await client.stream.read_exactly(1)
+    assert await client.login is None  # nothing to warn of
 
 
 async def test_http_is_named(door: Door) -> None:

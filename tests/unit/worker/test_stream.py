@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from forebay.protocol.messages import MalformedMessageError, message
+from forebay.protocol.startup import StartupLengthError
 from forebay.worker import stream as stream_module
 from forebay.worker.stream import PeerGoneError, Stream, TLSError
 from forebay.worker.tls import client_context, self_signed_certificate, server_context
@@ -69,7 +70,7 @@ async def test_lengths_are_checked(pair: tuple[Stream, socket.socket]) -> None:
     stream.take_buffered()
     for length in (b"\0\0\0\x07", b"\0\0\0\x0f", b"\xff\xff\xff\xff"):
         peer.send(length)
-        with pytest.raises(MalformedMessageError):
+        with pytest.raises(StartupLengthError):
             await stream.read_startup(10)
         stream.take_buffered()
 
