@@ -5,13 +5,14 @@ its connections until standard input ends.
 """
 
 import contextlib
+import itertools
 import json
 import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -46,12 +47,13 @@ class Answer:
         self.latencies_us += other.latencies_us
 
 
-def idle(target: Target, clients: int) -> tuple[Answer, list[Client]]:
-    """Log ``clients`` in, let each ask once, and keep them."""
+def idle(target: Target, clients: int, users: Sequence[str] = ()) -> tuple[Answer, list[Client]]:
+    """Log ``clients`` in, by turns as these users, let each ask once, and keep them."""
     answer, kept, context = Answer(), [], tls_context()
+    names = itertools.cycle(users or [target.user])
     for _ in range(clients):
         try:
-            client = Client(target, context)
+            client = Client(replace(target, user=next(names)), context)
             kept.append(client)
             if client.query("SELECT 1") != [["1"]]:
                 raise ClientError("SELECT 1 gave something else")
@@ -127,8 +129,8 @@ def shares(total: int, parts: int) -> list[int]:
     return [total // parts + (index < total % parts) for index in range(parts)]
 
 
-def _idle_child(pipe: Connection, target: Target, clients: int) -> None:
-    answer, kept = idle(target, clients)
+def _idle_child(pipe: Connection, target: Target, clients: int, users: Sequence[str]) -> None:
+    answer, kept = idle(target, clients, users)
     pipe.send(answer)
     pipe.poll(None)  # until the parent closes its end
     del kept  # without a goodbye each: the whole process leaves
@@ -198,7 +200,8 @@ def main() -> int:
     parts = int(request["processes"])
     if sys.argv[1] == "idle":
         calls: list[tuple[Any, ...]] = [
-            (target, clients) for clients in shares(request["clients"], parts)
+            (target, clients, request.get("users", ()))
+            for clients in shares(request["clients"], parts)
         ]
         answer, pipes, processes = _fork(_idle_child, calls)
     elif sys.argv[1] == "logins":

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -39,11 +39,13 @@ class SideError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How a proxy is to be set up: TLS on each side of it, database connections it may use."""
+    """How a proxy is to be set up: TLS on each side of it, database connections it may use, and who
+    may log in beside the database's own user, with the same password."""
 
     client_tls: bool
     server_tls: bool
     connections: int
+    more_users: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -119,6 +121,7 @@ class PgBouncer:
             "unix_socket_dir =",
             "pool_mode = transaction",
             f"default_pool_size = {shape.connections}",
+            f"max_db_connections = {shape.connections}",
             f"max_client_conn = {CLIENTS_MOST // 2}",
             "auth_type = scram-sha-256",
             f"auth_file = {folder / 'users.txt'}",
@@ -144,7 +147,8 @@ class PgBouncer:
         users = folder / "users.txt"
         # Plain passwords, as most installations have them. Each side stretches it once and then
         # logs every client in with HMACs only (PgBouncer since 1.22: older ones do it each time).
-        users.write_text(f'"{database.user}" "{database.password}"\n')
+        names = [database.user, *shape.more_users]
+        users.write_text("".join(f'"{name}" "{database.password}"\n' for name in names))
         settings = folder / "pgbouncer.ini"
         settings.write_text(self.configuration(database, port, shape, folder))
         for path in (folder, *folder.iterdir()):
@@ -175,9 +179,10 @@ class Forebay:
                 f'tls_certificate = "{folder / "server.crt"}"',
                 f'tls_private_key = "{folder / "server.key"}"',
             ]
+        for name in (database.user, *shape.more_users):
+            secret = folder / f"{name}.json"
+            lines += ["[[proxies.bench.auth]]", f'secret = "file:{secret}"']
         lines += [
-            "[[proxies.bench.auth]]",
-            f'secret = "file:{folder / "user.json"}"',
             "[proxies.bench.target]",
             f'hosts = ["{database.host}:{database.port}"]',
             f'sslmode = "{"require" if shape.server_tls else "disable"}"',
@@ -190,9 +195,10 @@ class Forebay:
     def start(self, database: Target, shape: Shape, folder: Path) -> Stand:
         """Start it; the caller stops its process."""
         port = free_port()
-        secret = {"username": database.user, "password": database.password}
-        (folder / "user.json").touch(mode=0o600)
-        (folder / "user.json").write_text(json.dumps(secret))
+        for name in (database.user, *shape.more_users):
+            secret = folder / f"{name}.json"
+            secret.touch(mode=0o600)
+            secret.write_text(json.dumps({"username": name, "password": database.password}))
         settings = folder / "forebay.toml"
         settings.write_text(self.configuration(database, port, shape, folder))
         command = Path(sys.executable).parent / "forebay"

@@ -71,10 +71,15 @@ class World:
 
     @contextlib.contextmanager
     def stands(
-        self, *, tls: bool, connections: int, sides: Sequence[Side] = tuple(Side)
+        self,
+        *,
+        tls: bool,
+        connections: int,
+        sides: Sequence[Side] = tuple(Side),
+        more_users: Sequence[str] = (),
     ) -> Iterator[list[Stand]]:
         """Start the sides that take part, fresh; those that cannot start are failures."""
-        shape = Shape(tls, tls and self.server.tls, connections)
+        shape = Shape(tls, tls and self.server.tls, connections, more_users)
         with contextlib.ExitStack() as stack:
             started = []
             for side in sides:
@@ -108,6 +113,16 @@ class World:
         words = f"{label}: {side}: {error}"
         if words not in self.failures:
             self.failures.append(words)
+
+    def make_users(self, count: int) -> list[str]:
+        """See that there are so many more database users, who may read; their names."""
+        names = [f"{self.database.user}_{number}" for number in range(count)]
+        known = {row[0] for row in self.server.sql("SELECT rolname FROM pg_roles")}
+        for name in names:
+            if name not in known:
+                options = "IN ROLE pg_read_all_data"
+                self.server.create_user(name, self.database.password, options=options)
+        return names
 
     def run(self, target: Target, load: Load) -> Outcome:
         """Run pgbench. Raises PgbenchError."""

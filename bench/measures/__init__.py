@@ -5,6 +5,7 @@ from collections.abc import Callable
 from bench.measures import (
     bulk,
     changeover,
+    crowd,
     latency,
     literals,
     logins,
@@ -25,6 +26,7 @@ MEASURES: dict[str, Measure] = {
     "change-over": changeover.measure,
     "latency": latency.measure,
     "waiting": waiting.measure,
+    "crowd": crowd.measure,
     "memory": memory.measure,
     "logins": logins.measure,
     "bulk": bulk.measure,

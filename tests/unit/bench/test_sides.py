@@ -42,7 +42,7 @@ def test_forebay_configuration() -> None:
     assert proxy["listen"] == "127.0.0.1:6543"
     assert proxy["require_tls"] is True
     assert proxy["tls_certificate"] == "/x/server.crt"
-    assert proxy["auth"] == [{"secret": "file:/x/user.json"}]
+    assert proxy["auth"] == [{"secret": f"file:/x/{DATABASE.user}.json"}]
     assert proxy["target"] == {"hosts": ["127.0.0.1:5432"], "sslmode": "require"}
     assert proxy["pool"]["max_connections_percent"] == 20
     plain = Forebay("0").configuration(DATABASE, 6543, Shape(False, False, 20), Path("/x"))
