@@ -78,9 +78,9 @@ def transactions() -> None:
                 Product.objects.create(name="kept")
         except IntegrityError:
             pass
-        point = transaction.savepoint()
-        Product.objects.create(name="not kept either")
-        transaction.savepoint_rollback(point)
+        with transaction.atomic():
+            Product.objects.create(name="not kept either")
+            transaction.set_rollback(True)
     assert committed == ["kept"]
     assert list(Product.objects.filter(name__contains="kept").values_list("name", flat=True)) == [
         "kept"

@@ -23,6 +23,8 @@ KNOWN = {
     "described": "Describe of a statement that can be understood no longer, or would return"
     " something else by now, fails before its ParameterDescription, not behind it: what Forebay"
     " prepares or asks for it fails.",
+    "signatures": "In the context of an error PL/pgSQL names a function with its schema or without,"
+    " by the search_path of who called it first on that connection.",
     "source": "File, line and routine of an error: Forebay's own errors come from no source file.",
 }
 # What the generated statements do not do.
@@ -62,6 +64,7 @@ WRONG_VALUE = "unnamed portal parameter $"  # the context of an error in Bind
 NO_UNNAMED = b"unnamed prepared statement does not exist"
 LATE = b"\0C25P02\0", WRONG_NUMBER.encode(), NO_UNNAMED  # see "aborted"
 SOURCE_FIELDS = b"FLR"
+SIGNATURE, WITH_SCHEMA = b"PL/pgSQL function ", b"PL/pgSQL function public."
 
 
 def are_same(direct: Sequence[str], shared: Sequence[str]) -> bool:
@@ -91,6 +94,7 @@ def normal(message: Message, own: bytes, common: bytes) -> Message:
     if kind in "EN":
         fields = (field for field in body.split(b"\0") if field)
         body = b"\0".join(field for field in fields if field[0] not in SOURCE_FIELDS)
+        body = body.replace(WITH_SCHEMA, SIGNATURE)
     elif kind == "A":
         body = bytes(4) + body[4:]
     elif kind == "T":

@@ -6,6 +6,7 @@ from forebay.protocol import messages
 from forebay.protocol.errors import PgError
 from forebay.worker.session.replays import SURE
 from tests.harness import Forebay, Postgres, TestDatabase
+from tests.harness.inside import Inside
 from tests.harness.limits import connections
 from tests.harness.raw import RawClient, run
 
@@ -35,6 +36,30 @@ def test_what_a_module_has_taken_off_hinders_nobody(
         other.query("SELECT set_config('app.tenant', 'other', false), idle()")
         assert owner.query(TENANT) == [["owner"]]
         assert other.query(TENANT) == [["other"]]
+
+
+@pytest.mark.parametrize(
+    ("of_role", "init_query", "is_hasty"),
+    [
+        ("0", "", False),
+        ("700", "", True),
+        ("0", "SET statement_timeout = '700ms'", True),
+        ("0", "SET statement_timeout = '30s'", False),
+        ("700", "SET statement_timeout = '30s'", True),  # RESET goes back to that of the role
+    ],
+)
+def test_a_short_timeout_that_connections_begin_with_is_known(
+    postgres: Postgres, database: TestDatabase, of_role: str, init_query: str, is_hasty: bool
+) -> None:
+    postgres.sql(f"ALTER ROLE {database.user} SET statement_timeout = {of_role}")
+    pool = {"init_query": init_query}
+    with (
+        Inside(postgres.port, database, pool=pool) as inside,
+        RawClient(inside.port, database) as client,
+    ):
+        client.query("SELECT 1")
+        found = inside.call(lambda manager: {each.begins_hasty for each in manager.servers})
+    assert found == {is_hasty}
 
 
 def test_what_is_sure_may_be_set_by_anybody_at_any_time(

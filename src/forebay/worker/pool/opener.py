@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError
@@ -18,13 +19,14 @@ from forebay.worker.session.settings import WITHOUT_TIMEOUT, InternTable
 from forebay.worker.tls import ClientContexts
 
 # What a session begins with, by init_query and otherwise: its search_path, what RESET makes of
-# that, and statement_timeout.
+# that, and of statement_timeout. (What that is now, it is not in a question WITHOUT_TIMEOUT.)
 BEGINNING_QUERY = (
     f"{WITHOUT_TIMEOUT} SELECT path.setting, path.reset_val, timeout.reset_val"  # noqa: S608
     " FROM pg_catalog.pg_settings AS path, pg_catalog.pg_settings AS timeout"
     " WHERE path.name OPERATOR(pg_catalog.=) 'search_path'"
     " AND timeout.name OPERATOR(pg_catalog.=) 'statement_timeout'"
 )
+TIMEOUT_QUERY = "SHOW statement_timeout"
 # Connections end after max_connection_age less up to a tenth of it: not all at once.
 AGE_SPREAD = 0.1
 
@@ -79,22 +81,22 @@ class Opener:
             connection.close()
             raise
         server = self._hand_over(connection, pool)
-        server.search_path, reset_to, timeout_ms = beginning
+        server.search_path, reset_to, *timeouts = beginning
         server.begins_under_pg_temp = names_pg_temp(server.search_path + reset_to)
-        server.begins_hasty = is_hasty(timeout_ms)
+        server.begins_hasty = any(is_hasty({"statement_timeout": each}) for each in timeouts)
         return server, told
 
-    async def _prepare(
-        self, connection: DatabaseConnection
-    ) -> tuple[tuple[int, int], tuple[str, str, int]]:
+    async def _prepare(self, connection: DatabaseConnection) -> tuple[tuple[int, int], list[str]]:
         try:
             async with asyncio.timeout(self.login.connect_timeout_s):
                 rows = await self._query(connection, LIMITS_QUERY)
                 told = parse_limits(rows[0] if rows else ())
+                in_force: list[list[str | None]] = []
                 if self.login.init_query:
                     await self._query(connection, self.login.init_query, "init_query failed: ")
+                    in_force = await self._query(connection, TIMEOUT_QUERY)
                 rows = await self._query(connection, BEGINNING_QUERY)
-                return told, _parse_beginning(rows[0] if rows else ())
+                return told, _parse_beginning([*chain(*rows, *in_force)])
         except ValueError as error:
             raise ConnectError(str(error), transient=False) from None
         except TimeoutError:
@@ -131,8 +133,10 @@ class Opener:
         return server
 
 
-def _parse_beginning(row: Sequence[str | None]) -> tuple[str, str, int]:
-    """The answer to BEGINNING_QUERY, the timeout in ms. Raises ValueError on what is none."""
-    if len(row) != 3 or row[0] is None or row[1] is None or row[2] is None:
+def _parse_beginning(values: Sequence[str | None]) -> list[str]:
+    """The answers to BEGINNING_QUERY and, behind an init_query, to TIMEOUT_QUERY. Raises ValueError
+    on what is none."""
+    known = [value for value in values if value is not None]
+    if len(known) < 3 or len(known) != len(values):
         raise ValueError("the database did not tell what its sessions begin with")
-    return row[0], row[1], int(row[2])
+    return known

@@ -112,9 +112,7 @@ cdef class StatementUser(ToldUser):
         if found is None:
             return False
         told = None if self.told is None else self.told.get(given)
-        if told is not None and prepared.told.get(found) is not told:
-            found = self.as_told(found, told)
-        return prepared.is_uncertain(found)
+        return prepared.is_uncertain(found if told is None else self.as_told(found, told))
 
     # ---- named statements ----
 

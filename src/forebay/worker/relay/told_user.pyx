@@ -36,7 +36,7 @@ cdef class ToldUser(StatementOwner):
         cdef dict has = self.server.prepared.told
         cdef Statement typed = statement.told_as
         cdef Told known = has.get(statement)
-        if told.types is None or not statement.leaves_types:
+        if known is told or told.types is None or not statement.leaves_types:
             return statement
         if typed is not None and has.get(typed) is told:
             return typed

@@ -172,7 +172,7 @@ class Replays:
             statements.append("DISCARD PLANS")
         # init_query may end the transaction that a guard relies on.
         is_safe = not starts_over and all(map(_is_sure, [*taken_back, *changed]))
-        is_safe = is_safe and not (_is_hasty(before) or _is_hasty(after))
+        is_safe = is_safe and not (is_hasty(before) or is_hasty(after))
         is_safe = is_safe and self._doubted.isdisjoint((old, new))
         return Replay(query(";".join(statements)), _guarded(statements), not is_safe)
 
@@ -205,12 +205,7 @@ def _reset(name: str) -> str:
     return f"SELECT pg_catalog.num_nulls({call})"
 
 
-def is_hasty(timeout_ms: int) -> bool:
-    """Whether even a change-over may take longer than this statement_timeout; 0: there is none."""
-    return 0 < timeout_ms < 1000
-
-
-def _is_hasty(settings: Mapping[str, str]) -> bool:
+def is_hasty(settings: Mapping[str, str]) -> bool:
     """Whether even a change-over may take longer than these settings allow."""
     return any(not _SECOND_OR_MORE.fullmatch(settings.get(name, "0")) for name in TIMEOUTS)
 
