@@ -18,7 +18,7 @@ def test_statements_that_are_gone_are_forgotten(ending: str) -> None:
             _say(rig, f"Parse s{number} 'SELECT {number}', Describe S s{number}, Sync")
             _say(rig, f"Bind s{number}, Execute, Sync")
             _say(rig, ending.format(number))
-        assert len(rig.sessions.texts._statements._kept) < KEPT_AT_MOST
+        assert len(rig.sessions.texts._statements) < KEPT_AT_MOST
 
 
 def _say(rig: Rig, words: str) -> None:

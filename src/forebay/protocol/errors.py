@@ -307,6 +307,17 @@ def client_too_old() -> PgError:
     )
 
 
+def statements_full(limit: int) -> PgError:
+    """All clients together have prepared as much as they may (bytes)."""
+    return _error(
+        "54000",
+        f"too many prepared statements of all clients: at most {limit} bytes",
+        "Statements that some client has prepared already can still be prepared.",
+        "Let clients prepare the same texts, with parameters in place of literals, and close what "
+        "they do not need; most drivers have a limit for it.",
+    )
+
+
 def query_canceled() -> PgError:
     """The client cancelled its query."""
     return _error("57014", "canceling statement due to user request")

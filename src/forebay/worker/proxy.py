@@ -227,6 +227,7 @@ class Proxy:
             "max_database_connections_allowed": budget.limit if budget else 0,
             "server_max_connections": budget.max_connections if budget else 0,
             "server_reserved_connections": budget.reserved if budget else 0,
+            "prepared_statement_bytes": sessions.texts.account.bytes,
             "transactions": manager.transactions,
             "borrow_wait_us_p50": manager.census.waits.percentile_us(0.5, at_once),
             "borrow_wait_us_p99": manager.census.waits.percentile_us(0.99, at_once),

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 
 from forebay.protocol import errors
 from forebay.worker.agenda import Agenda
-from forebay.worker.memory import Ebb, malloc_trim
+from forebay.worker.memory import (
+    CLIENTS_AT_LEAST,
+    STATEMENT_BYTES_AT_LEAST,
+    Ebb,
+    malloc_trim,
+)
 from forebay.worker.pool.manager import PoolManager
 from forebay.worker.pool.watch import Watch
 from forebay.worker.relay import Client
@@ -49,7 +54,8 @@ class Janitor:
         self._watch = Watch(manager)
         # When each client is looked at next; lazily put off when it was active meanwhile.
         self._due: list[tuple[float, int]] = []
-        self._ebb = Ebb()
+        self._clients_ebb = Ebb(CLIENTS_AT_LEAST)
+        self._statements_ebb = Ebb(STATEMENT_BYTES_AT_LEAST)
         self._trim = malloc_trim()
         self._slow_at = 0.0
         self._ask_at = agenda.now() + ASK_LIMITS_S
@@ -97,11 +103,18 @@ class Janitor:
         self._manager.close_unanswering(now)
         self._manager.forget_unused_pools()
         self._manager.assert_counts()
-        if self._ebb.has_come(len(self._sessions.clients)) and self._trim is not None:
-            self._agenda.spawn(in_crypto_thread(self._trim), "give memory back")
+        self._give_memory_back()
         if now >= self._ask_at:
             self._ask_at = now + ASK_LIMITS_S
             self._manager.ask_limits()
+
+    def _give_memory_back(self) -> None:
+        """If much of it has come free."""
+        clients_left = self._clients_ebb.has_come(len(self._sessions.clients))
+        account = self._sessions.texts.account
+        statements_gone = self._statements_ebb.has_come(account.bytes, account.take_peak())
+        if (clients_left or statements_gone) and self._trim is not None:
+            self._agenda.spawn(in_crypto_thread(self._trim), "give memory back")
 
     def _end_waits(self, now: float) -> None:
         """Borrow timeouts: the first in each queue has waited longest, and the queues stand in the

@@ -32,6 +32,15 @@ cdef inline bint is_plausible(int kind, Py_ssize_t total) noexcept nogil:
     return False
 
 
+cdef inline void write_head(unsigned char *frame, int kind, Py_ssize_t length) noexcept nogil:
+    """The type and the length word of a frame, in HEADER_BYTES."""
+    frame[0] = kind
+    frame[1] = (length >> 24) & 0xFF
+    frame[2] = (length >> 16) & 0xFF
+    frame[3] = (length >> 8) & 0xFF
+    frame[4] = length & 0xFF
+
+
 cdef inline bytes message(bytes kind, bytes body):
     """A whole message: its frame and `body`."""
     return kind + (len(body) + 4).to_bytes(4, "big") + body

@@ -2,7 +2,7 @@ cimport cython
 from libc.stdint cimport uint64_t
 
 from .ledger cimport Ledger
-from .statement cimport Statement
+from .statement cimport Known, Statement
 
 
 @cython.final
@@ -34,12 +34,12 @@ cdef class Expectation:
 @cython.final
 cdef class Prepared:
     cdef Ledger ledger
-    cdef readonly dict statements  # of Statement, all True: in the order of their last use
-    cdef Statement latest  # the one used last (which may be gone)
-    cdef dict told  # Statement that it has → what it has told of it, if anything: a Told
+    cdef readonly dict statements  # of Known, all True: in the order of their last use
+    cdef Known latest  # the one used last (which may be gone)
+    cdef dict told  # Known that it has → what it has told of it, if anything: a Told
     cdef bytes unnamed_shape  # what the unnamed statement returns that had this serial
     cdef uint64_t unnamed_shape_serial
-    cdef dict unproven  # Statement → the batch that prepares or closes it, until it is answered
+    cdef dict unproven  # Known → the batch that prepares or closes it, until it is answered
     # What could not be prepared or named: no message sent behind that can put it back.
     cdef set never
     cdef object expectations  # one Expectation for each entry of the ledger that asked for it
@@ -63,10 +63,10 @@ cdef class Prepared:
     cdef bint owe_guard(self, int kind) except -1
     cdef bint _expect(self, int kind, int action, Expectation expected) except -1
     cdef uint64_t unknown_since(self) except -1
-    cdef bint is_uncertain(self, Statement statement) except -1
+    cdef bint is_uncertain(self, Known known) except -1
     cdef bint is_unnamed_uncertain(self) except -1
-    cdef int note_used(self, Statement statement) except -1
-    cdef Statement least_used(self)
+    cdef int note_used(self, Known known) except -1
+    cdef Known least_used(self)
     cdef int forget_all(self) except -1
     cdef int note_outcome(self, bint unnamed_failed=*) except -1
     cdef int note_failure(self, Expectation failing) except -1

@@ -9,7 +9,7 @@ from collections import deque
 from itertools import islice
 
 from .ledger cimport DESCRIBE, EXECUTE, FORWARD, PARSE, REPLACE, SWALLOW
-from .statement cimport UNNAMED, Statement, Told
+from .statement cimport UNNAMED, Known, Statement, Told
 
 cdef enum:
     CANDIDATES = 10  # that have not been used for longest, when one has to go
@@ -142,10 +142,10 @@ cdef class Prepared:
         self.expectations.append(expected)
         return True
 
-    cdef int note_used(self, Statement statement) except -1:
-        self.statements.pop(statement, None)
-        self.statements[statement] = True
-        self.latest = statement
+    cdef int note_used(self, Known known) except -1:
+        self.statements.pop(known, None)
+        self.statements[known] = True
+        self.latest = known
         return 0
 
     # ---- what is known ----
@@ -154,20 +154,20 @@ cdef class Prepared:
         """The first batch of which it is not known what it has changed; 0: all are known."""
         return (<Expectation> self.expectations[0]).batch if self.expectations else 0
 
-    cdef bint is_uncertain(self, Statement statement) except -1:
+    cdef bint is_uncertain(self, Known known) except -1:
         """Whether an earlier batch that is not answered yet decides if the connection has it. (In
         the batch being sent, errors have the same consequence for all that follows.)"""
-        return bool(self.unproven) and self.unproven.get(statement, self.batch) < self.batch
+        return bool(self.unproven) and self.unproven.get(known, self.batch) < self.batch
 
     cdef bint is_unnamed_uncertain(self) except -1:
         """Whether an earlier batch that is not answered yet decides what the unnamed statement is."""
         return self.unnamed_batch < self.batch and 0 < self.unknown_since() <= self.unnamed_batch
 
-    cdef Statement least_used(self):
+    cdef Known least_used(self):
         """The one to be missed least; none that is being prepared, unless there are many."""
-        for statement in islice(self.statements, CANDIDATES):
-            if statement not in self.unproven:
-                return statement
+        for known in islice(self.statements, CANDIDATES):
+            if known not in self.unproven:
+                return known
         return next(iter(self.statements))
 
     cdef int forget_all(self) except -1:
@@ -196,7 +196,7 @@ cdef class Prepared:
                     if old is not None:
                         self.told.pop(key, None)
                     elif expected.proves:
-                        (<Statement> key).proven = expected.proves
+                        (<Known> key).proven = expected.proves
         if ledger.dropped:
             failed = [self.expectations.popleft() for _ in range(ledger.dropped)]
             ledger.dropped = 0
@@ -294,21 +294,23 @@ cdef class Prepared:
         """A RowDescription or NoData has come: whether it was known for which statement."""
         cdef Expectation expected = self.head()
         cdef Told before
+        cdef Known known
         cdef bytes types
         if expected is None or expected.described is None:
             return False
+        known = expected.described.known
         if expected.described is UNNAMED:
             self.unnamed_shape = shape
             self.unnamed_shape_serial = expected.serial_now
-        elif expected.described in self.statements:
-            before = self.told.get(expected.described)
+        elif known in self.statements:
+            before = self.told.get(known)
             types = expected.types
             if types is None and before is not None:
                 types = before.types  # a portal's description says nothing of them
-            self.told[expected.described] = expected.described.told_of(shape, types)
+            self.told[known] = expected.described.told_of(shape, types)
         if expected.is_of_parse:
             if expected.proves:
-                expected.described.proven_types = expected.types
+                known.proven_types = expected.types
             expected.user.parsed(expected.described, expected.name, expected.types)
             return True
         expected.user.described(

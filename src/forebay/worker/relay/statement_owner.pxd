@@ -6,7 +6,7 @@ from .unnamed_user cimport UnnamedUser
 
 cdef enum:
     STATEMENTS_LIMIT = 10000  # one client's
-    STATEMENT_BYTES_LIMIT = 16777216  # their definitions, together
+    STATEMENTS_BYTES_LIMIT = 16777216  # what they take, together (see STATEMENT_BYTES)
 
 
 cdef class StatementOwner(UnnamedUser):
@@ -21,6 +21,6 @@ cdef class StatementOwner(UnnamedUser):
     cdef int drop_statements(self) except -1
     cdef dict _without_gone(self, dict found, bint of_names=*)
     cdef bint _still_means(self, bytes name, Statement statement) except -1
-    cdef int _define(self, bytes name, Statement statement, Py_ssize_t total) except -1
+    cdef int _define(self, bytes name, Statement statement) except -1
     cdef int note_told(self, Statement statement, bytes name, bytes shape, bytes types) except -1
     cdef bint _has_room(self, Py_ssize_t total) except -1

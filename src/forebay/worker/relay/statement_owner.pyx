@@ -10,7 +10,7 @@ from forebay.worker.relay.statement import PREFIX
 
 from .frames cimport HEADER_BYTES, message
 from .prepared cimport Prepared
-from .statement cimport Statement, Told
+from .statement cimport STATEMENT_BYTES, Statement, Told
 from .unnamed_user cimport UnnamedUser
 
 cdef enum:
@@ -27,24 +27,25 @@ cdef class StatementOwner(UnnamedUser):
 
     # ---- what it has ----
 
-    cdef int _define(self, bytes name, Statement statement, Py_ssize_t total) except -1:
+    cdef int _define(self, bytes name, Statement statement) except -1:
         self.statements[name] = statement
-        self.statement_bytes += total
+        self.statement_bytes += statement.cost()
         if self.told is not None:
             self.told.pop(name, None)
         return 0
 
     cdef bint _has_room(self, Py_ssize_t total) except -1:
-        """Whether one more definition of `total` bytes stays within this client's limits."""
+        """Whether one more, defined by a Parse of `total` bytes, stays within this client's limits."""
         cdef Statement statement
-        if self.statement_bytes + total > STATEMENT_BYTES_LIMIT:
+        total += STATEMENT_BYTES
+        if self.statement_bytes + total > STATEMENTS_BYTES_LIMIT:
             # What failed was counted as well: count what there is.
             self.statement_bytes = 0
             for statement in self.statements.values():
-                self.statement_bytes += len(statement.definition)
+                self.statement_bytes += statement.cost()
         return (
             len(self.statements) < STATEMENTS_LIMIT
-            and self.statement_bytes + total <= STATEMENT_BYTES_LIMIT
+            and self.statement_bytes + total <= STATEMENTS_BYTES_LIMIT
         )
 
     cdef int note_changed(self, bytes name) except -1:
@@ -109,7 +110,7 @@ cdef class StatementOwner(UnnamedUser):
         """Whether the client has not defined `name` anew since. (It may have closed it, if that does not
         fail.)"""
         cdef Statement now = None if self.statements is None else self.statements.get(name)
-        return now is None or now.told_as is statement or now.definition == statement.definition
+        return now is None or now.told_as is statement or now.is_defined_as(statement)
 
     # ---- what it is told ----
 
@@ -136,5 +137,5 @@ cdef class StatementOwner(UnnamedUser):
         if name is not None:
             return message(b"E", OWN_NAME.sub(lambda _: b'"%b"' % name, body))
         for statement, called in [*self.bound.items(), *((s, n) for n, s in self.statements.items())]:
-            body = body.replace(b'"%b"' % (<Statement> statement).name, b'"%b"' % called)
+            body = body.replace(b'"%b"' % (<Statement> statement).known.name, b'"%b"' % called)
         return message(b"E", body)

@@ -8,7 +8,8 @@ If a connection understands a statement otherwise than the client was told (see 
 fails as it does in PostgreSQL: "cached plan must not change result type".
 
 Which Statement a definition means is asked of ``sessions.texts`` (Python):
-    statement(client, definition)  the Statement that a Parse defines
+    statement(client, definition)  the Statement that a Parse defines; None: there is no room for it
+    no_room(client)                the error for that
     again(client, statement)       as which Statement it is prepared now, in other circumstances
     examine(client, text)          what SQL would say for a statement that SQL has prepared
 """
@@ -20,13 +21,13 @@ from libc.string cimport memchr
 
 from .assembly cimport put
 from .connection cimport Connection
-from .frames cimport HEADER_BYTES, message
+from .frames cimport HEADER_BYTES, message, write_head
 from .ledger cimport BIND, CLOSE, FAKE, FORWARD, PARSE, awaited
 from .prepared cimport Prepared
-from .preparing cimport evict, make_room, prepare
+from .preparing cimport evict, make_room, prepare, put_parse
 from .refusal cimport RESULT_CHANGED, error_response, refuse, refuse_in_turn
-from .statement cimport Statement, Told
-from .statement_owner cimport STATEMENT_BYTES_LIMIT, STATEMENTS_LIMIT
+from .statement cimport Known, Statement, Told, own_statement
+from .statement_owner cimport STATEMENTS_BYTES_LIMIT, STATEMENTS_LIMIT
 from .told_user cimport ToldUser
 
 cdef extern from "<string.h>" nogil:
@@ -42,7 +43,7 @@ cdef bytes IN_STORE = b"Fprepare.c\0L1\0RStorePreparedStatement\0"
 cdef bytes IN_FETCH = b"Fprepare.c\0L1\0RFetchPreparedStatement\0"
 
 # An empty text is the one that can be prepared in an aborted transaction, too.
-cdef Statement TAKEN = Statement(b"\0\0\0", PREFIX + b"taken", None)
+cdef Statement TAKEN = own_statement(PREFIX + b"taken")
 
 
 cdef Py_ssize_t statement_name(int kind, const unsigned char *frame, Py_ssize_t there) noexcept:
@@ -80,6 +81,7 @@ cdef class StatementUser(ToldUser):
         cdef Prepared prepared = self.server.prepared
         cdef uint64_t unknown
         cdef object found
+        cdef Statement statement
         cdef Told told
         cdef Py_ssize_t text
         if self.asked is not None:
@@ -106,13 +108,14 @@ cdef class StatementUser(ToldUser):
         found = None if self.statements is None else self.statements.get(given)
         if kind == c"P":
             if found is not None:
-                return prepared.is_uncertain(TAKEN)
-            return there == total and prepared.is_uncertain(self._statement(frame, text, total))
-        found = None if found is None else self._meant(found)
-        if found is None:
-            return False
-        told = None if self.told is None else self.told.get(given)
-        return prepared.is_uncertain(found if told is None else self.as_told(found, told))
+                return prepared.is_uncertain(TAKEN.known)
+            statement = self._statement(frame, text, total) if there == total else None
+        else:
+            statement = None if found is None else self._meant(found)
+            told = None if self.told is None else self.told.get(given)
+            if statement is not None and told is not None:
+                statement = self.as_told(statement, told)
+        return statement is not None and prepared.is_uncertain(statement.known)
 
     # ---- named statements ----
 
@@ -123,10 +126,11 @@ cdef class StatementUser(ToldUser):
         definition begins in the frame."""
         cdef bytes name = _known_as(frame + HEADER_BYTES)
         cdef Statement statement
+        cdef Known known
         cdef Connection server = self.server
         cdef Prepared prepared = server.prepared
         cdef Told told
-        cdef bint known
+        cdef bint is_there
         if self.statements is None:
             self.statements = {}
         if name in self.statements:
@@ -136,37 +140,41 @@ cdef class StatementUser(ToldUser):
             return refuse(self.server, error_response(b"54000", error))
         if not self._has_room(total):
             error = b"too many prepared statements: at most %d, of %d bytes in all" % (
-                STATEMENTS_LIMIT, STATEMENT_BYTES_LIMIT,
+                STATEMENTS_LIMIT, STATEMENTS_BYTES_LIMIT,
             )
             return refuse(self.server, error_response(b"54000", error))
         statement = self._statement(frame, text, total)
-        known = statement in prepared.statements
-        if not known:
+        if statement is None:
+            return refuse(self.server, self.sessions.texts.no_room(self))
+        known = statement.known
+        is_there = known in prepared.statements
+        if not is_there:
             make_room(server)
-        if known and (
+        if is_there and (
             server.status == c"E" or server.ledger.is_pipelined() or server.altered or server.stale
         ):
             # In an aborted transaction Parse fails, and there may be one when its turn comes; or the
             # statement may mean something else by now.
-            evict(server, statement)
-            known = False
-        changes = ((self.statements, name, None), (prepared.statements, statement, None))
-        if known:
+            evict(server, known)
+            is_there = False
+        changes = ((self.statements, name, None), (prepared.statements, known, None))
+        if is_there:
             changes = changes[:1]
-        if prepared.owe(PARSE, FAKE if known else FORWARD, changes, self._proves()):
-            self._define(name, statement, total)
+        if prepared.owe(PARSE, FAKE if is_there else FORWARD, changes, self._proves()):
+            self._define(name, statement)
             self.note_changed(name)
-            prepared.note_used(statement)
-        if known:
+            prepared.note_used(known)
+        if is_there:
             server.answer_fakes()
-            told = prepared.told.get(statement)
+            told = prepared.told.get(known)
             if told is not None:
                 self.note_told(statement, name, None, told.types)
             return 0
-        put(server, statement.parse, len(statement.parse))
-        statement.proven_types = None
+        put_parse(server, statement)
+        known.proven_types = None
         if statement.leaves_types and prepared.owe_types(statement, self, name, self._proves() != 0):
-            put(server, statement.describe, len(statement.describe))
+            describe = message(b"D", b"S%b\0" % known.name)
+            put(server, describe, len(describe))
         return 0
 
     cdef Statement _statement(self, const unsigned char *frame, Py_ssize_t text, Py_ssize_t total):
@@ -196,7 +204,7 @@ cdef class StatementUser(ToldUser):
             return refuse(self.server, refusal)
         prepare(self.server, TAKEN)
         self.server.prepared.owe_error(refusal, b"42P05")
-        parse = message(b"P", TAKEN.name + b"\0" + frame[text:total])
+        parse = message(b"P", TAKEN.known.name + b"\0" + frame[text:total])
         return put(self.server, parse, len(parse))
 
     cdef bint define_proven(self, const unsigned char *frame, Py_ssize_t total) except -1:
@@ -215,12 +223,12 @@ cdef class StatementUser(ToldUser):
         if name in self.statements or not self._has_room(total):
             return False
         statement = self._statement(frame, text, total)
-        if statement.proven != self.pool.schema:
+        if statement is None or statement.known.proven != self.pool.schema:
             return False
-        if statement.leaves_types and statement.proven_types is None:
+        if statement.leaves_types and statement.known.proven_types is None:
             return False
-        self._define(name, statement, total)
-        self.note_told(statement, name, None, statement.proven_types)
+        self._define(name, statement)
+        self.note_told(statement, name, None, statement.known.proven_types)
         if self.unasked is None:
             self.unasked = set()
         self.unasked.add(name)
@@ -239,7 +247,7 @@ cdef class StatementUser(ToldUser):
         cdef object found = None if self.statements is None else self.statements.get(given)
         cdef Statement statement
         cdef Told told
-        cdef bytes called
+        cdef bytes called, called_there
         cdef bint is_kept
         cdef tuple refutes = None
         cdef unsigned char head[HEADER_BYTES]
@@ -258,7 +266,7 @@ cdef class StatementUser(ToldUser):
         if called is not None and called == given:
             given = called  # the same object: what is looked up by it is found at once
         told = None if self.told is None else self.told.get(given)
-        is_kept = told is None or self.server.prepared.told.get(statement) is told
+        is_kept = told is None or self.server.prepared.told.get(statement.known) is told
         if not is_kept:
             statement = self.as_told(statement, told)
             called = self.bound.get(statement)
@@ -290,15 +298,12 @@ cdef class StatementUser(ToldUser):
             self.server.prepared.owe_named(BIND, given)
         else:
             self.server.prepared.owe_description(FORWARD, statement, self, given, refutes)
-        length = total - 1 - (end - frame - name) + len(statement.name)
-        head[0] = kind
-        head[1] = (length >> 24) & 0xFF
-        head[2] = (length >> 16) & 0xFF
-        head[3] = (length >> 8) & 0xFF
-        head[4] = length & 0xFF
+        called_there = statement.known.name
+        length = total - 1 - (end - frame - name) + len(called_there)
+        write_head(head, kind, length)
         put(self.server, head, HEADER_BYTES)
         put(self.server, frame + HEADER_BYTES, name - HEADER_BYTES)
-        put(self.server, statement.name, len(statement.name))
+        put(self.server, called_there, len(called_there))
         return end - frame
 
     cdef Py_ssize_t _refuse_unknown(self, const unsigned char *name, Py_ssize_t total) except -3:
@@ -310,7 +315,7 @@ cdef class StatementUser(ToldUser):
         """As which statement the connection has it, or is to prepare it; None: it cannot be. What is
         prepared only in a transaction with a search_path of its own, say, is understood, and takes
         parameters, as others that mean the same do not."""
-        if self.meanwhile is None or statement in self.server.prepared.statements:
+        if self.meanwhile is None or statement.known in self.server.prepared.statements:
             return statement
         return self.sessions.texts.again(self, statement)
 
@@ -328,7 +333,7 @@ cdef class StatementUser(ToldUser):
         cdef tuple changes = ()
         if found is not None:
             changes = ((self.statements, given, found),)
-            self.statement_bytes -= len((<Statement> found).definition)
+            self.statement_bytes -= (<Statement> found).cost()
         if self.server.prepared.owe(CLOSE, FAKE, changes) and found is not None:
             del self.statements[given]
             self.note_changed(given)

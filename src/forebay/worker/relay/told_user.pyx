@@ -7,18 +7,18 @@ table has changed. So it is prepared with the types that were told, and the conn
 returns before the client's message leaves.
 
 Asked of ``sessions.texts`` (Python):
-    with_types(statement, definition)  the Statement that means the same, but is defined so
+    with_types(statement, tail)    the Statement that means the same, but has that behind its text
 """
 
 from libc.stdint cimport uint64_t
 from libc.string cimport memchr
 
 from .assembly cimport put
-from .frames cimport HEADER_BYTES
+from .frames cimport HEADER_BYTES, message
 from .ledger cimport FORWARD, SWALLOW
 from .prepared cimport Prepared
 from .preparing cimport prepare
-from .statement cimport UNNAMED, Statement, Told, with_types
+from .statement cimport UNNAMED, Statement, Told, types_behind
 from .statement_owner cimport StatementOwner
 
 cdef enum:
@@ -35,31 +35,35 @@ cdef class ToldUser(StatementOwner):
         parameters."""
         cdef dict has = self.server.prepared.told
         cdef Statement typed = statement.told_as
-        cdef Told known = has.get(statement)
+        cdef Told known = has.get(statement.known)
+        cdef bytes tail
         if known is told or told.types is None or not statement.leaves_types:
             return statement
-        if typed is not None and has.get(typed) is told:
+        if typed is not None and has.get(typed.known) is told:
             return typed
         if known is not None and known.types == told.types:
             return statement
-        if typed is None or typed.told.types != told.types:
-            definition = with_types(statement.definition, told.types)
-            typed = statement.told_as = self.sessions.texts.with_types(statement, definition)
+        tail = types_behind(told.types)
+        if typed is None or typed.tail != tail:
+            typed = self.sessions.texts.with_types(statement, tail)
             typed.is_typed = True
-            typed.told = told
+            typed.told_as = None
+            typed.known.told = told
+            if not statement.is_typed:
+                statement.told_as = typed  # so these never refer to each other
         return typed
 
     cdef bint keeps(self, Statement statement, Told told, bytes given) except -1:
         """Whether the connection understands `statement`, which the client calls `given`, as the client
         was told. If it has to be asked, this is False, and `asked` is set."""
         cdef Prepared prepared = self.server.prepared
-        cdef Told known = prepared.told.get(statement)
+        cdef Told known = prepared.told.get(statement.known)
         if known is told or told.shape is None or self.server.ledger.failed:
             return True
         if known is not None and known.shape is not None:
             return known.shape == told.shape
         prepare(self.server, statement)
-        self.ask(statement, given, 0, statement.describe)
+        self.ask(statement, given, 0, message(b"D", b"S%b\0" % statement.known.name))
         return False
 
     cdef int ask(self, Statement statement, bytes given, uint64_t serial, bytes describe) except -1:
@@ -121,7 +125,7 @@ cdef class ToldUser(StatementOwner):
             return True
         if statement.finds:
             return False
-        known = self.server.prepared.told.get(statement)
+        known = self.server.prepared.told.get(statement.known)
         told = None if self.told is None else self.told.get(given)
         if known is not None and told is not None and known.shape is not None:
             if known is told or known.shape == told.shape:

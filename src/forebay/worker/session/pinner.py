@@ -16,6 +16,10 @@ class Pinner:
         self.counts = PinCounts()
         self.as_rds = False
 
+    def now(self) -> float:
+        """Seconds, monotonic."""
+        return self._agenda.now()
+
     def pin(self, client: Client, reason: str, statement: bytes | None) -> None:
         """Pin the client until it leaves, for a reason that is no statement's to end."""
         notes = notes_of(client)

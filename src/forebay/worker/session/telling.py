@@ -67,6 +67,18 @@ def no_longer_pinned(
     )
 
 
+def no_room_for_statements(client: Client, limit: int, refused: int) -> None:
+    """All clients together have prepared as much as they may; so many statements were refused
+    since that was told last."""
+    logger.warning(
+        "Clients have prepared statements of %d bytes together, and may prepare no more that nobody"
+        " has: %d refused",
+        limit,
+        refused,
+        extra={"fields": {"refused": refused, "client": address_of(client), **describe(client)}},
+    )
+
+
 def closed(client: Client, reason: str) -> None:
     """The client has gone."""
     if logger.isEnabledFor(logging.DEBUG):

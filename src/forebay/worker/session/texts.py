@@ -4,10 +4,12 @@ The relay's clients call in here for what is rare or slow (see relay/examiner.py
 relay/statement_user.pyx, relay/told_user.pyx).
 """
 
+import math
 from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
 
+from forebay.protocol import errors
 from forebay.sql.databases import may_use_databases
 from forebay.sql.effects import Command, Effect, Effects, EffectsCache
 from forebay.sql.reading import AMBIGUOUS_ENCODINGS, Reading
@@ -15,6 +17,7 @@ from forebay.sql.settings import SettingChange
 from forebay.sql.split import statement_at
 from forebay.worker.relay import Client, Statement
 from forebay.worker.relay.glance import glance_text
+from forebay.worker.relay.statement import Account
 from forebay.worker.session import telling
 from forebay.worker.session.deallocation import deallocated, drops_all, drops_ours
 from forebay.worker.session.functions import NOTHING_LISTED, Listed
@@ -30,6 +33,8 @@ from forebay.worker.session.statements import StatementTable, reread_definition
 EXAMINED_BYTES = STATEMENT_LIMIT_BYTES
 # Of a statement, for the log.
 KEPT_BYTES = 1024
+# How often it is told that there is no room for more statements.
+TELL_AGAIN_S = 60.0
 
 
 class Texts:
@@ -40,6 +45,8 @@ class Texts:
         self._effects = EffectsCache()
         self._statements = StatementTable()
         self._listed = NOTHING_LISTED
+        self._refused = 0  # statements for which there was no room, since that was told
+        self._tell_refused_at = -math.inf
 
     def look_for(self, listed: Listed) -> None:
         """Know that these functions do what the operator says."""
@@ -49,10 +56,10 @@ class Texts:
 
     # ---- prepared statements ----
 
-    def statement(self, client: Client, definition: bytes) -> Statement:
-        """The statement that the client's Parse defines."""
+    def statement(self, client: Client, definition: bytes) -> Statement | None:
+        """The statement that the client's Parse defines; None: there is no room for it."""
         statement = self._statements.statement(definition, self._context(client))
-        if self._pinner.as_rds and not client.pinned:
+        if self._pinner.as_rds and not client.pinned and statement is not None:
             self.announce_pin(client, statement.text, named=True)
         return statement
 
@@ -60,10 +67,24 @@ class Texts:
         """As which statement one that the client has defined is prepared now; None: as none."""
         return self._statements.again(statement, self._context(client))
 
-    def with_types(self, statement: Statement, definition: bytes) -> Statement:
-        """The statement that means the same as `statement`, but is defined so, with other types of
-        parameters."""
-        return self._statements.defined(definition, statement.meaning)
+    def no_room(self, client: Client) -> bytes:
+        """The error for a client whose statement there is no room for."""
+        limit = self.account.limit
+        self._refused += 1
+        if self._pinner.now() >= self._tell_refused_at:
+            telling.no_room_for_statements(client, limit, self._refused)
+            self._refused, self._tell_refused_at = 0, self._pinner.now() + TELL_AGAIN_S
+        return errors.statements_full(limit).encode()
+
+    def with_types(self, statement: Statement, tail: bytes) -> Statement:
+        """The statement that means the same as `statement`, but has other types of parameters, in
+        what is behind its text."""
+        return self._statements.with_tail(statement, tail)
+
+    @property
+    def account(self) -> Account:
+        """Of the prepared statements of all clients, those of other proxies too."""
+        return self._statements.account
 
     def reread(self, definition: bytes, before: Parameters, now: Parameters) -> bytes | None:
         """The definition that means the same where the database reports these parameters now; None:

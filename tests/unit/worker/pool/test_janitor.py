@@ -7,6 +7,7 @@ import pytest
 
 from forebay.protocol.errors import parse_fields
 from forebay.worker.pool.janitor import DUE_SPARE, Janitor, Timeouts
+from forebay.worker.relay.statement import Account, Text
 
 TIMEOUTS = Timeouts(120, 1800, 86_400, 300, 86_400)
 
@@ -142,3 +143,25 @@ def test_a_client_ends_at_its_age(is_stalled: bool) -> None:
     assert client.told == []
     janitor._end_clients(AGE_S + 20_000)
     assert client.told == [(OLD, "it had reached its limit, and was stalled")]
+
+
+def test_memory_is_given_back_when_what_was_prepared_is_gone() -> None:
+    account = Account(1 << 30)
+    sessions = SimpleNamespace(clients={}, texts=SimpleNamespace(account=account))
+    given_back: list[str] = []
+    agenda = SimpleNamespace(now=lambda: 0.0)
+    agenda.spawn = lambda coroutine, name: (coroutine.close(), given_back.append(name))
+    janitor = Janitor(cast(Any, agenda), TIMEOUTS, cast(Any, None), cast(Any, sessions))
+    janitor._trim = lambda: None
+    there = [Text(bytes(12 << 20), account), Text(bytes(20 << 20), account)]
+    janitor._give_memory_back()
+    there.pop(0)
+    janitor._give_memory_back()
+    assert given_back == []
+    there.clear()
+    janitor._give_memory_back()
+    janitor._give_memory_back()
+    assert given_back == ["give memory back"]
+    Text(bytes(9 << 20), account)  # is gone before anybody looks
+    janitor._give_memory_back()
+    assert len(given_back) == 2
