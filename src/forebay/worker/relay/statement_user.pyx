@@ -247,7 +247,7 @@ cdef class StatementUser(ToldUser):
         cdef object found = None if self.statements is None else self.statements.get(given)
         cdef Statement statement
         cdef Told told
-        cdef bytes called, called_there
+        cdef bytes called
         cdef bint is_kept
         cdef tuple refutes = None
         cdef unsigned char head[HEADER_BYTES]
@@ -298,12 +298,11 @@ cdef class StatementUser(ToldUser):
             self.server.prepared.owe_named(BIND, given)
         else:
             self.server.prepared.owe_description(FORWARD, statement, self, given, refutes)
-        called_there = statement.known.name
-        length = total - 1 - (end - frame - name) + len(called_there)
+        length = total - 1 - (end - frame - name) + len(statement.known.name)
         write_head(head, kind, length)
         put(self.server, head, HEADER_BYTES)
         put(self.server, frame + HEADER_BYTES, name - HEADER_BYTES)
-        put(self.server, called_there, len(called_there))
+        put(self.server, statement.known.name, len(statement.known.name))
         return end - frame
 
     cdef Py_ssize_t _refuse_unknown(self, const unsigned char *name, Py_ssize_t total) except -3:
