@@ -35,7 +35,7 @@ cdef class Expectation:
 cdef class Prepared:
     cdef Ledger ledger
     cdef readonly dict statements  # of Known, all True: in the order of their last use
-    cdef Known latest  # the one used last (which may be gone)
+    cdef Known latest  # the one used last, as long as it has that; else None
     cdef dict told  # Known that it has → what it has told of it, if anything: a Told
     cdef bytes unnamed_shape  # what the unnamed statement returns that had this serial
     cdef uint64_t unnamed_shape_serial

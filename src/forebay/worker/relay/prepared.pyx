@@ -173,6 +173,7 @@ cdef class Prepared:
     cdef int forget_all(self) except -1:
         """All prepared statements have been deallocated."""
         self.statements.clear()
+        self.latest = None
         self.told.clear()
         self.unnamed_serial = 0
         return 0
@@ -227,6 +228,7 @@ cdef class Prepared:
                 for mapping, key, old in expected.changes:
                     if mapping is self.statements:
                         self.unproven.pop(key, None)
+                        self.latest = None
                     if old is None:
                         self.told.pop(key, None)
                         mapping.pop(key, None)

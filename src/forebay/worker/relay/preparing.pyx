@@ -18,14 +18,14 @@ cdef int prepare(Connection server, Statement statement, tuple refutes=None) exc
     cdef Known known = statement.known
     if server.ledger.failed:
         return 0  # it would be skipped, as what follows
+    if known is prepared.latest:
+        return 0
     if known not in prepared.statements:
         make_room(server)
         put_parse(server, statement)
         changes = ((prepared.statements, known, None),)
         if not prepared.owe(PARSE, SWALLOW, changes, 0, refutes):
             return 0
-    elif known is prepared.latest:
-        return 0
     return prepared.note_used(known)
 
 
@@ -43,6 +43,8 @@ cdef int evict(Connection server, Known known) except -1:
     changes = ((prepared.statements, known, prepared.statements[known]),)
     if prepared.owe(CLOSE, SWALLOW, changes):
         del prepared.statements[known]
+        if prepared.latest is known:
+            prepared.latest = None
         prepared.told.pop(known, None)
     return put(server, close, len(close))
 

@@ -71,6 +71,7 @@ cdef class StatementOwner(UnnamedUser):
             changes += [(self.statements, *each) for each in self.statements.items()]
         if prepared.owe_drop(tuple(changes)):
             prepared.statements.clear()
+            prepared.latest = None
             prepared.told.clear()
             if self.statements is not None:
                 for name in self.statements:
