@@ -4,9 +4,15 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from forebay.protocol.messages import query
+from forebay.worker.session.settings import quote_literal
 from tests.equivalence.lanes import LANES_LIMIT, World
+from tests.equivalence.texts import CONNECTS, SETTINGS
 from tests.harness import Forebay, Postgres, TestDatabase
 from tests.harness.limits import connections
+from tests.harness.raw import RawClient
+
+NAME = "application_name"
 
 PLACE = """
     CREATE SCHEMA {me};
@@ -15,6 +21,7 @@ PLACE = """
     CREATE TABLE {me}.secret (n int);
     CREATE TABLE {me}.entry (n int CHECK (n < 1000));
     CREATE SEQUENCE {me}.counter;
+    CREATE TABLE {me}.numbered (n serial);
     GRANT USAGE ON SCHEMA {me} TO visitor;
     GRANT SELECT ON {me}.place TO visitor;
 """
@@ -49,6 +56,21 @@ TENANTS = """
         AS $$BEGIN RETURN (SELECT count(*) FROM public.guarded WHERE tenant <> 'b'); END$$;
     GRANT SELECT ON public.owned, public.guarded, public.guarded_too, public.kept TO visitor;
 """
+# As they are written behind SET application_name.
+APPLICATIONS = tuple(
+    dict.fromkeys(
+        ["''"]
+        + [setting.split(maxsplit=2)[2] for setting in SETTINGS if setting.startswith(NAME)]
+        + [quote_literal(setup[1]) for setup in CONNECTS if setup[:1] == (NAME,)]
+    )
+)
+
+
+def _ask(forebay: Forebay, name: str, encoding: str) -> None:
+    """Let Forebay know that clients of this application ask what they have drawn from sequences."""
+    with RawClient(forebay.port, forebay.database, {"client_encoding": encoding}) as client:
+        client.ask(query(f"SET application_name = {name}"))
+        client.ask(query("SELECT lastval()"))
 
 
 @pytest.fixture
@@ -72,6 +94,9 @@ def make_world(
         postgres.sql(
             "REVOKE CREATE ON SCHEMA public FROM PUBLIC, pg_database_owner", database=database.name
         )
+        for name in APPLICATIONS:
+            for encoding in ("UTF8", "LATIN1"):
+                _ask(forebay, name, encoding)
         return World(postgres.port, forebay.port, database)
 
     yield make

@@ -25,6 +25,8 @@ KNOWN = {
     " prepares or asks for it fails.",
     "signatures": "In the context of an error PL/pgSQL names a function with its schema or without,"
     " by the search_path of who called it first on that connection.",
+    "hints": "Where a session has drawn nothing from a sequence that is asked for (55000), Forebay"
+    " adds a hint if its client has had other connections.",
     "source": "File, line and routine of an error: Forebay's own errors come from no source file.",
 }
 # What the generated statements do not do.
@@ -64,6 +66,7 @@ WRONG_VALUE = "unnamed portal parameter $"  # the context of an error in Bind
 NO_UNNAMED = b"unnamed prepared statement does not exist"
 LATE = b"\0C25P02\0", WRONG_NUMBER.encode(), NO_UNNAMED  # see "aborted"
 SOURCE_FIELDS = b"FLR"
+HINT_ABOUT_SEQUENCES = b"HWhat this client has drawn from sequences before"
 SIGNATURE, WITH_SCHEMA = b"PL/pgSQL function ", b"PL/pgSQL function public."
 
 
@@ -93,7 +96,11 @@ def normal(message: Message, own: bytes, common: bytes) -> Message:
     kind, body = message
     if kind in "EN":
         fields = (field for field in body.split(b"\0") if field)
-        body = b"\0".join(field for field in fields if field[0] not in SOURCE_FIELDS)
+        body = b"\0".join(
+            field
+            for field in fields
+            if field[0] not in SOURCE_FIELDS and not field.startswith(HINT_ABOUT_SEQUENCES)
+        )
         body = body.replace(WITH_SCHEMA, SIGNATURE)
     elif kind == "A":
         body = bytes(4) + body[4:]

@@ -270,6 +270,11 @@ OTHERS = (
     "SELECT currval('{me}.counter')",
     "SELECT lastval()",
     "SELECT setval('{me}.counter', 5)",
+    "INSERT INTO {me}.numbered DEFAULT VALUES",
+    "INSERT INTO {me}.numbered DEFAULT VALUES; SELECT lastval()",
+    "SELECT currval(pg_get_serial_sequence('{me}.numbered', 'n'))",
+    "ALTER TABLE {me}.numbered ALTER n SET DEFAULT nextval('{me}.counter')",
+    "DO $$BEGIN PERFORM nextval('{me}.counter'); END$$",
     "SELECT setseed(0.5)",
     "LOAD 'plpgsql'",
 )

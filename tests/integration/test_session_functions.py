@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from forebay.protocol.messages import sync
+from forebay.protocol.messages import query, sync
 from tests.harness import Forebay, Postgres, TestDatabase, eventually
 from tests.harness.limits import connections
 from tests.harness.raw import RawClient, bind, execute, parse
@@ -222,7 +222,7 @@ def test_nextval_need_not_pin(
             client.ask(bind("numbers", name="next") + execute() + sync())
         assert one.query("SELECT count(*) FROM t") == [["3"]]
         assert not forebay.logged("was pinned")
-        one.query("SELECT currval('numbers')")  # not listed: pins as ever
+        one.ask(query("SELECT currval('numbers')"))  # not listed: pins as ever
         assert "SEQUENCE" in forebay.wait_for_log("was pinned")
 
 
@@ -248,7 +248,7 @@ def test_the_list_is_reloaded(
         forebay.reload(proxy={"session_functions": {}, "session_settings": []})
         owner.ask(named)
         owner.query("SELECT app.release_lock(1)")
-        owner.query("SELECT nextval('numbers')")
+        owner.ask(query("SELECT currval('numbers')"))
         assert "SEQUENCE" in eventually(lambda: forebay.logged("was pinned")[2:])[0]
 
 

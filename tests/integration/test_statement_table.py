@@ -108,10 +108,19 @@ SCENARIOS = {
         ("SELECT pg_advisory_lock(1)",), HERE, "1", "SELECT pg_advisory_unlock(1)"
     ),
     "advisory_xact_lock": Scenario(("SELECT pg_advisory_xact_lock(1)",), HERE, "0"),
-    "nextval": Scenario(
-        ("SELECT nextval('numbers')",), "SELECT currval('numbers') > 0", "t", "DISCARD SEQUENCES"
+    "nextval": Scenario(("SELECT nextval('numbers')", "SELECT setval('numbers', 5)")),
+    "nextval_asked": Scenario(
+        ("SELECT lastval()", "SELECT nextval('numbers')"),
+        "SELECT currval('numbers') > 0",
+        "t",
+        "DISCARD SEQUENCES",
+        startup=(("application_name", "asks"),),
     ),
-    "lastval": Scenario(("SELECT lastval()",), ends="DISCARD SEQUENCES"),
+    "lastval": Scenario(
+        ("SELECT lastval()",),
+        ends="DISCARD SEQUENCES",
+        startup=(("application_name", "asks too"),),
+    ),
     "serial_default": Scenario(("INSERT INTO rows DEFAULT VALUES",)),
     "load": Scenario(("LOAD 'plpgsql'",)),
     "do_block": Scenario(("DO $$ BEGIN END $$",)),

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any, Self, cast
 from unittest import mock
 
+from forebay.protocol.messages import message, query, ready_for_query
 from forebay.worker.agenda import Agenda
 from forebay.worker.cancel import OWN_STEP_S, Canceller
 from forebay.worker.connector import ConnectError, Target
@@ -29,6 +30,9 @@ from tests.playbooks.agenda import Gate, ScriptedAgenda
 
 # What a connection of the rig reports when it is opened.
 PARAMETERS = {"server_version": "15.0", "client_encoding": "UTF8"}
+# What lets a session forget what others have drawn from sequences, and the answer.
+FORGET = query("DISCARD SEQUENCES")
+FORGOTTEN = message(b"C", b"DISCARD SEQUENCES\0") + ready_for_query(b"I")
 # A relay that still finds work after so many turns is spinning.
 TURNS_LIMIT = 10_000
 
@@ -47,7 +51,9 @@ class Rig:
     """One proxy's relay, pool and sessions. ``with Rig(limit=2) as rig:``.
 
     limit: database connections. queue: clients that may wait. database_tls: connections to the
-    database are encrypted. buffer_bytes: of every socket; 0 is the kernel's default.
+    database are encrypted. buffer_bytes: of every socket; 0 is the kernel's default. forgets: the
+    database does at once, and in the script nothing of it appears, what a connection is told before
+    a client begins on it that others have used: to forget what these have drawn from sequences.
     """
 
     def __init__(
@@ -57,12 +63,14 @@ class Rig:
         queue: int = 1000,
         database_tls: bool = False,
         buffer_bytes: int = 0,
+        forgets: bool = True,
         chunker: Chunker = whole,
     ) -> None:
         self.chunker = chunker
         self.limit = limit
         self.database_tls = database_tls
         self.buffer_bytes = buffer_bytes
+        self.forgets = forgets
         before = _epoll_sets()
         self.relay = Relay()
         (epoll,) = _epoll_sets() - before
@@ -192,9 +200,26 @@ class Rig:
             worked = bool(self._poll.poll(0))
             if worked:
                 self.relay.select(0)
-            if not self.agenda.run_soon() and not worked:
+            if not self.agenda.run_soon() and not worked and not self._forget():
                 return
         raise AssertionError("the relay does not come to rest")
+
+    def _forget(self) -> bool:
+        """Answer for the databases that have been told to forget; whether one has."""
+        told = False
+        for name, server in self.servers.items() if self.forgets else ():
+            if not server.forgetting:
+                continue
+            actor = self.actors[name]
+            looked_at = len(actor.inbox)
+            actor.receive()
+            at = actor.inbox.find(FORGET, looked_at)
+            if at >= 0:
+                actor.inbox = actor.inbox[:at] + actor.inbox[at + len(FORGET) :]
+                with contextlib.suppress(BrokenPipeError):
+                    actor.sock.send(actor.wrap(FORGOTTEN))
+                told = True
+        return told
 
     def send(self, name: str, data: bytes) -> None:
         """Send `data` from an actor, encrypted if it has TLS."""

@@ -7,6 +7,8 @@ on. Clients have names of your choice, database connections are db1, db2, ... as
     limit 1                          database connections allowed; before the first client
     queue 3                          clients that may wait; likewise
     database over tls                likewise
+    forgetting shows                 likewise; else the database does it at once, when it is told to
+                                     forget what others have drawn from sequences
     client a                         comes, its parameters known: it has been greeted already
     client a with name=value ...     ... with start-up settings
     client a over tls
@@ -91,13 +93,18 @@ def longest_send(playbook: Playbook) -> int:
     return longest
 
 
+_SETTING = r"(limit|queue) (\d+)|database over tls|forgetting shows"
+
+
 def play(playbook: Playbook, chunker: Chunker = whole) -> None:
     """Play it; AssertionError says in which line it went wrong, and how."""
     lines = list(playbook.lines)
     settings: dict[str, int | bool] = {}
-    while lines and (found := re.fullmatch(r"(limit|queue) (\d+)|database over tls", lines[0][1])):
+    while lines and (found := re.fullmatch(_SETTING, lines[0][1])):
         if found[1]:
             settings[found[1]] = int(found[2])
+        elif found[0] == "forgetting shows":
+            settings["forgets"] = False
         else:
             settings["database_tls"] = True
         lines.pop(0)

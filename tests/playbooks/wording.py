@@ -2,7 +2,7 @@
 
 Query 'SELECT 1'              a frontend message
 Ready I                       a backend message
-Error 42601 'no such thing'   compared byte by byte
+Error 42601 'no such thing'   compared byte by byte; a third word is PostgreSQL's routine
 Error 08000                   sent by Forebay: compared by severity and SQLSTATE alone
 Fatal 57P01                   likewise
 BackendKeyData                any
@@ -11,6 +11,8 @@ Changeover work_mem=1MB -role deallocate plans
                               a change-over with a guard: sets, takes back, forgets what is prepared
                               or planned; Changed, or Refused 57014, is the answer
 Settings work_mem=1MB -role   the same without a guard, which is confirmed first
+Forget                        a connection is told to forget what others have drawn from sequences;
+                              Forgotten is the answer; WithinForget, WithinForgotten: in a batch
 Bytes 17 00 ff                anything, in hexadecimal digits
 """
 
@@ -34,6 +36,12 @@ SHORTHAND = {
     " ParameterDescription, RowDescription, CloseComplete",
     "Refused": "CloseComplete, Error {0} refused, Ready I,"
     " Error 26000 'prepared statement \"_forebay_settings\" does not exist'",
+    "Forget": "Query 'DISCARD SEQUENCES'",
+    "Forgotten": "CommandComplete 'DISCARD SEQUENCES', Ready I",
+    "WithinForget": "Parse _forebay_own 'DISCARD SEQUENCES', Bind _forebay_own _forebay_own,"
+    " Execute _forebay_own, Close P _forebay_own, Close S _forebay_own, Flush",
+    "WithinForgotten": "ParseComplete, BindComplete, CommandComplete 'DISCARD SEQUENCES',"
+    " CloseComplete, CloseComplete",
     "BatchResult": "ParseComplete, BindComplete, RowDescription, DataRow 'x',"
     " CommandComplete 'SELECT 1'",
 }
@@ -142,6 +150,7 @@ def _message(text: str, name: str, words: list[str]) -> Expected:
         if len(words) == 1:
             return Expected(text, None, severity, words[0])
         fields = {"S": severity, "V": severity, "C": words[0], "M": words[1]}
+        fields |= {"R": words[2]} if len(words) > 2 else {}
         return Expected(text, message(b"E", _fields(fields)))
     if name in ("BackendKeyData", "Audit"):
         return Expected(name, None)
@@ -161,8 +170,11 @@ def _bytes(name: str, words: list[str]) -> bytes:
             return message(b"P", body + _types(words[2:]))
         case "ParameterDescription":
             return message(b"t", _types(words))
-        case "Bind":  # of the unnamed portal, to a named statement
-            return message(b"B", b"\0" + words[0].encode() + b"\0" + bytes(6))
+        case "Bind":  # to a named statement, of the unnamed portal or another
+            portal = words[1].encode() if len(words) > 1 else b""
+            return message(b"B", portal + b"\0" + words[0].encode() + b"\0" + bytes(6))
+        case "Execute":  # of a portal with a name
+            return message(b"E", words[0].encode() + b"\0" + bytes(4))
         case "Describe" | "Close":
             statement = words[1] if len(words) > 1 else ""
             kind = b"D" if name == "Describe" else b"C"

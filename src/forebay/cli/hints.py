@@ -16,8 +16,7 @@ HINTS: Final = {
     PinReason.LISTEN: "Listen with one connection of its own, straight to the database.",
     PinReason.PREPARED_STATEMENT: "Let the driver prepare by protocol (Parse with a name).",
     PinReason.SETTING: "Name the setting in the text: SET name = value.",
-    PinReason.SEQUENCE: "Use INSERT … RETURNING, or let a column default call nextval; or list it"
-    ' in session_functions as "NONE" if nothing reads currval or lastval.',
+    PinReason.SEQUENCE: "Use INSERT … RETURNING: nobody has to ask for the value.",
     PinReason.LOAD: "Name the library in session_preload_libraries (ALTER ROLE … SET).",
     PinReason.DO_BLOCK: "Use SET LOCAL and set_config(…, true) in the block, or plain statements.",
     PinReason.SESSION_FUNCTION: "Do it with a connection of its own, straight to the database.",

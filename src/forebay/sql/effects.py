@@ -35,10 +35,12 @@ from forebay.sql.temporary import (
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call of a function; ``function`` without its schema. ``listed``: by the operator."""
+    """A call of a function; ``function`` without its schema. ``listed``: by the operator.
+    ``stored``: it is only named, in the definition of a table (a column's default, say)."""
 
     function: str
     listed: bool = False
+    stored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,13 +208,25 @@ def _call(lexed: Lexed, tokens: list[Token], index: int, functions: Functions) -
     if token.kind not in NAMES or index + 1 >= len(tokens) or tokens[index + 1].value != b"(":
         return []
     known, listed = functions.called(_schema(tokens, index), token.value)
-    found: Found = [(reason, Call(decoded(token.value), listed=True)) for reason in listed]
+    name = decoded(token.value)
+    stored = Reason.SEQUENCE in (known, *listed) and _is_definition(tokens)
+    found: Found = [(reason, Call(name, listed=True, stored=stored)) for reason in listed]
     if known is Reason.SETTING:
         change = set_config_change(lexed.text, tokens, index + 1, lexed.standard_conforming_strings)
         found.append((known, change))
     elif known is not None:
-        found.append((known, Call(decoded(token.value))))
+        found.append((known, Call(name, stored=stored)))
     return found
+
+
+def _is_definition(tokens: list[Token]) -> bool:
+    """Whether a statement defines something, and runs no query: CREATE TABLE ... DEFAULT nextval(),
+    but not CREATE TABLE ... AS SELECT nextval(). (Of what is altered no default is computed, unless
+    a column is added.)"""
+    first = word(tokens, 0)
+    if first == b"alter":
+        return all(token.value != b"add" for token in tokens)
+    return first == b"create" and all(token.value != b"as" for token in tokens)
 
 
 def _schema(tokens: list[Token], index: int) -> bytes:

@@ -104,19 +104,21 @@ class Functions:
         ignored = set()
         for (schema, name), reason in (listed or {}).items():
             own = name in KNOWN and schema in (ANY_SCHEMA, _CATALOG)
-            if own and reason is KNOWN[name]:
+            if own and reason is KNOWN[name] is not Reason.SEQUENCE:
                 continue  # what is known says more: set_config names the setting
             if own and reason is None:
                 ignored.add(name)
             self._listed.setdefault(name, {})[schema] = reason
         # All that matter wherever they are called; the known ones that are not to be looked at;
-        # and the listed ones whose calls do something to the session.
+        # and the listed ones whose calls do something to the session that is not known anyhow.
         self.names = frozenset(KNOWN) | frozenset(self._listed)
         self.ignored = frozenset(ignored)
         self.looked_for = frozenset(
-            name for name, reasons in self._listed.items() if any(reasons.values())
+            name for name, reasons in self._listed.items() if _is_news(name, reasons)
         )
-        self._in_body = _pattern(self.looked_for)
+        self._in_body = _pattern(
+            frozenset(name for name, reasons in self._listed.items() if any(reasons.values()))
+        )
 
     def called(self, schema: bytes, name: bytes) -> Called:
         """What a call of ``name`` does; ``schema`` is empty if the call does not name it.
@@ -143,6 +145,10 @@ class Functions:
         for name, reasons in self._listed.items():
             if name.lower() in folded:
                 yield from ((reason, name) for reason in reasons.values() if reason is not None)
+
+
+def _is_news(name: bytes, reasons: Mapping[bytes, Reason | None]) -> bool:
+    return any(reason not in (None, KNOWN.get(name)) for reason in reasons.values())
 
 
 def _pattern(names: frozenset[bytes]) -> re.Pattern[bytes] | None:

@@ -53,7 +53,9 @@ STATEMENTS = [
     ("SELECT pg_advisory_lock(1)", "pg_advisory_lock()", "ADVISORY_LOCK", "ADVISORY_LOCK"),
     ("SELECT pg_advisory_unlock(1)", "pg_advisory_unlock()", None, None),
     ("SELECT pg_advisory_xact_lock(1)", "nothing that outlives", None, None),
-    ("SELECT nextval('s')", "nextval()", "SEQUENCE", "SEQUENCE"),
+    ("SELECT nextval('s')", "nextval()", None, "SEQUENCE"),
+    ("ALTER TABLE t ALTER n SET DEFAULT nextval('s')", "nextval()", None, "SEQUENCE"),
+    ("SELECT currval('s')", "currval()", "SEQUENCE", "SEQUENCE"),
     ("SELECT lastval()", "lastval()", "SEQUENCE", None),
     ("LOAD 'auto_explain'", "loads a library", "LOAD", "LOAD"),
     ("DO $$ BEGIN END $$", "code block", None, None),
@@ -130,7 +132,8 @@ session_settings = ["app.tenant"]
 [proxies.app.session_functions]
 "app.take_lock" = "ADVISORY_LOCK"
 "app.set_tenant" = "SETTING"
-nextval = "NONE"
+setval = "NONE"
+nextval = "SEQUENCE"
 [[proxies.app.auth]]
 secret = "env:APP"
 [proxies.app.target]
@@ -166,9 +169,10 @@ def test_with_the_functions_of_a_configuration(
     assert not found["pins"]
     assert found["does"] == ["calls set_tenant(), listed as changing settings"]
     for arguments, pins in (
-        (("SELECT nextval('s')", "--config", config), False),
-        (("SELECT nextval('s')", "--config", config, "--mode", "rds"), True),
-        (("SELECT nextval('s')",), True),
+        (("SELECT nextval('s')", "--config", config), True),
+        (("SELECT nextval('s')",), False),
+        (("SELECT setval('s', 1)", "--config", config), False),
+        (("SELECT setval('s', 1)", "--config", config, "--mode", "rds"), True),
         ((f"SELECT take_lock(), '{LONG[8:-1]}'", "--config", config), True),
     ):
         assert explained(capsys, *arguments)["pins"] == pins

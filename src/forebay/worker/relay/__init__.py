@@ -6,6 +6,7 @@ openssl    what Python's ssl module cannot be asked for; handshakes: threads for
 peer       a relayed socket: buffers, back-pressure, TLS
 ledger     which replies are owed, and to whom they go
 micropool  idle connections and the queue of one (database, user)
+application  what is known of all clients of one kind
 census     all micro-pools together: counts, and who has waited longest; waits: for how long
 
 A database connection, each class building on the one before:
@@ -30,6 +31,7 @@ glance     a fast look at a statement: does it certainly leave the session alone
 names      does it name a function that the operator lists?
 """
 
+from forebay.worker.relay.application import Application
 from forebay.worker.relay.census import Census
 from forebay.worker.relay.client import Client
 from forebay.worker.relay.command import Command
@@ -43,6 +45,7 @@ from forebay.worker.relay.waits import WaitHistogram
 
 __all__ = [
     "PREFIX",
+    "Application",
     "Census",
     "Client",
     "Command",

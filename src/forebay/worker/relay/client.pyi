@@ -3,6 +3,7 @@
 from ssl import MemoryBIO, SSLObject
 
 from forebay.worker.evacuation import Evacuation
+from forebay.worker.relay.application import Application
 from forebay.worker.relay.micropool import MicroPool
 from forebay.worker.relay.names import FunctionNames
 from forebay.worker.relay.peer import Peer
@@ -32,6 +33,9 @@ class Client(Peer):
     statements: dict[bytes, Statement] | None
     pinned: bool
     under_pg_temp: bool
+    reads_all: bool
+    application: Application
+    prefers_last: bool
     suspect: bool
     strict: bool
     greeted: bool

@@ -4,6 +4,7 @@ what it waits for; and with its end.
 What is rare or slow is asked of ``sessions`` (Python), beside what `statement_user` and `examiner` ask:
     pinner.has_temporary(client)   whether it may have temporary tables
     pinner.nothing_ran(client)     what it has sent last was skipped, and it holds no connection
+    applications.of(client)        its Application, by its settings of now
     auditor.ask(client)            its transaction may have changed the session: find out how
     parameters_known(client)       a connection with its settings was lent: the login can be answered
     settings_refused(client, body) its settings could not be put in place (ErrorResponse body). Returns
@@ -109,7 +110,11 @@ cdef class ClientState(Examiner):
 
     cdef bint _borrow(self) except -1:
         """Borrow a connection, or queue for one: whether a message may be sent now."""
-        cdef Connection server = self.pool.borrow(self.settings)
+        cdef Connection server = None
+        if self.prefers_last:
+            server = self.pool.borrow_last(self.process_id, self.leases)
+        if server is None:
+            server = self.pool.borrow(self.settings)
         if server is None:
             self.place = Place(self)
             self.pool.wait(self.place, self.poller.now)
@@ -126,11 +131,13 @@ cdef class ClientState(Examiner):
             self.losses = self.refusals = 0
         if self.settings is not self.judged:
             self.judged = self.settings
+            self.application = self.sessions.applications.of(self)
             self.is_under = self.settings.under_pg_temp
         self.under_pg_temp = not self.strict and (
             self.is_under is True
             or (self.is_under is None and self.server is not None and self.server.begins_under_pg_temp)
         )
+        self.reads_all = self.under_pg_temp or (self.application.asks and not self.strict)
         return 0
 
     cdef int go_on(self) except -1:

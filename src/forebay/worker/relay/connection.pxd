@@ -1,5 +1,6 @@
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
 
+from .application cimport Application
 from .ledger cimport Ledger
 from .micropool cimport MicroPool, Waiter
 from .peer cimport Peer
@@ -8,6 +9,12 @@ from .prepared cimport Prepared
 
 cdef enum:
     LEDGER_LIMIT = 16384  # replies owed to one client before it is not read any more
+
+
+cdef enum:
+    # Whose values of sequences a session remembers, if not those of one client alone.
+    NOBODY = 0
+    SEVERAL = -1
 
 
 cdef enum GUARD:
@@ -31,6 +38,12 @@ cdef class Borrower(Peer):
     cdef public dict statements  # name the client gave → Statement; None until it names one
     cdef readonly bint pinned
     cdef public bint under_pg_temp  # its search_path names pg_temp: what it creates may be temporary
+    cdef public bint strict  # what is to pin is what pins on RDS Proxy
+    cdef public bint reads_all  # every statement of it is read, whatever its text
+    cdef readonly Application application  # None before it has had a connection
+    cdef uint64_t leases  # how often it has had a connection, but for its greeting
+    cdef public bint prefers_last  # it has drawn from a sequence, which the connection that it had last knows
+    cdef bint may_have_drawn_elsewhere  # what the session remembers of sequences may not be all that it drew
     cdef public bint suspect  # may have changed session state: the database is asked before it lets go
     cdef bint terminating  # said Terminate behind statements that are still being answered
     cdef bint unsynced  # sent part of an extended batch whose Sync is still to come
@@ -97,6 +110,12 @@ cdef class Connection(Peer):
     # Plans may have been made under other settings than it has now, which may decide what they find.
     cdef public bint plans_mixed
     cdef public bint plans_stale  # ... and its client has not had them discarded yet
+    # Whose values of sequences (currval, lastval) its session remembers: those of the client with this
+    # number alone, drawn up to its lease of this number; or NOBODY's, or of SEVERAL.
+    cdef readonly int drawn_by
+    cdef readonly uint64_t drawn_in
+    cdef readonly bint forgetting  # was told to forget them
+    cdef int forgotten_not  # how often in a row that has failed
     cdef object parameters_told  # what the client knew when the turn began that has a follow-up; else None
     cdef bint fatal_forwarded  # the client knows already why the connection ends
 
@@ -117,6 +136,8 @@ cdef class Connection(Peer):
     cdef bint follow(self, object messages) except -1
     cdef bint is_following(self) except -1
     cdef int discard_plans(self, bint in_batch) except -1
+    cdef bytes forget_sequences(self, bint in_batch)
+    cdef bint is_forgetting(self) noexcept
     cdef int answer_fakes(self) except -1
     cdef bint is_within(self) except -1
     cdef int release_if_free(self) except -1

@@ -302,6 +302,14 @@ cdef class Connection(Peer):
         """Let what the client sends next be planned by its settings of now."""
         raise NotImplementedError
 
+    cdef bytes forget_sequences(self, bint in_batch):
+        """What lets the session forget all values of sequences."""
+        raise NotImplementedError
+
+    cdef bint is_forgetting(self) noexcept:
+        """Whether it was told to, and may not have done it yet."""
+        return self.forgetting and self.ledger.count > 0
+
     cdef int answer_fakes(self) except -1:
         """Answer in the database's place what it was not asked, as far as its turn has come."""
         raise NotImplementedError

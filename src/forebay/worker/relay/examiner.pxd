@@ -25,6 +25,7 @@ cdef class Examiner(StatementUser):
         self, int kind, const unsigned char *span, Py_ssize_t span_count,
         const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t name,
     ) except -5
+    cdef Py_ssize_t _forget_first(self, const unsigned char *span, Py_ssize_t span_count) except -5
     cdef int _owe_unnamed_description(self) except -1
     cdef int _parse_unnamed(
         self, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t name

@@ -9,7 +9,8 @@ What is rare or slow is asked of ``sessions.texts`` (Python), see session/texts.
                                    follows when it is executed. `pg_temp`: this may stand in its values
     executes(client, text, reading)
                                    that is noted: it is executed, or a simple Query
-    may_create(client, text)       it is not read, and runs under a search_path with pg_temp
+    is_not_read(client, text)      such a statement is too long, and where it runs all are to be read
+    asks(client, text, reading)    whether it asks what its session has drawn from sequences
     announce_pin(client, text)     such a statement is prepared, without a name
 of ``sessions.pinner``:
     pin(client, reason, text)      the text is too long to be examined
@@ -28,6 +29,7 @@ from .ledger cimport BIND, FAKE, FORWARD, QUERY
 from .names cimport FunctionNames
 from .peer cimport GATHER_BYTES
 from .refusal cimport RESULT_CHANGED, refuse_in_turn
+from .sequences cimport forget_first, is_told_right
 from .statement cimport UNNAMED
 from .statement_user cimport ASKED, StatementUser, statement_name
 from .words cimport is_word
@@ -39,6 +41,7 @@ cdef enum SEEN:
     PASSES
     DEALLOCATES  # a name that only Forebay knows
     WAITS  # it must not run yet
+    ASKS  # what the connection must have forgotten first, of others
 
 cdef enum:
     STRICT_LIMIT = 16384  # the longest statement that RDS Proxy looks into, in bytes
@@ -73,7 +76,9 @@ cdef class Examiner(StatementUser):
         """Whether more than type and length matters: texts and names of statements."""
         if kind == c"E":
             return self.portals is not None
-        return kind == c"Q" or kind == c"P" or kind == c"B" or kind == c"D" or kind == c"C"
+        return (
+            kind == c"Q" or kind == c"P" or kind == c"B" or kind == c"D" or kind == c"C" or kind == c"F"
+        )
 
     cdef Py_ssize_t translate(
         self, int kind, const unsigned char *span, Py_ssize_t span_count,
@@ -93,6 +98,8 @@ cdef class Examiner(StatementUser):
             seen = self._examine(frame + HEADER_BYTES, there - HEADER_BYTES, there == total)
             if seen == WAITS:
                 return UNCERTAIN
+            if seen == ASKS:
+                return self._forget_first(span, span_count)
             if seen == DEALLOCATES:
                 if self.server.ledger.count and not self.unsynced and not self.server.ledger.copy_in:
                     return UNCERTAIN  # its transaction may be aborted by then
@@ -103,6 +110,8 @@ cdef class Examiner(StatementUser):
             return UNCHANGED
         if kind == c"E":
             return self._execute(frame, total)
+        if kind == c"F":  # which function is called by its number is not looked at
+            return UNCHANGED if is_told_right(self) else self._forget_first(span, span_count)
         name = statement_name(kind, frame, there)
         if name == 0:
             if kind == c"D" and there == total > HEADER_BYTES + 1 and self.describe_portal(frame, total):
@@ -136,10 +145,14 @@ cdef class Examiner(StatementUser):
         if self.asked is not None:
             return UNCERTAIN
         if kind == c"B":
+            if not self.unnamed_harmless and not is_told_right(self):
+                known = self.unnamed_text()
+                if known is not None and self.must_forget(known, self.unnamed_parameters.reading):
+                    return self._forget_first(span, span_count)
             self.prepared_unnamed = False
             self.note_bound(frame + HEADER_BYTES, b"", None, False)
             if (
-                self.pinned or self.under_pg_temp or not self.unnamed_harmless
+                self.pinned or self.reads_all or not self.unnamed_harmless
                 or self.portals is not None
             ):
                 known = self.unnamed_text()
@@ -171,6 +184,12 @@ cdef class Examiner(StatementUser):
             self._owe_unnamed_description()
         return 0
 
+    cdef Py_ssize_t _forget_first(self, const unsigned char *span, Py_ssize_t span_count) except -5:
+        """Let the connection forget what others have drawn, before what asks."""
+        put(self.server, span, span_count)
+        forget_first(self)
+        return ASKED
+
     cdef int _owe_unnamed_description(self) except -1:
         """A Describe of the unnamed statement is sent for the client."""
         self.server.prepared.owe_description(FORWARD, UNNAMED, self, b"", None, self.unnamed_serial)
@@ -200,14 +219,16 @@ cdef class Examiner(StatementUser):
         cdef const unsigned char *end
         cdef bytes query
         if not whole:
+            if not is_told_right(self):
+                return ASKS  # it may
             self.looking = <GlanceState *> PyMem_Calloc(1, sizeof(GlanceState))
             if self.looking == NULL:
                 raise MemoryError
             glance_begin(self.looking)
             if self.strict:
                 self.sessions.pinner.pin(self, "STATEMENT_TOO_LONG", text[:min(there, KEPT_BYTES)])
-            elif self.under_pg_temp:
-                self.sessions.texts.may_create(self, text[:min(there, KEPT_BYTES)])
+            elif self.reads_all:
+                self.sessions.texts.is_not_read(self, text[:min(there, KEPT_BYTES)])
             self.look_on(text, there, False)
             return PASSES
         if self._is_certain(text, there) and not self.pinned:
@@ -218,6 +239,8 @@ cdef class Examiner(StatementUser):
         query = text[:end - text]
         if self.sessions.evacuations.waits(self, query):
             return WAITS
+        if self.must_forget(query, None):
+            return ASKS
         self.sessions.texts.executes(self, query)
         self.deallocated = self.sessions.texts.examine(self, query)
         if self.deallocated is None or self.server.status == c"E":
@@ -229,7 +252,7 @@ cdef class Examiner(StatementUser):
         cdef const unsigned char *end = <const unsigned char *> memchr(text, 0, there)
         if end == NULL:
             return True  # malformed, as the database will say
-        if self.under_pg_temp:
+        if self.reads_all:
             return False
         if not glance(text, end - text) or (self.strict and end - text > STRICT_LIMIT):
             return False

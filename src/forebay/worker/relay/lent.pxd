@@ -11,6 +11,8 @@ cdef class LentConnection(Connection):
 
     cdef bytes replay_error  # why the last change-over has failed (the body of an ErrorResponse)
 
+    cdef int _note_lease(self, Borrower client) except -1
+    cdef int _owe_batch(self) except -1
     cdef int _replay(self, Borrower client, bint confirming) except -1
     cdef int _replayed(self, object error) except -1
     cdef int _follow(self) except -1

@@ -9,23 +9,21 @@ lend ─▶ (replay of settings) ─▶ the client's messages ⇄ replies ─▶
 from forebay.worker.relay.command import Command
 from forebay.worker.relay.statement import PREFIX
 
-from .connection cimport GUARDED, Borrower, Connection
+from .connection cimport GUARDED, NOBODY, SEVERAL, Borrower, Connection
 from .frames cimport HEADER_BYTES
 from .frames cimport message as framed
 from .ledger cimport BIND, CLOSE, DESCRIBE, EXECUTE, PARSE, QUERY, SWALLOW
 
 cdef bytes PARSE_COMPLETE = b"1\x00\x00\x00\x04"
 cdef bytes CLOSE_COMPLETE = b"3\x00\x00\x00\x04"
-cdef bytes PLANS_NAME = PREFIX + b"plans\0"
+# For what Forebay runs within a client's batch: a statement and a portal of this name.
+cdef bytes OWN_NAME = PREFIX + b"own\0"
 cdef bytes DISCARD_PLANS = framed(b"Q", b"DISCARD PLANS\0")
-# With a portal and a statement of its own: the client's unnamed ones stay.
-cdef bytes DISCARD_PLANS_IN_BATCH = (
-    framed(b"P", PLANS_NAME + b"DISCARD PLANS\0\0\0")
-    + framed(b"B", PLANS_NAME + PLANS_NAME + bytes(6))
-    + framed(b"E", PLANS_NAME + bytes(4))
-    + framed(b"C", b"P" + PLANS_NAME)
-    + framed(b"C", b"S" + PLANS_NAME)
-)
+cdef bytes DISCARD_PLANS_IN_BATCH = _in_batch(b"DISCARD PLANS\0")
+cdef bytes DISCARD_SEQUENCES = framed(b"Q", b"DISCARD SEQUENCES\0")
+cdef bytes DISCARD_SEQUENCES_IN_BATCH = _in_batch(b"DISCARD SEQUENCES\0") + framed(b"H", b"")
+# After so many failures in a row to forget sequences a connection is of no use to who asks for them.
+cdef int FORGETTING_LIMIT = 5
 cdef bytes DEALLOCATED = b"C\x00\x00\x00\x0fDEALLOCATE\0"
 cdef bytes ABORTED_FIELDS = (
     b"SERROR\0VERROR\0C25P02\0Mcurrent transaction is aborted, commands ignored until end of"
@@ -34,9 +32,30 @@ cdef bytes ABORTED_FIELDS = (
 cdef bytes ABORTED = b"E" + (len(ABORTED_FIELDS) + 4).to_bytes(4, "big") + ABORTED_FIELDS
 
 
+cdef bytes _in_batch(bytes command):
+    """The messages that run a command while the client's batch is open. Its unnamed statement and
+    portal stay."""
+    return (
+        framed(b"P", OWN_NAME + command + b"\0\0")
+        + framed(b"B", OWN_NAME + OWN_NAME + bytes(6))
+        + framed(b"E", OWN_NAME + bytes(4))
+        + framed(b"C", b"P" + OWN_NAME)
+        + framed(b"C", b"S" + OWN_NAME)
+    )
+
+
 def _discarded(LentConnection server, command):
     if command.error is not None:
         server.plans_stale = True  # so it is tried again
+
+
+def _forgotten(LentConnection server, command):
+    server.forgetting = False
+    if command.error is None:
+        return
+    server.forgotten_not += 1
+    if server.forgotten_not >= FORGETTING_LIMIT:
+        server.shut("the values of sequences that others have used could not be discarded")
 
 
 cdef class LentConnection(Connection):
@@ -54,11 +73,51 @@ cdef class LentConnection(Connection):
         self.parameters_told = None
         self.turns_before = 0
         self.parameters_before = self.parameters
+        if client.parameters is not None:
+            self._note_lease(client)
         if client.settings is not self.settings or self.stale or self.plans_mixed:
             self._replay(client, client.parameters is None or client.in_parts)
         elif client.parameters is not self.parameters and client.parameters is not None:
             self.pool.changeover.announce(client, self.parameters)
         return client.lent(self.confirming)
+
+    cdef int _note_lease(self, Borrower client) except -1:
+        """Know whose values of sequences the session remembers while this client has it.
+
+        Only what is the client's alone may be told to it (currval, lastval). A client that begins, so
+        that nobody has seen yet what it does, and one whose application is known to ask, get a
+        connection that remembers nothing; for others it is not worth a command each time.
+        """
+        cdef bint is_last = self.drawn_by == client.process_id and self.drawn_in == client.leases
+        if not is_last and client.leases:
+            client.may_have_drawn_elsewhere = True
+        if not is_last and self.drawn_by != NOBODY:
+            self.drawn_by = SEVERAL
+            if client.leases == 0 or client.application.asks:
+                messages = self.forget_sequences(False)
+                self.enqueue(messages, len(messages))
+        else:
+            self.drawn_by = client.process_id
+        client.leases += 1
+        self.drawn_in = client.leases
+        return 0
+
+    cdef bytes forget_sequences(self, bint in_batch):
+        """What lets the session forget all values of sequences; it must be sent now. `in_batch`: the
+        Sync of the client's batch is still to come. Once that has happened (`drawn_by`), the session
+        knows what its client draws, and nothing else."""
+        self.forgetting = True
+        if not in_batch:
+            self._command(Command(_forgotten))
+            return DISCARD_SEQUENCES
+        self._owe_batch()
+        return DISCARD_SEQUENCES_IN_BATCH
+
+    cdef int _owe_batch(self) except -1:
+        """A command is sent `_in_batch`."""
+        for kind in (PARSE, BIND, EXECUTE, CLOSE, CLOSE):
+            self.ledger.push(kind, SWALLOW)
+        return 0
 
     cdef int _replay(self, Borrower client, bint confirming) except -1:
         """Change over to the client's settings, in the same write as its first message unless that
@@ -120,8 +179,7 @@ cdef class LentConnection(Connection):
         if not in_batch:
             self._command(Command(_discarded))
             return self.enqueue(DISCARD_PLANS, len(DISCARD_PLANS))
-        for kind in (PARSE, BIND, EXECUTE, CLOSE, CLOSE):
-            self.ledger.push(kind, SWALLOW)
+        self._owe_batch()
         return self.enqueue(DISCARD_PLANS_IN_BATCH, len(DISCARD_PLANS_IN_BATCH))
 
     # ---- a client's turn ----
@@ -261,7 +319,8 @@ cdef class LentConnection(Connection):
             if was_audit:
                 self._answered(client)
             else:
-                self.release_if_free()
+                if command.done is not _forgotten or not client.unsettled:
+                    self.release_if_free()
                 client.turn_ended()
         return 0
 

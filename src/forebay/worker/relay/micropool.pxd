@@ -36,6 +36,9 @@ cdef class MicroPool(Demand):
     @cython.locals(index=cython.Py_ssize_t)
     cpdef object borrow(self, object settings)
 
+    @cython.locals(index=cython.Py_ssize_t)
+    cpdef object borrow_last(self, int process_id, unsigned long long lease)
+
     @cython.locals(tail=Waiter)
     cpdef wait(self, Waiter waiter, double now)
 

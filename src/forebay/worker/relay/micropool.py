@@ -105,6 +105,20 @@ class MicroPool(Demand):
             index -= 1
         return self.idle.pop()
 
+    def borrow_last(self, process_id, lease):
+        """The connection that this client had in its last lease, if it is idle, nobody else has had
+        it since, and it remembers what this client alone has drawn from sequences; or None."""
+        index = len(self.idle) - 1
+        last = max(-1, index - _SEARCH)
+        while index > last:
+            server = self.idle[index]
+            if server.drawn_by == process_id and server.drawn_in == lease:
+                self.take(server)
+                self.borrows += 1
+                return server
+            index -= 1
+        return None
+
     def wait(self, waiter, now):
         """Queue `waiter` behind all others."""
         tail = self.last_waiter

@@ -29,6 +29,7 @@ cdef class Server(LentConnection):
     cdef int _swallow(self, const unsigned char *frame, Py_ssize_t total) except -1
     cdef bint _note_parameter(self, const unsigned char *body, Py_ssize_t count) except -1
     cdef int _note_tag(self, const unsigned char *tag, Py_ssize_t count, bint is_news) except -1
+    cdef bint _note_forgotten(self, const unsigned char *tag, Py_ssize_t count) except -1
     cdef bint _alters(self, bytes tag) except -1
     cdef bint _is_last_word(self, const unsigned char *frame, Py_ssize_t total) except -1
     cdef int _note_error(self, const unsigned char *frame, Py_ssize_t total) except -1

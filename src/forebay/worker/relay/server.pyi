@@ -33,6 +33,9 @@ class Server(Peer):
     plans_mixed: bool
     plans_stale: bool
     sequences_discarded: int
+    drawn_by: int
+    drawn_in: int
+    forgetting: bool
     cancels_in_flight: int
     opened_at: float
     idle_since: float

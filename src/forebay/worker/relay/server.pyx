@@ -10,10 +10,11 @@ from libc.stdint cimport uint32_t
 
 from .frames cimport HEADER_BYTES, LARGE_MESSAGE_LIMIT, length_word, message
 from .ledger cimport DESYNC, FORWARD, REPLACE, SWALLOW, SYNC
-from .connection cimport LEDGER_LIMIT, UNGUARDED, Borrower
+from .connection cimport LEDGER_LIMIT, NOBODY, UNGUARDED, Borrower
 from .lent cimport LentConnection
 from .peer cimport GATHER_BYTES
 from .prepared cimport Expectation
+from .sequences cimport NOT_DRAWN, with_hint
 from .statement cimport shape
 
 # Commands that may change what a statement means: which tables, functions and types its names find, and
@@ -190,6 +191,8 @@ cdef class Server(LentConnection):
         if kind == c"C" and whole:
             if action == FORWARD:
                 self._note_tag(frame + HEADER_BYTES, total - HEADER_BYTES, not is_noted)
+            elif action == SWALLOW:
+                self._note_forgotten(frame + HEADER_BYTES, total - HEADER_BYTES)
         elif kind == c"G" and action == FORWARD and self.ledger.copy_in:
             if self.client is None or self.client.terminating:
                 self._fail_copy(False)
@@ -234,6 +237,9 @@ cdef class Server(LentConnection):
             self.turn_failed = True
         if action == FORWARD and whole:
             self._note_error(frame, total)
+            if self.client is not None and NOT_DRAWN in frame[:min(total, <Py_ssize_t> 80)]:
+                self.instead = with_hint(self.client, frame[:total])
+                return REPLACE
             if self.client is not None and self.client.statements is not None:
                 if PREFIX in frame[:total]:
                     self.instead = self.client.renamed(frame[:total], name)
@@ -342,8 +348,10 @@ cdef class Server(LentConnection):
             self.client.undone()
         if count > 1 and (tag[0] == c"A" or (tag[1] == c"R" and (tag[0] == c"C" or tag[0] == c"D"))):
             self.altered = self.altered or self._alters(tag[:count])
-        if count > 1 and tag[0] == c"D":
-            self.sequences_discarded += tag[:count] == DISCARD_ALL or tag[:count] == DISCARD_SEQUENCES
+        if self._note_forgotten(tag, count):
+            self.sequences_discarded += 1
+            if self.client is not None:
+                self.client.may_have_drawn_elsewhere = False
         if count != len(DISCARD_ALL) and count != len(DEALLOCATE_ALL):
             return 0
         if tag[:count] == DISCARD_ALL or tag[:count] == DEALLOCATE_ALL:
@@ -353,6 +361,16 @@ cdef class Server(LentConnection):
                 if self.client is not None:
                     self.client.statements_dropped()
         return 0
+
+    cdef bint _note_forgotten(self, const unsigned char *tag, Py_ssize_t count) except -1:
+        """Whether a command has let the session forget all values of sequences: from now on it
+        remembers those of its client alone."""
+        if count < 2 or tag[0] != c"D" or not (tag[:count] == DISCARD_ALL or tag[:count] == DISCARD_SEQUENCES):
+            return False
+        self.drawn_by = NOBODY if self.client is None else self.client.process_id
+        self.forgetting = False
+        self.forgotten_not = 0
+        return True
 
     cdef bint _alters(self, bytes tag) except -1:
         """Whether statements may mean something else to other clients behind such a command."""

@@ -11,7 +11,6 @@ cdef enum:
 
 cdef class StatementUser(ToldUser):
     cdef dict portals  # name → text and reading of what something follows from when it is executed
-    cdef public bint strict  # what is to pin is what pins on RDS Proxy
 
     cdef bint must_wait(
         self, int kind, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there,
@@ -32,6 +31,7 @@ cdef class StatementUser(ToldUser):
     ) except -3
     cdef Py_ssize_t _refuse_unknown(self, const unsigned char *name, Py_ssize_t total) except -3
     cdef Statement _meant(self, Statement statement)
+    cdef bint must_forget(self, bytes text, object reading) except -1
     cdef Py_ssize_t _use_sql_prepared(self, int kind, bytes name) except -3
     cdef int _close(self, bytes given, object found) except -1
     cdef int binds(

@@ -26,6 +26,7 @@ from .ledger cimport BIND, CLOSE, FAKE, FORWARD, PARSE, awaited
 from .prepared cimport Prepared
 from .preparing cimport evict, make_room, prepare, put_parse
 from .refusal cimport RESULT_CHANGED, error_response, refuse, refuse_in_turn
+from .sequences cimport forget_first, is_told_right
 from .statement cimport Known, Statement, Told, own_statement
 from .statement_owner cimport STATEMENTS_BYTES_LIMIT, STATEMENTS_LIMIT
 from .told_user cimport ToldUser
@@ -270,6 +271,11 @@ cdef class StatementUser(ToldUser):
         if not is_kept:
             statement = self.as_told(statement, told)
             called = self.bound.get(statement)
+        if kind == c"B" and not statement.harmless and self.must_forget(
+            statement.text, statement.meaning.reading
+        ):
+            forget_first(self)
+            return ASKED
         if kind == c"B":
             self.note_bound(
                 frame + HEADER_BYTES, given, statement,
@@ -281,7 +287,7 @@ cdef class StatementUser(ToldUser):
                 return total
             return ASKED
         if kind == c"B" and (
-            self.strict or self.pinned or self.under_pg_temp or not statement.harmless
+            self.strict or self.pinned or self.reads_all or not statement.harmless
             or self.portals is not None
         ):
             self.binds(frame + HEADER_BYTES, statement.text, True, statement.meaning.reading)
@@ -317,6 +323,11 @@ cdef class StatementUser(ToldUser):
         if self.meanwhile is None or statement.known in self.server.prepared.statements:
             return statement
         return self.sessions.texts.again(self, statement)
+
+    cdef bint must_forget(self, bytes text, object reading) except -1:
+        """Whether a statement asks what its session has drawn from sequences, of which the client's
+        connection remembers what others have."""
+        return not is_told_right(self) and self.sessions.texts.asks(self, text, reading)
 
     cdef Py_ssize_t _use_sql_prepared(self, int kind, bytes name) except -3:
         """As ``use_named``, for what the client may have prepared by SQL: then the database knows it

@@ -14,6 +14,7 @@ from enum import StrEnum
 from forebay.sql.effects import HOW_TEXT_IS_READ, SEED, Call, Command, Effect, Effects
 from forebay.sql.functions import KNOWN
 from forebay.sql.reasons import Reason
+from forebay.sql.sequences import DRAWING, only_draws
 from forebay.sql.settings import SettingChange
 from forebay.sql.temporary import Creation
 from forebay.worker.session.functions import NOTHING_LISTED, Listed
@@ -74,7 +75,8 @@ EXPLANATIONS = {
     PinReason.PREPARED_STATEMENT: "A prepared statement was created.",
     PinReason.SETTING: "SQL changed session settings that the proxy doesn't track. Consider moving"
     " session configuration to the proxy's initialization query.",
-    PinReason.SEQUENCE: "A sequence was used, whose current value belongs to the session.",
+    PinReason.SEQUENCE: "The current value of a sequence, which belongs to the session, was used"
+    " or may be asked for.",
     PinReason.LOAD: "A library was loaded.",
     PinReason.DO_BLOCK: "An anonymous code block may have changed session state that"
     " can't be seen.",
@@ -123,6 +125,10 @@ _HIDDEN_IN_BODY = re.compile(
     + rb"|\bload\b|\bexecute\b|\bset\b",
     re.IGNORECASE,
 )
+
+
+# There, too: what matters only to who asks for it.
+_DRAWS = frozenset(name.encode() for name in DRAWING)
 
 
 # There: what the database is asked for, and most likely finds.
@@ -198,6 +204,14 @@ class Notes:
         self.lasting.add(reason)
         self.causes[reason] = self.statement
 
+    def keep_drawn(self, statement: bytes) -> None:
+        """`statement` draws from a sequence, or may, and the client's application asks for what it
+        has drawn."""
+        if PinReason.SEQUENCE not in self.lasting:
+            self.lasting.add(PinReason.SEQUENCE)
+            self.causes[PinReason.SEQUENCE] = statement
+        self.used_since = True
+
     def doubt_all(self) -> None:
         """The statement may have done anything, if no other one has."""
         self.doubts |= AUDITED
@@ -216,6 +230,8 @@ def note_effects(notes: Notes, effects: Effects, listed: Listed = NOTHING_LISTED
     for effect in effects:
         reason = _BY_EFFECT[effect.reason]
         detail = effect.detail
+        if only_draws(effect):
+            continue
         if reason is PinReason.DO_BLOCK or (isinstance(detail, Call) and detail.listed):
             for name in listed.settings:
                 _note_custom(notes, name)
@@ -247,7 +263,7 @@ def note_effects(notes: Notes, effects: Effects, listed: Listed = NOTHING_LISTED
         elif reason is PinReason.DO_BLOCK:
             notes.doubt_all()
             notes.resets = True
-            hidden = _hidden_in(effect) - listed.functions.ignored
+            hidden = _hidden_in(effect) - listed.functions.ignored - _DRAWS
             if hidden:
                 notes.tie(reason)
             if any(KNOWN.get(name) is Reason.SESSION_FUNCTION for name in hidden):

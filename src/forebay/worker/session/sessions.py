@@ -18,6 +18,7 @@ from forebay.worker.evacuation import Evacuations, Evacuator
 from forebay.worker.login import LoggedIn
 from forebay.worker.relay import Client, MicroPool
 from forebay.worker.session import telling
+from forebay.worker.session.applications import Applications
 from forebay.worker.session.auditor import Auditor
 from forebay.worker.session.functions import NOTHING_LISTED, Listed
 from forebay.worker.session.greetings import Greetings
@@ -55,7 +56,8 @@ class Sessions:
         self.clients: dict[int, Client] = {}
         self.counts = Counts()
         self.pinner = Pinner(agenda)
-        self.texts = Texts(self.pinner)
+        self.applications = Applications()
+        self.texts = Texts(self.pinner, self.applications)
         self.auditor = Auditor(agenda, intern, self.texts, self.pinner)
         self.evacuations = Evacuations(Evacuator(agenda), ("", 0))  # of nothing, until told
         self._listed = NOTHING_LISTED

@@ -13,12 +13,15 @@ from forebay.protocol import errors
 from forebay.sql.databases import may_use_databases
 from forebay.sql.effects import Command, Effect, Effects, EffectsCache
 from forebay.sql.reading import AMBIGUOUS_ENCODINGS, Reading
+from forebay.sql.reasons import Reason
+from forebay.sql.sequences import asks, draws, may_ask, may_draw, only_draws
 from forebay.sql.settings import SettingChange
 from forebay.sql.split import statement_at
 from forebay.worker.relay import Client, Statement
 from forebay.worker.relay.glance import glance_text
 from forebay.worker.relay.statement import Account
 from forebay.worker.session import telling
+from forebay.worker.session.applications import Applications
 from forebay.worker.session.deallocation import deallocated, drops_all, drops_ours
 from forebay.worker.session.functions import NOTHING_LISTED, Listed
 from forebay.worker.session.meaning import Context, Unknown, changes_plans, changes_since
@@ -40,8 +43,9 @@ TELL_AGAIN_S = 60.0
 class Texts:
     """Reads the statements of one proxy's clients."""
 
-    def __init__(self, pinner: Pinner) -> None:
+    def __init__(self, pinner: Pinner, applications: Applications) -> None:
         self._pinner = pinner
+        self._applications = applications
         self._effects = EffectsCache()
         self._statements = StatementTable()
         self._listed = NOTHING_LISTED
@@ -143,19 +147,22 @@ class Texts:
         another name. Else None.
         """
         if len(text) > EXAMINED_BYTES:
-            if client.under_pg_temp:
-                self.may_create(client, text)
-            if not (client.pinned or client.under_pg_temp) or not self._listed.is_certain(text):
+            if client.reads_all:
+                self.is_not_read(client, text)
+            if not (client.pinned or client.reads_all) or not self._listed.is_certain(text):
                 self._pinner.pin(client, PinReason.STATEMENT_TOO_LONG, text[:KEPT_BYTES])
             return None
         effects = self._read(client, text, reading)
+        self._note_sequences(client, text, effects)
         if self._pinner.as_rds:
             conforming = (reading or _reading(client)).standard_conforming_strings
             return self._examine_as_rds(client, effects, text, named, conforming)
         if not client.under_pg_temp and _goes_under_pg_temp(client, effects, pg_temp):
-            client.under_pg_temp = True
+            client.under_pg_temp = client.reads_all = True
             effects = self._read(client, text, reading)
-        effects = tuple(effect for effect in effects if not effect.is_contained)
+        effects = tuple(
+            effect for effect in effects if not (effect.is_contained or only_draws(effect))
+        )
         if not effects and not _may_end_pin(client, text):
             return None
         name = deallocated(effects, text)
@@ -171,12 +178,36 @@ class Texts:
             self._pinner.update(client, notes)
         return None
 
-    def may_create(self, client: Client, text: bytes) -> None:
-        """A statement that is not read runs where what is created may be temporary."""
-        client.suspect = True
-        notes = notes_of(client)
-        notes.statement = text[:KEPT_BYTES]
-        notes.doubt_creation()
+    def is_not_read(self, client: Client, text: bytes) -> None:
+        """A statement that is too long to be read runs where all statements are to be."""
+        text = text[:KEPT_BYTES]
+        if client.under_pg_temp:
+            client.suspect = True
+            notes = notes_of(client)
+            notes.statement = text
+            notes.doubt_creation()
+        self._note_sequences(client, text, ())
+
+    def asks(self, client: Client, text: bytes, reading: Reading | None = None) -> bool:
+        """Whether a statement that is about to run may ask what its session has drawn from
+        sequences, as far as its text shows. `reading`: as it was read when it was prepared."""
+        if len(text) > EXAMINED_BYTES:
+            return may_ask(text)
+        effects = self._read(client, text, reading)
+        return asks(effects) or (_is_unreadable(effects) and may_ask(text))
+
+    def _note_sequences(self, client: Client, text: bytes, effects: Effects) -> None:
+        """Know of a statement that draws from sequences, or asks what was drawn. Who is of an
+        application that asks keeps its connection from then on."""
+        if asks(effects):
+            self._applications.learn(client)
+            client.reads_all = client.reads_all or not self._pinner.as_rds
+        shown = draws(effects)
+        client.prefers_last = client.prefers_last or shown or client.application.asks
+        if client.application.asks and not self._pinner.as_rds and (shown or may_draw(text)):
+            notes = notes_of(client)
+            notes.keep_drawn(text[:KEPT_BYTES])
+            self._pinner.update(client, notes)
 
     def _note_consequences(self, client: Client, text: bytes, effects: Effects) -> None:
         client.meanwhile = changes_since(client.meanwhile, text, effects)
@@ -235,6 +266,10 @@ def _quoted(text: bytes, number: int, conforming: bool) -> bytes:
     if b";" not in text:
         return text[:KEPT_BYTES]
     return statement_at(text, number, standard_conforming_strings=conforming)[:KEPT_BYTES]
+
+
+def _is_unreadable(effects: Effects) -> bool:
+    return any(effect.reason is Reason.UNREADABLE for effect in effects)
 
 
 def _reading(client: Client) -> Reading:

@@ -17,6 +17,7 @@ from forebay.worker.relay import MicroPool, Relay, Server
 from forebay.worker.session.sessions import Sessions
 from forebay.worker.session.settings import InternTable
 from tests.playbooks import wording
+from tests.playbooks.rig import FORGET, FORGOTTEN
 
 PAIRS = 200
 TICK_S = 0.01
@@ -204,6 +205,9 @@ class Crowd:
 
         def read() -> None:
             received.extend(sock.recv(65536))
+            if received.startswith(FORGET) and not self.stopped:
+                del received[: len(FORGET)]
+                sock.send(FORGOTTEN)
             while len(received) >= len(wanted) and not self.stopped:
                 assert received.startswith(wanted)
                 del received[: len(wanted)]

@@ -58,8 +58,10 @@ def test_settings_are_asked_for_after_any_listed_function() -> None:
 def test_do_blocks() -> None:
     of = listed({"nextval": "NONE", "seed": "SESSION_FUNCTION"})
     assert noted("DO $$ BEGIN PERFORM nextval('s'); END $$", of).lasting == set()
-    assert noted("DO $$ BEGIN PERFORM nextval('s'); END $$", NOTHING_LISTED).lasting
+    assert noted("DO $$ BEGIN PERFORM nextval('s'); END $$", NOTHING_LISTED).lasting == set()
     assert noted("DO $$ BEGIN PERFORM nextval('s'), lastval(); END $$", of).lasting
+    kept = listed({"nextval": "SEQUENCE"})
+    assert noted("DO $$ BEGIN PERFORM nextval('s'); END $$", kept).lasting == {PinReason.SEQUENCE}
     assert noted("DO $$ BEGIN PERFORM seed(); END $$", of).lasting == {PinReason.SESSION_FUNCTION}
     load = listed({"load": "NONE"})
     assert noted("DO $$ BEGIN LOAD 'x'; END $$", load).lasting  # LOAD is a command, too

@@ -1,0 +1,4 @@
+"""What is known of all clients of one application."""
+
+class Application:
+    asks: bool
