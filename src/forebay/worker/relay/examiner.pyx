@@ -148,6 +148,7 @@ cdef class Examiner(StatementUser):
             if not self.unnamed_harmless and not is_told_right(self):
                 known = self.unnamed_text()
                 if known is not None and self.must_forget(known, self.unnamed_parameters.reading):
+                    self.unsynced = True
                     return self._forget_first(span, span_count)
             self.prepared_unnamed = False
             self.note_bound(frame + HEADER_BYTES, b"", None, False)

@@ -36,17 +36,15 @@ cdef bint is_told_right(Borrower client) noexcept:
 
 
 cdef int forget_first(Borrower client) except -1:
-    """Let the client's connection forget what it remembers of sequences. The client must wait until
-    that is answered, and see then whether it has happened."""
+    """Let the client's connection forget what it remembers of sequences, within the client's batch if
+    one is open. The client must wait until that is answered, and see then whether it has happened."""
     cdef Connection server = client.server
-    cdef bint in_batch = client.unsynced or server.guarded != 0
     cdef bytes messages
     server.flush()  # what was put off, whose answer may be what is waited for
     if server.is_forgetting():
         return 0
     client.may_have_drawn_elsewhere = True
-    messages = server.forget_sequences(in_batch)
-    client.unsynced = in_batch
+    messages = server.forget_sequences(client.unsynced)
     return put(server, messages, len(messages))
 
 
