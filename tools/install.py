@@ -134,14 +134,15 @@ def run(what: str, command: list[str], venv: Path) -> None:
         raise InstallError(explain(log))
 
 
+# All of it on stderr: what is made may be for a program to read (make demo ARGS=--json).
 def say(text: str) -> None:
-    if not sys.stdout.isatty():  # there the line grows as it goes
-        print(f"{text} …", flush=True)
+    if not sys.stderr.isatty():  # there the line grows as it goes
+        print(f"{text} …", file=sys.stderr, flush=True)
 
 
 def tick(what: str, passed_s: float, end: str = "") -> None:
-    if sys.stdout.isatty():
-        print(f"\r{what} … {passed_s:.0f} s", end=end, flush=True)
+    if sys.stderr.isatty():
+        print(f"\r{what} … {passed_s:.0f} s", end=end, file=sys.stderr, flush=True)
 
 
 def explain(log: Path) -> str:
