@@ -179,7 +179,7 @@ class MicroPool(Demand):
             self.borrowed -= 1
             self.idle.append(server)
             self.census.idle += 1
-            if self.census.neediest(None, now) is not None:
+            if self.census.waiting and self.census.neediest(None, now) is not None:
                 self.manager.schedule()
         else:
             self.borrows += 1
