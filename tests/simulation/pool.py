@@ -16,6 +16,7 @@ from forebay.worker.pool.janitor import Janitor, Timeouts
 from forebay.worker.pool.manager import Limits, PoolManager
 from forebay.worker.relay import Waiter
 from forebay.worker.relay.census import OPENING_LIMIT
+from forebay.worker.relay.statement import Account
 from forebay.worker.session.settings import InternTable
 
 TIMEOUT_S = 20.0
@@ -278,7 +279,8 @@ class Simulation:
             agenda, Limits(100, 50, 100_000, ""), self.intern, cast(Any, self._open), self._cancel
         )
         timeouts = Timeouts(TIMEOUT_S, 1800.0, 86400.0, 2.0, 10.0)
-        sessions = cast(Any, SimpleNamespace(clients={}))
+        texts = SimpleNamespace(account=Account(0))
+        sessions = cast(Any, SimpleNamespace(clients={}, texts=texts))
         self.janitor = Janitor(agenda, timeouts, self.manager, sessions)
 
     async def _open(self, pool: Any) -> tuple[Connection, tuple[int, int]]:
