@@ -47,13 +47,17 @@ class Answer:
         self.latencies_us += other.latencies_us
 
 
-def idle(target: Target, clients: int, users: Sequence[str] = ()) -> tuple[Answer, list[Client]]:
-    """Log ``clients`` in, by turns as these users, let each ask once, and keep them."""
+def idle(
+    target: Target, clients: int, places: Sequence[tuple[str, str]] = ()
+) -> tuple[Answer, list[Client]]:
+    """Log ``clients`` in, by turns in these databases as these users, let each ask once, and keep
+    them."""
     answer, kept, context = Answer(), [], tls_context()
-    names = itertools.cycle(users or [target.user])
+    turns = itertools.cycle(places or [(target.database, target.user)])
     for _ in range(clients):
+        database, user = next(turns)
         try:
-            client = Client(replace(target, user=next(names)), context)
+            client = Client(replace(target, database=database, user=user), context)
             kept.append(client)
             if client.query("SELECT 1") != [["1"]]:
                 raise ClientError("SELECT 1 gave something else")
@@ -129,8 +133,10 @@ def shares(total: int, parts: int) -> list[int]:
     return [total // parts + (index < total % parts) for index in range(parts)]
 
 
-def _idle_child(pipe: Connection, target: Target, clients: int, users: Sequence[str]) -> None:
-    answer, kept = idle(target, clients, users)
+def _idle_child(
+    pipe: Connection, target: Target, clients: int, places: Sequence[tuple[str, str]]
+) -> None:
+    answer, kept = idle(target, clients, places)
     pipe.send(answer)
     pipe.poll(None)  # until the parent closes its end
     del kept  # without a goodbye each: the whole process leaves
@@ -200,7 +206,7 @@ def main() -> int:
     parts = int(request["processes"])
     if sys.argv[1] == "idle":
         calls: list[tuple[Any, ...]] = [
-            (target, clients, request.get("users", ()))
+            (target, clients, request.get("places", ()))
             for clients in shares(request["clients"], parts)
         ]
         answer, pipes, processes = _fork(_idle_child, calls)

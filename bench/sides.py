@@ -114,7 +114,7 @@ class PgBouncer:
         """Give its configuration: transaction pooling, everything else as a user would have it."""
         lines = [
             "[databases]",
-            f"{database.database} = host={database.host} port={database.port}",
+            f"* = host={database.host} port={database.port}",
             "[pgbouncer]",
             "listen_addr = 127.0.0.1",
             f"listen_port = {port}",

@@ -124,6 +124,15 @@ class World:
                 self.server.create_user(name, self.database.password, options=options)
         return names
 
+    def make_databases(self, count: int) -> list[str]:
+        """See that there are so many more databases; their names."""
+        names = [f"{self.database.database}_{number}" for number in range(count)]
+        known = {row[0] for row in self.server.sql("SELECT datname FROM pg_database")}
+        for name in names:
+            if name not in known:
+                self.server.create_database(name)
+        return names
+
     def run(self, target: Target, load: Load) -> Outcome:
         """Run pgbench. Raises PgbenchError."""
         return pgbench.run(self.pgbench, target, load)

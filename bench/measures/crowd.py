@@ -16,8 +16,11 @@ CONNECTIONS = 20
 CLIENTS = 100
 CROWD = 300
 LIMIT = Limit(1.05, 1.00)
-# Micro-pools beside the busy one: a client of each is logged in, and does nothing.
+# Micro-pools beside the busy one: a client of each is logged in, and does nothing. They are of so
+# many users in so many databases: a proxy has at most 200 users.
 BESIDE = (49, 499)
+USERS = 125
+DATABASES = 4
 # pgbench's time runs while it connects, which takes hundreds of clients seconds: runs go by count.
 PER_SECOND = 12_000
 
@@ -57,7 +60,9 @@ def measure(world: World) -> list[Row]:
     """Compare the proxies: the database itself does not take so many."""
     sides = (Side.PGBOUNCER, Side.FOREBAY)
     own = world.database.user
-    names = world.make_users(max(BESIDE))
+    names = world.make_users(USERS)
+    databases = [world.database.database, *world.make_databases(DATABASES - 1)]
+    places = [(database, name) for database in databases for name in names]
     rows = []
     with world.stands(tls=False, connections=CONNECTIONS, sides=sides, more_users=names) as stands:
         cases = [
@@ -72,17 +77,17 @@ def measure(world: World) -> list[Row]:
         for one, beside in cases:
             with contextlib.ExitStack() as stack:
                 for stand in stands:
-                    stack.enter_context(_beside(world, stand, names[:beside]))
+                    stack.enter_context(_beside(world, stand, places[:beside]))
                 world.rounds(stands, f"crowd, {one.cpu.case}", one.sample)
             rows += [one.cpu, one.rate]
     return rows
 
 
 @contextlib.contextmanager
-def _beside(world: World, stand: Stand, users: list[str]) -> Iterator[None]:
-    """A client of each of these users is logged in meanwhile."""
-    if not users:
+def _beside(world: World, stand: Stand, places: list[tuple[str, str]]) -> Iterator[None]:
+    """A client of each of these databases and users is logged in meanwhile."""
+    if not places:
         yield
         return
-    with world.loading("idle", stand.target, clients=len(users), users=users):
+    with world.loading("idle", stand.target, clients=len(places), places=places):
         yield

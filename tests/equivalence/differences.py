@@ -22,7 +22,8 @@ KNOWN = {
     " does one with a value that is none of its type.",
     "described": "Describe of a statement that can be understood no longer, or would return"
     " something else by now, fails before its ParameterDescription, not behind it: what Forebay"
-    " prepares or asks for it fails.",
+    " prepares or asks for it fails. If it returns nothing (DELETE), PostgreSQL still describes it"
+    " when its table is gone, and fails when it is bound.",
     "signatures": "In the context of an error PL/pgSQL names a function with its schema or without,"
     " by the search_path of who called it first on that connection.",
     "hints": "Where a session has drawn nothing from a sequence that is asked for (55000), Forebay"

@@ -57,3 +57,11 @@ def test_types_that_are_told_late_may_be_others() -> None:
     assert not told.excuses(["t 1", "n"], ["t 1", "T"])
     told.learn((("D", "S", "q"), S), TOLD[1:])
     assert not told.excuses(["t 1", "n"], ["t 2", "n"])
+
+
+@pytest.mark.parametrize(("sqlstate", "excused"), [("42P01", True), ("22012", False)])
+def test_a_description_of_what_has_lost_its_table_is_excused(sqlstate: str, excused: bool) -> None:
+    direct = ["t b'\\x00\\x01'", "n b''", "Z b'I'"]
+    shared = [f"E b'SERROR\\x00VERROR\\x00C{sqlstate}\\x00Mgone'", "Z b'I'"]
+    assert Told().excuses(direct, shared) == excused
+    assert not Told().excuses([shared[0], "Z b'I'"], ["n b''", "Z b'I'"])

@@ -74,7 +74,11 @@ class Told:
         rests = [
             [line for line in lines if not line.startswith("t ")] for lines in (direct, shared)
         ]
-        return self.is_excused or (self._is_late and rests[0] == rests[1])
+        if self.is_excused or (self._is_late and rests[0] == rests[1]):
+            return True
+        first = next((pair for pair in zip(*rests, strict=False) if pair[0] != pair[1]), ("", ""))
+        # See differences.KNOWN, "described": the name of something that is gone.
+        return first[0].startswith("n ") and first[1].startswith("E ") and "\\x00C42" in first[1]
 
     def learn(self, ops: Sequence[Op], answer: Sequence[Message]) -> None:
         """Of a whole step and what it was answered with."""

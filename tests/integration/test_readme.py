@@ -26,7 +26,8 @@ FOREBAY = """#!/bin/sh
 case $2 in postgresql://*) export FOREBAY_LISTEN=127.0.0.1:{port} ;; esac  # instead of 6432
 if [ "$1" != serve ]; then exec "{python}" -c '{main}' "$@"; fi
 [ ! -e node ] || sh stop
-"{python}" -c '{main}' "$@" >served 2>&1 &
+: >served  # before the loop below may read what the last one said
+"{python}" -c '{main}' "$@" >>served 2>&1 &
 echo $! >node
 until grep -q 'Serving' served; do
     kill -0 $! || {{ cat served; exit 1; }}

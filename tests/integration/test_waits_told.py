@@ -71,10 +71,11 @@ def test_a_hundred_functions_that_do_not_commit(
         assert named[5].endswith(", ...).")
         assert error.diag.message_hint.startswith("Commit or roll back before a client goes idle")
     eventually(lambda: sum(each["count"] for each in logged(forebay, REFUSED)) == 60)
-    refused = logged(forebay, REFUSED)[0]
+    refused = max(logged(forebay, REFUSED), key=lambda each: each["count"])
     assert (refused["level"], refused["sqlstate"]) == ("warning", "08000")
     assert refused["connections"]["states"] == {"idle in transaction": 40}
-    assert len(refused["holders"]) == len(refused["refused"]) == 5
+    assert len(refused["holders"]) == 5
+    assert len(refused["refused"]) == min(5, refused["count"])
     (warning,) = logged(forebay, "clients wait for a database connection, the first for ")
     assert warning["level"] == "warning"
     assert "All 40 database connections are held: 40 idle in transaction" in warning["msg"]

@@ -27,7 +27,7 @@ def test_pgbouncer_configuration() -> None:
     text = bouncer("1.25.2").configuration(DATABASE, 6543, Shape(True, False, 20), Path("/x"))
     parsed = configparser.ConfigParser()
     parsed.read_string(text)
-    assert parsed["databases"]["shop"] == "host=127.0.0.1 port=5432"
+    assert parsed["databases"]["*"] == "host=127.0.0.1 port=5432"
     settings = parsed["pgbouncer"]
     assert settings["pool_mode"] == "transaction"
     assert settings["default_pool_size"] == "20"
