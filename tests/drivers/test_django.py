@@ -52,20 +52,17 @@ def test_manage_py_test(
 
 def manage(forebay: Forebay, *arguments: str) -> None:
     """manage.py, as a developer runs it."""
-    finished = subprocess.run(
-        [sys.executable, "-W", "error", "tests/drivers/manage.py", *arguments],
-        cwd=ROOT,
-        env=forebay.environment(),
-        capture_output=True,
-        text=True,
-        timeout=90,
-    )
-    assert finished.returncode == 0, finished.stdout + finished.stderr
+    python(forebay, "tests/drivers/manage.py", *arguments)
 
 
 def run(forebay: Forebay, task: str) -> None:
+    python(forebay, "-m", "tests.drivers.django_tasks", task)
+
+
+def python(forebay: Forebay, *arguments: str) -> None:
+    """A Python of its own, in which warnings are errors."""
     finished = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "tests.drivers.django_tasks", task],
+        [sys.executable, "-W", "error", *arguments],
         cwd=ROOT,
         env=forebay.environment(),
         capture_output=True,
