@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-RELAY = $(wildcard src/forebay/worker/relay/*.pyx src/forebay/worker/relay/*.pxd src/forebay/worker/relay/*.py)
+RELAY = $(wildcard $(foreach name,*.pyx *.pxd *.py,src/forebay/relay/$(name) src/forebay/relay/*/$(name)))
 
 .PHONY: demo test lint bench clean
 
@@ -15,14 +15,15 @@ test: $(VENV)/.test
 lint: $(VENV)/.lint
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	PATH="$(BIN):$$PATH" cython-lint --max-line-length 120 src/forebay/worker/relay
+	PATH="$(BIN):$$PATH" cython-lint --max-line-length 120 src/forebay/relay
 	$(BIN)/mypy
 
 bench: $(VENV)/.test
 	$(BIN)/python -m bench $(ARGS)
 
 clean:
-	rm -rf $(VENV) build src/*.egg-info src/forebay/worker/relay/*.c src/forebay/worker/relay/*.so
+	rm -rf $(VENV) build src/*.egg-info
+	find src/forebay/relay -name "*.c" -delete -o -name "*.so" -delete
 
 # What it does, and how long that takes, is install.py's to say.
 $(VENV)/.demo: pyproject.toml setup.py tools/install.py $(RELAY)

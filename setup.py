@@ -1,4 +1,4 @@
-"""Builds the compiled folder, ``forebay.worker.relay``; everything else is in pyproject.toml.
+"""Builds the compiled folder, ``forebay.relay``; everything else is in pyproject.toml.
 
 ``CFLAGS`` come last: ``CFLAGS=-O0`` builds in a third of the time what need not be fast.
 """
@@ -11,13 +11,18 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-RELAY = Path("src/forebay/worker/relay")
+RELAY = Path("src/forebay/relay")
 # A .py beside a .pxd is Cython's pure-Python mode: the same source runs interpreted in tests.
-SOURCES = sorted(RELAY.glob("*.pyx")) + sorted(
+SOURCES = sorted(RELAY.rglob("*.pyx")) + sorted(
     source.with_suffix(".py")
-    for source in RELAY.glob("*.pxd")
+    for source in RELAY.rglob("*.pxd")
     if source.with_suffix(".py").exists()
 )
+
+
+def module_of(source: Path) -> str:
+    """The full name of the module that a source is."""
+    return ".".join(source.relative_to("src").with_suffix("").parts)
 
 
 def processors() -> int:
@@ -53,7 +58,7 @@ class ParallelBuild(build_ext):
 setup(
     ext_modules=[
         Extension(
-            f"forebay.worker.relay.{source.stem}",
+            module_of(source),
             [str(source)],
             # -g0: nobody debugs the C that Cython writes, and describing it takes time.
             extra_compile_args=[

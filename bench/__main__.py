@@ -21,10 +21,10 @@ from bench.process import raise_descriptor_limit
 from bench.results import Row, figure, table
 from bench.sides import CLIENTS_MOST, Forebay, PgBouncer, Side, SideError
 from bench.world import MAX_CONNECTIONS, Options, World, prepare
-from forebay.demo.binaries import find_binaries, find_client
-from forebay.demo.certificates import Authority
-from forebay.demo.errors import DemoError
-from forebay.demo.postgres import Postgres
+from forebay.embedded.binaries import find_binaries, find_client
+from forebay.embedded.certificates import Authority
+from forebay.embedded.errors import SetupError
+from forebay.embedded.postgres import Postgres
 
 PIPE_WIDTH = 132
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -128,7 +128,7 @@ def choose_sides(arguments: argparse.Namespace, pgbouncer: PgBouncer | None) -> 
 
 
 def compare(arguments: argparse.Namespace, console: Console) -> int:
-    """Run everything; give the exit code. Raises DemoError, SideError, PgbenchError at start."""
+    """Run everything; give the exit code. Raises SetupError, SideError, PgbenchError at start."""
     started, machine = datetime.now(UTC), this_machine()
     pgbouncer = PgBouncer.find(arguments.pgbouncer)
     binaries = find_binaries(prefer_tls=True)
@@ -216,7 +216,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         return compare(arguments, console)
-    except (DemoError, SideError, PgbenchError) as error:
+    except (SetupError, SideError, PgbenchError) as error:
         console.print(f"{error}", style="red", markup=False)
         return 1
     except KeyboardInterrupt:

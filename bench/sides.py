@@ -17,7 +17,7 @@ from bench import proc
 from bench.process import Process, give_away
 from bench.target import Target
 from bench.wire import Client, ClientError
-from forebay.demo.postgres import free_port
+from forebay.embedded.postgres import free_port
 
 READY_S = 30.0
 PREPARED_SINCE = (1, 21)

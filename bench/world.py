@@ -27,7 +27,7 @@ from bench.sides import (
     write_certificate,
 )
 from bench.target import Target
-from forebay.demo.postgres import Postgres
+from forebay.embedded.postgres import Postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 LOAD = [sys.executable, "-m", "bench.load"]
@@ -209,7 +209,7 @@ def parse_answer(stdout: str, stderr: str) -> Answer:
 
 
 def prepare(server: Postgres, binary: Path) -> Target:
-    """Make the user, the database and pgbench's tables. Raises DemoError or PgbenchError."""
+    """Make the user, the database and pgbench's tables. Raises SetupError or PgbenchError."""
     server.create_user(USER, PASSWORD)
     server.create_database(DATABASE, USER)
     server.sql(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from forebay.demo.postgres import DemoError, Postgres
+from forebay.embedded.postgres import Postgres, SetupError
 from tests.harness import Forebay, TestDatabase, descriptors, reaper
 
 # A shell that starts the tests in the background lets them ignore SIGINT, and so would every
@@ -54,7 +54,7 @@ def tls_postgres() -> Iterator[Postgres]:
     """A PostgreSQL built with TLS, and using it; skips where there is none."""
     try:
         server = Postgres(tls=True)
-    except DemoError as error:
+    except SetupError as error:
         pytest.skip(str(error))
     with server:
         yield server

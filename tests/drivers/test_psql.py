@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from forebay.demo.certificates import Authority
-from forebay.demo.surroundings import clean_environment
+from forebay.embedded.certificates import Authority
+from forebay.embedded.surroundings import clean_environment
 from tests.harness import Forebay, Postgres, TestDatabase
 from tests.harness.clients import client, psql
 from tests.harness.observer import Observer

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from forebay.protocol.messages import query
-from forebay.worker.session.settings import quote_literal
+from forebay.session.settings import quote_literal
 from tests.equivalence.lanes import LANES_LIMIT, World
 from tests.equivalence.texts import CONNECTS, SETTINGS
 from tests.harness import Forebay, Postgres, TestDatabase

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from forebay.demo.errors import DemoError
+from forebay.embedded.errors import SetupError
 from tests.equivalence.lanes import World
 from tests.equivalence.tenants import (
     LOCAL,
@@ -107,6 +107,6 @@ def _patiently(postgres: Postgres, sql: str, database: str) -> list[tuple[str | 
     while True:
         try:
             return postgres.sql("SET statement_timeout = 0; " + sql, database=database)
-        except DemoError as error:
+        except SetupError as error:
             if "statement timeout" not in str(error):
                 raise

@@ -4,7 +4,7 @@
 between them; ``psql`` and ``pgbench`` are real clients. Tests then read as sentences.
 """
 
-from forebay.demo.postgres import Postgres
+from forebay.embedded.postgres import Postgres
 from tests.harness.clients import Finished, TestDatabase, pgbench, psql
 from tests.harness.faults import FaultProxy
 from tests.harness.forebay import Forebay

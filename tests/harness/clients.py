@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from forebay.demo.binaries import find_client
-from forebay.demo.errors import DemoError
-from forebay.demo.surroundings import clean_environment
+from forebay.embedded.binaries import find_client
+from forebay.embedded.errors import SetupError
+from forebay.embedded.surroundings import clean_environment
 
 TIMEOUT_S = 60.0
 
@@ -58,7 +58,7 @@ def client(name: str) -> Path:
     """The path of a client that speaks TLS; skips the test if there is none."""
     try:
         path, has_tls = find_client(name)
-    except DemoError as error:
+    except SetupError as error:
         pytest.skip(str(error))
     if not has_tls:
         pytest.skip(f"no {name} with TLS here: apt-get install postgresql-client")

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
-from forebay.demo.certificates import Authority
-from forebay.demo.surroundings import clean_environment, free_port
+from forebay.embedded.certificates import Authority
+from forebay.embedded.surroundings import clean_environment, free_port
 from tests.harness import descriptors
 from tests.harness.clients import Finished, TestDatabase, pgbench, psql
 from tests.harness.waiting import eventually

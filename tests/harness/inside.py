@@ -6,14 +6,14 @@ import threading
 from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
+from forebay.channel import Credential, WorkerProxy
 from forebay.config.settings import PoolSettings, ProxySettings, TargetSettings
+from forebay.net.tls import self_signed_certificate
 from forebay.worker.agenda import Agenda
-from forebay.worker.channel import Credential, WorkerProxy
 from forebay.worker.evacuation import Evacuator
 from forebay.worker.main import relay_loop
 from forebay.worker.pool.manager import PoolManager
 from forebay.worker.proxy import Proxy
-from forebay.worker.tls import self_signed_certificate
 from tests.harness.clients import TestDatabase
 
 HOST = "127.0.0.1"

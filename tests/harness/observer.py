@@ -4,7 +4,7 @@ from typing import Any, Self
 
 import psycopg2
 
-from forebay.demo.postgres import Postgres
+from forebay.embedded.postgres import Postgres
 from tests.harness.clients import TestDatabase
 from tests.harness.waiting import eventually
 

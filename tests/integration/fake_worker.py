@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import cast
 
 from forebay import logs
+from forebay.channel import Configure
+from forebay.relay import Poller
 from forebay.worker import main
 from forebay.worker.agenda import Agenda
-from forebay.worker.channel import Configure
 from forebay.worker.evacuation import Evacuator
-from forebay.worker.relay import Poller
 
 STEERING = Path(os.environ["FOREBAY_TEST_DIR"])
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from forebay.cli import run
-from forebay.demo.certificates import Authority
-from forebay.demo.postgres import Postgres
-from forebay.demo.surroundings import free_port
+from forebay.embedded.certificates import Authority
+from forebay.embedded.postgres import Postgres
+from forebay.embedded.surroundings import free_port
 from tests.harness import Forebay, TestDatabase, descriptors, eventually
 
 CONFIG = """

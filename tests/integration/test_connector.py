@@ -12,12 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from forebay.demo.errors import DemoError
-from forebay.demo.postgres import Postgres
-from forebay.protocol import messages, scram
-from forebay.protocol.errors import PgError
-from forebay.worker import connector, server_auth
-from forebay.worker.connector import (
+from forebay.embedded.errors import SetupError
+from forebay.embedded.postgres import Postgres
+from forebay.net import connector, server_auth
+from forebay.net.connector import (
     ConnectError,
     DatabaseConnection,
     Target,
@@ -25,8 +23,10 @@ from forebay.worker.connector import (
     send_cancel,
     simple_query,
 )
-from forebay.worker.stream import Stream
-from forebay.worker.tls import ClientContexts, self_signed_certificate, server_context
+from forebay.net.stream import Stream
+from forebay.net.tls import ClientContexts, self_signed_certificate, server_context
+from forebay.protocol import messages, scram
+from forebay.protocol.errors import PgError
 
 PASSWORD = "päss wörd"
 METHODS = {"u_scram": "scram-sha-256", "u_md5": "md5", "u_plain": "password", "u_trust": "trust"}
@@ -51,7 +51,7 @@ def prepare(server: Postgres) -> None:
 def server() -> Iterator[Postgres]:
     try:
         postgres = Postgres(tls=True, hba=HBA)
-    except DemoError as error:
+    except SetupError as error:
         pytest.skip(str(error))
     with postgres:
         prepare(postgres)

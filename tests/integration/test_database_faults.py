@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import psycopg2
 import pytest
 
-from forebay.demo.surroundings import free_port
+from forebay.embedded.surroundings import free_port
 from forebay.protocol import messages
 from forebay.protocol.errors import PgError
 from tests.harness import FaultProxy, Forebay, Postgres, TestDatabase, eventually

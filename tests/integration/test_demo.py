@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from forebay.demo.surroundings import free_port
+from forebay.embedded.surroundings import free_port
 from tests.harness import descriptors, eventually, psql
 from tests.harness.clients import Finished, run
 

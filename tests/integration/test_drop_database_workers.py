@@ -14,8 +14,8 @@ import psycopg2
 import pytest
 
 from forebay.config import from_url
+from forebay.net.tasks import spawn
 from forebay.node import Node
-from forebay.worker.tasks import spawn
 from tests.harness import Postgres, TestDatabase
 
 DROP = 'DROP DATABASE "{}"'

@@ -11,8 +11,8 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from forebay.demo.certificates import Authority
-from forebay.demo.surroundings import free_port
+from forebay.embedded.certificates import Authority
+from forebay.embedded.surroundings import free_port
 from forebay.protocol.errors import PgError
 from forebay.protocol.messages import query
 from tests.harness import Forebay, Postgres, TestDatabase, eventually

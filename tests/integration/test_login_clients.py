@@ -16,12 +16,12 @@ import psycopg
 import psycopg2
 import pytest
 
+from forebay.net.credentials import Credentials, Throttle
+from forebay.net.login import LoggedIn, LoginFailed, LoginPolicy, log_in
+from forebay.net.stream import Stream
+from forebay.net.tls import self_signed_certificate, server_context
 from forebay.protocol import messages
 from forebay.protocol.startup import CancelRequest
-from forebay.worker.credentials import Credentials, Throttle
-from forebay.worker.login import LoggedIn, LoginFailed, LoginPolicy, log_in
-from forebay.worker.stream import Stream
-from forebay.worker.tls import self_signed_certificate, server_context
 from tests.harness.clients import client, run
 
 CERTIFICATE, KEY = self_signed_certificate()

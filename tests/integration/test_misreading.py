@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from forebay.demo.surroundings import clean_environment, free_port
+from forebay.embedded.surroundings import clean_environment, free_port
 from tests.harness.forebay import MAIN
 
 # Python imports it at its start, in each process that Forebay starts too.

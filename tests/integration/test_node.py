@@ -14,10 +14,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from forebay.channel import Drained, WorkerMessage
 from forebay.config import Config, load
 from forebay.node import Node, NodeError, WorkerUnavailableError
 from forebay.node.worker_process import WorkerProcess
-from forebay.worker.channel import Drained, WorkerMessage
 
 WORKER = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
 

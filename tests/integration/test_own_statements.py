@@ -2,9 +2,9 @@
 
 import pytest
 
+from forebay.channel import Credential
 from forebay.cli.probing import probe
 from forebay.config.settings import ProxySettings, TargetSettings
-from forebay.worker.channel import Credential
 from forebay.worker.pool.manager import PoolManager
 from tests.harness import Forebay, Postgres, TestDatabase, eventually
 from tests.harness.inside import Inside

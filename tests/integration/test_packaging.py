@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from forebay.demo.binaries import ENVIRONMENT_NAME
-from forebay.demo.postgres import Postgres
-from forebay.demo.surroundings import clean_environment
+from forebay.embedded.binaries import ENVIRONMENT_NAME
+from forebay.embedded.postgres import Postgres
+from forebay.embedded.surroundings import clean_environment
 
 ROOT = Path(__file__).parents[2]
-RELAY = ROOT / "src" / "forebay" / "worker" / "relay"
+RELAY = ROOT / "src" / "forebay" / "relay"
 TIMEOUT_S = 500.0
 UNREACHABLE = re.compile(r"NewConnectionError|NameResolution|Failed to connect|ConnectTimeout")
 UNTOUCHED = shutil.ignore_patterns("__pycache__")
@@ -58,13 +58,14 @@ def copy_of_the_sources(folder: Path) -> Path:
 
 def relay_sources() -> list[Path]:
     """What is compiled, and what that needs."""
-    return [path for path in RELAY.iterdir() if path.suffix in (".pyx", ".pxd", ".py", ".pyi")]
+    return [path for path in RELAY.rglob("*.*") if path.suffix in (".pyx", ".pxd", ".py", ".pyi")]
 
 
 def compiled_modules() -> set[str]:
-    sources = {path.stem for path in RELAY.glob("*.pyx")}
-    both = {path.stem for path in RELAY.glob("*.pxd")} & {p.stem for p in RELAY.glob("*.py")}
-    return {f"forebay.worker.relay.{name}" for name in sources | both}
+    sources = {path.with_suffix("") for path in RELAY.rglob("*.pyx")}
+    declared = {path.with_suffix("") for path in RELAY.rglob("*.pxd")}
+    sources |= declared & {path.with_suffix("") for path in RELAY.rglob("*.py")}
+    return {".".join(path.relative_to(ROOT / "src").parts) for path in sources}
 
 
 @pytest.mark.slow

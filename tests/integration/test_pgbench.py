@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from forebay.demo.surroundings import clean_environment
+from forebay.embedded.surroundings import clean_environment
 from tests.harness import Forebay, Postgres, TestDatabase, eventually, pgbench
 from tests.harness.clients import client
 from tests.harness.limits import connections

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from forebay.demo.postgres import DemoError, Postgres
+from forebay.embedded.postgres import Postgres, SetupError
 from tests.harness import FaultProxy, Forebay, TestDatabase, descriptors, eventually, pgbench, psql
 
 
@@ -22,7 +22,7 @@ class TestPostgres:
             server.sql("CREATE TABLE kept (x int); INSERT INTO kept VALUES (1)")
             server.restart()
             server.kill()
-            with pytest.raises(DemoError, match="not running"):
+            with pytest.raises(SetupError, match="not running"):
                 _ = server.pid
             server.start()
             assert server.sql("SELECT count(*) FROM kept") == [("1",)]
@@ -46,7 +46,7 @@ class TestPostgres:
         )
         assert stored[0][0] is not None
         assert stored[0][0].startswith("SCRAM-SHA-256$")
-        with pytest.raises(DemoError, match="password authentication failed"):
+        with pytest.raises(SetupError, match="password authentication failed"):
             postgres.sql("SELECT 1", user=database.user, password="wrong")
 
     def test_md5(self, postgres: Postgres) -> None:
@@ -57,19 +57,20 @@ class TestPostgres:
             eventually(lambda: _is_rejected(server))
 
     def test_what_cannot_start_says_why(self) -> None:
-        with pytest.raises(DemoError, match="no_such_setting"):
+        with pytest.raises(SetupError, match="no_such_setting"):
             Postgres(settings={"no_such_setting": 1}).start()
 
     def test_a_port_in_use_that_was_asked_for_is_an_error(self) -> None:
         with (
             socket.create_server(("127.0.0.1", 0)) as taken,
-            pytest.raises(DemoError, match="did not start"),
+            pytest.raises(SetupError, match="did not start"),
         ):
             Postgres(port=taken.getsockname()[1]).start()
 
     def test_nothing_is_left_when_its_owner_is_killed(self) -> None:
         script = (
-            "import time; from forebay.demo.postgres import Postgres; server = Postgres().start();"
+            "import time; from forebay.embedded.postgres import Postgres;"
+            "server = Postgres().start();"
             "print(server.pid, server.directory, flush=True); time.sleep(1000)"
         )
         owner = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
@@ -247,6 +248,6 @@ class TestForebay:
 def _is_rejected(server: Postgres) -> bool:
     try:
         server.sql("SELECT 1", user="old", password="secret")
-    except DemoError as error:
+    except SetupError as error:
         return "reject" in str(error)
     return False

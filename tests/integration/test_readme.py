@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from forebay.demo.postgres import Postgres
-from forebay.demo.surroundings import clean_environment, free_port
+from forebay.embedded.postgres import Postgres
+from forebay.embedded.surroundings import clean_environment, free_port
 from tests.harness.clients import client
 
 README = Path(__file__).parents[2] / "README.md"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from forebay.protocol.messages import sync
-from forebay.worker.session.statements import WORKER
+from forebay.worker.sessions.statements import WORKER
 from tests.harness import Forebay, Postgres, TestDatabase, eventually
 from tests.harness.inside import Inside
 from tests.harness.limits import connections

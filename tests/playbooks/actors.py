@@ -6,7 +6,7 @@ import socket
 import ssl
 from dataclasses import dataclass
 
-from forebay.worker.tls import self_signed_certificate, server_context
+from forebay.net.tls import self_signed_certificate, server_context
 
 RECEIVE_BYTES = 1 << 20
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Generator
 from time import monotonic
 from typing import Any
 
-from forebay.worker.relay import Poller
+from forebay.relay import Poller
 
 
 class Gate:

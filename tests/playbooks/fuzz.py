@@ -10,8 +10,8 @@ import logging
 import sys
 from random import Random
 
+from forebay.net.connector import ConnectError
 from forebay.protocol.errors import PgError, Severity
-from forebay.worker.connector import ConnectError
 from tests.playbooks import wording
 from tests.playbooks.rig import NotTakenError, Rig
 

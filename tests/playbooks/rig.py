@@ -14,17 +14,17 @@ from types import SimpleNamespace
 from typing import Any, Self, cast
 from unittest import mock
 
+from forebay.net.connector import ConnectError, Target
+from forebay.net.login import LoggedIn
+from forebay.net.tls import ClientContexts
 from forebay.protocol.messages import message, query, ready_for_query
+from forebay.relay import Client, MicroPool, Relay, Server
+from forebay.session.settings import InternTable
 from forebay.worker.agenda import Agenda
 from forebay.worker.cancel import OWN_STEP_S, Canceller
-from forebay.worker.connector import ConnectError, Target
-from forebay.worker.login import LoggedIn
 from forebay.worker.pool.janitor import Janitor, Timeouts
 from forebay.worker.pool.manager import Limits, PoolManager
-from forebay.worker.relay import Client, MicroPool, Relay, Server
-from forebay.worker.session.sessions import Sessions
-from forebay.worker.session.settings import InternTable
-from forebay.worker.tls import ClientContexts
+from forebay.worker.sessions.sessions import Sessions
 from tests.playbooks.actors import Actor, NearEnd, connect
 from tests.playbooks.agenda import Gate, ScriptedAgenda
 
@@ -96,7 +96,7 @@ class Rig:
         self._poll = select.poll()
         self._poll.register(epoll, select.POLLIN)
         self._patches = [
-            mock.patch("forebay.worker.connector.send_cancel", self._deliver),
+            mock.patch("forebay.net.connector.send_cancel", self._deliver),
             mock.patch("forebay.worker.cancel.pause", self._pause),
         ]
 

@@ -47,9 +47,9 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from forebay.net.connector import ConnectError
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError, Severity
-from forebay.worker.connector import ConnectError
 from tests.playbooks import wording
 from tests.playbooks.agenda import Gate
 from tests.playbooks.rig import Chunker, Rig, whole

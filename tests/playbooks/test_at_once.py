@@ -4,7 +4,7 @@ from unittest import mock
 
 import pytest
 
-from forebay.worker.connector import ConnectError
+from forebay.net.connector import ConnectError
 from tests.playbooks import wording
 from tests.playbooks.rig import Rig
 
@@ -33,7 +33,7 @@ def test_a_cancel_that_may_still_arrive() -> None:
     async def too_late(*_: object, **__: object) -> None:
         raise ConnectError("nowhere: timeout expired", transient=True)
 
-    with Rig(limit=1) as rig, mock.patch("forebay.worker.connector.send_cancel", too_late):
+    with Rig(limit=1) as rig, mock.patch("forebay.net.connector.send_cancel", too_late):
         rig.client("a")
         rig.client("b")
         rig.send("a", wording.encode("Query 'SELECT 1'"))

@@ -5,9 +5,9 @@ from typing import cast
 
 import pytest
 
+from forebay.channel import Evacuate, Evacuated, EvacuationMessage, Reopen
 from forebay.protocol.errors import PgError, Severity
 from forebay.worker.agenda import Agenda
-from forebay.worker.channel import Evacuate, Evacuated, EvacuationMessage, Reopen
 from forebay.worker.evacuation import EVACUATED_TIMEOUT_S, Evacuations, Evacuator
 from forebay.worker.pool.holds import HOLD_LIMIT_S
 from tests.playbooks import wording

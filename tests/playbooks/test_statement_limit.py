@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from forebay.worker.relay.statement import Account
-from forebay.worker.session.statements import StatementTable
+from forebay.relay.statement import Account
+from forebay.worker.sessions.statements import StatementTable
 from tests.playbooks import wording
 from tests.playbooks.rig import Rig
 

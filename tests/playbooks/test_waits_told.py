@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from forebay.logs import JsonFormatter, QueuedHandler
+from forebay.net.connector import ConnectError
 from forebay.protocol.errors import PgError
-from forebay.worker.connector import ConnectError
 from forebay.worker.pool.holders import NAMED, OTHERS_HINT
 from tests.harness import eventually
 from tests.playbooks import wording

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forebay.config import from_url
-from forebay.worker.channel import (
+from forebay.channel import (
     MAX_UNSENT_BYTES,
     Channel,
     ChannelError,
@@ -29,6 +28,7 @@ from forebay.worker.channel import (
     node_end,
     worker_end,
 )
+from forebay.config import from_url
 
 FRAMES = st.lists(st.binary(max_size=300), max_size=20)
 

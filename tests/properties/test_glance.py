@@ -5,8 +5,8 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forebay.relay.scan.glance import ChunkedGlance, glance_text
 from forebay.sql.effects import effects
-from forebay.worker.relay.glance import ChunkedGlance, glance_text
 
 from .sql_texts import any_text, valid_text
 

@@ -13,7 +13,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.worker.relay.ledgers import CONSTANTS, LEDGERS
+from tests.unit.relay.ledgers import CONSTANTS, LEDGERS
 
 KINDS = {
     "Q": CONSTANTS.QUERY,

@@ -6,17 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forebay.config.settings import ProxySettings, TargetSettings
+from forebay.relay.scan.names import FunctionNames, NamesInPieces
 from forebay.sql.effects import Call, effects
 from forebay.sql.functions import parse_function_name
 from forebay.sql.lexer import Kind, lex
 from forebay.sql.reasons import Reason
-from forebay.worker.relay.names import FunctionNames, NamesInPieces
-from forebay.worker.session.functions import listed_by
+from forebay.worker.sessions.functions import sought_by
 
 from .sql_texts import BLANKS, any_text, valid_text
 
 # Names that the strategies' texts are full of, called or not.
-LISTED = listed_by(
+LISTED = sought_by(
     ProxySettings(
         target=TargetSettings(hosts=["db"]),
         session_functions={
@@ -66,7 +66,7 @@ def calls(draw: st.DrawFn, name: str) -> str:
 @settings(max_examples=300)
 @given(st.data(), st.sampled_from(NAMES), st.booleans())
 def test_a_call_is_never_let_through(data: st.DataObject, name: str, with_schema: bool) -> None:
-    listed = listed_by(
+    listed = sought_by(
         ProxySettings(
             target=TargetSettings(hosts=["db"]),
             session_functions={f"app.{name}" if with_schema else name: "ADVISORY_LOCK"},

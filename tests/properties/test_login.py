@@ -8,11 +8,11 @@ import struct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forebay.net.credentials import Credentials, Throttle, UserAuth
+from forebay.net.login import LoggedIn, LoginFailed, LoginPolicy, log_in
+from forebay.net.stream import Stream
 from forebay.protocol import messages, scram
 from forebay.protocol.startup import CancelRequest
-from forebay.worker.credentials import Credentials, Throttle, UserAuth
-from forebay.worker.login import LoggedIn, LoginFailed, LoginPolicy, log_in
-from forebay.worker.stream import Stream
 
 KEYS = scram.ClientKeys.derive("secret", b"0123456789abcdef", 1)
 VERIFIER = scram.Verifier(b"0123456789abcdef", 1, KEYS.stored_key, KEYS.server_key)

@@ -10,14 +10,14 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any, cast
 
+from forebay.net.connector import ConnectError
 from forebay.protocol.errors import PgError, Severity
-from forebay.worker.connector import ConnectError
+from forebay.relay import Waiter
+from forebay.relay.census import OPENING_LIMIT
+from forebay.relay.statement import Account
+from forebay.session.settings import InternTable
 from forebay.worker.pool.janitor import Janitor, Timeouts
 from forebay.worker.pool.manager import Limits, PoolManager
-from forebay.worker.relay import Waiter
-from forebay.worker.relay.census import OPENING_LIMIT
-from forebay.worker.relay.statement import Account
-from forebay.worker.session.settings import InternTable
 
 TIMEOUT_S = 20.0
 # The janitor looks every 0.1 s.

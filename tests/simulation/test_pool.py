@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from forebay.relay import Waiter
 from forebay.worker.pool import manager as manager_module
 from forebay.worker.pool.decide import Step, next_step
 from forebay.worker.pool.manager import PoolManager
-from forebay.worker.relay import Waiter
 from tests.simulation.pool import ROUGH, Client, Simulation, World, WrongError
-from tests.unit.worker.relay.ledgers import interpreted
+from tests.unit.relay.ledgers import interpreted
 
 CALM_SEEDS = range(12)
 ROUGH_SEEDS = range(30)

@@ -15,7 +15,7 @@ from forebay.config.reading import leaves
 from forebay.config.settings import NodeSettings
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError, Severity
-from forebay.worker.session.pins import ENDS, PinReason
+from forebay.session.pins import ENDS, PinReason
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]

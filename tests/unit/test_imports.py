@@ -1,7 +1,8 @@
 """The import rule: what may know of what.
 
-`protocol` and `sql` are pure and know nothing of ours; the worker knows nothing of what looks at it
-or starts it; nobody but the command line knows the demo.
+`protocol`, `sql` and `relay` know nothing of ours, and `session` only the first two; the shell and
+the channel know no process; the worker knows nothing of what looks at it or starts it; nobody but
+the command line knows the demo.
 """
 
 import ast
@@ -11,11 +12,14 @@ from pathlib import Path
 import forebay
 
 ROOT = Path(forebay.__file__).parent
-ABOVE_THE_WORKER = {"node", "control", "dashboard", "metrics", "cli", "demo"}
+ABOVE_THE_WORKER = {"node", "control", "dashboard", "metrics", "cli", "demo", "embedded"}
 # Each folder, and what of ours it may not import.
 FORBIDDEN = {
     "config": {"worker", "control", "dashboard", "metrics", "cli", "demo"},
     "identity": {"worker", "control", "dashboard", "metrics", "cli", "demo"},
+    "channel": {"worker", "relay", "session", *ABOVE_THE_WORKER},
+    "net": {"worker", "session", "channel", *ABOVE_THE_WORKER},
+    "embedded": {"worker", "session", "node", "control", "dashboard", "metrics", "cli", "demo"},
     "worker": ABOVE_THE_WORKER,
     "node": {"control", "dashboard", "cli", "demo"},
     "control": {"worker", "cli", "demo"},
@@ -24,7 +28,9 @@ FORBIDDEN = {
     "demo": {"control", "dashboard"},
     "topology": {"worker", "node", "control", "dashboard", "metrics", "cli", "demo"},
 }
-PURE = {"protocol", "sql"}
+# Folders that know nothing of ours but themselves, and these.
+KNOWS = {"protocol": set(), "sql": set(), "relay": set(), "session": {"sql", "protocol"}}
+PURE = {"protocol", "sql", "session"}
 # Sockets, clocks and threads have no place in what is pure.
 IMPURE = {"socket", "asyncio", "time", "threading", "subprocess", "selectors", "ssl"}
 
@@ -63,7 +69,7 @@ def ours(name: str) -> str | None:
 
 def test_every_folder_has_a_rule() -> None:
     folders = {path.name for path in ROOT.iterdir() if (path / "__init__.py").exists()}
-    assert folders <= FORBIDDEN.keys() | PURE | {"cli"}
+    assert folders <= FORBIDDEN.keys() | KNOWS.keys() | {"cli"}
 
 
 def test_the_rule() -> None:
@@ -76,16 +82,26 @@ def test_the_rule() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_what_stands_at_the_bottom_knows_nothing_above() -> None:
+    wrong = [
+        f"{path} imports {name}"
+        for folder, known in KNOWS.items()
+        for path, name in imports_of(folder)
+        if ours(name) not in {None, folder, *known}
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
 def test_what_is_pure_stays_pure() -> None:
     wrong = [
         f"{path} imports {name}"
         for folder in PURE
         for path, name in imports_of(folder)
-        if ours(name) not in (None, folder) or name.split(".")[0] in IMPURE
+        if name.split(".")[0] in IMPURE
     ]
     assert not wrong, "\n".join(wrong)
 
 
 def test_the_test_sees_imports() -> None:
     names = {name for _, name in imports_of("worker")}
-    assert {"forebay.protocol.errors", "forebay.worker.relay", "asyncio"} <= names
+    assert {"forebay.protocol.errors", "forebay.relay", "asyncio"} <= names

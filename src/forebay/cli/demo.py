@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.text import Text
 
 from forebay.cli.output import INTERRUPTED
-from forebay.demo.errors import DemoError
 from forebay.demo.result import Result
-from forebay.demo.surroundings import HOST
 from forebay.demo.tour import DATABASE, PASSWORD, USER, Plan, Tour, fill, make_server
 from forebay.demo.view import ConsoleView, View, summary
+from forebay.embedded.errors import SetupError
+from forebay.embedded.surroundings import HOST
 
 TERMINATED = 128 + signal.SIGTERM
 
@@ -53,7 +53,7 @@ def demo(
     try:
         plan = Plan(port=_port(port), pooled_s=seconds)
         return _run(plan, keep, as_json, progress)
-    except DemoError as error:
+    except SetupError as error:
         sys.stderr.write(f"forebay demo: {error}\n")
         return 1
     except KeyboardInterrupt:
@@ -107,7 +107,7 @@ def _print(result: Result, keep: bool, as_json: bool) -> None:
 
 
 def _port(wanted: int | None) -> int | None:
-    """The port that was asked for. Raises DemoError, before anything has begun, if it is in use."""
+    """The port that was asked for. Raises SetupError, before anything begins, if it is in use."""
     if not wanted:
         return wanted
     with socket.socket() as probe:
@@ -115,7 +115,7 @@ def _port(wanted: int | None) -> int | None:
         try:
             probe.bind((HOST, wanted))
         except (OSError, OverflowError) as error:
-            raise DemoError(
+            raise SetupError(
                 f"cannot listen on {HOST}:{wanted} ({error}): choose another with --port"
             ) from None
     return wanted

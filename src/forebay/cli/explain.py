@@ -12,14 +12,14 @@ from rich.text import Text
 from forebay.cli.hints import deed, hint, rds_hint
 from forebay.cli.output import EXIT_FAILED, EXIT_FINE, EXIT_WRONG_USE, complain, interpreter_problem
 from forebay.config import ConfigError, ProxySettings, load_any
+from forebay.session.pins import ENDS, EXPLANATIONS, WITH_ITS_CLIENT, PinReason, minimal_pin
+from forebay.session.rds import STATEMENT_LIMIT_BYTES, rds_explanation, rds_pin
 from forebay.sql.digest import digest
 from forebay.sql.effects import Effects, effects
 from forebay.sql.lexer import lex
 from forebay.sql.reasons import Reason
 from forebay.sql.split import statements
-from forebay.worker.session.functions import NOTHING_LISTED, Listed, listed_by
-from forebay.worker.session.pins import ENDS, EXPLANATIONS, WITH_ITS_CLIENT, PinReason, minimal_pin
-from forebay.worker.session.rds import STATEMENT_LIMIT_BYTES, rds_explanation, rds_pin
+from forebay.worker.sessions.functions import NOTHING_SOUGHT, SoughtFunctions, sought_by
 
 Mode = Literal["minimal", "rds"]
 
@@ -74,7 +74,7 @@ def explain(
     if misreading := interpreter_problem():
         complain("explain", [misreading])
         return EXIT_FAILED
-    listed = NOTHING_LISTED
+    listed = NOTHING_SOUGHT
     if config is not None:
         try:
             chosen = _proxy(config, proxy)
@@ -82,7 +82,7 @@ def explain(
             complain("explain", str(error).splitlines())
             return EXIT_WRONG_USE
         mode = mode or chosen.pinning
-        listed = listed_by(msgspec.structs.replace(chosen, pinning=mode))
+        listed = sought_by(msgspec.structs.replace(chosen, pinning=mode))
     mode = mode or "minimal"
     found = explain_text(text, mode, listed)
     if not found:
@@ -107,7 +107,9 @@ def _proxy(config: str, name: str | None) -> ProxySettings:
     return proxies[name]
 
 
-def explain_text(text: bytes, mode: Mode, listed: Listed = NOTHING_LISTED) -> list[Explanation]:
+def explain_text(
+    text: bytes, mode: Mode, listed: SoughtFunctions = NOTHING_SOUGHT
+) -> list[Explanation]:
     """One Explanation for each statement, in order; of a text that cannot be read, one.
 
     ``listed`` is what the operator lists for that mode.
@@ -127,7 +129,7 @@ def explain_text(text: bytes, mode: Mode, listed: Listed = NOTHING_LISTED) -> li
     return whole
 
 
-def _explain(text: bytes, mode: Mode, listed: Listed) -> Explanation:
+def _explain(text: bytes, mode: Mode, listed: SoughtFunctions) -> Explanation:
     found = effects(text, functions=listed.functions)
     too_long = len(text) > STATEMENT_LIMIT_BYTES
     reason: PinReason | None

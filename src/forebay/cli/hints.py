@@ -2,11 +2,11 @@
 
 from typing import Final
 
+from forebay.session.pins import PinReason
 from forebay.sql.effects import Call, Command, Cursor, Effect, Effects
 from forebay.sql.reasons import Reason
 from forebay.sql.settings import SettingChange
 from forebay.sql.temporary import Creation, TemporaryObject
-from forebay.worker.session.pins import PinReason
 
 HINTS: Final = {
     PinReason.TEMPORARY_OBJECT: "Create it with ON COMMIT DROP in the transaction that uses it.",

@@ -8,20 +8,20 @@ from dataclasses import dataclass
 
 import msgspec
 
+from forebay.channel import Credential
 from forebay.config import Address, ProxySettings
-from forebay.protocol.errors import PgError
-from forebay.sql.functions import parse_function_name
-from forebay.worker.channel import Credential
-from forebay.worker.connector import (
+from forebay.net.connector import (
     ConnectError,
     DatabaseConnection,
     Target,
     connect,
     simple_query,
 )
+from forebay.net.tls import ClientContexts
+from forebay.protocol.errors import PgError
+from forebay.session.settings import quote_literal
+from forebay.sql.functions import parse_function_name
 from forebay.worker.pool.budget import LIMITS_QUERY, parse_limits
-from forebay.worker.session.settings import quote_literal
-from forebay.worker.tls import ClientContexts
 
 QUERY_TIMEOUT_S = 10.0
 # A check is no reason to take many connections from a database that may be full.

@@ -11,8 +11,8 @@ from cyclopts import Parameter
 from forebay import __version__, logs
 from forebay.cli.output import EXIT_FAILED, EXIT_FINE, EXIT_WRONG_USE, complain
 from forebay.config import Config, ConfigError, load_any
+from forebay.net.tasks import spawn
 from forebay.node import Node, NodeError
-from forebay.worker.tasks import spawn
 
 log = logging.getLogger("forebay.node")
 

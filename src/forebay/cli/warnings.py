@@ -3,9 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from forebay.channel import Credential
 from forebay.cli.probing import Facts, Login
 from forebay.config import Config, ProxySettings
-from forebay.worker.channel import Credential
 from forebay.worker.pool.budget import Budget
 
 OLDEST_SERVER = 120_000  # PostgreSQL 12

@@ -19,10 +19,10 @@ import msgspec
 from forebay.demo.reports import Order, Report
 from forebay.demo.session import Row, query
 from forebay.demo.workload import GROUPS, Group, pauses
+from forebay.net.connector import ConnectError, DatabaseConnection, Target, connect
+from forebay.net.tasks import spawn
+from forebay.net.tls import ClientContexts
 from forebay.protocol.errors import PgError
-from forebay.worker.connector import ConnectError, DatabaseConnection, Target, connect
-from forebay.worker.tasks import spawn
-from forebay.worker.tls import ClientContexts
 
 REPORT_INTERVAL_S = 0.2
 CONNECT_TIMEOUT_S = 30.0

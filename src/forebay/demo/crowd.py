@@ -12,8 +12,8 @@ from typing import Self
 
 import msgspec
 
-from forebay.demo.errors import DemoError
 from forebay.demo.reports import Order, Report
+from forebay.embedded.errors import SetupError
 
 # The last report holds a number for every transaction.
 MAX_REPORT_BYTES = 64 << 20
@@ -29,7 +29,7 @@ class Crowd:
         self._processes: list[asyncio.subprocess.Process] = []
         self._readers: list[asyncio.Task[None]] = []
         self._reports = [Report() for _ in orders]
-        self._failure: DemoError | None = None
+        self._failure: SetupError | None = None
         self._news = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
@@ -92,7 +92,7 @@ class Crowd:
                     lambda: self._failure or all(is_so(report) for report in self._reports)
                 )
         except TimeoutError:
-            raise DemoError(
+            raise SetupError(
                 f"the clients were not done after {limit_s:.0f} s: is the machine overloaded?"
             ) from None
         if self._failure is not None:
@@ -108,7 +108,7 @@ class Crowd:
                 self._news.notify_all()
         if not self._reports[index].is_finished:
             said = (await complaints.read())[-SHOWN_BYTES:].decode(errors="replace").strip()
-            self._failure = DemoError(f"a process of clients ended early: {said or 'in silence'}")
+            self._failure = SetupError(f"a process of clients ended early: {said or 'in silence'}")
             async with self._news:
                 self._news.notify_all()
 

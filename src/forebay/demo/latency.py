@@ -13,10 +13,10 @@ import ssl
 import time
 
 from forebay.demo.reports import percentile
+from forebay.net.connector import DatabaseConnection, Target, connect
+from forebay.net.stream import Detached
+from forebay.net.tls import ClientContexts
 from forebay.protocol import messages
-from forebay.worker.connector import DatabaseConnection, Target, connect
-from forebay.worker.stream import Detached
-from forebay.worker.tls import ClientContexts
 
 STATEMENT = "SELECT 1"
 PAIRS = 2000

@@ -17,9 +17,9 @@ from forebay.config import (
     ProxySettings,
     TargetSettings,
 )
-from forebay.demo.errors import DemoError
-from forebay.demo.postgres import Postgres
-from forebay.demo.surroundings import HOST, free_port
+from forebay.embedded.errors import SetupError
+from forebay.embedded.postgres import Postgres
+from forebay.embedded.surroundings import HOST, free_port
 from forebay.logs import ENV_LEVEL
 from forebay.node.node import Node, NodeError, WorkerUnavailableError
 
@@ -81,7 +81,7 @@ class Front:
 async def running(
     server: Postgres, port: int | None, user: str, password: str, database: str
 ) -> AsyncIterator[Front]:
-    """Runs a Forebay for as long as the context lasts. Raises DemoError if it cannot start.
+    """Runs a Forebay for as long as the context lasts. Raises SetupError if it cannot start.
 
     port: None stands for the usual one, or any where that cannot be had, which only shows when it
     is taken: another demo may have found it free as well.
@@ -99,7 +99,7 @@ async def running(
         except NodeError as error:
             failure = error
     else:
-        raise DemoError(f"Forebay did not start: {'; '.join(failure.problems)}") from failure
+        raise SetupError(f"Forebay did not start: {'; '.join(failure.problems)}") from failure
     try:
         yield Front(node)
     finally:

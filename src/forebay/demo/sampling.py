@@ -7,12 +7,12 @@ import contextlib
 from types import TracebackType
 from typing import Self
 
-from forebay.demo.errors import DemoError
-from forebay.demo.postgres import Postgres
 from forebay.demo.session import query
+from forebay.embedded.errors import SetupError
+from forebay.embedded.postgres import Postgres
+from forebay.net.connector import ConnectError, DatabaseConnection, Target, connect
+from forebay.net.tls import ClientContexts
 from forebay.protocol.errors import PgError
-from forebay.worker.connector import ConnectError, DatabaseConnection, Target, connect
-from forebay.worker.tls import ClientContexts
 
 SAMPLE_INTERVAL_S = 0.05
 CONNECT_TIMEOUT_S = 10.0
@@ -49,7 +49,7 @@ class ConnectionSampler:
                 tls_contexts=ClientContexts(),
             )
         except (PgError, ConnectError) as error:
-            raise DemoError(f"the demo's own database does not answer: {error}") from error
+            raise SetupError(f"the demo's own database does not answer: {error}") from error
         self._task = asyncio.ensure_future(self._sample(self._connection))
         return self
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from forebay.net.stream import Stream
 from forebay.protocol import messages
 from forebay.protocol.errors import PgError
-from forebay.worker.stream import Stream
 
 MAX_MESSAGE_BYTES = 1 << 20
 ROW, ERROR, READY = ord("D"), ord("E"), ord("Z")

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from forebay.demo import proxy
 from forebay.demo.crowd import Crowd
 from forebay.demo.latency import added_latency_us
-from forebay.demo.postgres import Postgres
 from forebay.demo.reports import Order, Report, percentile
 from forebay.demo.result import Result
 from forebay.demo.sampling import ConnectionSampler
 from forebay.demo.view import Moment, View
 from forebay.demo.workload import BOOKS_BALANCE, CLIENTS, GROUPS, SCHEMA
-from forebay.worker.connector import Target
+from forebay.embedded.postgres import Postgres
+from forebay.net.connector import Target
 
 USER_CONNECTIONS = 45  # what Aurora Serverless gives at half a capacity unit
 RESERVED_CONNECTIONS = 3  # for superusers

@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from forebay.config.settings import ProxySettings
-from forebay.worker import tls
+from forebay.net import tls
 
 log = logging.getLogger("forebay.node")
 

@@ -8,8 +8,8 @@ import itertools
 import logging
 from typing import Protocol
 
-from forebay.worker.channel import Evacuate, Evacuated, EvacuationMessage, Reopen
-from forebay.worker.tasks import spawn
+from forebay.channel import Evacuate, Evacuated, EvacuationMessage, Reopen
+from forebay.net.tasks import spawn
 
 log = logging.getLogger("forebay.node")
 

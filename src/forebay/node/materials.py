@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from forebay.channel import Credential
 from forebay.config.settings import AuthSettings, Config, ProxySettings
 from forebay.identity import secrets
 from forebay.node import certificates
 from forebay.node.certificates import Certificate, CertificateError, Certificates
-from forebay.worker.channel import Credential
 
 log = logging.getLogger("forebay.node")
 

@@ -17,9 +17,11 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from forebay import logs
+from forebay.channel import Configure, WorkerProxy
 from forebay.config.addresses import Address
 from forebay.config.errors import ConfigError
 from forebay.config.settings import Config
+from forebay.net.tasks import spawn
 from forebay.node import materials
 from forebay.node.certificates import Certificates
 from forebay.node.changes import compare, compare_materials
@@ -29,8 +31,6 @@ from forebay.node.materials import Material, MaterialError
 from forebay.node.notify import notify, reloading
 from forebay.node.report import Limits, limits_in, start_fields, start_line
 from forebay.node.worker_process import WorkerError, WorkerProcess
-from forebay.worker.channel import Configure, WorkerProxy
-from forebay.worker.tasks import spawn
 
 log = logging.getLogger("forebay.node")
 

@@ -6,8 +6,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from itertools import count
 
-from forebay.node.evacuations import Evacuations
-from forebay.worker.channel import (
+from forebay.channel import (
     Channel,
     ChannelError,
     Configure,
@@ -26,7 +25,8 @@ from forebay.worker.channel import (
     WorkerMessage,
     node_end,
 )
-from forebay.worker.tasks import spawn
+from forebay.net.tasks import spawn
+from forebay.node.evacuations import Evacuations
 
 log = logging.getLogger("forebay.node")
 

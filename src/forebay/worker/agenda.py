@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from forebay.worker.relay import Poller
-from forebay.worker.tasks import spawn
+from forebay.net.tasks import spawn
+from forebay.relay import Poller
 
 
 class Agenda:

@@ -4,11 +4,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from forebay.net import connector
+from forebay.net.connector import ConnectError, Target
+from forebay.net.tls import ClientContexts
 from forebay.protocol import errors
-from forebay.worker import connector
-from forebay.worker.connector import ConnectError, Target
-from forebay.worker.relay import Client, Server
-from forebay.worker.tls import ClientContexts
+from forebay.relay import Client, Server
 
 logger = logging.getLogger("forebay.cancel")
 

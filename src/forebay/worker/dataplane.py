@@ -3,8 +3,8 @@
 import asyncio
 import logging
 
+from forebay.channel import Configure
 from forebay.worker.agenda import Agenda
-from forebay.worker.channel import Configure
 from forebay.worker.evacuation import Evacuator
 from forebay.worker.proxy import Proxy
 

@@ -6,7 +6,7 @@ import logging
 import socket
 from collections.abc import Callable, Coroutine
 
-from forebay.worker.tasks import log_failure
+from forebay.net.tasks import log_failure
 
 logger = logging.getLogger("forebay.login")
 

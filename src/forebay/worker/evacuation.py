@@ -11,13 +11,13 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from forebay.channel import Evacuate, Evacuated, EvacuationMessage, Reopen
+from forebay.relay import Client
 from forebay.sql.databases import DatabaseUse, databases_used, may_use_databases
 from forebay.sql.reading import AMBIGUOUS_ENCODINGS, Reading
 from forebay.worker.agenda import Agenda
-from forebay.worker.channel import Evacuate, Evacuated, EvacuationMessage, Reopen
 from forebay.worker.pool.holds import HOLD_LIMIT_S, Holds
-from forebay.worker.relay import Client
-from forebay.worker.session.texts import EXAMINED_BYTES
+from forebay.worker.sessions.texts import EXAMINED_BYTES
 
 # So long a statement waits for other workers at most. Longer than the node waits for each of them.
 EVACUATED_TIMEOUT_S = 2.0

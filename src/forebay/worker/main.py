@@ -17,8 +17,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from forebay import logs
-from forebay.sql.known_answers import require_right_reading
-from forebay.worker.channel import (
+from forebay.channel import (
     Channel,
     ChannelError,
     Configure,
@@ -36,8 +35,9 @@ from forebay.worker.channel import (
     WorkerMessage,
     worker_end,
 )
+from forebay.net.tasks import spawn
+from forebay.sql.known_answers import require_right_reading
 from forebay.worker.evacuation import Evacuator
-from forebay.worker.tasks import spawn
 
 log = logging.getLogger("forebay.worker")
 
@@ -189,7 +189,7 @@ def _warn_about_descriptors(message: Configure) -> None:
 
 def relay_loop() -> asyncio.AbstractEventLoop:
     """asyncio's loop on the relay's selector."""
-    relay = importlib.import_module("forebay.worker.relay")  # compiled: not there in every test
+    relay = importlib.import_module("forebay.relay")  # compiled: not there in every test
     return asyncio.SelectorEventLoop(relay.Relay())
 
 

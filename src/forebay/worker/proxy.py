@@ -13,27 +13,27 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from forebay.channel import WorkerProxy
 from forebay.config.settings import ProxySettings
+from forebay.net import handshake
+from forebay.net.connector import Target
+from forebay.net.credentials import Credentials, Throttle
+from forebay.net.login import LoggedIn, LoginFailed, LoginPolicy, log_in, refuse
+from forebay.net.stream import Stream
+from forebay.net.tls import ClientContexts, server_context
 from forebay.protocol import errors
 from forebay.protocol.startup import CancelRequest
-from forebay.worker import handshake
+from forebay.relay import MicroPool, Server
+from forebay.session.settings import InternTable, Parameters
 from forebay.worker.agenda import Agenda
 from forebay.worker.cancel import Canceller
-from forebay.worker.channel import WorkerProxy
-from forebay.worker.connector import Target
-from forebay.worker.credentials import Credentials, Throttle
 from forebay.worker.doorman import Doorman
 from forebay.worker.evacuation import Evacuations, Evacuator
-from forebay.worker.login import LoggedIn, LoginFailed, LoginPolicy, log_in, refuse
 from forebay.worker.pool.janitor import Janitor, Timeouts
 from forebay.worker.pool.manager import Limits, PoolManager
 from forebay.worker.pool.opener import Login, Opener
-from forebay.worker.relay import MicroPool, Server
-from forebay.worker.session.functions import listed_by
-from forebay.worker.session.sessions import Sessions
-from forebay.worker.session.settings import InternTable, Parameters
-from forebay.worker.stream import Stream
-from forebay.worker.tls import ClientContexts, server_context
+from forebay.worker.sessions.functions import sought_by
+from forebay.worker.sessions.sessions import Sessions
 
 logger = logging.getLogger("forebay.login")
 
@@ -55,7 +55,7 @@ class Proxy:
         self._tls_contexts = ClientContexts()
         self._intern = InternTable()
         self._sessions = Sessions(agenda, self._intern)
-        self._sessions.apply(settings.pinning, listed_by(settings))
+        self._sessions.apply(settings.pinning, sought_by(settings))
         self._canceller = Canceller(self._target, self._tls_contexts)
         self._opener = Opener(
             agenda, self._intern, self._login(settings), self._target, self._tls_contexts
@@ -98,7 +98,7 @@ class Proxy:
             settings = msgspec.structs.replace(settings, target=old.target)
         self._policy = policy
         self._settings = settings
-        self._sessions.apply(settings.pinning, listed_by(settings))
+        self._sessions.apply(settings.pinning, sought_by(settings))
         self._opener.login = self._login(settings)
         self._manager.apply(_limits(settings))
         self._janitor.timeouts = _timeouts(settings)

@@ -11,7 +11,7 @@ import pytest
 from forebay.cli import run
 from forebay.cli.explain import explain_text
 from forebay.cli.hints import HINTS
-from forebay.worker.session.pins import PinReason
+from forebay.session.pins import PinReason
 
 LONG = "SELECT '" + "x" * 17000 + "'"
 

@@ -1,10 +1,10 @@
 import msgspec
 import pytest
 
+from forebay.channel import Credential
 from forebay.cli.probing import Facts, Login
 from forebay.cli.warnings import about_all, about_proxy, budget
 from forebay.config import Address, Config, PoolSettings, ProxySettings, TargetSettings
-from forebay.worker.channel import Credential
 
 HOST = Address("10.0.0.1", 5432)
 PROXY = ProxySettings(

@@ -4,8 +4,8 @@ import threading
 import pytest
 
 from forebay.demo.latency import BlockingSession, _is_complete
+from forebay.net.stream import Detached
 from forebay.protocol import messages
-from forebay.worker.stream import Detached
 
 ANSWER = (
     messages.message(b"T", b"\0\0")

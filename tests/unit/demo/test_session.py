@@ -7,9 +7,9 @@ import struct
 import pytest
 
 from forebay.demo.session import query
+from forebay.net.stream import PeerGoneError, Stream
 from forebay.protocol import messages
 from forebay.protocol.errors import PgError, Severity
-from forebay.worker.stream import PeerGoneError, Stream
 
 
 def data_row(*values: bytes | None) -> bytes:

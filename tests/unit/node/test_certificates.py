@@ -7,6 +7,7 @@ import pytest
 from cryptography import x509
 
 from forebay.config import ProxySettings, TargetSettings
+from forebay.net.tls import self_signed_certificate
 from forebay.node.certificates import (
     CertificateError,
     Certificates,
@@ -16,7 +17,6 @@ from forebay.node.certificates import (
     read,
     self_made,
 )
-from forebay.worker.tls import self_signed_certificate
 
 PROXY = ProxySettings(
     listen=["db.example.org:5432", "127.0.0.1:0"], target=TargetSettings(hosts=["h"])

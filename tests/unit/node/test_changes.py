@@ -1,11 +1,11 @@
 import msgspec
 
+from forebay.channel import Credential
 from forebay.config import AuthSettings, Config, NodeSettings, PoolSettings, ProxySettings
 from forebay.config import TargetSettings as Target
 from forebay.node.certificates import Certificate
 from forebay.node.changes import compare, compare_materials
 from forebay.node.materials import Material
-from forebay.worker.channel import Credential
 
 APP = ProxySettings(auth=[AuthSettings(secret="env:A")], target=Target(hosts=["db:5432"]))
 

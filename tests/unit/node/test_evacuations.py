@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
+from forebay.channel import Evacuate, Evacuated, EvacuationMessage, Reopen
 from forebay.node import evacuations
 from forebay.node.evacuations import Evacuations
-from forebay.worker.channel import Evacuate, Evacuated, EvacuationMessage, Reopen
 
 SERVER = ("db.internal", 5432)
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from forebay.net.connector import ConnectError
 from forebay.protocol.errors import PgError
-from forebay.worker.connector import ConnectError
 
 # The next try waits; doubled each time.
 FIRST_RETRY_S = 0.1

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from forebay.worker.session.settings import WITHOUT_TIMEOUT
+from forebay.session.settings import WITHOUT_TIMEOUT
 
 # reserved_connections came with PostgreSQL 16; RDS reserves some more under a name of its own.
 _RESERVED = (

@@ -8,9 +8,9 @@ import re
 
 from forebay.protocol.errors import PgError
 from forebay.protocol.messages import parse_parameter_status
-from forebay.worker.relay import Client, Command, Server
-from forebay.worker.session.replays import Replay, Replays
-from forebay.worker.session.settings import OF_IDLENESS, InternTable, Parameters
+from forebay.relay import Client, Command, Server
+from forebay.session.replays import Replay, Replays
+from forebay.session.settings import OF_IDLENESS, InternTable, Parameters
 
 logger = logging.getLogger("forebay.pool")
 

@@ -5,8 +5,8 @@ up for it. (Who gets one that comes free: see `relay.census`.)
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from forebay.worker.relay import Census, MicroPool
-from forebay.worker.relay.census import OPENING_LIMIT
+from forebay.relay import Census, MicroPool
+from forebay.relay.census import OPENING_LIMIT
 
 
 class Step(NamedTuple):

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from forebay.worker.relay import Client, Server
-from forebay.worker.session import telling
+from forebay.relay import Client, Server
+from forebay.worker.sessions import telling
 
 if TYPE_CHECKING:
     from forebay.worker.pool.manager import PoolManager

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING
 
+from forebay.relay import MicroPool, Server
 from forebay.sql.databases import DatabaseUse, cut
 from forebay.worker.agenda import Agenda
-from forebay.worker.relay import MicroPool, Server
 
 if TYPE_CHECKING:
     from forebay.worker.pool.manager import PoolManager

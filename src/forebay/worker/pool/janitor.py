@@ -3,7 +3,9 @@
 import heapq
 from dataclasses import dataclass
 
+from forebay.net.tasks import in_crypto_thread
 from forebay.protocol import errors
+from forebay.relay import Client
 from forebay.worker.agenda import Agenda
 from forebay.worker.memory import (
     CLIENTS_AT_LEAST,
@@ -13,9 +15,7 @@ from forebay.worker.memory import (
 )
 from forebay.worker.pool.manager import PoolManager
 from forebay.worker.pool.watch import Watch
-from forebay.worker.relay import Client
-from forebay.worker.session.sessions import Sessions
-from forebay.worker.tasks import in_crypto_thread
+from forebay.worker.sessions.sessions import Sessions
 
 TICK_S = 0.1
 # Chores that need no haste: ages, idle connections, the server's own limits.

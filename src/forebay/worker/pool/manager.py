@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from forebay.net.connector import ConnectError
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError, Severity
 from forebay.protocol.messages import parse_data_row
+from forebay.relay import Census, Client, Command, MicroPool, Server
+from forebay.session.settings import InternTable
 from forebay.worker.agenda import Agenda
-from forebay.worker.connector import ConnectError
 from forebay.worker.pool.backoff import Backoff
 from forebay.worker.pool.budget import LIMITS_QUERY, Budget, parse_limits
 from forebay.worker.pool.changeover import Changeover
 from forebay.worker.pool.decide import next_step
 from forebay.worker.pool.holds import Holds
 from forebay.worker.pool.refusals import Refusals
-from forebay.worker.relay import Census, Client, Command, MicroPool, Server
-from forebay.worker.session.settings import InternTable
 
 logger = logging.getLogger("forebay.pool")
 

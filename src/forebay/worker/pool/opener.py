@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from forebay.net import connector
+from forebay.net.connector import ConnectError, DatabaseConnection, Target
+from forebay.net.tls import ClientContexts
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError
+from forebay.relay import MicroPool, Server
+from forebay.session.replays import is_hasty
+from forebay.session.settings import WITHOUT_TIMEOUT, InternTable
 from forebay.sql.settings import names_pg_temp
-from forebay.worker import connector
 from forebay.worker.agenda import Agenda
-from forebay.worker.connector import ConnectError, DatabaseConnection, Target
 from forebay.worker.pool.budget import LIMITS_QUERY, parse_limits
-from forebay.worker.relay import MicroPool, Server
-from forebay.worker.session.replays import is_hasty
-from forebay.worker.session.settings import WITHOUT_TIMEOUT, InternTable
-from forebay.worker.tls import ClientContexts
 
 # What a session begins with, by init_query and otherwise: its search_path, what RESET makes of
 # that, and of statement_timeout. (What that is now, it is not in a question WITHOUT_TIMEOUT.)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from forebay.protocol.errors import PgError
+from forebay.relay import Client
 from forebay.worker.pool.holders import NAMED, described, seconds, who
-from forebay.worker.relay import Client
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError
+from forebay.relay import MicroPool, Server
 from forebay.worker.pool.holders import (
     IN_TRANSACTION,
     NAMED,
@@ -17,7 +18,6 @@ from forebay.worker.pool.holders import (
     seconds,
     who,
 )
-from forebay.worker.relay import MicroPool, Server
 
 if TYPE_CHECKING:
     from forebay.worker.pool.manager import PoolManager

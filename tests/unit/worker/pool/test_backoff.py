@@ -2,8 +2,8 @@
 
 import pytest
 
+from forebay.net.connector import ConnectError
 from forebay.protocol.errors import PgError, Severity
-from forebay.worker.connector import ConnectError
 from forebay.worker.pool.backoff import Backoff
 
 

@@ -8,11 +8,11 @@ from typing import Any, cast
 import pytest
 
 from forebay.protocol.messages import parameter_status, query
+from forebay.relay import Command
+from forebay.session.replays import Replay, Replays
+from forebay.session.settings import InternTable, Settings
 from forebay.worker.pool.changeover import PARAMETERS_LIMIT, Changeover
 from forebay.worker.pool.manager import Limits, PoolManager
-from forebay.worker.relay import Command
-from forebay.worker.session.replays import Replay, Replays
-from forebay.worker.session.settings import InternTable, Settings
 
 FAILED = Command()
 FAILED.error = b"SERROR\0C42601\0Msyntax error\0\0"

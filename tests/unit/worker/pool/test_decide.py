@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from forebay.relay import Census, MicroPool, Waiter
+from forebay.relay.census import OPENING_LIMIT
 from forebay.worker.pool.decide import Step, next_step
-from forebay.worker.relay import Census, MicroPool, Waiter
-from forebay.worker.relay.census import OPENING_LIMIT
 
 NOW = 100.0
 

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import pytest
 
+from forebay.session.pins import Notes, PinReason
 from forebay.worker.pool.holders import (
     NAMED,
     OTHERS_HINT,
@@ -15,7 +16,6 @@ from forebay.worker.pool.holders import (
     holder_of,
     quoted,
 )
-from forebay.worker.session.pins import Notes, PinReason
 
 
 def server(application: str = "web", user: str = "app", **state: Any) -> Any:

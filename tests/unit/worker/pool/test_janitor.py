@@ -6,8 +6,8 @@ from typing import Any, cast
 import pytest
 
 from forebay.protocol.errors import parse_fields
+from forebay.relay.statement import Account, Text
 from forebay.worker.pool.janitor import DUE_SPARE, Janitor, Timeouts
-from forebay.worker.relay.statement import Account, Text
 
 TIMEOUTS = Timeouts(120, 1800, 86_400, 300, 86_400)
 

@@ -1,0 +1,344 @@
+"""Logging a client in: encryption, startup packet, authentication.
+
+Ends just before what follows AuthenticationOk: the greeting (ParameterStatus, BackendKeyData,
+ReadyForQuery) is the caller's, and leaves in the same send as AuthenticationOk if it is known then.
+"""
+
+import asyncio
+import contextlib
+import functools
+import secrets
+import ssl
+import struct
+from dataclasses import dataclass, field
+from typing import Final
+
+from forebay.net.credentials import MOCK_SECRET, Credentials, Throttle, UserAuth
+from forebay.net.stream import PeerGoneError, Stream, TLSError
+from forebay.protocol import errors, md5, messages, scram
+from forebay.protocol.errors import PgError
+from forebay.protocol.startup import (
+    MAX_STARTUP_PACKET_BYTES,
+    CancelRequest,
+    GSSENCRequest,
+    Request,
+    SSLRequest,
+    StartupLengthError,
+    StartupMessage,
+    negotiate_protocol_version,
+    parse_startup,
+)
+
+__all__ = [
+    "Credentials",
+    "LoggedIn",
+    "LoginFailed",
+    "LoginPolicy",
+    "Throttle",
+    "UserAuth",
+    "log_in",
+    "refuse",
+]
+
+MAX_AUTH_MESSAGE_BYTES: Final = 8192
+"""Passwords and SASL messages from a client that is not authenticated yet."""
+LAST_WORD_S: Final = 1.0
+"""How long a client that is refused may take to receive the reason."""
+
+RDS_PARAMETERS: Final = frozenset(
+    {
+        *("application_name", "client_encoding", "datestyle"),
+        *("extra_float_digits", "search_path", "timezone"),
+    }
+)
+"""The startup parameters that RDS Proxy takes, in lower case."""
+
+KNOWN_PACKETS: Final = 256
+"""Startup packets that are not parsed anew; those that are longer than this always are:"""
+KNOWN_PACKET_BYTES: Final = 512
+
+_TLS_HANDSHAKE: Final = 0x16
+_GOODBYE: Final = b"X\0\0\0"
+_VERSION_3: Final = b"\0\3"
+_OFFERED: Final = (scram.MECHANISM,)
+_OFFERED_WITH_BINDING: Final = (scram.MECHANISM_PLUS, scram.MECHANISM)
+_offer: Final = functools.lru_cache(2)(messages.authentication_sasl)
+_parse_known: Final = functools.lru_cache(KNOWN_PACKETS)(parse_startup)
+
+
+@dataclass(frozen=True, slots=True)
+class LoginPolicy:
+    """What a proxy demands of its clients. Immutable: a reload makes another.
+
+    `tls_context` made by `forebay.net.tls.server_context` offers channel binding as well.
+    """
+
+    credentials: Credentials
+    require_tls: bool = True
+    tls_context: ssl.SSLContext | None = None
+    throttle: Throttle = field(default_factory=Throttle)
+    login_timeout_s: float = 15.0
+    refuse_options: bool = False
+    """As RDS Proxy: no `options`, and few startup parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """A client that has proved who it is, and what it asked for.
+
+    `settings` is sorted by name, names are lower-case and occur once. AuthenticationOk is written
+    to the stream but not sent yet.
+    """
+
+    stream: Stream
+    user: str
+    database: str
+    settings: tuple[tuple[str, str], ...]
+    protocol_minor: int
+    application_name: str
+
+
+class LoginFailed(Exception):  # noqa: N818 - the counterpart of LoggedIn
+    """A client was refused, and the stream is closed. It has been told, unless it does not seem to
+    speak the protocol.
+
+    `user` is None if the client had not come so far as to name one.
+    """
+
+    def __init__(self, reason: str, user: str | None, sqlstate: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.user = user
+        self.sqlstate = sqlstate
+
+
+async def log_in(stream: Stream, policy: LoginPolicy, peer: str) -> LoggedIn | CancelRequest | None:
+    """Takes a new connection through to authentication, within `policy.login_timeout_s`.
+
+    `peer` is the client's address without its port. Returns what the client wants; None if it left
+    before it was done (psql does so to ask for a password), and the stream is closed then. After a
+    CancelRequest the stream is still open: the caller closes it when the cancel is done.
+    Raises LoginFailed; the client has been told why, if it has sent a packet at all, and the
+    stream is closed.
+    """
+    login = _Login(stream, policy, peer)
+    try:
+        async with asyncio.timeout(policy.login_timeout_s):
+            return await login.run()
+    except PgError as error:
+        await refuse(stream, error)
+        raise _failed(error, login) from None
+    except messages.MalformedMessageError as malformed:
+        violation = errors.protocol_violation(str(malformed))
+        await refuse(stream, violation)
+        raise _failed(violation, login) from None
+    except TimeoutError as error:
+        if error.errno is not None:  # ETIMEDOUT: it is the connection that is gone
+            stream.close()
+            return None
+        timed_out = errors.login_timed_out()
+        await refuse(stream, timed_out)
+        raise _failed(timed_out, login) from None
+    except (TLSError, StartupLengthError) as failure:
+        stream.close()
+        raise LoginFailed(str(failure), login.user, "08P01") from None
+    except OSError:
+        stream.close()
+        return None
+    except BaseException:
+        stream.close()
+        raise
+
+
+async def refuse(stream: Stream, error: PgError) -> None:
+    """Says why, and closes. A client that does not read is not waited for."""
+    try:
+        with contextlib.suppress(OSError, TimeoutError):
+            stream.write(error.encode())
+            async with asyncio.timeout(LAST_WORD_S):
+                await stream.drain()
+    finally:
+        stream.close()
+
+
+def _failed(error: PgError, login: "_Login") -> LoginFailed:
+    detail = "" if error.detail is None else f" ({error.detail})"
+    return LoginFailed(error.message + detail, login.user, error.sqlstate)
+
+
+class _Login:
+    """One login under way."""
+
+    def __init__(self, stream: Stream, policy: LoginPolicy, peer: str) -> None:
+        self.user: str | None = None
+        self._stream = stream
+        self._policy = policy
+        self._peer = peer
+
+    async def run(self) -> LoggedIn | CancelRequest:
+        request = await self._negotiate()
+        if isinstance(request, CancelRequest):
+            return request
+        self.user = request.user
+        user = self._check(request)
+        if request.must_negotiate:
+            agreed = negotiate_protocol_version(request.unrecognized, request.agreed_minor)
+            self._stream.write(agreed)
+        await self._authenticate(user)
+        self._stream.write(messages.authentication_ok())
+        return LoggedIn(
+            stream=self._stream,
+            user=user,
+            database=request.database or user,
+            settings=tuple(sorted(request.settings.items())),
+            protocol_minor=request.agreed_minor,
+            application_name=request.settings.get("application_name", ""),
+        )
+
+    # ---- Encryption and the startup packet -------------------------------------------------------
+
+    async def _negotiate(self) -> StartupMessage | CancelRequest:
+        """Answers requests for encryption, each at most once, until something else comes."""
+        stream = self._stream
+        first = (await stream.peek(4))[:4]
+        if first[0] == _TLS_HANDSHAKE:
+            await self._direct_tls()
+        elif first[0] != 0:
+            raise _no_packet(first)
+        asked: set[type] = set()
+        while True:
+            request = await self._request()
+            if not isinstance(request, SSLRequest | GSSENCRequest):
+                return request
+            if stream.tls is not None or type(request) in asked:
+                raise errors.protocol_violation("unsupported frontend protocol")
+            asked.add(type(request))
+            if isinstance(request, SSLRequest) and self._policy.tls_context is not None:
+                await self._upgrade(self._policy.tls_context)
+            else:
+                self._refuse_early_bytes()
+                stream.write(b"N")
+                await stream.drain()
+
+    async def _request(self) -> Request:
+        try:
+            packet = await self._stream.read_startup(MAX_STARTUP_PACKET_BYTES)
+        except StartupLengthError:
+            first = (await self._stream.peek(4))[:4]
+            if first[0] == 0:
+                raise
+            raise _no_packet(first) from None
+        return _parse(packet)
+
+    async def _upgrade(self, context: ssl.SSLContext) -> None:
+        self._refuse_early_bytes()
+        self._stream.write(b"S")
+        await self._stream.drain()
+        await self._stream.start_tls(context, server_side=True)
+
+    def _refuse_early_bytes(self) -> None:
+        """What came along with the request was not sent by a client that awaits the answer."""
+        if self._stream.buffered:
+            raise errors.early_bytes()
+
+    async def _direct_tls(self) -> None:
+        context = self._policy.tls_context
+        if context is None:
+            raise StartupLengthError("received direct SSL connection request without TLS")
+        early = self._stream.take_buffered()
+        await self._stream.start_tls(context, server_side=True, early=early)
+
+    def _check(self, request: StartupMessage) -> str:
+        """Refuses what cannot be served before any password is asked for; returns the user."""
+        if self._policy.require_tls and self._stream.tls is None:
+            raise errors.tls_required()
+        if request.user is None:
+            raise errors.missing_user()
+        if request.replication:
+            raise errors.unsupported_replication()
+        if self._policy.refuse_options:
+            _refuse_options(request)
+        return request.user
+
+    # ---- Authentication --------------------------------------------------------------------------
+
+    async def _authenticate(self, user: str) -> None:
+        known = self._policy.credentials.get(user)
+        if known is not None and known.method == "md5":
+            right = await self._md5(known)
+        else:
+            right = await self._scram(user, known)
+        if right:
+            self._policy.throttle.succeeded(user, self._peer)
+            return
+        now_s = asyncio.get_running_loop().time()
+        await asyncio.sleep(self._policy.throttle.failed(user, self._peer, now_s))
+        raise errors.no_credentials(user) if known is None else errors.wrong_password(user)
+
+    async def _md5(self, known: UserAuth) -> bool:
+        salt = secrets.token_bytes(md5.SALT_BYTES)
+        self._stream.write(messages.authentication_md5_password(salt))
+        answer = messages.parse_password(await self._answer())
+        if not answer:
+            raise errors.unsupported_authentication()
+        return any(md5.verify(stored, salt, answer) for stored in known.md5_hashes)
+
+    async def _scram(self, user: str, known: UserAuth | None) -> bool:
+        """A whole exchange, for unknown users too: who exists is not told before the password."""
+        context = self._policy.tls_context if self._stream.tls is not None else None
+        binding: bytes | None = getattr(context, "end_point", None)
+        offered = _OFFERED if binding is None else _OFFERED_WITH_BINDING
+        self._stream.write(_offer(offered))
+        body = await self._answer()
+        try:
+            mechanism, first = messages.parse_sasl_initial_response(body)
+            if mechanism not in offered:
+                raise errors.unsupported_authentication()
+            verifiers = known.verifiers if known else (scram.mock_verifier(user, MOCK_SECRET),)
+            exchange = scram.ServerExchange(mechanism, verifiers, binding)
+            self._stream.write(messages.authentication_sasl_continue(exchange.first(first)))
+            final = exchange.final(await self._answer())
+        except scram.ProofError:
+            return False
+        except scram.ScramError as error:
+            raise errors.protocol_violation(str(error)) from None
+        if known is None:
+            return False
+        self._stream.write(messages.authentication_sasl_final(final))
+        return True
+
+    async def _answer(self) -> bytes:
+        """Sends what was written and awaits the client's message of type 'p'."""
+        await self._stream.drain()
+        kind, body = await self._stream.read_message(MAX_AUTH_MESSAGE_BYTES)
+        if kind == ord("X"):
+            raise PeerGoneError("the client said goodbye")
+        if kind != ord("p"):
+            raise errors.protocol_violation(f"expected password response, got message type {kind}")
+        return body
+
+
+def _parse(packet: bytes) -> Request:
+    """As parse_startup. Clients of one application all begin with the same packet."""
+    known = len(packet) <= KNOWN_PACKET_BYTES and packet.startswith(_VERSION_3)
+    return _parse_known(packet) if known else parse_startup(packet)
+
+
+def _refuse_options(request: StartupMessage) -> None:
+    """Refuses what RDS Proxy refuses. Raises PgError."""
+    if request.has_options:
+        raise errors.unsupported_command_line_options()
+    for name in request.settings:
+        if name not in RDS_PARAMETERS:
+            raise errors.unsupported_option(name)
+
+
+def _no_packet(first: bytes) -> Exception:
+    """What it is that begins with these four bytes instead of a small length."""
+    if first == _GOODBYE:  # a driver that leaves before it has begun says Terminate all the same
+        return PeerGoneError("the client said goodbye")
+    if first in (b"GET ", b"HEAD", b"POST", b"PUT ", b"OPTI", b"PRI ", b"CONN", b"DELE", b"PATC"):
+        what = "This is an HTTP request."
+    else:
+        what = f"It begins with {struct.unpack('!4B', first)}."
+    return StartupLengthError(f"invalid length of startup packet ({what})")

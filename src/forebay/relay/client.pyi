@@ -1,0 +1,81 @@
+"""An established client."""
+
+from ssl import MemoryBIO, SSLObject
+
+from forebay.relay.application import Application
+from forebay.relay.micropool import MicroPool
+from forebay.relay.peer import Peer
+from forebay.relay.poller import Poller
+from forebay.relay.scan.names import FunctionNames
+from forebay.relay.server import Place, Server
+from forebay.relay.statement import Statement
+from forebay.session.meaning import Changes
+from forebay.session.pins import Notes
+from forebay.session.restoration import FollowUp
+from forebay.session.settings import Parameters, Settings
+from forebay.worker.evacuation import Evacuation
+from forebay.worker.sessions.sessions import Sessions
+
+class Client(Peer):
+    pool: MicroPool
+    server: Server | None
+    place: Place | None
+    sessions: Sessions
+    process_id: int
+    protocol_minor: int
+    settings: Settings
+    startup: Settings
+    parameters: Parameters
+    notes: Notes | None
+    meanwhile: Changes | None
+    follow_up: FollowUp | None
+    evacuation: Evacuation | None
+    statements: dict[bytes, Statement] | None
+    pinned: bool
+    under_pg_temp: bool
+    reads_all: bool
+    application: Application
+    prefers_last: bool
+    suspect: bool
+    strict: bool
+    greeted: bool
+    connected_at: float
+    last_active: float
+    unsent_seen: int
+
+    def __init__(
+        self,
+        poller: Poller,
+        fd: int,
+        pool: MicroPool,
+        sessions: Sessions,
+        process_id: int,
+        *,
+        settings: Settings,
+        parameters: Parameters | None = None,
+        tls: SSLObject | None = None,
+        incoming: MemoryBIO | None = None,
+        outgoing: MemoryBIO | None = None,
+    ) -> None: ...
+    @property
+    def is_waiting(self) -> bool: ...
+    @property
+    def is_busy(self) -> bool: ...
+    @property
+    def is_stalled(self) -> bool: ...
+    @property
+    def last_progress(self) -> float: ...
+    def parameters_now(self) -> Parameters: ...
+    def evacuated(self) -> None: ...
+    def note_dropping(self) -> None: ...
+    def redefine(self, name: bytes, statement: Statement | None) -> None: ...
+    def look_for(self, functions: FunctionNames | None) -> None: ...
+    def set_pinned(self, pinned: bool) -> None: ...
+    def start(self, early: bytes) -> None: ...
+    def welcome(self, greeting: bytes) -> None: ...
+    def say(self, message: bytes) -> None: ...
+    def refuse(self, error: bytes) -> None: ...
+    def answer(self, error: bytes) -> None: ...
+    def fail(self, error: bytes, reason: str) -> None: ...
+    def part(self, farewell: bytes) -> None: ...
+    def drop(self) -> None: ...

@@ -1,0 +1,187 @@
+"""A micro-pool: the connections of one (database, user) and the clients that wait for one.
+
+Connections are reused newest first, so that surplus ones grow old at the front of ``idle`` where
+the janitor finds them. Waiters are served first come, first served; a connection that comes free
+goes directly to the first of them and never through ``idle``, so that nobody who comes later can
+overtake. A waiter leaves the queue in constant time.
+
+What concerns other micro-pools too is counted in the `census` that all before one server share. The
+manager (Python) is called only where something is to be decided or done:
+    manager.wanted(pool)        somebody waits, and a connection could be opened, or must not be
+    manager.take_away(server)   one that came free is to be closed: retired, or others need the room
+    manager.schedule()          one has become idle while somebody waits elsewhere
+
+Written in Cython's pure mode (types in micropool.pxd).
+"""
+
+from forebay.relay.census import Demand
+
+# How many idle connections are looked at for one that has the settings wanted.
+_SEARCH = 16
+
+
+class Waiter:
+    """Who can wait in a micro-pool's queue."""
+
+    def __init__(self):
+        self.waiting_in = None
+        self.waits_before = None
+        self.waits_behind = None
+        self.waits_since = 0.0
+
+
+class MicroPool(Demand):
+    """The connections and the queue of one (database, user)."""
+
+    def __init__(self, database, user, census, manager, changeover):
+        Demand.__init__(self)
+        self.database = database
+        self.user = user
+        self.census = census
+        self.manager = manager
+        self.changeover = changeover  # for its connections: see `connection`
+        self.idle = []  # unused connections, the longest unused first
+        self.first_waiter = None
+        self.last_waiter = None
+        self.clients = 0  # clients logged in, with or without a connection
+        self.borrowed = 0  # connections with a client, or being cleaned after one
+        self.borrows = 0
+        self.transactions = 0
+        self.schema = 1  # counts what has changed what names mean in the database
+        # The next connection that comes free was opened for this pool, and serves it first: to
+        # close it unused helps nobody, and the other pool's connection would meet the same end.
+        self.keeps_next = False
+
+    # ---- connections come and go ----
+
+    def begin_opening(self):
+        """One more connection is being opened."""
+        self.opening += 1
+        self.census.opening += 1
+        self.census.resize(self, 1)
+
+    def end_opening(self, opened):
+        """A connection was opened, and is borrowed until it has begun; or it could not be."""
+        self.opening -= 1
+        self.census.opening -= 1
+        if opened:
+            self.borrowed += 1
+            self.keeps_next = True
+        else:
+            self.census.resize(self, -1)
+
+    def take(self, server):
+        """Borrow this idle connection."""
+        self.idle.remove(server)
+        self.census.idle -= 1
+        self.borrowed += 1
+
+    def drop(self, server):
+        """This connection, idle or borrowed, is closed."""
+        if server in self.idle:
+            self.take(server)
+        self.borrowed -= 1
+        self.census.resize(self, -1)
+
+    # ---- clients come and go ----
+
+    def borrow(self, settings):
+        """An idle connection, if possible one that has `settings` already, or None."""
+        index = len(self.idle) - 1
+        if index < 0:
+            return None
+        self.borrows += 1
+        self.borrowed += 1
+        self.census.idle -= 1
+        server = self.idle[index]
+        if server.settings is settings:
+            return self.idle.pop()
+        last = max(-1, index - _SEARCH)
+        while index > last:
+            server = self.idle[index]
+            if server.settings is settings:
+                del self.idle[index]
+                return server
+            index -= 1
+        return self.idle.pop()
+
+    def borrow_last(self, process_id, lease):
+        """The connection that this client had in its last lease, if it is idle, nobody else has had
+        it since, and it remembers what this client alone has drawn from sequences; or None."""
+        index = len(self.idle) - 1
+        last = max(-1, index - _SEARCH)
+        while index > last:
+            server = self.idle[index]
+            if server.drawn_by == process_id and server.drawn_in == lease:
+                self.take(server)
+                self.borrows += 1
+                return server
+            index -= 1
+        return None
+
+    def wait(self, waiter, now):
+        """Queue `waiter` behind all others."""
+        tail = self.last_waiter
+        waiter.waiting_in = self
+        waiter.waits_since = now
+        waiter.waits_behind = tail
+        if tail is None:
+            self.first_waiter = waiter
+        else:
+            tail.waits_before = waiter
+        self.last_waiter = waiter
+        self.waiting += 1
+        if self.census.joined(self, now):
+            self.manager.wanted(self)
+
+    def leave(self, waiter):
+        """Take `waiter` out of the queue, wherever it stands; harmless when it does not wait."""
+        if waiter.waiting_in is not self:
+            return
+        behind = waiter.waits_behind
+        before = waiter.waits_before
+        if behind is None:
+            self.first_waiter = before
+        else:
+            behind.waits_before = before
+        if before is None:
+            self.last_waiter = behind
+        else:
+            before.waits_behind = behind
+        waiter.waits_behind = None
+        waiter.waits_before = None
+        waiter.waiting_in = None
+        self.waiting -= 1
+        first = self.first_waiter
+        self.census.left(self, 0.0 if first is None else first.waits_since)
+
+    def next_waiter(self):
+        """The first in the queue, taken out of it; None when nobody waits."""
+        waiter = self.first_waiter
+        if waiter is not None:
+            self.leave(waiter)
+        return waiter
+
+    def give_back(self, server, retired, now):
+        """A borrowed connection is free: who gets it now. None: it is idle, or was taken away.
+
+        `retired`: it is to be closed rather than used again.
+        """
+        keeps = self.keeps_next and not self.census.is_over
+        self.keeps_next = False
+        if retired or (not keeps and self.census.takes(self, now)):
+            self.borrowed -= 1
+            self.census.resize(self, -1)
+            self.manager.take_away(server)
+            return None
+        waiter = self.next_waiter()
+        if waiter is None:
+            self.borrowed -= 1
+            self.idle.append(server)
+            self.census.idle += 1
+            if self.census.waiting and self.census.neediest(None, now) is not None:
+                self.manager.schedule()
+        else:
+            self.borrows += 1
+            self.census.waits.note(now - waiter.waits_since)
+        return waiter

@@ -1,0 +1,16 @@
+"""The relay as asyncio's selector."""
+
+import selectors
+from collections.abc import Mapping
+from typing import Any
+
+from forebay.relay.poller import Poller
+
+class Relay(selectors.BaseSelector):
+    poller: Poller
+
+    def __init__(self) -> None: ...
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey: ...
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey: ...
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]: ...
+    def get_map(self) -> Mapping[Any, selectors.SelectorKey]: ...

@@ -1,0 +1,396 @@
+"""What a database connection sends: walks it, keeps the ledger, and passes it on.
+
+The bodies of rows are passed on by count. Held back until whole is only what Forebay must read:
+ReadyForQuery, ParameterStatus, errors, command tags, and the answers to its own commands.
+"""
+
+from forebay.relay.statement import PREFIX
+
+from libc.stdint cimport uint32_t
+
+from .frames cimport HEADER_BYTES, LARGE_MESSAGE_LIMIT, length_word, message
+from .ledger cimport DESYNC, FORWARD, REPLACE, SWALLOW, SYNC
+from .connection cimport LEDGER_LIMIT, NOBODY, UNGUARDED, Borrower
+from .lent cimport LentConnection
+from .peer cimport GATHER_BYTES
+from .prepared cimport Expectation
+from .sequences cimport NOT_DRAWN, with_hint
+from .statement cimport shape
+
+# Commands that may change what a statement means: which tables, functions and types its names find, and
+# so what it takes and returns. (CREATE TABLE AS and the like have the tag of a SELECT; they only matter where
+# something was dropped before, or stands behind in the search_path.)
+cdef frozenset ALTERING = frozenset(
+    b"%b %b\0" % (verb, kind)
+    for verb in (b"CREATE", b"ALTER", b"DROP")
+    for kind in (
+        b"TABLE", b"FOREIGN TABLE", b"VIEW", b"MATERIALIZED VIEW", b"TYPE", b"DOMAIN", b"CAST", b"OPERATOR",
+        b"FUNCTION", b"PROCEDURE", b"ROUTINE", b"AGGREGATE", b"SCHEMA", b"EXTENSION", b"OWNED",
+    )
+)
+# Of these the most by far are of temporary tables, which mean something to their own client only.
+cdef tuple OFTEN_TEMPORARY = (b"CREATE TABLE\0", b"DROP TABLE\0")
+# The routine that finds a prepared statement's result changed (the field is never translated).
+cdef bytes CHANGED_BY_ROUTINE = b"\0RRevalidateCachedQuery\0"
+cdef bytes CUT_SHORT = b"\0C57"  # a cancel or a timeout: says nothing about what it has hit
+cdef bytes UNKNOWN_STATEMENT = b"\0C26000\0"
+cdef bytes DISCARD_ALL = b"DISCARD ALL\0"
+cdef bytes DISCARD_SEQUENCES = b"DISCARD SEQUENCES\0"
+cdef tuple UNDOING = (b"ROLLBACK\0", b"COMMIT\0")  # where the transaction, or the next, goes on
+cdef bytes DEALLOCATE_ALL = b"DEALLOCATE ALL\0"
+cdef bytes HOW_TEXT_IS_READ = b"standard_conforming_strings\0"
+# Reported settings on which it depends what statements mean.
+cdef tuple OF_MEANING = (
+    HOW_TEXT_IS_READ, b"client_encoding\0", b"TimeZone\0", b"DateStyle\0", b"IntervalStyle\0",
+    b"search_path\0", b"session_authorization\0",
+)
+cdef Py_ssize_t NUMBER_END = HEADER_BYTES + 4  # in a NotificationResponse: the process that has sent it
+# More than an audit yields of a session whose settings are within the limits.
+cdef int COMMAND_ROWS_LIMIT = 2000
+# (The body of an ErrorResponse.) Of a change-over that has failed without a word.
+cdef bytes NOT_IN_PLACE = (
+    b"SERROR\0VERROR\0C55000\0Mthe settings of the session could not be put in place; nothing was run\0\0"
+)
+
+
+cdef inline bint _is_ready_for_query(const unsigned char *frame, Py_ssize_t total) noexcept:
+    return total == HEADER_BYTES + 1 and (
+        frame[HEADER_BYTES] == c"I" or frame[HEADER_BYTES] == c"T" or frame[HEADER_BYTES] == c"E"
+    )
+
+
+cdef class Server(LentConnection):
+    """One connection to the database."""
+
+    cdef Py_ssize_t consume(self, const unsigned char *data, Py_ssize_t count) except -1:
+        cdef Py_ssize_t at = 0
+        cdef Py_ssize_t passed = 0  # up to here everything has been passed on or dropped
+        cdef Py_ssize_t total, step
+        cdef int kind, action
+        cdef bint whole
+        while self.fd >= 0:
+            if self.body_left:
+                step = min(<Py_ssize_t> self.body_left, count - at)
+                self.body_left -= step
+                at += step
+            if count - at < HEADER_BYTES:
+                break
+            kind = data[at]
+            total = <Py_ssize_t> length_word(data + at) + 1
+            whole = count - at >= total
+            if not whole and total <= GATHER_BYTES and self._is_gathered(kind):
+                break
+            action = self._judge(kind, data + at, total, whole)
+            if action == FORWARD:
+                if not whole:
+                    self.body_left = <uint32_t> (total - (count - at))
+                    at = count
+                    break
+                at += total
+                if kind == c"Z" and self.ledger.count == 0:
+                    self._pass(data + passed, at - passed)
+                    passed = at
+                    self._ready_for_query()
+                elif self.ledger.fakes:
+                    self._pass(data + passed, at - passed)
+                    passed = at
+                    self.answer_fakes()
+                elif kind == c"E" and self.fatal_forwarded:
+                    self._pass(data + passed, at - passed)
+                    self.lost("the database ended it")
+                    return count
+                continue
+            self._pass(data + passed, at - passed)
+            if action == DESYNC:
+                self.shut(f"the database sent an unexpected message (type {chr(kind)!r})")
+                return count
+            at += total
+            passed = at
+            if action == REFUSED:
+                self._refuse_turn()
+                return count
+            if action == REPLACE:
+                self._pass(self.instead, len(self.instead))
+                self.instead = None
+            elif action == DROP and kind == c"Z":
+                self._follow()
+            elif action == SWALLOW:
+                self._swallow(data + at - total, total)
+                if kind == c"Z":
+                    self._command_done()
+                elif self.ledger.fakes:
+                    self.answer_fakes()
+        if self.fd < 0:
+            return count
+        self._pass(data + passed, at - passed)
+        if self.client is not None:
+            self._let_client_go_on()
+        return at
+
+    cdef bint is_within(self) except -1:
+        return self.body_left > 0
+
+    cdef bint _is_gathered(self, int kind) except -1:
+        """Whether a message must be there as a whole before it is passed on."""
+        return (
+            kind == c"Z" or kind == c"S" or kind == c"E" or kind == c"C" or kind == c"G" or kind == c"A"
+            or self.ledger.action() != FORWARD
+            or (kind == c"T" and self.ledger.is_kept())
+            or ((kind == c"T" or kind == c"t") and self.ledger.is_expected())
+        )
+
+    cdef int _judge(
+        self, int kind, const unsigned char *frame, Py_ssize_t total, bint whole
+    ) except -3:
+        """Take note of a message, and say what becomes of it: FORWARD, SWALLOW, DROP, REPLACE (by
+        what is in `instead`), REFUSED or DESYNC."""
+        cdef int action = self.ledger.action()
+        cdef bint is_noted
+        if total < HEADER_BYTES or total > LARGE_MESSAGE_LIMIT:
+            return DESYNC
+        if not whole and (action != FORWARD or kind == c"Z" or kind == c"S"):
+            return DESYNC
+        if kind == c"D" or kind == c"d":
+            # The bulk of all traffic: rows and COPY data change nothing in the ledger.
+            if self.ledger.count == 0 or action == REPLACE:
+                return DESYNC
+            return FORWARD if action == FORWARD else self.ledger.reply(kind)
+        if kind == c"A":
+            # Meant for the client, whatever is being answered.
+            return self._judge_notification(frame, total) if whole else FORWARD
+        if kind == c"N":
+            return SWALLOW if action == SWALLOW else FORWARD
+        if kind == c"S":
+            if not self._note_parameter(frame + HEADER_BYTES, total - HEADER_BYTES):
+                return DESYNC
+            if self.parameters_told is not None:
+                return DROP
+            return SWALLOW if action == SWALLOW else FORWARD
+        if kind == c"E":
+            return self._judge_error(frame, total, whole)
+        if kind == c"Z":
+            return self._judge_ready(frame, total)
+        if action == REPLACE:
+            return DESYNC  # what cannot succeed
+        is_noted = self.ledger.is_expected()
+        if is_noted and whole:
+            if kind == c"t":
+                self.prepared.note_types(frame[HEADER_BYTES:total])
+            elif kind == c"T":
+                self.prepared.note_description(shape(frame[HEADER_BYTES:total]))
+            elif kind == c"n":
+                self.prepared.note_description(b"")
+            elif kind == c"3" and self.guarded and not self.replaying and self.prepared.head().is_guard:
+                self.guarded = UNGUARDED  # the last message of a change-over
+        if (kind == c"T" or kind == c"n") and self.ledger.is_kept() and self.client is not None:
+            self.client.portal_told = frame[HEADER_BYTES:total] if whole else None
+            self.client.portals_owed -= 1
+        action = self.ledger.reply(kind)
+        if self.ledger.settled:
+            self.prepared.note_outcome()
+        if kind == c"C" and whole:
+            if action == FORWARD:
+                self._note_tag(frame + HEADER_BYTES, total - HEADER_BYTES, not is_noted)
+            elif action == SWALLOW:
+                self._note_forgotten(frame + HEADER_BYTES, total - HEADER_BYTES)
+        elif kind == c"G" and action == FORWARD and self.ledger.copy_in:
+            if self.client is None or self.client.terminating:
+                self._fail_copy(False)
+        return action
+
+    cdef int _judge_error(
+        self, const unsigned char *frame, Py_ssize_t total, bint whole
+    ) except -3:
+        """As ``_judge``, for an ErrorResponse."""
+        cdef int action = self.ledger.action()
+        cdef int kind = self.ledger.head_kind()
+        cdef bint is_unnamed = self.prepared.is_unnamed()
+        cdef bytes name = self.prepared.head_name()
+        cdef Expectation failing = self.prepared.head()
+        if action == REPLACE:
+            self.instead = self.prepared.replaced(frame[:total])
+            self.turn_failed = True
+            self.ledger.reply(c"E")
+            self._note_lost_description()
+            self.prepared.note_outcome()
+            return REPLACE
+        if failing is not None and failing.is_guard:
+            self.skipped = self.ledger.kinds()
+            if self.replay_error is None and whole and UNKNOWN_STATEMENT not in frame[:total]:
+                # The change-over has succeeded, and a timeout, say, has hit the guard.
+                self.replay_error = frame[HEADER_BYTES:total]
+            self.ledger.reply(c"E")
+            self.prepared.note_outcome()
+            return REFUSED
+        action = self.ledger.reply(c"E")
+        self._note_lost_description()
+        if action == SWALLOW and kind > SYNC:
+            action = FORWARD  # asked for the client's sake: it is the client's message that fails
+        self.prepared.note_outcome(is_unnamed)
+        if CUT_SHORT not in frame[:min(total, <Py_ssize_t> 80)]:
+            self.prepared.note_failure(failing)
+        if (self.client is None or action == SWALLOW) and whole and self._is_last_word(frame, total):
+            # It may take its time to close the connection, or the network may never say so.
+            self.pool.manager.ended(self, frame[HEADER_BYTES:total])
+            return DESYNC
+        if action == FORWARD:
+            self.turn_failed = True
+        if action == FORWARD and whole:
+            self._note_error(frame, total)
+            if self.client is not None and NOT_DRAWN in frame[:min(total, <Py_ssize_t> 80)]:
+                self.instead = with_hint(self.client, frame[:total])
+                return REPLACE
+            if self.client is not None and self.client.statements is not None:
+                if PREFIX in frame[:total]:
+                    self.instead = self.client.renamed(frame[:total], name)
+                    return REPLACE
+        return action
+
+    cdef int _judge_notification(self, const unsigned char *frame, Py_ssize_t total) except -3:
+        """As ``_judge``, for a NotificationResponse. One that the client has sent to itself names it as
+        BackendKeyData did: by this drivers and programs know their own."""
+        cdef bytes known
+        # The number stands behind the length as that behind the type.
+        if self.client is None or total < NUMBER_END or <int> length_word(frame + HEADER_BYTES - 1) != self.pid:
+            return FORWARD
+        known = (<object> self.client.process_id).to_bytes(4, "big")
+        self.instead = frame[:HEADER_BYTES] + known + frame[NUMBER_END:total]
+        return REPLACE
+
+    cdef int _note_lost_description(self) except -1:
+        """The client will not be told of the last portals that it has asked for."""
+        if self.ledger.kept_lost:
+            if self.client is not None:
+                self.client.portals_owed -= self.ledger.kept_lost
+                self.client.portal_told = None
+            self.ledger.kept_lost = 0
+        return 0
+
+    cdef int _judge_ready(self, const unsigned char *frame, Py_ssize_t total) except -3:
+        """As ``_judge``, for a ReadyForQuery."""
+        cdef int action
+        if not _is_ready_for_query(frame, total):
+            return DESYNC
+        action = self.ledger.reply(c"Z")
+        if action == DESYNC:
+            return DESYNC
+        self.status = frame[HEADER_BYTES]
+        if self.ledger.settled:
+            self.prepared.note_outcome()
+        if self.altered and self.status == c"I":
+            self.altered = False
+            self.pool.manager.schema_changed(self.pool)
+        if action == FORWARD and self.follow_up is not None and self.turns_before == 0:
+            return DROP
+        self.turn_failed = self.discarded = False
+        if self.turns_before:
+            self.turns_before -= 1
+            if self.turns_before == 0:
+                self.parameters_told = self.parameters
+        return action
+
+    cdef int _refuse_turn(self) except -1:
+        """The client's settings are not in place, and nothing of what it has sent with them has run.
+        The connection is not used any more."""
+        cdef Borrower client = self.client
+        cdef bytes error = NOT_IN_PLACE if self.replay_error is None else self.replay_error
+        if client is not None:
+            client.server = self.client = None
+        self.shut("its client's settings could not be put in place")
+        if client is not None:
+            client.turn_refused(message(b"E", error), self.skipped)
+        return 0
+
+    cdef int _let_client_go_on(self) except -1:
+        """A client that waits for an answer may have it now. One that had sent far more than was
+        answered is read again once it was, which may be long before a ReadyForQuery."""
+        cdef Borrower client = self.client
+        if client.unsettled:
+            client.settled()
+        elif client.paused and self.ledger.count <= LEDGER_LIMIT and not client.terminating:
+            if not self.is_blocked() and not client.is_blocked():
+                client.resume_reading()
+        return 0
+
+    # ---- what is taken note of ----
+
+    cdef int _swallow(self, const unsigned char *frame, Py_ssize_t total) except -1:
+        """Part of the answer to a command of Forebay's own."""
+        if frame[0] == c"E":
+            self.commands[0].error = frame[HEADER_BYTES:total]
+        elif frame[0] == c"D" and self.commands:
+            if len(self.commands[0].rows) < COMMAND_ROWS_LIMIT:
+                self.commands[0].rows.append(frame[HEADER_BYTES:total])
+            else:
+                self.commands[0].is_cut = True
+        return 0
+
+    cdef bint _note_parameter(self, const unsigned char *body, Py_ssize_t count) except -1:
+        """False: it cannot be read."""
+        try:
+            self.parameters = self.pool.changeover.parameter_changed(self.parameters, body[:count])
+        except ValueError:
+            return False
+        if self.client is None or self.replaying:
+            return True
+        if body[:count].startswith(HOW_TEXT_IS_READ):
+            # What was sent meanwhile may have been read otherwise than the database does, even if
+            # the change is local.
+            self.client.suspect = True
+        if self.client.meanwhile is None and body[:count].startswith(OF_MEANING):
+            self.client.undone()  # a function has changed it
+        return True
+
+    cdef int _note_tag(self, const unsigned char *tag, Py_ssize_t count, bint is_news) except -1:
+        """Some commands end all prepared statements, those that Forebay made too; others may change
+        what they mean. `is_news`: nothing of it has been noted ahead."""
+        if self.client is not None and self.client.meanwhile is not None and tag[:count] in UNDOING:
+            self.client.undone()
+        if count > 1 and (tag[0] == c"A" or (tag[1] == c"R" and (tag[0] == c"C" or tag[0] == c"D"))):
+            self.altered = self.altered or self._alters(tag[:count])
+        if self._note_forgotten(tag, count):
+            self.sequences_discarded += 1
+            if self.client is not None:
+                self.client.may_have_drawn_elsewhere = False
+        if count != len(DISCARD_ALL) and count != len(DEALLOCATE_ALL):
+            return 0
+        if tag[:count] == DISCARD_ALL or tag[:count] == DEALLOCATE_ALL:
+            self.discarded = self.discarded or tag[:count] == DISCARD_ALL
+            if is_news:
+                self.prepared.forget_all()
+                if self.client is not None:
+                    self.client.statements_dropped()
+        return 0
+
+    cdef bint _note_forgotten(self, const unsigned char *tag, Py_ssize_t count) except -1:
+        """Whether a command has let the session forget all values of sequences: from now on it
+        remembers those of its client alone."""
+        if count < 2 or tag[0] != c"D" or not (tag[:count] == DISCARD_ALL or tag[:count] == DISCARD_SEQUENCES):
+            return False
+        self.drawn_by = NOBODY if self.client is None else self.client.process_id
+        self.forgetting = False
+        self.forgotten_not = 0
+        return True
+
+    cdef bint _alters(self, bytes tag) except -1:
+        """Whether statements may mean something else to other clients behind such a command."""
+        if tag in OFTEN_TEMPORARY and self.client is not None and self.client.has_temporary():
+            return False
+        return tag in ALTERING
+
+    cdef bint _is_last_word(self, const unsigned char *frame, Py_ssize_t total) except -1:
+        """Whether the connection ends with this error."""
+        cdef bytes start = frame[HEADER_BYTES:min(total, <Py_ssize_t> 80)]
+        return b"\0VFATAL\0" in start or b"\0VPANIC\0" in start
+
+    cdef int _note_error(self, const unsigned char *frame, Py_ssize_t total) except -1:
+        """After a FATAL error the connection ends, and the client knows why. Others show that the
+        connection does not have what it had."""
+        cdef bytes start = frame[HEADER_BYTES:min(total, <Py_ssize_t> 80)]
+        if self._is_last_word(frame, total):
+            self.fatal_forwarded = True
+        if CHANGED_BY_ROUTINE in frame[:total]:
+            self.pool.manager.schema_changed(self.pool)
+        elif UNKNOWN_STATEMENT in start and PREFIX in frame[:total]:
+            self.stale = True  # a function has ended prepared statements
+        return 0

@@ -1,0 +1,368 @@
+"""What ties a client to its connection, why, and for how long. The one place where it is decided.
+
+A statement whose text may change the session makes its client *suspect*; when its transaction is
+over, the database is asked (see `audit`) which causes to pin really hold, and again after later
+suspect transactions, so that a pin ends when its cause ends. Causes that cannot be asked for last
+until the client leaves; then the connection is cleaned.
+"""
+
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from forebay.session.functions import NOTHING_LISTED, Listed
+from forebay.session.restoration import Restored
+from forebay.sql.effects import HOW_TEXT_IS_READ, SEED, Call, Command, Effect, Effects
+from forebay.sql.functions import KNOWN
+from forebay.sql.reasons import Reason
+from forebay.sql.sequences import DRAWING, only_draws
+from forebay.sql.settings import SettingChange
+from forebay.sql.temporary import Creation
+
+
+class PinReason(StrEnum):
+    """Why a client is pinned. A closed list: logs and metrics are keyed by it."""
+
+    # The database is asked whether these hold.
+    TEMPORARY_OBJECT = "TEMPORARY_OBJECT"
+    CURSOR = "CURSOR"
+    ADVISORY_LOCK = "ADVISORY_LOCK"
+    LISTEN = "LISTEN"
+    PREPARED_STATEMENT = "PREPARED_STATEMENT"
+    # These last until the client leaves.
+    SETTING = "SETTING"
+    SEQUENCE = "SEQUENCE"
+    LOAD = "LOAD"
+    DO_BLOCK = "DO_BLOCK"
+    SESSION_FUNCTION = "SESSION_FUNCTION"
+    UNREADABLE = "UNREADABLE"
+    STATEMENT_TOO_LONG = "STATEMENT_TOO_LONG"
+    FUNCTION_CALL = "FUNCTION_CALL"
+    TOO_MANY_SETTINGS = "TOO_MANY_SETTINGS"
+    DISCARD = "DISCARD"
+
+
+# A client that sets more parameters of its own making (with a dot in the name), or longer names, is
+# pinned: they would have to be asked for after each change, and carried.
+CUSTOM_LIMIT = 1000
+CUSTOM_NAME_CHARACTERS = 256
+
+AUDITED = frozenset(
+    {
+        PinReason.TEMPORARY_OBJECT,
+        PinReason.CURSOR,
+        PinReason.ADVISORY_LOCK,
+        PinReason.LISTEN,
+        PinReason.PREPARED_STATEMENT,
+    }
+)
+
+# What these leave (libraries, replication origins, the seed of random()) DISCARD ALL does not end,
+# so their connection is closed.
+OUTLASTING = frozenset({PinReason.LOAD, PinReason.SESSION_FUNCTION})
+
+# Not listed, as those with a dot in their name are not, while a role is in force that may not see
+# them.
+HIDDEN = frozenset({"dynamic_library_path", "extension_control_path", "session_preload_libraries"})
+
+# What the log says behind "Reason:", in RDS Proxy's words where it has some.
+EXPLANATIONS = {
+    PinReason.TEMPORARY_OBJECT: "A temporary table, view or sequence was created.",
+    PinReason.CURSOR: "A cursor that outlives its transaction was declared.",
+    PinReason.ADVISORY_LOCK: "A session-level advisory lock is held.",
+    PinReason.LISTEN: "The client listens for notifications.",
+    PinReason.PREPARED_STATEMENT: "A prepared statement was created.",
+    PinReason.SETTING: "SQL changed session settings that the proxy doesn't track. Consider moving"
+    " session configuration to the proxy's initialization query.",
+    PinReason.SEQUENCE: "The current value of a sequence, which belongs to the session, was used"
+    " or may be asked for.",
+    PinReason.LOAD: "A library was loaded.",
+    PinReason.DO_BLOCK: "An anonymous code block may have changed session state that"
+    " can't be seen.",
+    PinReason.SESSION_FUNCTION: "A function was called that changes session state.",
+    PinReason.UNREADABLE: "The SQL text couldn't be read with certainty.",
+    PinReason.STATEMENT_TOO_LONG: "The connection ran a SQL query which exceeded the 16384 byte"
+    " limit up to which the proxy looks for session state.",
+    PinReason.FUNCTION_CALL: "A function was called by its number (FunctionCall message).",
+    PinReason.TOO_MANY_SETTINGS: "The client has set more parameters, or longer ones, than the"
+    " proxy carries to other connections.",
+    PinReason.DISCARD: "Session state was discarded.",
+}
+
+# Until when a pin lasts, in words. What is absent lasts as long as its client.
+ENDS = {
+    PinReason.TEMPORARY_OBJECT: "nothing temporary is left (DROP, DISCARD TEMP)",
+    PinReason.CURSOR: "the cursor is closed (CLOSE)",
+    PinReason.ADVISORY_LOCK: "no session-level advisory lock is held (pg_advisory_unlock)",
+    PinReason.LISTEN: "UNLISTEN",
+    PinReason.PREPARED_STATEMENT: "DEALLOCATE",
+    PinReason.SEQUENCE: "the client disconnects, or DISCARD ALL or DISCARD SEQUENCES",
+}
+WITH_ITS_CLIENT = "the client disconnects"
+WITH_THE_ANSWER = "the database has told what the session holds"
+
+_BY_EFFECT = {
+    Reason.SETTING: PinReason.SETTING,
+    Reason.PREPARE: PinReason.PREPARED_STATEMENT,
+    Reason.TEMPORARY_OBJECT: PinReason.TEMPORARY_OBJECT,
+    Reason.CREATION: PinReason.TEMPORARY_OBJECT,
+    Reason.CURSOR: PinReason.CURSOR,
+    Reason.LISTEN: PinReason.LISTEN,
+    Reason.ADVISORY_LOCK: PinReason.ADVISORY_LOCK,
+    Reason.SEQUENCE: PinReason.SEQUENCE,
+    Reason.LOAD: PinReason.LOAD,
+    Reason.DISCARD: PinReason.DISCARD,
+    Reason.DO_BLOCK: PinReason.DO_BLOCK,
+    Reason.SESSION_FUNCTION: PinReason.SESSION_FUNCTION,
+    Reason.TOO_LONG: PinReason.STATEMENT_TOO_LONG,
+    Reason.UNREADABLE: PinReason.UNREADABLE,
+}
+
+# In the body of a DO block: what could change state that the database cannot be asked for.
+_HIDDEN_IN_BODY = re.compile(
+    b"|".join(name for name, reason in KNOWN.items() if reason is not Reason.ADVISORY_LOCK)
+    + rb"|\bload\b|\bexecute\b|\bset\b",
+    re.IGNORECASE,
+)
+
+
+# There, too: what matters only to who asks for it.
+_DRAWS = frozenset(name.encode() for name in DRAWING)
+
+
+# There: what the database is asked for, and most likely finds.
+_LEFT_BY_BODY = {
+    reason: re.compile(rb"(?!.*" + ends + rb").*" + begins, re.IGNORECASE | re.DOTALL)
+    for reason, begins, ends in (
+        (PinReason.TEMPORARY_OBJECT, rb"\b(?:temp|temporary|pg_temp)\b", rb"\bcommit\s+drop\b"),
+        (PinReason.ADVISORY_LOCK, rb"\bpg_(?:try_)?advisory_lock", rb"\bpg_advisory_unlock"),
+        (PinReason.LISTEN, rb"\blisten\b", rb"\bunlisten\b"),
+    )
+}
+
+
+@dataclass(slots=True)
+class Notes:
+    """What is known of one client's session beyond its settings. Made when it is first suspect."""
+
+    statement: bytes = b""  # the last one that made it suspect
+    doubts: set[PinReason] = field(default_factory=set)  # to be asked for at the next audit
+    may_create: bool = False  # as is, without a text that says so, what may be temporary
+    causes: dict[PinReason, bytes] = field(default_factory=dict)  # the statement for each
+    lasting: set[PinReason] = field(default_factory=set)  # hold until the client leaves
+    held: frozenset[PinReason] = frozenset()  # held at the last audit
+    custom: set[str] = field(default_factory=set)  # settings with a dot in their name, ever set
+    pinned_at: dict[PinReason, float] = field(default_factory=dict)
+    resets: bool = False  # took a setting back, maybe to another value than init_query's
+    discards: int = 0  # DISCARDs of sequences' values that were sent and not yet counted
+    used_since: bool = False  # ... and whether a sequence was used behind the last of them
+    restored: Restored = field(default_factory=dict)  # see `restoration`
+
+    @property
+    def reasons(self) -> frozenset[PinReason]:
+        """Why the client is pinned now."""
+        return self.held | self.lasting
+
+    def end_of(self, reason: PinReason) -> str:
+        """Until when the pin for `reason` lasts, in words."""
+        if reason not in self.lasting and reason not in AUDITED:
+            return WITH_THE_ANSWER
+        return ENDS.get(reason, WITH_ITS_CLIENT)
+
+    def forget(self) -> None:
+        """The session has nothing that belongs to a connection."""
+        self.doubts.clear()
+        self.causes.clear()
+        self.lasting.clear()
+        self.held = frozenset()
+        self.may_create = self.resets = self.used_since = False
+        self.discards = 0
+        self.restored = {}
+
+    def take_doubts(self) -> frozenset[PinReason]:
+        """What the database is to be asked for now that the transaction is over."""
+        asked = self.held.union(self.doubts)
+        if self.may_create:
+            asked |= {PinReason.TEMPORARY_OBJECT}
+        self.doubts.clear()
+        self.may_create = False
+        return asked
+
+    def doubt_creation(self) -> None:
+        """The statement may have created something that is temporary, though its text says not."""
+        self.may_create = True
+        self.causes.setdefault(PinReason.TEMPORARY_OBJECT, self.statement)
+
+    def doubt(self, reason: PinReason) -> None:
+        """The statement has done what the database is asked for, if it succeeds."""
+        self.doubts.add(reason)
+        self.causes[reason] = self.statement
+
+    def tie(self, reason: PinReason) -> None:
+        """The statement has done what cannot be asked for: it holds until the client leaves."""
+        self.lasting.add(reason)
+        self.causes[reason] = self.statement
+
+    def keep_drawn(self, statement: bytes) -> None:
+        """`statement` draws from a sequence, or may, and the client's application asks for what it
+        has drawn."""
+        if PinReason.SEQUENCE not in self.lasting:
+            self.lasting.add(PinReason.SEQUENCE)
+            self.causes[PinReason.SEQUENCE] = statement
+        self.used_since = True
+
+    def doubt_all(self) -> None:
+        """The statement may have done anything, if no other one has."""
+        self.doubts |= AUDITED
+        self.causes = dict.fromkeys(AUDITED, self.statement) | self.causes
+
+    def count_discards(self, succeeded: int) -> None:
+        """So many of the DISCARDs of sequences' values that were sent have succeeded by now."""
+        if self.discards and self.discards == succeeded and not self.used_since:
+            self.lasting.discard(PinReason.SEQUENCE)
+        self.discards = 0
+        self.used_since = False
+
+
+def note_effects(notes: Notes, effects: Effects, listed: Listed = NOTHING_LISTED) -> None:
+    """Take note of what a statement may do to the session."""
+    for effect in effects:
+        reason = _BY_EFFECT[effect.reason]
+        detail = effect.detail
+        if only_draws(effect):
+            continue
+        if reason is PinReason.DO_BLOCK or (isinstance(detail, Call) and detail.listed):
+            for name in listed.settings:
+                _note_custom(notes, name)
+        if isinstance(detail, Creation):
+            notes.doubt_creation()
+        elif reason in AUDITED:
+            notes.doubts.add(reason)
+            if isinstance(detail, Command) and detail.command == "EXECUTE":
+                notes.doubt_all()  # what it runs was prepared earlier, and may do anything
+            elif not _leaves_nothing(effect):
+                notes.doubt(reason)
+        elif isinstance(detail, SettingChange):
+            notes.resets = notes.resets or detail.value is None
+            if detail.makes_temporary or detail.may_name_pg_temp():
+                # What it makes of the search_path is seen when the database tells.
+                notes.causes[PinReason.SETTING] = notes.statement
+            if detail.makes_temporary:
+                notes.doubt(PinReason.TEMPORARY_OBJECT)
+            elif detail.may_name_pg_temp():
+                notes.doubt_creation()
+            if detail.name == SEED:
+                notes.tie(PinReason.SESSION_FUNCTION)
+            elif not detail.exact and not detail.name and detail.command != "RESET ALL":
+                notes.tie(PinReason.SETTING)  # a name that the text does not show
+            elif detail.local and detail.name in HOW_TEXT_IS_READ:
+                notes.tie(PinReason.UNREADABLE)  # what follows is read in another way
+            elif "." in detail.name or detail.name in HIDDEN:
+                _note_custom(notes, detail.name)
+        elif reason is PinReason.DO_BLOCK:
+            notes.doubt_all()
+            notes.resets = True
+            hidden = _hidden_in(effect) - listed.functions.ignored - _DRAWS
+            if hidden:
+                notes.tie(reason)
+            if any(KNOWN.get(name) is Reason.SESSION_FUNCTION for name in hidden):
+                notes.tie(PinReason.SESSION_FUNCTION)
+        elif reason is PinReason.DISCARD:
+            notes.doubts |= AUDITED & notes.held
+            notes.resets = True
+            if isinstance(detail, Command) and detail.name in ("all", "sequences"):
+                notes.discards += 1
+                notes.used_since = False
+        elif reason is PinReason.SETTING:  # a listed function's: asked for after every suspicion
+            notes.resets = True
+            notes.doubt_creation()  # under what search_path is not known
+        else:
+            notes.tie(reason)
+            notes.used_since = notes.used_since or reason is PinReason.SEQUENCE
+
+
+def _hidden_in(block: Effect) -> set[bytes]:
+    """What a DO block names that the database cannot be asked for."""
+    return {match[0].lower() for match in _HIDDEN_IN_BODY.finditer(_body(block))}
+
+
+def _body(block: Effect) -> bytes:
+    return block.detail.body if isinstance(block.detail, Command) else b""
+
+
+def minimal_pin(effects: Effects, listed: Listed = NOTHING_LISTED) -> PinReason | None:
+    """Why a statement would pin its client if nothing comes after it in its transaction, or None.
+
+    What the database decides in the end is foretold: a lock that is taken is held, and what is
+    released was the last of its kind.
+    """
+    notes = Notes()
+    effects = tuple(effect for effect in effects if not _leaves_nothing(effect))
+    note_effects(notes, effects, listed)
+    notes.count_discards(notes.discards)
+    changes = [e.detail for e in effects if isinstance(e.detail, SettingChange)]
+    if any(change.makes_temporary for change in changes):
+        notes.lasting.add(PinReason.SETTING)  # once the database says so
+    found = [reason for reason in PinReason if reason in notes.lasting]
+    left = frozenset().union(*map(_left_by, effects))
+    found += [reason for reason in PinReason if reason in notes.doubts & left]
+    return found[0] if found else None
+
+
+def _left_by(effect: Effect) -> set[PinReason]:
+    """What the database most likely finds behind it."""
+    if effect.reason is not Reason.DO_BLOCK:
+        return {_BY_EFFECT[effect.reason]}
+    return {reason for reason, body in _LEFT_BY_BODY.items() if body.match(_body(effect))}
+
+
+def _leaves_nothing(effect: Effect) -> bool:
+    """Whether it ends with the transaction, or only ends what others began."""
+    detail = effect.detail
+    if isinstance(detail, Creation):
+        return True  # of what is most likely not temporary
+    if isinstance(detail, Command):
+        return detail.command in ("UNLISTEN", "EXECUTE", "DEALLOCATE", "DEALLOCATE ALL")
+    if isinstance(detail, Call):
+        return not detail.listed and "unlock" in detail.function
+    if isinstance(detail, SettingChange) and detail.local and detail.names_pg_temp:
+        return True  # what is created under it is another statement's
+    return effect.ends_with_transaction
+
+
+def _note_custom(notes: Notes, name: str) -> None:
+    """Remember the name of a setting that the database does not list."""
+    if PinReason.TOO_MANY_SETTINGS in notes.lasting:
+        return
+    notes.custom.add(name)
+    if len(notes.custom) > CUSTOM_LIMIT or len(name) > CUSTOM_NAME_CHARACTERS:
+        notes.custom.clear()
+        notes.tie(PinReason.TOO_MANY_SETTINGS)
+
+
+class PinCounts:
+    """How often clients were pinned, and for how long, by reason."""
+
+    def __init__(self) -> None:
+        self.begun: Counter[PinReason] = Counter()
+        self.ended: Counter[PinReason] = Counter()
+        self.duration_s: defaultdict[PinReason, float] = defaultdict(float)
+
+    def begin(self, reason: PinReason) -> None:
+        self.begun[reason] += 1
+
+    def end(self, reason: PinReason, duration_s: float) -> None:
+        """A pin for `reason` that lasted `duration_s` seconds is over."""
+        self.ended[reason] += 1
+        self.duration_s[reason] += duration_s
+
+    def figures(self) -> dict[str, int | float]:
+        """By reason: pins, the seconds that those lasted which have ended, and pins there are."""
+        found: dict[str, int | float] = {}
+        for reason in PinReason:
+            name = reason.value.lower()
+            found[f"pins_{name}"] = self.begun[reason]
+            found[f"pin_seconds_{name}"] = self.duration_s[reason]
+            found[f"clients_pinned_{name}"] = self.begun[reason] - self.ended[reason]
+        return found

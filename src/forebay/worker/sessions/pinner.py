@@ -1,0 +1,88 @@
+"""Lets pins begin and end, tells of them, and counts them."""
+
+from forebay.relay import Client
+from forebay.session.pins import EXPLANATIONS, OUTLASTING, Notes, PinCounts, PinReason
+from forebay.session.rds import rds_explanation
+from forebay.sql.digest import digest
+from forebay.worker.agenda import Agenda
+from forebay.worker.sessions import telling
+
+
+class Pinner:
+    """The pins of one proxy's clients. `as_rds`: they are told of in RDS Proxy's words."""
+
+    def __init__(self, agenda: Agenda) -> None:
+        self._agenda = agenda
+        self.counts = PinCounts()
+        self.as_rds = False
+
+    def now(self) -> float:
+        """Seconds, monotonic."""
+        return self._agenda.now()
+
+    def pin(self, client: Client, reason: str, statement: bytes | None) -> None:
+        """Pin the client until it leaves, for a reason that is no statement's to end."""
+        notes = notes_of(client)
+        if self.as_rds and notes.lasting:
+            return  # RDS Proxy pins once
+        if statement is None:
+            notes.lasting.add(PinReason(reason))
+        else:
+            notes.statement = statement
+            notes.tie(PinReason(reason))
+        client.suspect = True
+        self.update(client, notes)
+
+    def update(self, client: Client, notes: Notes, named: bool = False) -> None:
+        """Let pins begin and end as the reasons do, and say so."""
+        reasons = notes.reasons
+        client.set_pinned(bool(reasons))
+        if client.server is not None and not OUTLASTING.isdisjoint(reasons):
+            client.server.retired = True
+        now = self._agenda.now()
+        for reason in reasons - notes.pinned_at.keys():
+            notes.pinned_at[reason] = now
+            self.counts.begin(reason)
+            quoted = digest_of(client, notes.causes.get(reason, b""))
+            if self.as_rds:
+                telling.pinned(client, reason, rds_explanation(reason, named=named), quoted)
+            else:
+                said, until = EXPLANATIONS[reason], notes.end_of(reason)
+                telling.pinned(client, reason, said, quoted, until)
+        for reason in notes.pinned_at.keys() - reasons:
+            duration_s = now - notes.pinned_at.pop(reason)
+            self.counts.end(reason, duration_s)
+            telling.no_longer_pinned(client, reason, duration_s)
+
+    def nothing_ran(self, client: Client) -> None:
+        """What the client sent last was skipped. It holds no connection: nothing pins it."""
+        notes = notes_of(client)
+        notes.forget()
+        self.update(client, notes)
+
+    def has_temporary(self, client: Client) -> bool:
+        """Whether the client may have temporary tables, as far as texts and the database told."""
+        notes = client.notes
+        return notes is not None and PinReason.TEMPORARY_OBJECT in notes.doubts | notes.reasons
+
+    def closed(self, client: Client) -> None:
+        """The client has ended, and its pins with it."""
+        if client.notes is not None:
+            now = self._agenda.now()
+            for reason, since in client.notes.pinned_at.items():
+                self.counts.end(reason, now - since)
+                if not self.as_rds:
+                    telling.no_longer_pinned(client, reason, now - since, has_left=True)
+
+
+def notes_of(client: Client) -> Notes:
+    """What is known of the client's session; begins with nothing."""
+    if client.notes is None:
+        client.notes = Notes()
+    return client.notes
+
+
+def digest_of(client: Client, text: bytes) -> str:
+    """The digest of a statement that the client sends now."""
+    conforming = client.parameters_now().reading.standard_conforming_strings
+    return digest(text, standard_conforming_strings=conforming)

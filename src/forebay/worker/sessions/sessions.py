@@ -1,0 +1,173 @@
+"""The clients of one proxy: greets them, ends them, and counts them.
+
+The relay's clients call in here for what is rare or slow (see relay/client_state.pyx); what they
+ask about texts, pins and the state of a session is answered by `texts`, `pinner` and `auditor`.
+"""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+
+from forebay.config.settings import Pinning
+from forebay.net.login import LoggedIn
+from forebay.protocol import errors
+from forebay.protocol.errors import PgError, Severity
+from forebay.protocol.messages import backend_key_data, ready_for_query
+from forebay.relay import Client, MicroPool
+from forebay.session.replays import without_refused
+from forebay.session.settings import InternTable
+from forebay.worker.agenda import Agenda
+from forebay.worker.evacuation import Evacuations, Evacuator
+from forebay.worker.sessions import telling
+from forebay.worker.sessions.applications import Applications
+from forebay.worker.sessions.auditor import Auditor
+from forebay.worker.sessions.functions import NOTHING_SOUGHT, SoughtFunctions
+from forebay.worker.sessions.greetings import Greetings
+from forebay.worker.sessions.pinner import Pinner
+from forebay.worker.sessions.texts import Texts
+
+# A client that is told why it ends may take so long to receive it.
+LAST_WORD_S = 5.0
+# Cancel keys: four bytes in protocol 3.0, up to 256 in 3.2.
+SHORT_KEY_BYTES = 4
+LONG_KEY_BYTES = 32
+
+
+@dataclass(slots=True)
+class Counts:
+    """What has happened to the clients of a proxy since the worker started."""
+
+    received: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    closed: int = 0
+
+
+class Sessions:
+    """The logged-in clients of one proxy."""
+
+    def __init__(self, agenda: Agenda, intern: InternTable) -> None:
+        self._agenda = agenda
+        self._intern = intern
+        self.greetings = Greetings(intern)
+        self._secret = secrets.token_bytes(32)
+        self._next_process_id = 1 + secrets.randbelow(2**30)
+        self.clients: dict[int, Client] = {}
+        self.counts = Counts()
+        self.pinner = Pinner(agenda)
+        self.applications = Applications()
+        self.texts = Texts(self.pinner, self.applications)
+        self.auditor = Auditor(agenda, intern, self.texts, self.pinner)
+        self.evacuations = Evacuations(Evacuator(agenda), ("", 0))  # of nothing, until told
+        self._listed = NOTHING_SOUGHT
+
+    def apply(self, pinning: Pinning, listed: SoughtFunctions = NOTHING_SOUGHT) -> None:
+        """Pin as seldom as possible, or as RDS Proxy does, and look for the functions that are
+        listed; what is pinned stays so."""
+        self.pinner.as_rds = pinning == "rds"
+        self._listed = listed
+        self.texts.look_for(listed)
+        for client in self.clients.values():
+            client.strict = self.pinner.as_rds
+            client.look_for(listed.names)
+
+    # ---- coming ----
+
+    def admit(self, login: LoggedIn, pool: MicroPool) -> Client:
+        """Hand a client that has logged in to the relay. Its greeting is sent when its parameters
+        are known: from the cache, or from a connection with its settings."""
+        detached = login.stream.detach()
+        settings = self._intern.settings(login.settings)
+        client = Client(
+            self._agenda.poller,
+            detached.fd,
+            pool,
+            self,
+            self._new_process_id(),
+            settings=settings,
+            parameters=self.greetings.parameters(pool, login.settings),
+            tls=detached.sslobj,
+            incoming=detached.incoming,
+            outgoing=detached.outgoing,
+        )
+        client.protocol_minor = login.protocol_minor
+        client.strict = self.pinner.as_rds
+        client.look_for(self._listed.names)
+        self.clients[client.process_id] = client
+        pool.clients += 1
+        client.put_off(detached.unsent)
+        client.start(detached.leftover)
+        client.push()
+        return client
+
+    def _new_process_id(self) -> int:
+        """A number that no living client has; not reused before two billion others."""
+        while True:
+            number = self._next_process_id
+            self._next_process_id = number % (2**31 - 1) + 1
+            if number not in self.clients:
+                return number
+
+    def parameters_known(self, client: Client) -> None:
+        """The login can be answered."""
+        self.greetings.remember(client.pool, client.settings.values, client.parameters)
+        key = backend_key_data(client.process_id, self.cancel_key(client))
+        self.counts.succeeded += 1
+        client.welcome(client.parameters.encoded + key + ready_for_query(b"I"))
+
+    # ---- cancelling ----
+
+    def cancel_key(self, client: Client) -> bytes:
+        """The secret that a cancel request for this client must show."""
+        length = LONG_KEY_BYTES if client.protocol_minor >= 2 else SHORT_KEY_BYTES
+        number = client.process_id.to_bytes(4, "big")
+        return hmac.digest(self._secret, number, hashlib.sha256)[:length]
+
+    def find(self, process_id: int, key: bytes) -> Client | None:
+        """The client that a cancel request names, if it shows the right key."""
+        client = self.clients.get(process_id)
+        if client is None or not hmac.compare_digest(self.cancel_key(client), key):
+            return None
+        return client
+
+    # ---- trouble, and the end ----
+
+    def settings_refused(self, client: Client, body: bytes) -> bool:
+        """The database did not accept the client's settings. Returns whether it asks for others by
+        now; else it has heard why."""
+        error = PgError.parse(body)
+        kept = without_refused(client.settings.values, client.startup.values, error.message)
+        if kept != client.settings.values:
+            client.settings = self._intern.settings(kept)
+            return True
+        if client.greeted:
+            client.answer(error.with_severity(Severity.ERROR).encode())
+        else:
+            client.fail(error.with_severity(Severity.FATAL).encode(), error.message)
+        return False
+
+    def is_interrupted(self, body: bytes) -> bool:
+        """Whether the database refused something (ErrorResponse body) for a reason that may be gone
+        the next time: it was cancelled, or a timeout cut it short."""
+        return PgError.parse(body).is_interrupted
+
+    def violated(self, client: Client, kind: int) -> bytes:
+        """The error for a message that PostgreSQL would not read."""
+        return errors.protocol_violation(f"invalid frontend message type {kind} or length").encode()
+
+    def server_lost(self, client: Client, reason: str) -> bytes:
+        """The error for a client whose connection is gone."""
+        return errors.server_lost(reason).encode()
+
+    def closed(self, client: Client, reason: str) -> None:
+        """The client has ended."""
+        del self.clients[client.process_id]
+        self.pinner.closed(client)
+        if client.evacuation is not None:
+            self.evacuations.over(client)
+        client.pool.clients -= 1
+        self.counts.closed += 1
+        telling.closed(client, reason)
+        if not client.is_closed:
+            self._agenda.later(LAST_WORD_S, client.drop)

@@ -1,0 +1,43 @@
+import subprocess
+import sys
+from pathlib import Path
+
+from forebay.embedded import guardian
+
+
+def test_the_directory_goes_when_the_parent_does(tmp_path: Path) -> None:
+    directory = tmp_path / "server"
+    (directory / "data").mkdir(parents=True)
+    (directory / "data" / "file").write_text("x")
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-S", guardian.__file__, directory], stdin=subprocess.PIPE
+    )
+    assert process.stdin is not None
+    process.stdin.close()
+    assert process.wait(30) == 0
+    assert not directory.exists()
+
+
+def test_a_pid_that_is_not_this_postmaster_is_left_alone(tmp_path: Path) -> None:
+    bystander = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        (tmp_path / "postmaster.pid").write_text(f"{bystander.pid}\n{tmp_path}\n")
+        assert guardian.postmaster(tmp_path) is None
+        guardian.stop(tmp_path)
+        assert bystander.poll() is None
+    finally:
+        bystander.communicate(b"\n", timeout=30)
+
+
+def test_a_process_at_work_on_the_data_is_ended(tmp_path: Path) -> None:
+    worker = subprocess.Popen(["sleep", "1000"], cwd=tmp_path)
+    (tmp_path / "postmaster.pid").write_text(f"{worker.pid}\n")
+    assert guardian.postmaster(tmp_path) == worker.pid
+    guardian.stop(tmp_path)
+    assert worker.wait(30) != 0
+
+
+def test_no_or_nonsense_pid_file(tmp_path: Path) -> None:
+    assert guardian.postmaster(tmp_path) is None
+    (tmp_path / "postmaster.pid").write_text("soon\n")
+    assert guardian.postmaster(tmp_path) is None

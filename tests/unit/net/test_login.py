@@ -1,0 +1,472 @@
+"""Logging in, message by message, over socket pairs. With real clients: tests/integration."""
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import ssl
+import struct
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+import pytest
+
+from forebay.net.credentials import Credentials, Throttle
+from forebay.net.login import LoggedIn, LoginFailed, LoginPolicy, log_in
+from forebay.net.stream import PeerGoneError, Stream
+from forebay.net.tls import client_context, self_signed_certificate, server_context
+from forebay.protocol import md5, messages, scram
+from forebay.protocol.errors import PgError
+from forebay.protocol.startup import CancelRequest
+
+SERVER = server_context(*self_signed_certificate())
+AUTHENTICATION_OK = messages.authentication_ok()
+
+
+@dataclass
+class Client:
+    """The other end of a login under way."""
+
+    stream: Stream
+    server: Stream
+    login: "asyncio.Task[LoggedIn | CancelRequest | None]"
+    policy: LoginPolicy
+
+    def send(self, data: bytes) -> None:
+        self.stream.write(data)
+        self.stream._encrypt()
+        self.stream._send_some()
+
+    async def refused(self) -> tuple[str, str]:
+        """SQLSTATE and message of the error that ends the login; both sides agree on it."""
+        kind, body = await self.stream.read_message(10_000)
+        assert kind == ord("E")
+        error = PgError.parse(body)
+        assert error.severity == "FATAL"
+        with pytest.raises(LoginFailed) as caught:
+            await self.login
+        assert caught.value.sqlstate == error.sqlstate
+        assert caught.value.reason.startswith(error.message)
+        with pytest.raises(PeerGoneError):
+            await self.stream.read_exactly(1)
+        return error.sqlstate, error.message
+
+    async def closed_without_a_word(self) -> str:
+        """Fails if anything is sent; the reason, as the log would have it."""
+        with pytest.raises(PeerGoneError):
+            await self.stream.read_exactly(1)
+        with pytest.raises(LoginFailed) as caught:
+            await self.login
+        assert caught.value.sqlstate == "08P01"
+        return caught.value.reason
+
+    async def encrypt(self) -> None:
+        self.send(messages.ssl_request())
+        assert await self.stream.read_exactly(1) == b"S"
+        context = client_context("require")
+        assert context is not None
+        await self.stream.start_tls(context, server_side=False)
+
+    async def request(self) -> tuple[int, bytes]:
+        kind, body = await self.stream.read_message(10_000)
+        assert kind == ord("R")
+        return messages.parse_authentication(body)
+
+    async def scram(self, password: str, binding: bytes | None = None) -> list[str]:
+        """Goes through SCRAM up to the last answer; returns the mechanisms offered."""
+        kind, data = await self.request()
+        assert kind == messages.AUTHENTICATION_SASL
+        exchange = scram.ClientExchange(binding)
+        self.send(messages.sasl_initial_response(exchange.mechanism, exchange.first()))
+        kind, challenge = await self.request()
+        assert kind == messages.AUTHENTICATION_SASL_CONTINUE
+        salt, iterations = exchange.challenge(challenge)
+        assert iterations == 4096
+        keys = scram.ClientKeys.derive(password, salt, iterations)
+        self.send(messages.sasl_response(exchange.final(keys)))
+        return messages.parse_sasl_mechanisms(data)
+
+    async def logged_in(self) -> LoggedIn:
+        result = await self.login
+        assert isinstance(result, LoggedIn)
+        return result
+
+
+class Door:
+    """Opens logins under a policy and closes them after the test."""
+
+    def __init__(self, policy: LoginPolicy) -> None:
+        self.policy = policy
+        self._clients: list[Client] = []
+
+    def open(self, **changes: object) -> Client:
+        policy = replace(self.policy, **changes)  # type: ignore[arg-type]
+        ours, theirs = socket.socketpair()
+        server = Stream(ours)
+        login = asyncio.ensure_future(log_in(server, policy, "192.0.2.1"))
+        client = Client(Stream(theirs), server, login, policy)
+        self._clients.append(client)
+        return client
+
+    async def close(self) -> None:
+        for client in self._clients:
+            client.stream.close()
+            client.login.cancel()
+            await asyncio.gather(client.login, return_exceptions=True)
+            client.server.close()
+
+
+@pytest.fixture
+async def door() -> AsyncIterator[Door]:
+    credentials = await Credentials.derive(
+        [("app", "secret", "scram-sha-256"), ("old", "secret", "md5")]
+    )
+    throttle = Throttle(first_delay_s=0, max_delay_s=0)
+    door = Door(LoginPolicy(credentials, False, SERVER, throttle, 30))
+    yield door
+    await door.close()
+
+
+def startup(minor: int = 0, **parameters: str) -> bytes:
+    return messages.startup_message({"user": "app", **parameters}, minor)
+
+
+async def test_plain_scram(door: Door) -> None:
+    client = door.open()
+    client.send(startup(database="shop", Application_Name="x", options="-c a=b", z="1"))
+    assert await client.scram("secret") == ["SCRAM-SHA-256"]
+    result = await client.logged_in()
+    assert (result.user, result.database, result.application_name) == ("app", "shop", "x")
+    assert result.settings == (("a", "b"), ("application_name", "x"), ("z", "1"))
+    assert result.protocol_minor == 0
+    # AuthenticationOk waits for the greeting, so that both leave in one send.
+    assert client.stream.buffered == 0
+    result.stream.write(messages.ready_for_query(b"I"))
+    await result.stream.drain()
+    kind, _ = await client.request()
+    assert kind == messages.AUTHENTICATION_SASL_FINAL
+    assert await client.request() == (messages.AUTHENTICATION_OK, b"")
+    assert await client.stream.read_message(10) == (ord("Z"), b"I")
+
+
+@pytest.mark.parametrize("first", ["ssl", "gss"])
+async def test_encryption_may_be_asked_for_in_any_order(door: Door, first: str) -> None:
+    client = door.open(require_tls=True)
+    gss = struct.pack("!II", 8, 80877104)
+    if first == "gss":
+        client.send(gss)
+        assert await client.stream.read_exactly(1) == b"N"
+    await client.encrypt()
+    client.send(startup())
+    offered = await client.scram("secret", SERVER.end_point)
+    assert offered == ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"]
+    assert (await client.logged_in()).stream.tls is not None
+
+
+async def test_no_tls_configured(door: Door) -> None:
+    client = door.open(tls_context=None)
+    client.send(messages.ssl_request())
+    assert await client.stream.read_exactly(1) == b"N"
+    client.send(struct.pack("!II", 8, 80877104))
+    assert await client.stream.read_exactly(1) == b"N"
+    client.send(startup())
+    await client.scram("secret")
+    await client.logged_in()
+
+
+@pytest.mark.parametrize("code", [80877103, 80877104])
+async def test_encryption_is_asked_for_once(door: Door, code: int) -> None:
+    client = door.open(tls_context=None)
+    client.send(struct.pack("!II", 8, code))
+    assert await client.stream.read_exactly(1) == b"N"
+    client.send(struct.pack("!II", 8, code))
+    assert (await client.refused())[0] == "08P01"
+
+
+async def test_no_tls_inside_tls(door: Door) -> None:
+    client = door.open()
+    await client.encrypt()
+    client.send(messages.ssl_request())
+    assert (await client.refused())[0] == "08P01"
+
+
+@pytest.mark.parametrize("code", [80877103, 80877104])
+async def test_bytes_that_come_along_with_the_request_end_the_connection(
+    door: Door, code: int
+) -> None:
+    client = door.open()
+    client.send(struct.pack("!II", 8, code) + startup())
+    assert await client.refused() == ("08P01", "received unencrypted data after SSL request")
+
+
+async def test_direct_tls(door: Door) -> None:
+    client = door.open(require_tls=True)
+    context = client_context("require")
+    assert context is not None
+    await client.stream.start_tls(context, server_side=False)
+    client.send(startup())
+    await client.scram("secret", SERVER.end_point)
+    await client.logged_in()
+
+
+async def test_direct_tls_without_its_alpn_protocol(door: Door) -> None:
+    client = door.open()
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    await client.stream.start_tls(context, server_side=False)
+    with pytest.raises(LoginFailed, match="ALPN"):
+        await client.login
+
+
+async def test_direct_tls_where_there_is_none(door: Door) -> None:
+    client = door.open(tls_context=None)
+    client.send(b"\x16\x03\x01\x00\x05hello")
+    assert "without TLS" in await client.closed_without_a_word()
+
+
+async def test_a_broken_handshake(door: Door) -> None:
+    client = door.open()
+    client.send(messages.ssl_request())
+    assert await client.stream.read_exactly(1) == b"S"
+    client.send(b"nonsense!")
+    with pytest.raises(LoginFailed, match="TLS handshake failed"):
+        await client.login
+    assert client.stream.buffered == 0
+
+
+async def test_tls_required(door: Door) -> None:
+    client = door.open(require_tls=True)
+    client.send(startup())
+    assert await client.refused() == ("28000", "This RDS Proxy requires TLS connections.")
+
+
+@pytest.mark.parametrize("require_tls", [False, True])
+async def test_cancel_requests_need_no_tls(door: Door, require_tls: bool) -> None:
+    client = door.open(require_tls=require_tls)
+    client.send(messages.cancel_request(7, b"12345678"))
+    assert await client.login == CancelRequest(7, b"12345678")
+
+
+async def test_cancel_request_with_tls(door: Door) -> None:
+    client = door.open()
+    await client.encrypt()
+    client.send(messages.cancel_request(7, b"1234"))
+    assert await client.login == CancelRequest(7, b"1234")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sqlstate", "text"),
+    [
+        ({"user": ""}, "28000", "A user name is missing"),
+        ({"replication": "database"}, "0A000", "streaming replication mode"),
+        ({"options": "-e"}, "0A000", "the option -e"),
+        ({"options": "-c x"}, "42601", "-c x requires a value"),
+    ],
+)
+async def test_what_is_refused_before_a_password_is_asked_for(
+    door: Door, parameters: dict[str, str], sqlstate: str, text: str
+) -> None:
+    client = door.open()
+    client.send(startup(**parameters))
+    state, message = await client.refused()
+    assert state == sqlstate
+    assert text in message
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"\x00\x00\x00\x08\x00\x03\x00\x00",
+        b"\x00\x00\x00\x09\x00\x03\x00\x00x",
+    ],
+)
+async def test_nonsense(door: Door, nonsense: bytes) -> None:
+    client = door.open()
+    client.send(nonsense)
+    assert (await client.refused())[0] == "08P01"
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"\x00\x00\x00\x04",
+        b"\x00\x01\x00\x00",
+        b"\xff" * 100,
+        struct.pack("!III", 12, 80877102, 1),  # a cancel request without a key
+    ],
+)
+async def test_a_packet_of_a_bad_length_gets_no_answer(
+    door: Door, first: bytes, encrypted: bool
+) -> None:
+    client = door.open()
+    if encrypted:
+        await client.encrypt()
+    client.send(first)
+    assert "invalid length of " in await client.closed_without_a_word()
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+async def test_who_says_goodbye_first_gets_no_answer(door: Door, encrypted: bool) -> None:
+    client = door.open()
+    if encrypted:
+        await client.encrypt()
+    client.send(messages.message(b"X", b""))
+    with pytest.raises(PeerGoneError):
+        await client.stream.read_exactly(1)
+    assert await client.login is None  # nothing to warn of
+
+
+async def test_http_is_named(door: Door) -> None:
+    client = door.open()
+    client.send(b"GET / HTTP/1.1\r\n\r\n")
+    with pytest.raises(LoginFailed, match="HTTP request"):
+        await client.login
+
+
+async def test_other_versions(door: Door) -> None:
+    client = door.open()
+    client.send(struct.pack("!II", 8, 2 << 16))
+    assert (await client.refused())[0] == "0A000"
+    newer = door.open()
+    newer.send(startup(minor=9999, **{"_pq_.x": "1"}))
+    assert await newer.stream.read_message(100) == (
+        ord("v"),
+        struct.pack("!II", 0x30002, 1) + b"_pq_.x\0",
+    )
+    await newer.scram("secret")
+    result = await newer.logged_in()
+    assert (result.protocol_minor, result.settings) == (2, ())
+
+
+@pytest.mark.parametrize("minor", [0, 1, 2])
+async def test_a_client_that_knows_more_options_keeps_its_version(door: Door, minor: int) -> None:
+    """libpq refuses to be "downgraded" to a version beyond the one it asked for."""
+    client = door.open()
+    client.send(startup(minor=minor, **{"_pq_.x": "1"}))
+    assert await client.stream.read_message(100) == (
+        ord("v"),
+        struct.pack("!II", 3 << 16 | minor, 1) + b"_pq_.x\0",
+    )
+    await client.scram("secret")
+    assert (await client.logged_in()).protocol_minor == minor
+
+
+async def test_cancelled_while_a_client_that_does_not_read_is_refused(door: Door) -> None:
+    client = door.open()
+    await asyncio.sleep(0)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            client.server._sock.send(b"." * 65_536)
+    client.send(struct.pack("!II", 8, 2 << 16))
+    await asyncio.sleep(0.05)
+    assert not client.login.done()
+    client.login.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await client.login
+    assert client.server.fileno() == -1
+
+
+async def test_a_connection_that_the_network_gave_up(door: Door) -> None:
+    """ETIMEDOUT is a TimeoutError to Python, but the login has not lasted too long."""
+    client = door.open()
+    client.send(startup())
+    await client.request()
+    client.server._end(OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
+    assert await client.login is None
+    assert client.server.fileno() == -1
+
+
+async def test_wrong_password(door: Door) -> None:
+    client = door.open()
+    client.send(startup())
+    await client.scram("wrong")
+    text = "The password that was provided for the role app is wrong."
+    assert await client.refused() == ("28P01", text)
+    assert door.policy.throttle.wrong_passwords == 1
+
+
+async def test_unknown_users_go_through_the_whole_exchange(door: Door) -> None:
+    client = door.open()
+    client.send(startup(user="ghost"))
+    await client.scram("secret")
+    state, text = await client.refused()
+    assert (state, text[:52]) == ("28000", "This RDS proxy has no credentials for the role ghost")
+
+
+async def test_md5(door: Door) -> None:
+    for password, right in (("secret", True), ("wrong", False)):
+        client = door.open()
+        client.send(startup(user="old"))
+        kind, salt = await client.request()
+        assert kind == messages.AUTHENTICATION_MD5_PASSWORD
+        answer = md5.response(md5.stored_hash("old", password), salt)
+        client.send(messages.password_message(answer))
+        if right:
+            assert (await client.logged_in()).user == "old"
+        else:
+            assert (await client.refused())[0] == "28P01"
+
+
+@pytest.mark.parametrize(
+    ("answer", "sqlstate"),
+    [
+        (messages.password_message("secret"), "08P01"),
+        (messages.sasl_initial_response("SCRAM-SHA-256", b""), "08P01"),
+        (messages.sasl_initial_response("SCRAM-SHA-256-PLUS", b"p=tls-unique,,n=,r=x"), "28000"),
+        (messages.sasl_initial_response("GSSAPI", b"n,,n=,r=x"), "28000"),
+        (messages.query("select 1"), "08P01"),
+        (b"p\xff\xff\xff\xff", "08P01"),
+        (b"p\x00\x00\x00\x00", "08P01"),
+        (b"p" + struct.pack("!I", 8193 + 4), "08P01"),
+    ],
+)
+async def test_wrong_answers(door: Door, answer: bytes, sqlstate: str) -> None:
+    client = door.open()
+    client.send(startup())
+    await client.request()
+    client.send(answer)
+    assert (await client.refused())[0] == sqlstate
+
+
+async def test_an_empty_md5_answer(door: Door) -> None:
+    client = door.open()
+    client.send(startup(user="old"))
+    await client.request()
+    client.send(messages.password_message(""))
+    assert (await client.refused())[0] == "28000"
+
+
+@pytest.mark.parametrize("sent", [b"", b"\0\0", startup(), startup() + messages.terminate()])
+async def test_a_client_that_leaves_is_no_failure(door: Door, sent: bytes) -> None:
+    client = door.open()
+    client.send(sent)
+    await asyncio.sleep(0)
+    client.stream.close()
+    assert await client.login is None
+
+
+async def test_silence_is_ended(door: Door) -> None:
+    client = door.open(login_timeout_s=0.01)
+    assert await client.refused() == ("57014", "canceling authentication due to timeout")
+
+
+async def test_silence_in_the_middle_of_a_handshake_is_ended_without_a_word(door: Door) -> None:
+    client = door.open(login_timeout_s=0.05)
+    client.send(messages.ssl_request())
+    with pytest.raises(LoginFailed, match="timeout"):
+        await client.login
+    assert await client.stream.read_exactly(1) == b"S"
+    with pytest.raises(PeerGoneError):
+        await client.stream.read_exactly(1)
+
+
+async def test_a_cancelled_login_closes_the_connection(door: Door) -> None:
+    client = door.open()
+    await asyncio.sleep(0)
+    client.login.cancel()
+    with pytest.raises(PeerGoneError):
+        await client.stream.read_exactly(1)
