@@ -45,6 +45,22 @@ FOUND = {
         batch(0, ("P", "", "SELEC"), ("C", "S", "a"), S, ("P", "a", "SELECT 2"), S),
         batch(0, ("P", "", "SELEC"), ("C", "S", "a"), S, ("B", "", "a"), ("E", "", "0"), S),
     ],
+    "what was told of a statement holds for no other that gets its name": [
+        batch(0, ("P", "a", "SELECT 1"), S),
+        batch(
+            0,
+            ("B", "", "a"),
+            ("D", "P", ""),
+            ("C", "S", "a"),
+            ("P", "a", "SELECT 'one', 2"),
+            ("E", "unknown", "0"),
+            ("C", "S", "a"),
+            S,
+            ("B", "", "a"),
+            ("E", "", "0"),
+            S,
+        ),
+    ],
     "errors name statements as the client does": [
         batch(0, ("P", "a", "SELECT 1"), ("P", "b", "SELECT 1"), S),
         batch(0, ("B", "", "a", "1"), S),

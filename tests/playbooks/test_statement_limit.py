@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from forebay.relay.statement import Account
+from forebay.relay.statements.statement import Account
 from forebay.worker.sessions.statements import StatementTable
 from tests.playbooks import wording
 from tests.playbooks.rig import Rig

@@ -14,7 +14,7 @@ from forebay.net.connector import ConnectError
 from forebay.protocol.errors import PgError, Severity
 from forebay.relay import Waiter
 from forebay.relay.census import OPENING_LIMIT
-from forebay.relay.statement import Account
+from forebay.relay.statements.statement import Account
 from forebay.session.settings import InternTable
 from forebay.worker.pool.janitor import Janitor, Timeouts
 from forebay.worker.pool.manager import Limits, PoolManager

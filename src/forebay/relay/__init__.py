@@ -9,26 +9,32 @@ micropool  idle connections and the queue of one (database, user)
 application  what is known of all clients of one kind
 census     all micro-pools together: counts, and who has waited longest; waits: for how long
 
+belief     what is believed of a session before the database has answered
+
 A database connection, each class building on the one before:
     connection  who has it, and what is done before the next client gets it
     lent        while it is lent: the client's settings, its turns
     server      what the database sends
 
 An established client, likewise:
-    unnamed_user    what it has prepared without a name
-    statement_owner what it has prepared with names
-    told_user       what it was told of that, on which it relies
-    statement_user  what it does with that
     examiner        what it says, read before it is sent
     client_state    how it stands: with its connection, and its end
     client          its messages
 
+statements/  prepared statements
+    statement   one of them, as its clients mean it
+    entries     what stands for it with a client, and on a connection
+    names       what a client has prepared; portals: what its portals were bound of
+    prepared    what a connection has prepared, and what hangs on messages to it
+    repair      sees that a connection has a statement
+    use         Parse, Bind, Describe and Close with a name; unnamed: without one; binding: what a
+                Bind may do to the session
+    telling     what a client was told holds on every connection
+
 assembly   what goes to a connection in one write
-prepared   what a connection has prepared; statement: one prepared statement
-preparing  sees that a connection has one
 refusal    errors of Forebay's own in the middle of a batch
-glance     a fast look at a statement: does it certainly leave the session alone?
-names      does it name a function that the operator lists?
+scan/      glance: a fast look at a statement: does it certainly leave the session alone?
+           names: does it name a function that the operator lists?
 """
 
 from forebay.relay.application import Application
@@ -40,7 +46,7 @@ from forebay.relay.micropool import MicroPool, Waiter
 from forebay.relay.poller import Poller
 from forebay.relay.selector import Relay
 from forebay.relay.server import Server
-from forebay.relay.statement import PREFIX, Statement
+from forebay.relay.statements.statement import PREFIX, Statement
 from forebay.relay.waits import WaitHistogram
 
 __all__ = [

@@ -8,7 +8,7 @@ from forebay.relay.peer import Peer
 from forebay.relay.poller import Poller
 from forebay.relay.scan.names import FunctionNames
 from forebay.relay.server import Place, Server
-from forebay.relay.statement import Statement
+from forebay.relay.statements.statement import Statement
 from forebay.session.meaning import Changes
 from forebay.session.pins import Notes
 from forebay.session.restoration import FollowUp

@@ -13,9 +13,11 @@ from .client_state cimport READY_IDLE, ClientState
 from .connection cimport GUARD_SPENT, LEDGER_LIMIT
 from .examiner cimport NOTED, UNCERTAIN, UNCHANGED
 from .frames cimport HEADER_BYTES, is_plausible, length_word
-from .ledger cimport FORWARD, awaited
+from .ledger cimport FORWARD, QUERY, awaited
 from .peer cimport GATHER_BYTES
-from .statement_user cimport ASKED, NAMED_LIMIT
+from .belief cimport ALL, UNKNOWN, Message, note
+from .statements.prepared cimport Prepared, message, note_unnamed
+from .statements.use cimport ASKED, NAMED_LIMIT, define_proven
 
 
 cdef class Client(ClientState):
@@ -135,7 +137,8 @@ cdef class Client(ClientState):
         """
         if kind == c"S":
             self.skipping = False
-            self.unasked = None
+            if self.names is not None:
+                self.names.unasked = None
             if whole:
                 self.say(READY_IDLE)
             return True
@@ -151,7 +154,7 @@ cdef class Client(ClientState):
             else:
                 self.skipping = True
             return True
-        if kind == c"P" and whole and self.define_proven(frame, total):
+        if kind == c"P" and whole and define_proven(self, frame, total):
             return True
         self.in_parts = not whole
         self._borrow()
@@ -161,8 +164,8 @@ cdef class Client(ClientState):
         """Tell the ledger which reply the message will have."""
         cdef int reply = awaited(kind)
         if kind == c"Q" or kind == c"S":
-            self.server.prepared.batch += 1
-            self.unasked = None
+            self._end_batch(reply)
+            reply = 0
         if kind == c"S":
             self.unsynced = False
             if self.server.guarded:
@@ -174,3 +177,30 @@ cdef class Client(ClientState):
         if reply:
             self.server.ledger.push(reply, FORWARD)
         return 0
+
+    cdef int _end_batch(self, int reply) except -1:
+        """A Sync or a simple Query is sent. A Query ends the unnamed statement: the connection's, which
+        may be another client's, and this client's."""
+        cdef Prepared prepared = self.server.prepared
+        cdef Message ending = None
+        if reply == QUERY and self._has_unnamed():
+            ending = message()
+            note_unnamed(prepared, ending, None if self.names is None else self.names.unnamed, None)
+        if self.drops_all:
+            self.drops_all = False
+            ending = message() if ending is None else ending
+            note(ending, prepared.statements, ALL, UNKNOWN)
+            if self.names is not None:
+                note(ending, self.names.table, ALL, UNKNOWN)
+        if ending is None:
+            self.server.ledger.push(reply, FORWARD)
+        else:
+            prepared.owe(reply, FORWARD, ending)
+        if self.names is not None:
+            self.names.unasked = None
+        return prepared.end_batch()
+
+    cdef bint _has_unnamed(self) except -1:
+        if self.names is not None and self.names.unnamed.now() is not None:
+            return True
+        return self.server.prepared.unnamed.now() is not None

@@ -1,7 +1,7 @@
 """How an established client stands: with its connection, which it borrows for each transaction; with
 what it waits for; and with its end.
 
-What is rare or slow is asked of ``sessions`` (Python), beside what `statement_user` and `examiner` ask:
+What is rare or slow is asked of ``sessions`` (Python), beside what statements/use.pyx and `examiner` ask:
     pinner.has_temporary(client)   whether it may have temporary tables
     pinner.nothing_ran(client)     what it has sent last was skipped, and it holds no connection
     applications.of(client)        its Application, by its settings of now
@@ -20,6 +20,8 @@ from .examiner cimport Examiner
 from .ledger cimport COPY_END, FUNCTION, QUERY, SYNC
 from .micropool cimport MicroPool
 from .poller cimport Poller
+from .statements.entries cimport Named
+from .statements.statement cimport Statement
 
 # A database that has gone may have left many idle connections, each of which is found dead in its turn;
 # after so many it is the settings that connections end of.
@@ -83,6 +85,26 @@ cdef class ClientState(Examiner):
     def last_progress(self) -> float:
         """When something last came from it; or, if it is stalled, was taken by it."""
         return max(self.last_active, self.taken_at) if self.is_stalled else self.last_active
+
+    @property
+    def statements(self) -> dict | None:
+        """What it has prepared with names, by name; None if that is nothing."""
+        cdef Named entry
+        if self.names is None:
+            return None
+        return {name: (<Named> entry).statement for name, entry in self.names.table.believed().items()}
+
+    def redefine(self, bytes name, Statement statement) -> None:
+        """Its settings give another meaning to what it calls `name`; None: no meaning."""
+        self.names.redefine(name, statement)
+
+    def note_dropping(self) -> None:
+        """What is about to run ends all prepared statements, if it succeeds."""
+        self.drops_all = True
+
+    cdef int undone(self) except -1:
+        self.sessions.texts.undone(self)
+        return 0
 
     cpdef start(self, bytes early):
         """Begin to serve the client; `early` came behind its login. Its greeting needs to know the
@@ -200,11 +222,10 @@ cdef class ClientState(Examiner):
 
     cdef int _recover(self) except -1:
         """Nothing of its transaction has happened, and the connection is gone."""
-        self.unsynced = self.unsettled = self.prepared_unnamed = self.body_forward = False
-        self.portals = self.bound_portals = self.meanwhile = self.portal_told = None
-        self.portals_owed = 0
-        self.changed = self.follow_up = self.asked = None
-        self.dropping = 0
+        self.unsynced = self.unsettled = self.body_forward = self.drops_all = False
+        self.portals = self.meanwhile = self.follow_up = None
+        if self.names is not None:
+            self.names.forget()
         self.suspect = False
         if self.notes is not None:
             self.sessions.pinner.nothing_ran(self)
@@ -214,11 +235,8 @@ cdef class ClientState(Examiner):
 
     cdef int turn_ended(self) except -1:
         self.last_active = self.poller.now
-        self.dropping = 0
         if self.portals is not None and (self.server is None or self.server.status == c"I"):
-            self.portals = None
-        if self.bound_portals is not None and (self.server is None or self.server.status == c"I"):
-            self.bound_portals = None
+            self.portals.forget()
         if self.meanwhile is not None and self._is_known():
             self.meanwhile = None
         if self.fd < 0:

@@ -4,7 +4,9 @@ from .application cimport Application
 from .ledger cimport Ledger
 from .micropool cimport MicroPool, Waiter
 from .peer cimport Peer
-from .prepared cimport Prepared
+from .statements.names cimport Names
+from .statements.portals cimport Portals
+from .statements.prepared cimport Prepared
 
 
 cdef enum:
@@ -29,13 +31,16 @@ cdef class Borrower(Peer):
     cdef readonly Place place
     cdef readonly Connection server
     cdef readonly MicroPool pool
+    cdef readonly object sessions  # answers what is rare or slow; see client.pyx
     cdef readonly int process_id  # what BackendKeyData tells the client: names it in a cancel request
     cdef public object settings
     cdef public object parameters
     # What may have changed the meaning of names and literals since its transaction began, which its settings
     # do not show yet; None: nothing.
     cdef public tuple meanwhile
-    cdef public dict statements  # name the client gave → Statement; None until it names one
+    cdef readonly Names names  # what it has prepared; None until it prepares something
+    cdef Portals portals  # of its transaction; None until it binds one
+    cdef bint drops_all  # what it sends now may end all prepared statements
     cdef readonly bint pinned
     cdef public bint under_pg_temp  # its search_path names pg_temp: what it creates may be temporary
     cdef public bint strict  # what is to pin is what pins on RDS Proxy
@@ -47,20 +52,19 @@ cdef class Borrower(Peer):
     cdef public bint suspect  # may have changed session state: the database is asked before it lets go
     cdef bint terminating  # said Terminate behind statements that are still being answered
     cdef bint unsynced  # sent part of an extended batch whose Sync is still to come
-    cdef bint prepared_unnamed  # parsed an unnamed statement too long to be kept, and has not bound it
     cdef bint unsettled  # waits to know what an earlier batch of its own has changed, or for others to leave a database
-    cdef object portal_told  # the last description of a portal of its unnamed statement, if it was whole
-    cdef Py_ssize_t portals_owed  # such descriptions that are still to come
     cdef bint in_parts  # the message for which it borrows has not come as a whole
     cdef uint32_t body_left  # of the message it is sending
     cdef bint body_forward
 
+    cdef Names own_names(self)
+    cdef Portals own_portals(self)
+    cpdef object parameters_now(self)
     cdef int lent(self, bint confirming) except -1
     cdef int go_on(self) except -1
     cdef int confirmed(self, object error) except -1
     cdef bint has_temporary(self) except -1
     cdef int ask_session(self) except -1
-    cdef int statements_dropped(self) except -1
     cdef int undone(self) except -1
     cdef int did_not_reset(self) except -1
     cdef bytes renamed(self, bytes error, bytes name)

@@ -32,7 +32,10 @@ from .ledger cimport COPY_END, EXECUTE, QUERY, SWALLOW, SYNC, Ledger
 from .micropool cimport MicroPool, Waiter
 from .peer cimport Peer
 from .poller cimport Poller
-from .prepared cimport Prepared
+from .statements.names cimport Names
+from .statements.portals cimport Portals
+from .statements.prepared cimport Prepared, message as bare, note_unnamed
+from .belief cimport Message
 
 cdef bytes TERMINATE = b"X\x00\x00\x00\x04"
 cdef bytes SYNC_MESSAGE = b"S\x00\x00\x00\x04"
@@ -49,6 +52,23 @@ cdef class Place(Waiter):
 
 cdef class Borrower(Peer):
     """What a database connection knows of the client that borrowed it."""
+
+    cdef Names own_names(self):
+        """What the client has prepared, from now on."""
+        if self.names is None:
+            self.names = Names()
+        return self.names
+
+    cdef Portals own_portals(self):
+        if self.portals is None:
+            self.portals = Portals()
+        return self.portals
+
+    cpdef object parameters_now(self):
+        """What the database reports by the time it reads what the client sends now, as far as is known."""
+        if self.server is None or self.server.replaying:
+            return self.parameters
+        return self.server.parameters  # a function, say, may have changed how strings are read
 
     cdef int lent(self, bint confirming) except -1:
         """A connection was lent. `confirming`: nothing may be sent before ``confirmed``."""
@@ -92,10 +112,6 @@ cdef class Borrower(Peer):
 
     cdef int did_not_reset(self) except -1:
         """What it sent to take settings back has failed."""
-        raise NotImplementedError
-
-    cdef int statements_dropped(self) except -1:
-        """DISCARD ALL or DEALLOCATE ALL has ended all prepared statements of the client."""
         raise NotImplementedError
 
     cdef bint has_temporary(self) except -1:
@@ -160,9 +176,14 @@ cdef class Connection(Peer):
 
     cdef int _command(self, object command) except -1:
         """A simple Query of Forebay's own is sent."""
-        self.prepared.unnamed_serial = 0
+        cdef Message query
         self.commands.append(command)
-        self.ledger.push(QUERY, SWALLOW)
+        if self.prepared.unnamed.now() is None:
+            self.ledger.push(QUERY, SWALLOW)
+        else:
+            query = bare()
+            note_unnamed(self.prepared, query, None, None)
+            self.prepared.owe(QUERY, SWALLOW, query)
         return 0
 
     def ask(self, bytes sql, done) -> None:
@@ -349,6 +370,7 @@ cdef class Connection(Peer):
             client.lent(False)
         self.client = None
         self.close()
+        self.prepared.unanswered.forget()
         self.pool.manager.server_lost(self, reason)
         if client is not None:
             client.server = None

@@ -1,6 +1,7 @@
 from .scan.glance cimport GlanceState
 from .scan.names cimport FunctionNames
-from .statement_user cimport StatementUser
+from .connection cimport Borrower
+from .statements.entries cimport Unnamed
 
 
 cdef enum:
@@ -9,7 +10,7 @@ cdef enum:
     NOTED = -4
 
 
-cdef class Examiner(StatementUser):
+cdef class Examiner(Borrower):
     cdef FunctionNames functions  # that the operator lists; None: none
     cdef GlanceState *looking  # at a statement that is too long to be held back; mostly NULL
     cdef object deallocated  # the name in a DEALLOCATE that Forebay answers
@@ -25,8 +26,8 @@ cdef class Examiner(StatementUser):
         self, int kind, const unsigned char *span, Py_ssize_t span_count,
         const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t name,
     ) except -5
+    cdef bint _bind_unnamed(self, const unsigned char *frame, Unnamed entry) except -1
     cdef Py_ssize_t _forget_first(self, const unsigned char *span, Py_ssize_t span_count) except -5
-    cdef int _owe_unnamed_description(self) except -1
     cdef int _parse_unnamed(
         self, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t name
     ) except -5

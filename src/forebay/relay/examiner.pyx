@@ -23,18 +23,25 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.string cimport memchr
 
 from .assembly cimport put
-from .frames cimport HEADER_BYTES, length_word, message
+from .frames cimport HEADER_BYTES
 from .scan.glance cimport GlanceState, glance, glance_begin, glance_feed, glance_finish
 from .ledger cimport BIND, FAKE, FORWARD, QUERY
 from .scan.names cimport FunctionNames
-from .peer cimport GATHER_BYTES
 from .refusal cimport RESULT_CHANGED, refuse_in_turn
+from .belief cimport Message, note
+from .connection cimport Borrower
 from .sequences cimport forget_first, is_told_right
-from .statement cimport UNNAMED
-from .statement_user cimport ASKED, StatementUser, statement_name
-from .scan.words cimport is_word
-
-cdef bytes DESCRIBE_UNNAMED = message(b"D", b"S\0")
+from .statements.binding cimport binds
+from .statements.entries cimport Named, Unnamed
+from .statements.prepared cimport message as bare
+from .statements.telling cimport describe_portal
+from .statements.unnamed cimport (
+    ask_of_unnamed, close_unnamed, define_unnamed, describe_unnamed, has_unnamed, keeps_unnamed_shape,
+    prepare_unnamed,
+)
+from .statements.use cimport (
+    ASKED, define_named, drop_statements, must_forget, must_wait, statement_name, use_named,
+)
 
 cdef enum SEEN:
     # What was seen in a statement that is about to run.
@@ -46,27 +53,9 @@ cdef enum SEEN:
 cdef enum:
     STRICT_LIMIT = 16384  # the longest statement that RDS Proxy looks into, in bytes
     KEPT_BYTES = 1024  # of a statement, for the log
-    PORTALS_LIMIT = 100  # whose texts are kept until they are executed
 
 
-cdef bint _names_pg_temp(const unsigned char *portal) noexcept:
-    """Whether a Bind, as far as it is there, may hold pg_temp. (Its other names count as well.)"""
-    cdef Py_ssize_t total = <Py_ssize_t> length_word(portal - HEADER_BYTES) + 1
-    cdef const unsigned char *at = portal
-    cdef const unsigned char *end = portal - HEADER_BYTES + total
-    if total > GATHER_BYTES:
-        return True
-    while True:
-        at = <const unsigned char *> memchr(at, c"_", end - at)
-        if at == NULL:
-            return False
-        if at - portal >= 2 and end - at >= 5 and (at[-2] | 0x20) == c"p" and (at[-1] | 0x20) == c"g":
-            if is_word(at + 1, "temp", 4):
-                return True
-        at += 1
-
-
-cdef class Examiner(StatementUser):
+cdef class Examiner(Borrower):
     """What a client says, read before it is sent."""
 
     def __dealloc__(self):
@@ -75,7 +64,7 @@ cdef class Examiner(StatementUser):
     cdef bint is_read(self, int kind) noexcept:
         """Whether more than type and length matters: texts and names of statements."""
         if kind == c"E":
-            return self.portals is not None
+            return self.portals is not None and self.portals.followed is not None
         return (
             kind == c"Q" or kind == c"P" or kind == c"B" or kind == c"D" or kind == c"C" or kind == c"F"
         )
@@ -105,8 +94,6 @@ cdef class Examiner(StatementUser):
                     return UNCERTAIN  # its transaction may be aborted by then
                 put(self.server, span, span_count)
                 return self._answer_deallocate(total)
-            if not self.server.ledger.failed:
-                self.end_unnamed()
             return UNCHANGED
         if kind == c"E":
             return self._execute(frame, total)
@@ -114,55 +101,44 @@ cdef class Examiner(StatementUser):
             return UNCHANGED if is_told_right(self) else self._forget_first(span, span_count)
         name = statement_name(kind, frame, there)
         if name == 0:
-            if kind == c"D" and there == total > HEADER_BYTES + 1 and self.describe_portal(frame, total):
+            if kind == c"D" and there == total > HEADER_BYTES + 1 and describe_portal(self, frame, total):
                 self.unsynced = True
                 return NOTED
             return UNCHANGED
         if not frame[name]:
             return self._unnamed(kind, span, span_count, frame, total, there, name)
-        if self.must_wait(kind, frame, total, there, name):
+        if must_wait(self, kind, frame, total, there, name):
             return UNCERTAIN
         put(self.server, span, span_count)
         if kind == c"P":
             text = <const unsigned char *> memchr(frame + name, 0, there - name) - frame + 1
-            self.define_named(frame, total, there, text)
+            define_named(self, frame, total, there, text)
         self.unsynced = True
-        return total if kind == c"P" else self.use_named(kind, frame, total, name)
+        return total if kind == c"P" else use_named(self, kind, frame, total, name)
 
     cdef Py_ssize_t _unnamed(
         self, int kind, const unsigned char *span, Py_ssize_t span_count,
         const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t name,
     ) except -5:
         """As ``translate``, for a message that means the unnamed statement."""
+        cdef Unnamed entry
         if kind == c"P":
             return self._parse_unnamed(frame, total, there, name)
         if kind == c"C":
             self.unsynced = True
-            self.close_unnamed()
+            close_unnamed(self)
             return NOTED
-        if self.server.prepared.is_unnamed_uncertain() and not self.server.ledger.copy_in:
+        if self.server.prepared.unnamed.is_uncertain(self.server.prepared.unanswered.batch):
+            if not self.server.ledger.copy_in:
+                return UNCERTAIN
+        if self.names is not None and self.names.is_waiting():
             return UNCERTAIN
-        if self.asked is not None:
-            return UNCERTAIN
-        if kind == c"B":
-            if not self.unnamed_harmless and not is_told_right(self):
-                known = self.unnamed_text()
-                if known is not None and self.must_forget(known, self.unnamed_parameters.reading):
-                    self.unsynced = True
-                    return self._forget_first(span, span_count)
-            self.prepared_unnamed = False
-            self.note_bound(frame + HEADER_BYTES, b"", None, False)
-            if (
-                self.pinned or self.reads_all or not self.unnamed_harmless
-                or self.portals is not None
-            ):
-                known = self.unnamed_text()
-                if known is not None:
-                    self.binds(
-                        frame + HEADER_BYTES, known, False, self.unnamed_parameters.reading
-                    )
-        if self.has_unnamed() or self.server.ledger.failed:
-            if not self.keeps_unnamed_shape():
+        entry = None if self.names is None else self.names.get_unnamed()
+        if kind == c"B" and self._bind_unnamed(frame, entry):
+            self.unsynced = True
+            return self._forget_first(span, span_count)
+        if has_unnamed(self, entry) or self.server.ledger.failed:
+            if not keeps_unnamed_shape(self, entry):
                 put(self.server, span, span_count)
                 self.unsynced = True
                 refuse_in_turn(self.server, RESULT_CHANGED)
@@ -170,31 +146,44 @@ cdef class Examiner(StatementUser):
             if kind == c"B":
                 return UNCHANGED
             self.unsynced = True
-            self._owe_unnamed_description()
+            describe_unnamed(self, entry)
             return NOTED
         put(self.server, span, span_count)
         self.unsynced = True
-        if not self.prepare_unnamed():
+        if not prepare_unnamed(self, entry):
             return total
-        if self.was_told():
-            self.ask(UNNAMED, b"", self.unnamed_serial, DESCRIBE_UNNAMED)
+        if entry.was_told() is not None:
+            ask_of_unnamed(self, entry)
             return ASKED
         if kind == c"B":
             self.server.ledger.push(BIND, FORWARD)
         else:
-            self._owe_unnamed_description()
+            describe_unnamed(self, entry)
         return 0
+
+    cdef bint _bind_unnamed(self, const unsigned char *frame, Unnamed entry) except -1:
+        """The unnamed statement is bound. Whether the connection must forget first what others have drawn
+        from sequences."""
+        cdef bytes known
+        if entry is not None and not entry.harmless and not is_told_right(self):
+            known = entry.text()
+            if known is not None and must_forget(self, known, entry.parameters.reading):
+                return True
+        self.own_portals().note_bound(frame + HEADER_BYTES, None, entry, None, False)
+        if entry is None:
+            return False
+        entry.is_bound = True
+        if self.pinned or self.reads_all or not entry.harmless or self.portals.followed is not None:
+            known = entry.text()
+            if known is not None:
+                binds(self, frame + HEADER_BYTES, known, False, entry.parameters.reading)
+        return False
 
     cdef Py_ssize_t _forget_first(self, const unsigned char *span, Py_ssize_t span_count) except -5:
         """Let the connection forget what others have drawn, before what asks."""
         put(self.server, span, span_count)
         forget_first(self)
         return ASKED
-
-    cdef int _owe_unnamed_description(self) except -1:
-        """A Describe of the unnamed statement is sent for the client."""
-        self.server.prepared.owe_description(FORWARD, UNNAMED, self, b"", None, self.unnamed_serial)
-        return 0
 
     cdef int _parse_unnamed(
         self, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t name
@@ -205,14 +194,14 @@ cdef class Examiner(StatementUser):
         self.unsynced = True
         if there == total:
             harmless = self._is_certain(text, frame + total - text)
-            self.define_unnamed(text[:frame + total - text], harmless)
+            define_unnamed(self, text[:frame + total - text], harmless)
             if self.strict and not harmless and not self.pinned:
                 end = <const unsigned char *> memchr(text, 0, frame + total - text)
                 self.sessions.texts.announce_pin(self, text[:end - text])
             return NOTED
         # Not kept, so not there to be looked at when it runs.
         self._examine(text, frame + there - text, False)
-        self.define_unnamed(None, True)
+        define_unnamed(self, None, True)
         return NOTED
 
     cdef int _examine(self, const unsigned char *text, Py_ssize_t there, bint whole) except -1:
@@ -240,7 +229,7 @@ cdef class Examiner(StatementUser):
         query = text[:end - text]
         if self.sessions.evacuations.waits(self, query):
             return WAITS
-        if self.must_forget(query, None):
+        if must_forget(self, query, None):
             return ASKS
         self.sessions.texts.executes(self, query)
         self.deallocated = self.sessions.texts.examine(self, query)
@@ -259,45 +248,31 @@ cdef class Examiner(StatementUser):
             return False
         return self.functions is None or not self.functions.are_in(text, end - text)
 
-    cdef int binds(
-        self, const unsigned char *portal, bytes text, bint named, object reading
-    ) except -1:
-        cdef bytes name = portal
-        if not self.sessions.texts.binds(self, text, named, reading, _names_pg_temp(portal)):
-            if self.portals is not None:
-                self.portals.pop(name, None)
-            return 0
-        if self.portals is None:
-            self.portals = {}
-        if len(self.portals) < PORTALS_LIMIT:
-            self.portals[name] = (text, reading)
-        else:
-            self.sessions.texts.executes(self, text, reading)
-        return 0
-
     cdef Py_ssize_t _execute(self, const unsigned char *frame, Py_ssize_t total) except -5:
         """As ``translate``, for Execute while there are portals of which something follows."""
         cdef tuple bound
         if memchr(frame + HEADER_BYTES, 0, total - HEADER_BYTES) == NULL:
             return UNCHANGED  # malformed, as the database will say
-        bound = self.portals.get(<bytes> (frame + HEADER_BYTES))
+        bound = self.portals.followed.get(<bytes> (frame + HEADER_BYTES))
         if bound is None:
             return UNCHANGED
         if self.sessions.evacuations.waits(self, *bound):
             return UNCERTAIN
         self.sessions.texts.executes(self, *bound)
-        if self.dropping != self.server.prepared.batch:
+        if not self.drops_all:
             return UNCHANGED
+        self.drops_all = False
         self.unsynced = True
-        self.drop_statements()
+        drop_statements(self)
         return NOTED
 
     cdef Py_ssize_t _answer_deallocate(self, Py_ssize_t total) except -1:
         """The database does not know the name: Forebay answers, in the answer's place."""
-        cdef object statement = self.statements[self.deallocated]
-        if self.server.prepared.owe(QUERY, FAKE, ((self.statements, self.deallocated, statement),)):
-            del self.statements[self.deallocated]
-            self.forget_unnamed()
+        cdef Named entry = self.names.get(self.deallocated)
+        cdef Message deallocate = bare()
+        self.names.drop(deallocate, entry)
+        note(deallocate, self.names.unnamed, None, None, None)
+        self.server.prepared.owe(QUERY, FAKE, deallocate)
         self.server.answer_fakes()
         return total
 
@@ -329,4 +304,5 @@ cdef class Examiner(StatementUser):
         """Doubt what names one of these functions, from now on; None: of functions only those that
         the glance knows matter."""
         self.functions = functions
-        self.unnamed_harmless = False  # to be looked at again when it runs
+        if self.names is not None:
+            self.names.look_again()

@@ -3,7 +3,7 @@ cimport cython
 # C integers when compiled; ledger.py gives them their values.
 cdef int QUERY, FUNCTION, SYNC, PARSE, BIND, DESCRIBE, EXECUTE, CLOSE, COPY_END, FORWARD
 cdef int SWALLOW, FAKE, REPLACE, DESYNC
-cdef int _KIND, _ACTION_SHIFT, _ACTION, _EXPECTED, _KEPT, _READY_FOR_QUERY, _ERROR_RESPONSE, _COMMAND_COMPLETE
+cdef int _KIND, _ACTION_SHIFT, _ACTION, _EXPECTED, _READY_FOR_QUERY, _ERROR_RESPONSE, _COMMAND_COMPLETE
 cdef int _EMPTY_QUERY, _PORTAL_SUSPENDED, _PARSE_COMPLETE, _BIND_COMPLETE, _CLOSE_COMPLETE
 cdef int _ROW_DESCRIPTION, _NO_DATA, _COPY_IN_RESPONSE, _PARAMETER_DESCRIPTION, _DATA_ROW
 cdef int _COPY_DATA, _COPY_DONE, _COPY_OUT_RESPONSE, _FUNCTION_CALL_RESPONSE
@@ -43,18 +43,16 @@ cdef class Ledger:
     cdef Py_ssize_t ignored_syncs
     cdef readonly Py_ssize_t fakes
     cdef Py_ssize_t requests
-    cdef public Py_ssize_t kept_lost
     cdef public Py_ssize_t settled
     cdef public Py_ssize_t dropped
 
     @cython.locals(ignored=cython.bint, entry=cython.int)
-    cpdef bint push(self, int kind, int action, bint expected=*, bint kept=*) except -2
+    cpdef bint push(self, int kind, int action, bint expected=*) except -2
 
     @cython.locals(kind=cython.int)
     cpdef int take_fake(self) except -2
     cpdef int action(self) except -2
     cpdef int head_kind(self) except -2
-    cpdef bint is_kept(self) except -2
     cpdef list kinds(self)
     cpdef bint is_expected(self) except -2
     cpdef bint is_pipelined(self) except -2

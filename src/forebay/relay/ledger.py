@@ -37,8 +37,7 @@ DESYNC = -1  # a reply that nothing asked for: the connection cannot be trusted 
 _KIND = 0x0F
 _ACTION_SHIFT = 4
 _ACTION = 0x03
-_EXPECTED = 0x40  # something hangs on the reply: see prepared.pyx
-_KEPT = 0x80  # the client's last description of a portal: see unnamed_user.pyx
+_EXPECTED = 0x40  # something hangs on the reply: see statements/prepared.pyx
 
 _READY_FOR_QUERY = ord("Z")
 _ERROR_RESPONSE = ord("E")
@@ -78,19 +77,15 @@ class Ledger:
         self.doubtful = False
         self.fakes = 0  # entries that Forebay answers itself
         self.requests = 0  # entries that end with a ReadyForQuery for the client
-        self.kept_lost = (
-            0  # descriptions that are to be kept and will not come, not taken note of yet
-        )
         # Entries on which something hangs, not taken note of yet: answered, and failed or skipped.
         self.settled = 0
         self.dropped = 0
 
-    def push(self, kind, action, expected=False, kept=False):
+    def push(self, kind, action, expected=False):
         """Note that a message of `kind` was sent, whose replies are to be treated by `action`.
 
         False: the database will skip or ignore it, so that no entry was made. If something
-        hangs on it (`expected`) it counts in `settled` or `dropped` when it is done with. `kept`:
-        see `is_kept`.
+        hangs on it (`expected`) it counts in `settled` or `dropped` when it is done with.
         """
         if kind == SYNC:
             ignored = self.copy_in
@@ -107,8 +102,6 @@ class Ledger:
             entry = kind | (action << _ACTION_SHIFT)
             if expected:
                 entry |= _EXPECTED
-            if kept:
-                entry |= _KEPT
             if action == FAKE:
                 self.fakes += 1
             elif action == FORWARD and kind <= SYNC:
@@ -152,10 +145,6 @@ class Ledger:
                 found += 1
             index += 1
         return found
-
-    def is_kept(self):
-        """Whether the description that is being answered now is to be kept."""
-        return self.count > 0 and self.ring[self.head] & _KEPT != 0
 
     def kinds(self):
         """The kinds of what a client has sent and is not answered, in order."""
@@ -249,8 +238,6 @@ class Ledger:
         while self.count and self.ring[self.head] & _KIND != SYNC:
             if self.ring[self.head] & _EXPECTED:
                 self.dropped += 1
-            if self.ring[self.head] & _KEPT:
-                self.kept_lost += 1
             if (self.ring[self.head] >> _ACTION_SHIFT) & _ACTION == FAKE:
                 self.fakes -= 1
             self._drop_head()

@@ -7,7 +7,7 @@ lend ─▶ (replay of settings) ─▶ the client's messages ⇄ replies ─▶
 """
 
 from forebay.relay.command import Command
-from forebay.relay.statement import PREFIX
+from forebay.relay.statements.statement import PREFIX
 
 from .connection cimport GUARDED, NOBODY, SEVERAL, Borrower, Connection
 from .frames cimport HEADER_BYTES
@@ -253,7 +253,7 @@ cdef class LentConnection(Connection):
             client.suspect = False
             client.lent(True)
             client.ask_session()
-        elif not client.pinned and not client.prepared_unnamed:
+        elif not client.pinned and (client.names is None or not client.names.keeps_connection()):
             self.take_back()
         return 0
 

@@ -1,5 +1,6 @@
 from libc.stdint cimport uint32_t
 
+from .belief cimport Message
 from .lent cimport LentConnection
 
 
@@ -23,12 +24,12 @@ cdef class Server(LentConnection):
     ) except -3
     cdef int _judge_ready(self, const unsigned char *frame, Py_ssize_t total) except -3
     cdef int _judge_notification(self, const unsigned char *frame, Py_ssize_t total) except -3
-    cdef int _note_lost_description(self) except -1
+    cdef bytes _renamed(self, bytes error, Message failing)
     cdef int _refuse_turn(self) except -1
     cdef int _let_client_go_on(self) except -1
     cdef int _swallow(self, const unsigned char *frame, Py_ssize_t total) except -1
     cdef bint _note_parameter(self, const unsigned char *body, Py_ssize_t count) except -1
-    cdef int _note_tag(self, const unsigned char *tag, Py_ssize_t count, bint is_news) except -1
+    cdef int _note_tag(self, const unsigned char *tag, Py_ssize_t count) except -1
     cdef bint _note_forgotten(self, const unsigned char *tag, Py_ssize_t count) except -1
     cdef bint _alters(self, bytes tag) except -1
     cdef bint _is_last_word(self, const unsigned char *frame, Py_ssize_t total) except -1

@@ -4,7 +4,9 @@ The bodies of rows are passed on by count. Held back until whole is only what Fo
 ReadyForQuery, ParameterStatus, errors, command tags, and the answers to its own commands.
 """
 
-from forebay.relay.statement import PREFIX
+import re
+
+from forebay.relay.statements.statement import PREFIX
 
 from libc.stdint cimport uint32_t
 
@@ -13,9 +15,11 @@ from .ledger cimport DESYNC, FORWARD, REPLACE, SWALLOW, SYNC
 from .connection cimport LEDGER_LIMIT, NOBODY, UNGUARDED, Borrower
 from .lent cimport LentConnection
 from .peer cimport GATHER_BYTES
-from .prepared cimport Expectation
 from .sequences cimport NOT_DRAWN, with_hint
-from .statement cimport shape
+from .belief cimport Message
+from .statements.entries cimport Held
+from .statements.prepared cimport Guard, Naming, Refusal
+from .statements.statement cimport Known
 
 # Commands that may change what a statement means: which tables, functions and types its names find, and
 # so what it takes and returns. (CREATE TABLE AS and the like have the tag of a SELECT; they only matter where
@@ -38,6 +42,7 @@ cdef bytes DISCARD_ALL = b"DISCARD ALL\0"
 cdef bytes DISCARD_SEQUENCES = b"DISCARD SEQUENCES\0"
 cdef tuple UNDOING = (b"ROLLBACK\0", b"COMMIT\0")  # where the transaction, or the next, goes on
 cdef bytes DEALLOCATE_ALL = b"DEALLOCATE ALL\0"
+cdef object OWN_NAME = re.compile(rb'"(%b\d+)"' % PREFIX)
 cdef bytes HOW_TEXT_IS_READ = b"standard_conforming_strings\0"
 # Reported settings on which it depends what statements mean.
 cdef tuple OF_MEANING = (
@@ -135,7 +140,6 @@ cdef class Server(LentConnection):
         return (
             kind == c"Z" or kind == c"S" or kind == c"E" or kind == c"C" or kind == c"G" or kind == c"A"
             or self.ledger.action() != FORWARD
-            or (kind == c"T" and self.ledger.is_kept())
             or ((kind == c"T" or kind == c"t") and self.ledger.is_expected())
         )
 
@@ -177,20 +181,17 @@ cdef class Server(LentConnection):
             if kind == c"t":
                 self.prepared.note_types(frame[HEADER_BYTES:total])
             elif kind == c"T":
-                self.prepared.note_description(shape(frame[HEADER_BYTES:total]))
+                self.prepared.note_description(frame[HEADER_BYTES:total])
             elif kind == c"n":
                 self.prepared.note_description(b"")
-            elif kind == c"3" and self.guarded and not self.replaying and self.prepared.head().is_guard:
+            elif kind == c"3" and self.guarded and not self.replaying and isinstance(self.prepared.head(), Guard):
                 self.guarded = UNGUARDED  # the last message of a change-over
-        if (kind == c"T" or kind == c"n") and self.ledger.is_kept() and self.client is not None:
-            self.client.portal_told = frame[HEADER_BYTES:total] if whole else None
-            self.client.portals_owed -= 1
         action = self.ledger.reply(kind)
         if self.ledger.settled:
             self.prepared.note_outcome()
         if kind == c"C" and whole:
             if action == FORWARD:
-                self._note_tag(frame + HEADER_BYTES, total - HEADER_BYTES, not is_noted)
+                self._note_tag(frame + HEADER_BYTES, total - HEADER_BYTES)
             elif action == SWALLOW:
                 self._note_forgotten(frame + HEADER_BYTES, total - HEADER_BYTES)
         elif kind == c"G" and action == FORWARD and self.ledger.copy_in:
@@ -204,17 +205,17 @@ cdef class Server(LentConnection):
         """As ``_judge``, for an ErrorResponse."""
         cdef int action = self.ledger.action()
         cdef int kind = self.ledger.head_kind()
-        cdef bint is_unnamed = self.prepared.is_unnamed()
-        cdef bytes name = self.prepared.head_name()
-        cdef Expectation failing = self.prepared.head()
+        cdef Message failing = self.prepared.head()
+        cdef bint cut_short = CUT_SHORT in frame[:min(total, <Py_ssize_t> 80)]
         if action == REPLACE:
-            self.instead = self.prepared.replaced(frame[:total])
+            self.instead = frame[:total]
+            if (<Refusal> failing).sqlstate in self.instead:
+                self.instead = (<Refusal> failing).error
             self.turn_failed = True
             self.ledger.reply(c"E")
-            self._note_lost_description()
             self.prepared.note_outcome()
             return REPLACE
-        if failing is not None and failing.is_guard:
+        if isinstance(failing, Guard):
             self.skipped = self.ledger.kinds()
             if self.replay_error is None and whole and UNKNOWN_STATEMENT not in frame[:total]:
                 # The change-over has succeeded, and a timeout, say, has hit the guard.
@@ -223,12 +224,9 @@ cdef class Server(LentConnection):
             self.prepared.note_outcome()
             return REFUSED
         action = self.ledger.reply(c"E")
-        self._note_lost_description()
         if action == SWALLOW and kind > SYNC:
             action = FORWARD  # asked for the client's sake: it is the client's message that fails
-        self.prepared.note_outcome(is_unnamed)
-        if CUT_SHORT not in frame[:min(total, <Py_ssize_t> 80)]:
-            self.prepared.note_failure(failing)
+        self.prepared.note_outcome(failing is not None, cut_short)
         if (self.client is None or action == SWALLOW) and whole and self._is_last_word(frame, total):
             # It may take its time to close the connection, or the network may never say so.
             self.pool.manager.ended(self, frame[HEADER_BYTES:total])
@@ -240,9 +238,9 @@ cdef class Server(LentConnection):
             if self.client is not None and NOT_DRAWN in frame[:min(total, <Py_ssize_t> 80)]:
                 self.instead = with_hint(self.client, frame[:total])
                 return REPLACE
-            if self.client is not None and self.client.statements is not None:
+            if self.client is not None and self.client.names is not None:
                 if PREFIX in frame[:total]:
-                    self.instead = self.client.renamed(frame[:total], name)
+                    self.instead = self._renamed(frame[:total], failing)
                     return REPLACE
         return action
 
@@ -257,14 +255,20 @@ cdef class Server(LentConnection):
         self.instead = frame[:HEADER_BYTES] + known + frame[NUMBER_END:total]
         return REPLACE
 
-    cdef int _note_lost_description(self) except -1:
-        """The client will not be told of the last portals that it has asked for."""
-        if self.ledger.kept_lost:
-            if self.client is not None:
-                self.client.portals_owed -= self.ledger.kept_lost
-                self.client.portal_told = None
-            self.ledger.kept_lost = 0
-        return 0
+    cdef bytes _renamed(self, bytes error, Message failing):
+        """An ErrorResponse with the client's names for prepared statements instead of Forebay's."""
+        def known_to_client(found):
+            name = (<Naming> failing).name if isinstance(failing, Naming) else self._called(found[1])
+            return found[0] if name is None else b'"%b"' % name
+        return message(b"E", OWN_NAME.sub(known_to_client, error[HEADER_BYTES:]))
+
+    def _called(self, bytes known_name):
+        """What the client calls a statement that connections call so, or None."""
+        cdef Held there
+        for known, there in self.prepared.statements.confirmed.items():
+            if (<Known> known).name == known_name and self.client.names.get(there.called) is not None:
+                return there.called
+        return self.client.names.name_of(known_name)
 
     cdef int _judge_ready(self, const unsigned char *frame, Py_ssize_t total) except -3:
         """As ``_judge``, for a ReadyForQuery."""
@@ -341,9 +345,9 @@ cdef class Server(LentConnection):
             self.client.undone()  # a function has changed it
         return True
 
-    cdef int _note_tag(self, const unsigned char *tag, Py_ssize_t count, bint is_news) except -1:
+    cdef int _note_tag(self, const unsigned char *tag, Py_ssize_t count) except -1:
         """Some commands end all prepared statements, those that Forebay made too; others may change
-        what they mean. `is_news`: nothing of it has been noted ahead."""
+        what they mean."""
         if self.client is not None and self.client.meanwhile is not None and tag[:count] in UNDOING:
             self.client.undone()
         if count > 1 and (tag[0] == c"A" or (tag[1] == c"R" and (tag[0] == c"C" or tag[0] == c"D"))):
@@ -356,10 +360,9 @@ cdef class Server(LentConnection):
             return 0
         if tag[:count] == DISCARD_ALL or tag[:count] == DEALLOCATE_ALL:
             self.discarded = self.discarded or tag[:count] == DISCARD_ALL
-            if is_news:
-                self.prepared.forget_all()
-                if self.client is not None:
-                    self.client.statements_dropped()
+            self.prepared.forget_all()
+            if self.client is not None and self.client.names is not None:
+                self.client.names.clear()
         return 0
 
     cdef bint _note_forgotten(self, const unsigned char *tag, Py_ssize_t count) except -1:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from forebay.relay.scan.names import FunctionNames
-from forebay.relay.statement import Account, Statement, Statements, Text, digest
+from forebay.relay.statements.statement import Account, Statement, Statements, Text, digest
 from forebay.session.meaning import Context, Meaning, meaning_of
 from forebay.sql.reading import Reading, Traits, reread, traits
 

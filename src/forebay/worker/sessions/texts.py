@@ -1,7 +1,7 @@
 """What a client's statements mean and what they may do to its session, by their texts.
 
 The relay's clients call in here for what is rare or slow (see relay/examiner.pyx and
-relay/statement_user.pyx, relay/told_user.pyx).
+relay/statements/).
 """
 
 import math
@@ -12,7 +12,7 @@ from operator import attrgetter
 from forebay.protocol import errors
 from forebay.relay import PREFIX, Client, Statement
 from forebay.relay.scan.glance import glance_text
-from forebay.relay.statement import Account
+from forebay.relay.statements.statement import Account
 from forebay.session.deallocation import deallocated, drops_all, drops_ours
 from forebay.session.meaning import Context, Unknown, changes_plans, changes_since
 from forebay.session.pins import PinReason, note_effects

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from forebay.protocol.errors import parse_fields
-from forebay.relay.statement import Account, Text
+from forebay.relay.statements.statement import Account, Text
 from forebay.worker.pool.janitor import DUE_SPARE, Janitor, Timeouts
 
 TIMEOUTS = Timeouts(120, 1800, 86_400, 300, 86_400)

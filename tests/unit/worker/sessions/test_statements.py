@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from forebay.relay.statement import Account, Statement
+from forebay.relay.statements.statement import Account, Statement
 from forebay.session.meaning import Context
 from forebay.session.settings import InternTable
 from forebay.sql.reading import Reading

@@ -15,8 +15,8 @@ from secrets import token_bytes
 
 from cpython.long cimport PyLong_AsVoidPtr, PyLong_FromVoidPtr
 
-from .scan.glance cimport glance
-from .scan.names cimport FunctionNames
+from ..scan.glance cimport glance
+from ..scan.names cimport FunctionNames
 
 # Begins the names of prepared statements on database connections; no client's name reaches those.
 PREFIX = b"_forebay_"

@@ -1,0 +1,130 @@
+"""What a client was told of its statements holds on whatever connection it uses them.
+
+A client that was told what a statement returns decodes its rows by that, and one that was told the
+types of parameters writes them so (and PostgreSQL keeps those that it has found at Parse, whatever
+tables come to be). A connection that would prepare the statement now may understand it otherwise: a
+table has changed. So it is prepared with the types that were told, and the connection is asked what it
+returns before the client's message leaves.
+"""
+
+from libc.string cimport memchr
+
+from ..assembly cimport put
+from ..connection cimport Borrower, Connection
+from ..frames cimport HEADER_BYTES
+from ..frames cimport message as framed
+from ..ledger cimport DESCRIBE, FORWARD, SWALLOW
+from .entries cimport Held, Named, Unnamed
+from .portals cimport Portals
+from .prepared cimport Prepared, Question
+from .repair cimport prepare
+from .statement cimport Statement, Told, types_behind
+
+cdef bytes FLUSH = b"H\x00\x00\x00\x04"
+
+
+cdef Statement as_told(Borrower client, Statement statement, Told told):
+    """As which statement the client uses one of which it was told that: with the same types of
+    parameters."""
+    cdef Prepared prepared = client.server.prepared
+    cdef Held there = prepared.get(statement.known)
+    cdef Statement typed = statement.told_as
+    cdef bytes tail
+    if told.types is None or not statement.leaves_types:
+        return statement
+    if there is not None and there.told is told:
+        return statement
+    if typed is not None and _has_told(prepared, typed, told):
+        return typed
+    if there is not None and there.told is not None and there.told.types == told.types:
+        return statement
+    tail = types_behind(told.types)
+    if typed is None or typed.tail != tail:
+        typed = client.sessions.texts.with_types(statement, tail)
+        typed.is_typed = True
+        typed.told_as = None
+        typed.known.told = told
+        if not statement.is_typed:
+            statement.told_as = typed  # so these never refer to each other
+    return typed
+
+
+cdef bint _has_told(Prepared prepared, Statement statement, Told told) except -1:
+    cdef Held there = prepared.get(statement.known)
+    return there is not None and there.told is told
+
+
+cdef bint keeps(Borrower client, Statement statement, Named entry) except -1:
+    """Whether the connection understands `statement` as the client was told of its own. If the connection
+    has to be asked, this is False, and the client's names are waiting."""
+    cdef Connection server = client.server
+    cdef Told told = entry.told
+    cdef Held there = server.prepared.get(statement.known)
+    cdef Question question
+    if (there is not None and there.told is told) or told.shape is None or server.ledger.failed:
+        return True
+    if there is not None and there.told is not None and there.told.shape is not None:
+        return there.told.shape == told.shape
+    there = prepare(server, statement)
+    question = owe_question(server, SWALLOW, statement, there, None, None)
+    ask(server, question, client, framed(b"D", b"S%b\0" % statement.known.name))
+    return False
+
+
+cdef int ask(Connection server, Question question, Borrower client, bytes describe) except -1:
+    """Send a question of Forebay's, for which the client waits."""
+    question.is_open = True
+    client.names.asked = question
+    put(server, describe, len(describe))
+    return put(server, FLUSH, len(FLUSH))
+
+
+cdef Question owe_question(
+    Connection server, int action, Statement statement, Held there, Named named, Unnamed unnamed
+):
+    """The connection is asked to describe `statement`, which it has as `there`; `named` or `unnamed`: the
+    client's entry that is told. None: the database skips that."""
+    cdef Question question = Question.__new__(Question)
+    question.statement = statement
+    question.held = there
+    question.named = named
+    question.unnamed = unnamed
+    return question if server.prepared.owe(DESCRIBE, action, question) else None
+
+
+cdef bint describe_portal(Borrower client, const unsigned char *frame, Py_ssize_t total) except -1:
+    """Describe of a portal: what the client is told of it counts for the statement that it was
+    bound of. Whether the ledger has been told."""
+    cdef Portals portals = client.portals
+    cdef Named named
+    cdef Unnamed unnamed
+    cdef Statement statement
+    cdef Question question
+    cdef Held there
+    if portals is None:
+        return False
+    named, unnamed, statement = portals.named, portals.unnamed, portals.statement
+    if portals.is_told and total == HEADER_BYTES + 2 and not frame[HEADER_BYTES + 1]:
+        return False  # as it was told before
+    if memchr(frame + HEADER_BYTES + 1, 0, total - HEADER_BYTES - 1) == NULL:
+        return False  # malformed, as the database will say
+    if frame[HEADER_BYTES + 1]:
+        found = None
+        if portals.others is not None:
+            found = portals.others.get(<bytes> (frame + HEADER_BYTES + 1))
+        named, unnamed, statement = (None, None, None) if found is None else found
+    if unnamed is not None:
+        # Nearly all clients describe each portal, and parse the unnamed statement each time: the answer
+        # is kept as it is, and looked at only if the statement is bound elsewhere.
+        question = Question.__new__(Question)
+        question.unnamed = unnamed
+        question.is_of_portal = True
+        client.server.prepared.owe(DESCRIBE, FORWARD, question)
+        return True
+    if named is None or statement.finds:
+        return False
+    there = client.server.prepared.get(statement.known)
+    if there is not None and there.told is not None and there.told.shape is not None:
+        if named.told is not None and (there.told is named.told or there.told.shape == named.told.shape):
+            return False
+    return owe_question(client.server, FORWARD, statement, there, named, None) is not None

@@ -1,0 +1,382 @@
+"""Prepared statements over shared connections.
+
+A client's names mean something to the client only: Parse, Bind, Describe and Close are rewritten to
+the names that database connections know, and what the connection at hand lacks is prepared on it in
+the same write.
+
+What a client was told of a statement holds on whatever connection it uses it (see `telling`). If that
+cannot be, it fails as it does in PostgreSQL: "cached plan must not change result type".
+"""
+
+from forebay.relay.statements.statement import PREFIX
+
+from libc.stdint cimport uint64_t
+from libc.string cimport memchr
+
+from ..assembly cimport put
+from ..belief cimport ALL, KEEP, Message, Table, note
+from ..connection cimport Borrower, Connection
+from ..frames cimport HEADER_BYTES, write_head
+from ..frames cimport message as framed
+from ..ledger cimport BIND, CLOSE, DESCRIBE, EXECUTE, FAKE, FORWARD, PARSE, SWALLOW, awaited
+from ..refusal cimport RESULT_CHANGED, error_response, refuse, refuse_in_turn
+from ..sequences cimport forget_first, is_told_right
+from .binding cimport binds
+from .entries cimport Held, Named, held
+from .names cimport STATEMENTS_BYTES_LIMIT, STATEMENTS_LIMIT, Names, known_as
+from .prepared cimport Prepared, Question, message, note_proof
+from .repair cimport evict, make_room, prepare, put_parse
+from .statement cimport Known, Statement, Told, own_statement
+from .telling cimport as_told, keeps, owe_question
+
+cdef bytes PARSE_COMPLETE = b"1\x00\x00\x00\x04"
+
+# Where PostgreSQL says so.
+cdef bytes IN_STORE = b"Fprepare.c\0L1\0RStorePreparedStatement\0"
+cdef bytes IN_FETCH = b"Fprepare.c\0L1\0RFetchPreparedStatement\0"
+
+# An empty text is the one that can be prepared in an aborted transaction, too.
+cdef Statement TAKEN = own_statement(PREFIX + b"taken")
+
+
+cdef Py_ssize_t statement_name(int kind, const unsigned char *frame, Py_ssize_t there) noexcept:
+    """Where the name of a statement begins in a Parse, Bind, Describe or Close; 0 if the message
+    names none (a portal), or is malformed, as the database will say."""
+    cdef const unsigned char *end
+    cdef Py_ssize_t at = HEADER_BYTES
+    if kind == c"B":
+        end = <const unsigned char *> memchr(frame + at, 0, there - at)
+        if end == NULL:
+            return 0
+        at = end - frame + 1
+    elif kind != c"P":
+        if there <= at or frame[at] != c"S":
+            return 0
+        at += 1
+    if at >= there or memchr(frame + at, 0, there - at) == NULL:
+        return 0
+    return at
+
+
+# ---- what is not known yet ----
+
+
+cdef bint must_wait(
+    Borrower client, int kind, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t name
+) except -1:
+    """Whether a message that names a statement must wait for the answers to earlier batches.
+
+    (In the batch being sent, errors have the same consequence for all that follows.)
+    """
+    cdef Names names = client.names
+    cdef Prepared prepared = client.server.prepared
+    cdef uint64_t batch = prepared.unanswered.batch
+    cdef Named found
+    cdef Statement statement
+    cdef Py_ssize_t text
+    if names is not None and names.is_waiting():
+        return True
+    if client.server.ledger.copy_in:
+        return False  # the answer waits for what the client sends
+    if prepared.unanswered.first is None or prepared.unanswered.first.batch == batch:
+        return False
+    given = known_as(frame + name)
+    if names is not None and names.table.is_uncertain(given, batch):
+        return True
+    if not prepared.statements.is_changing():
+        return False
+    found = None if names is None else names.get(given)
+    if kind != c"P":
+        if found is None:
+            return False
+        statement = _meant(client, found.statement)
+        if statement is not None and found.told is not None:
+            statement = as_told(client, statement, found.told)
+    elif found is not None:
+        statement = TAKEN
+    else:
+        text = <const unsigned char *> memchr(frame + name, 0, there - name) - frame + 1
+        statement = _statement(client, frame, text, total) if there == total else None
+    return statement is not None and prepared.statements.is_uncertain(statement.known, batch)
+
+
+# ---- Parse ----
+
+
+cdef int define_named(
+    Borrower client, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t text
+) except -1:
+    """Parse with a name: prepare the statement unless the connection has it. `text` is where its
+    definition begins in the frame."""
+    cdef bytes name = known_as(frame + HEADER_BYTES)
+    cdef Names names = client.own_names()
+    cdef Statement statement
+    if names.get(name) is not None:
+        return _define_again(client, name, frame, total, there, text)
+    if there < total:
+        error = b"a prepared statement is too long: %d bytes, at most %d" % (total, NAMED_LIMIT)
+        return refuse(client.server, error_response(b"54000", error))
+    if not names.has_room(total):
+        error = b"too many prepared statements: at most %d, of %d bytes in all" % (
+            STATEMENTS_LIMIT, STATEMENTS_BYTES_LIMIT,
+        )
+        return refuse(client.server, error_response(b"54000", error))
+    statement = _statement(client, frame, text, total)
+    if statement is None:
+        return refuse(client.server, client.sessions.texts.no_room(client))
+    if _is_usable(client.server, statement.known):
+        return _define_there(client, name, statement)
+    return _define_new(client, name, statement)
+
+
+cdef bint _is_usable(Connection server, Known known) except -1:
+    """Whether the connection has the statement, and a Parse of it need not be sent. If it has it and
+    that is to be sent, the old one is closed: in an aborted transaction Parse fails, and there may be
+    one when its turn comes; or the statement may mean something else by now."""
+    if server.prepared.get(known) is None:
+        make_room(server)
+        return False
+    if server.status == c"E" or server.ledger.is_pipelined() or server.altered or server.stale:
+        evict(server, known)
+        return False
+    return True
+
+
+cdef int _define_there(Borrower client, bytes name, Statement statement) except -1:
+    """The connection has what is defined: Forebay answers in its place."""
+    cdef Prepared prepared = client.server.prepared
+    cdef Held there = prepared.get(statement.known)
+    cdef Message parse = message()
+    cdef Named entry
+    client.names.define(parse, name, statement)
+    if prepared.owe(PARSE, FAKE, parse):
+        prepared.note_used(statement.known, there)
+    entry = client.names.get(name)
+    if entry is not None and there.told is not None:
+        entry.tell(statement, None, there.told.types)
+    return client.server.answer_fakes()
+
+
+cdef int _define_new(Borrower client, bytes name, Statement statement) except -1:
+    """The connection is asked to prepare what is defined."""
+    cdef Prepared prepared = client.server.prepared
+    cdef Known known = statement.known
+    cdef Held there = held()
+    cdef Message parse = message()
+    cdef Question question
+    cdef uint64_t proves = _proves(client)
+    client.names.define(parse, name, statement)
+    note(parse, prepared.statements, known, there)
+    if proves:
+        note_proof(parse, known, proves)
+    if prepared.owe(PARSE, FORWARD, parse):
+        prepared.note_used(known, there)
+    put_parse(client.server, statement)
+    known.proven_types = None
+    if statement.leaves_types:
+        question = owe_question(client.server, SWALLOW, statement, there, client.names.get(name), None)
+        if question is not None:
+            question.is_of_parse = True
+            question.proves = proves != 0
+            describe = framed(b"D", b"S%b\0" % known.name)
+            put(client.server, describe, len(describe))
+    return 0
+
+
+cdef Statement _statement(Borrower client, const unsigned char *frame, Py_ssize_t text, Py_ssize_t total):
+    """What a Parse defines, whose definition begins at `text`."""
+    return client.sessions.texts.statement(client, frame[text:total])
+
+
+cdef uint64_t _proves(Borrower client) except? 0:
+    """The state of the schema, if what is accepted from this client now would be from any that has
+    its settings: nothing came before it in its transaction, and it has nothing of its own in the
+    database. Else 0."""
+    cdef Connection server = client.server
+    if server.status != c"I" or client.pinned or client.unsynced or server.ledger.is_pipelined():
+        return 0
+    return client.pool.schema
+
+
+cdef int _define_again(
+    Borrower client, bytes name, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there,
+    Py_ssize_t text,
+) except -1:
+    """Parse of a name that is taken. PostgreSQL finds that out when it has read and analysed the
+    statement, so the database is given one that it has."""
+    cdef bytes refusal = error_response(
+        b"42P05", b'prepared statement "%b" already exists' % name, IN_STORE
+    )
+    cdef bytes parse
+    if there < total:
+        return refuse(client.server, refusal)
+    prepare(client.server, TAKEN)
+    client.server.prepared.owe_error(refusal, b"42P05")
+    parse = framed(b"P", TAKEN.known.name + b"\0" + frame[text:total])
+    return put(client.server, parse, len(parse))
+
+
+cdef bint define_proven(Borrower client, const unsigned char *frame, Py_ssize_t total) except -1:
+    """Parse of a statement that the database has accepted before needs no connection: whether it
+    is answered. A client thus waits for one when it executes, not when it prepares."""
+    cdef Py_ssize_t at = statement_name(c"P", frame, total)
+    cdef Py_ssize_t text
+    cdef Names names
+    cdef bytes name
+    cdef Statement statement
+    if at == 0 or frame[at] == 0:
+        return False
+    text = <const unsigned char *> memchr(frame + at, 0, total - at) - frame + 1
+    name = known_as(frame + at)
+    names = client.own_names()
+    if names.get(name) is not None or not names.has_room(total):
+        return False
+    statement = _statement(client, frame, text, total)
+    if statement is None or statement.known.proven != client.pool.schema:
+        return False
+    if statement.leaves_types and statement.known.proven_types is None:
+        return False
+    names.define_unasked(name, statement, statement.known.proven_types)
+    client.write(PARSE_COMPLETE, len(PARSE_COMPLETE))
+    return True
+
+
+# ---- Bind, Describe, Close ----
+
+
+cdef Py_ssize_t use_named(
+    Borrower client, int kind, const unsigned char *frame, Py_ssize_t total, Py_ssize_t name
+) except -3:
+    """Bind, Describe or Close of a named statement. How many bytes of the frame are done with:
+    the rest of it follows unchanged. ASKED: it must wait for an answer."""
+    cdef Connection server = client.server
+    cdef bytes given = known_as(frame + name)
+    cdef Named entry = None if client.names is None else client.names.get(given)
+    cdef Statement statement
+    cdef Told told
+    cdef Held there
+    cdef bint is_kept
+    if entry is None and (client.pinned or client.suspect) and not given.startswith(PREFIX):
+        return _use_sql_prepared(client, kind, given)
+    if kind == c"C":
+        _close(client, entry)
+        return total
+    statement = None if entry is None else _meant(client, entry.statement)
+    if statement is None:
+        error = b'prepared statement "%b" does not exist' % <bytes> (frame + name)
+        refuse(server, error_response(b"26000", error, IN_FETCH))
+        return total
+    told = entry.told
+    there = server.prepared.get(statement.known)
+    is_kept = told is None or (there is not None and there.told is told)
+    if not is_kept:
+        statement = as_told(client, statement, told)
+    if kind == c"B":
+        if not statement.harmless and must_forget(client, statement.text, statement.meaning.reading):
+            forget_first(client)
+            return ASKED
+        client.own_portals().note_bound(
+            frame + HEADER_BYTES, entry, None, statement, is_kept and told is not None and told.shape is not None
+        )
+    if not is_kept and not keeps(client, statement, entry):
+        if client.names.is_waiting():
+            return ASKED
+        refuse_in_turn(server, RESULT_CHANGED)
+        return total
+    if kind == c"B" and (
+        client.strict or client.pinned or client.reads_all or not statement.harmless
+        or client.portals.followed is not None
+    ):
+        binds(client, frame + HEADER_BYTES, statement.text, True, statement.meaning.reading)
+    if client.names.unasked is not None and given in client.names.unasked:
+        # If it cannot be prepared by now, its Parse would have failed.
+        there = prepare(server, statement, client.names.table, given)
+        _owe_use(server, kind, entry, statement, there, client.names.table)
+    else:
+        there = prepare(server, statement)
+        _owe_use(server, kind, entry, statement, there, None)
+    return _put_renamed(server, kind, frame, total, name, statement.known.name)
+
+
+cdef int _owe_use(
+    Connection server, int kind, Named entry, Statement statement, Held there, Table unasked
+) except -1:
+    """Bind or Describe of a named statement is sent, which the connection has as `there`. `unasked`: where
+    the client's name goes if a Describe is refused."""
+    cdef Question question
+    if kind == c"B":
+        if there is None or there.called == entry.name:
+            server.ledger.push(BIND, FORWARD)
+        elif there.called is None or server.ledger.count == 0:
+            there.called = entry.name
+            server.ledger.push(BIND, FORWARD)
+        else:
+            server.prepared.owe_naming(BIND, entry.name)
+        return 0
+    question = Question.__new__(Question)
+    if unasked is not None:
+        note(question, unasked, entry.name, KEEP, None, True)
+    question.statement, question.held, question.named = statement, there, entry
+    server.prepared.owe(DESCRIBE, FORWARD, question)
+    return 0
+
+
+cdef Py_ssize_t _put_renamed(
+    Connection server, int kind, const unsigned char *frame, Py_ssize_t total, Py_ssize_t name, bytes known
+) except -3:
+    """Put the beginning of a message, with the name that the connection knows. Returns how many bytes of
+    the frame are done with."""
+    cdef const unsigned char *end = <const unsigned char *> memchr(frame + name, 0, total - name)
+    cdef unsigned char head[HEADER_BYTES]
+    write_head(head, kind, total - 1 - (end - frame - name) + len(known))
+    put(server, head, HEADER_BYTES)
+    put(server, frame + HEADER_BYTES, name - HEADER_BYTES)
+    put(server, known, len(known))
+    return end - frame
+
+
+cdef Statement _meant(Borrower client, Statement statement):
+    """As which statement the connection has it, or is to prepare it; None: it cannot be. What is
+    prepared only in a transaction with a search_path of its own, say, is understood, and takes
+    parameters, as others that mean the same do not."""
+    if client.meanwhile is None or client.server.prepared.get(statement.known) is not None:
+        return statement
+    return client.sessions.texts.again(client, statement)
+
+
+cdef bint must_forget(Borrower client, bytes text, object reading) except -1:
+    """Whether a statement asks what its session has drawn from sequences, of which the client's
+    connection remembers what others have."""
+    return not is_told_right(client) and client.sessions.texts.asks(client, text, reading)
+
+
+cdef Py_ssize_t _use_sql_prepared(Borrower client, int kind, bytes name) except -3:
+    """As ``use_named``, for what the client may have prepared by SQL: then the database knows it
+    by the same name, and running or closing it is what SQL would do."""
+    if kind != c"D":
+        verb = b"EXECUTE" if kind == c"B" else b"DEALLOCATE"
+        client.sessions.texts.examine(client, b'%b "%b"' % (verb, name.replace(b'"', b'""')))
+    client.server.ledger.push(awaited(kind), FORWARD)
+    return 0
+
+
+cdef int _close(Borrower client, Named entry) except -1:
+    """Close of a named statement: the connection keeps it, and is not asked."""
+    cdef Message close = message()
+    if entry is not None:
+        client.names.drop(close, entry)
+    client.server.prepared.owe(CLOSE, FAKE, close)
+    return client.server.answer_fakes()
+
+
+cdef int drop_statements(Borrower client) except -1:
+    """Execute of what ends all prepared statements, in the extended protocol: what follows in
+    its batch runs only if it has succeeded."""
+    cdef Prepared prepared = client.server.prepared
+    cdef Message execute = message()
+    note(execute, prepared.statements, ALL, None)
+    if client.names is not None:
+        client.names.drop_all(execute)
+    if prepared.owe(EXECUTE, FORWARD, execute):
+        prepared.latest = prepared.latest_held = None
+    return 0
