@@ -11,12 +11,15 @@ census     all micro-pools together: counts, and who has waited longest; waits: 
 
 belief     what is believed of a session before the database has answered
 
-A database connection, each class building on the one before:
-    connection  who has it, and what is done before the next client gets it
-    lent        while it is lent: the client's settings, its turns
+A database connection and its client:
+    lease       one borrow: all that is known of it, from its beginning to its end
+    connection  what both know of each other
+    replay      the connection changes over to its client's settings
+    lending     who has it, and what is done before the next client gets it
+    turn        its client's turns begin and end
     server      what the database sends
 
-An established client, likewise:
+An established client, each class building on the one before:
     examiner        what it says, read before it is sent
     client_state    how it stands: with its connection, and its end
     client          its messages
@@ -41,6 +44,7 @@ from forebay.relay.application import Application
 from forebay.relay.census import Census
 from forebay.relay.client import Client
 from forebay.relay.command import Command
+from forebay.relay.lease import Lease
 from forebay.relay.ledger import Ledger
 from forebay.relay.micropool import MicroPool, Waiter
 from forebay.relay.poller import Poller
@@ -55,6 +59,7 @@ __all__ = [
     "Census",
     "Client",
     "Command",
+    "Lease",
     "Ledger",
     "MicroPool",
     "Poller",

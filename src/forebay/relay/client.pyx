@@ -10,14 +10,17 @@ Asked of ``sessions`` (Python), beside what the classes below ask:
 
 from .assembly cimport begin_putting, send_put
 from .client_state cimport READY_IDLE, ClientState
-from .connection cimport GUARD_SPENT, LEDGER_LIMIT
+from .connection cimport LEDGER_LIMIT
 from .examiner cimport NOTED, UNCERTAIN, UNCHANGED
 from .frames cimport HEADER_BYTES, is_plausible, length_word
+from .lease cimport GUARD_SPENT
 from .ledger cimport FORWARD, QUERY, awaited
 from .peer cimport GATHER_BYTES
 from .belief cimport ALL, UNKNOWN, Message, note
 from .statements.prepared cimport Prepared, message, note_unnamed
+from .replay cimport discard_plans
 from .statements.use cimport ASKED, NAMED_LIMIT, define_proven
+from .turn cimport follow, release_if_free
 
 
 cdef class Client(ClientState):
@@ -46,7 +49,7 @@ cdef class Client(ClientState):
                     # Its replies were complete before the message was: COPY data behind an error.
                     send_put(self.server, data + start, at - start)
                     start = at
-                    self.server.release_if_free()
+                    release_if_free(self.server)
             if count - at < HEADER_BYTES:
                 break
             kind = data[at]
@@ -76,14 +79,14 @@ cdef class Client(ClientState):
                     continue
                 if self.server is None or self.held_back:
                     break
-            if self.server.guarded == GUARD_SPENT:
+            if self.lease.guarded == GUARD_SPENT:
                 self.unsettled = True
                 break
             if self.server.plans_stale and self.server.status != c"E" and kind != c"S":
                 send_put(self.server, data + start, at - start)
                 begin_putting()
                 start = at
-                self.server.discard_plans(self.unsynced)
+                discard_plans(self.server, self.lease.unsynced)
             step = min(total, count - at)
             self.last_kind = kind
             done = UNCHANGED
@@ -101,7 +104,7 @@ cdef class Client(ClientState):
             self.body_left = total - step
             at += step
             if self.follow_up is not None and (kind == c"Q" or kind == c"S"):
-                if self.server.follow(self.follow_up):
+                if follow(self.server, self.follow_up):
                     self.unsettled = True
                     self.follow_up = None
                     break
@@ -167,13 +170,13 @@ cdef class Client(ClientState):
             self._end_batch(reply)
             reply = 0
         if kind == c"S":
-            self.unsynced = False
-            if self.server.guarded:
-                self.server.guarded = GUARD_SPENT
+            self.lease.unsynced = False
+            if self.lease.guarded:
+                self.lease.guarded = GUARD_SPENT
         elif kind == c"F":
             self.sessions.pinner.pin(self, "FUNCTION_CALL", None)
         elif kind != c"Q" and kind != c"d" and kind != c"c" and kind != c"f":
-            self.unsynced = True
+            self.lease.unsynced = True
         if reply:
             self.server.ledger.push(reply, FORWARD)
         return 0
@@ -186,8 +189,8 @@ cdef class Client(ClientState):
         if reply == QUERY and self._has_unnamed():
             ending = message()
             note_unnamed(prepared, ending, None if self.names is None else self.names.unnamed, None)
-        if self.drops_all:
-            self.drops_all = False
+        if self.lease.drops_all:
+            self.lease.drops_all = False
             ending = message() if ending is None else ending
             note(ending, prepared.statements, ALL, UNKNOWN)
             if self.names is not None:

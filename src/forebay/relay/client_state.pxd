@@ -8,7 +8,6 @@ cdef class ClientState(Examiner):
     cdef public int protocol_minor
     cdef readonly bint greeted
     cdef readonly object startup  # the settings it logged in with
-    cdef public object notes  # what else is known of its session; None until it was suspect
     cdef public object evacuation  # of databases that its statement needs for itself; mostly None
     cdef public double connected_at
     cdef public double last_active
@@ -29,7 +28,6 @@ cdef class ClientState(Examiner):
     cdef int _end_if_gone(self) except -1
     cdef int _end(self, object reason, bint vanished) except -1
     cdef bint _may_part(self) except -1
-    cdef bint _is_known(self) except -1
     cpdef set_pinned(self, bint pinned)
     cpdef start(self, bytes early)
     cpdef welcome(self, bytes greeting)

@@ -18,6 +18,7 @@ What is rare or slow is asked of ``sessions`` (Python), beside what statements/u
 from .connection cimport Connection, Place
 from .examiner cimport Examiner
 from .ledger cimport COPY_END, FUNCTION, QUERY, SYNC
+from .lending cimport abandon, lend, take_back
 from .micropool cimport MicroPool
 from .poller cimport Poller
 from .statements.entries cimport Named
@@ -77,7 +78,7 @@ cdef class ClientState(Examiner):
         """It has begun something and does not go on: a message, a batch, a COPY, or its result."""
         if self.is_busy:
             return False
-        if self.is_blocked() or self.held_count or self.body_left or self.unsynced:
+        if self.is_blocked() or self.held_count or self.body_left or (self.lease is not None and self.lease.unsynced):
             return True
         return self.server is not None and (self.server.ledger.count > 0 or self.server.ledger.failed)
 
@@ -100,11 +101,17 @@ cdef class ClientState(Examiner):
 
     def note_dropping(self) -> None:
         """What is about to run ends all prepared statements, if it succeeds."""
-        self.drops_all = True
+        self.lease.drops_all = True
 
-    cdef int undone(self) except -1:
-        self.sessions.texts.undone(self)
-        return 0
+    @property
+    def meanwhile(self) -> tuple | None:
+        """What may have changed the meaning of names and literals since its transaction began, which its
+        settings do not show yet; None: nothing."""
+        return None if self.lease is None else self.lease.meanwhile
+
+    @meanwhile.setter
+    def meanwhile(self, changes: tuple | None) -> None:
+        self.lease.meanwhile = changes
 
     cpdef start(self, bytes early):
         """Begin to serve the client; `early` came behind its login. Its greeting needs to know the
@@ -141,7 +148,7 @@ cdef class ClientState(Examiner):
             self.place = Place(self)
             self.pool.wait(self.place, self.poller.now)
             return False
-        server.lend(self)
+        lend(server, self)
         return not self.held_back
 
     # ---- what the connection tells its borrower ----
@@ -167,7 +174,7 @@ cdef class ClientState(Examiner):
             return 0
         if not self.greeted:
             self.parameters = self.server.parameters
-            self.server.take_back()
+            take_back(self.server)
             self.sessions.parameters_known(self)
             return 0
         self.consume_held()
@@ -184,7 +191,7 @@ cdef class ClientState(Examiner):
             # What it has set up there cannot be had elsewhere.
             server.shut("its client's settings could not be put in place")
             return 0
-        server.take_back()
+        take_back(server)
         self.refusals += 1
         # It may be the connection that will not do any more, because of what others did on it; or
         # what others had set has cut the change-over short.
@@ -222,8 +229,8 @@ cdef class ClientState(Examiner):
 
     cdef int _recover(self) except -1:
         """Nothing of its transaction has happened, and the connection is gone."""
-        self.unsynced = self.unsettled = self.body_forward = self.drops_all = False
-        self.portals = self.meanwhile = self.follow_up = None
+        self.unsettled = self.body_forward = False
+        self.follow_up = None
         if self.names is not None:
             self.names.forget()
         self.suspect = False
@@ -235,10 +242,11 @@ cdef class ClientState(Examiner):
 
     cdef int turn_ended(self) except -1:
         self.last_active = self.poller.now
-        if self.portals is not None and (self.server is None or self.server.status == c"I"):
-            self.portals.forget()
-        if self.meanwhile is not None and self._is_known():
-            self.meanwhile = None
+        if self.lease is not None and self.server.status == c"I":
+            if self.lease.portals is not None:
+                self.lease.portals.forget()
+            if self.lease.meanwhile is not None and not self.suspect and self.lease.audit is None:
+                self.lease.meanwhile = None  # its settings are what its session has
         if self.fd < 0:
             return 0
         if self.terminating:
@@ -253,29 +261,12 @@ cdef class ClientState(Examiner):
             self.resume_reading()  # it had sent far more than was answered
         return 0
 
-    cdef bint _is_known(self) except -1:
-        """Whether its settings are what its session has, now that its transaction is over."""
-        if self.server is None:
-            return True
-        return self.server.status == c"I" and not self.suspect and self.server.audit is None
-
-    cdef bint has_temporary(self) except -1:
-        return self.sessions.pinner.has_temporary(self)
-
-    cdef int did_not_reset(self) except -1:
-        self.notes.restored = {}
-        return 0
-
-    cdef int ask_session(self) except -1:
-        self.sessions.auditor.ask(self)
-        return 0
-
     cpdef set_pinned(self, bint pinned):
         """Whether the client keeps its connection between transactions."""
         self.pinned = pinned
 
     cdef int settled(self) except -1:
-        if self.server is not None and self.server.is_following():
+        if self.lease is not None and self.lease.is_following():
             return 0  # Forebay's part of its turn is not over
         self.unsettled = False
         self.consume_held()
@@ -329,7 +320,7 @@ cdef class ClientState(Examiner):
     cpdef fail(self, bytes error, str reason):
         """Send `error` (a FATAL ErrorResponse) and end the client."""
         if self.fd >= 0 and not self.finishing:
-            if self.server is None or not self.server.is_within():
+            if self.server is None or not self.server.body_left:
                 self.say(error)
             self._end(reason, True)
 
@@ -345,7 +336,7 @@ cdef class ClientState(Examiner):
         """No transaction is open, and none of its messages is under way."""
         return self.server is None or (
             self.server.ledger.count == 0 and not self.server.ledger.failed
-            and self.server.status == c"I" and not self.unsynced
+            and self.server.status == c"I" and not self.lease.unsynced
         )
 
     cdef int _terminate(self) except -1:
@@ -355,9 +346,9 @@ cdef class ClientState(Examiner):
             return self._end("the client requested that the connection close", False)
         self.terminating = True
         self.pause_reading()
-        if self.unsynced:
+        if self.lease.unsynced:
             # No answer will come without a Sync. The database does what came before, and goes.
-            self.unsynced = False
+            self.lease.unsynced = False
             server.write(TERMINATE, len(TERMINATE))
         return 0
 
@@ -370,7 +361,7 @@ cdef class ClientState(Examiner):
             self.pool.leave(self.place)
             self.place = None
         if server is not None:
-            server.abandon(vanished)
+            abandon(server, vanished)
         self.finish()
         self.sessions.closed(self, reason)
         return 0

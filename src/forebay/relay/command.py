@@ -14,7 +14,7 @@ class Command:
     bodies of DataRow messages, ``error`` the body of the last ErrorResponse, or None. ``is_cut``:
     there were more rows than are kept.
 
-    `is_replay`: it puts the client's settings in place. `ends_turn`: see ``LentConnection.follow``.
+    `is_replay`: it puts the client's settings in place. `ends_turn`: see ``turn.follow``.
     """
 
     __slots__ = ("done", "ends_turn", "error", "is_cut", "is_replay", "rows")

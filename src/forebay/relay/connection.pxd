@@ -1,11 +1,11 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from .application cimport Application
+from .lease cimport Lease
 from .ledger cimport Ledger
 from .micropool cimport MicroPool, Waiter
 from .peer cimport Peer
 from .statements.names cimport Names
-from .statements.portals cimport Portals
 from .statements.prepared cimport Prepared
 
 
@@ -19,28 +19,18 @@ cdef enum:
     SEVERAL = -1
 
 
-cdef enum GUARD:
-    # If a change-over has failed the database skips all that was sent with it, up to the first Sync.
-    UNGUARDED = 0  # no change-over is under way
-    GUARDED = 1  # one is, and no Sync was sent behind it yet
-    GUARD_SPENT = 2  # one was: until the change-over is known to have succeeded nothing else may be sent
-
-
 cdef class Borrower(Peer):
     # A queue link of its own class, since a Peer cannot be a Waiter as well (C structures have one base).
     cdef readonly Place place
     cdef readonly Connection server
+    cdef readonly Lease lease  # of the connection; None without one
     cdef readonly MicroPool pool
     cdef readonly object sessions  # answers what is rare or slow; see client.pyx
     cdef readonly int process_id  # what BackendKeyData tells the client: names it in a cancel request
     cdef public object settings
     cdef public object parameters
-    # What may have changed the meaning of names and literals since its transaction began, which its settings
-    # do not show yet; None: nothing.
-    cdef public tuple meanwhile
+    cdef public object notes  # what else is known of its session; None until it was suspect
     cdef readonly Names names  # what it has prepared; None until it prepares something
-    cdef Portals portals  # of its transaction; None until it binds one
-    cdef bint drops_all  # what it sends now may end all prepared statements
     cdef readonly bint pinned
     cdef public bint under_pg_temp  # its search_path names pg_temp: what it creates may be temporary
     cdef public bint strict  # what is to pin is what pins on RDS Proxy
@@ -51,23 +41,18 @@ cdef class Borrower(Peer):
     cdef bint may_have_drawn_elsewhere  # what the session remembers of sequences may not be all that it drew
     cdef public bint suspect  # may have changed session state: the database is asked before it lets go
     cdef bint terminating  # said Terminate behind statements that are still being answered
-    cdef bint unsynced  # sent part of an extended batch whose Sync is still to come
     cdef bint unsettled  # waits to know what an earlier batch of its own has changed, or for others to leave a database
     cdef bint in_parts  # the message for which it borrows has not come as a whole
     cdef uint32_t body_left  # of the message it is sending
     cdef bint body_forward
 
     cdef Names own_names(self)
-    cdef Portals own_portals(self)
     cpdef object parameters_now(self)
+
+    # What it is told.
     cdef int lent(self, bint confirming) except -1
     cdef int go_on(self) except -1
     cdef int confirmed(self, object error) except -1
-    cdef bint has_temporary(self) except -1
-    cdef int ask_session(self) except -1
-    cdef int undone(self) except -1
-    cdef int did_not_reset(self) except -1
-    cdef bytes renamed(self, bytes error, bytes name)
     cdef int settled(self) except -1
     cdef int turn_ended(self) except -1
     cdef int server_lost(self, object error) except -1
@@ -81,6 +66,7 @@ cdef class Place(Waiter):
 cdef class Connection(Peer):
     cdef readonly MicroPool pool
     cdef readonly Borrower client
+    cdef readonly Lease lease  # the last one, once its client has gone
     cdef readonly Ledger ledger
     cdef readonly Prepared prepared
     cdef public object settings
@@ -94,9 +80,8 @@ cdef class Connection(Peer):
     cdef public bint stale  # ... or before: nothing that is prepared is to be used any more
     cdef readonly bint dirty  # carries session state of its last client
     cdef public bint retired  # closes as soon as it is free
-    cdef bint rolled_back
     cdef bint at_rest  # the pool has it, or it is parked
-    cdef bint handing_on  # goes from waiter to waiter: see go_free
+    cdef bint handing_on  # goes from waiter to waiter: see lending.go_free
     cdef bint parked  # free, but a cancel request that could still hit it is under way
     cdef public int cancels_in_flight
     cdef public bint begins_hasty  # with a statement_timeout that may hit a change-over
@@ -104,13 +89,8 @@ cdef class Connection(Peer):
     cdef public bint begins_under_pg_temp  # ... in which pg_temp stands, or in what RESET makes of it
     cdef public double opened_at
     cdef public double idle_since
-    cdef readonly double lent_at
     cdef public double age_jitter  # what its greatest age is multiplied with, so that not all end at once
-    cdef object audit  # the Command that asks what the client's session holds, while it is unanswered
     cdef object commands  # Forebay's own, unanswered: deque of Command
-    cdef object follow_up  # see LentConnection.follow
-    cdef bint replaying  # is asked for its client's settings; `parameters` are still its last client's
-    cdef int guarded  # how far what was sent behind a change-over may go: see `GUARD`
     # Plans may have been made under other settings than it has now, which may decide what they find.
     cdef public bint plans_mixed
     cdef public bint plans_stale  # ... and its client has not had them discarded yet
@@ -120,28 +100,11 @@ cdef class Connection(Peer):
     cdef readonly uint64_t drawn_in
     cdef readonly bint forgetting  # was told to forget them
     cdef int forgotten_not  # how often in a row that has failed
-    cdef object parameters_told  # what the client knew when the turn began that has a follow-up; else None
     cdef bint fatal_forwarded  # the client knows already why the connection ends
+    cdef uint32_t body_left  # of the message it is receiving
 
-    cdef int take_back(self) except -1
-    cdef int abandon(self, bint vanished) except -1
-    cdef int settle(self) except -1
-    cpdef start(self)
-    cpdef go_free(self)
-    cpdef cancel_finished(self)
     cpdef object run(self, bytes sql, object done)
     cpdef shut(self, str reason)
-    cdef int _command(self, object command) except -1
-    cdef int _sync(self) except -1
-    cdef int _fail_copy(self, bint unsynced) except -1
-
-    # What its client may ask of it: see `lent`.
-    cdef int lend(self, Borrower client) except -1
-    cdef bint follow(self, object messages) except -1
-    cdef bint is_following(self) except -1
-    cdef int discard_plans(self, bint in_batch) except -1
-    cdef bytes forget_sequences(self, bint in_batch)
-    cdef bint is_forgetting(self) noexcept
-    cdef int answer_fakes(self) except -1
-    cdef bint is_within(self) except -1
-    cdef int release_if_free(self) except -1
+    cdef int command(self, object command) except -1
+    cdef int begin_lease(self, Borrower client) except -1
+    cdef int part(self) except -1

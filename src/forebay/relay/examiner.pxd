@@ -14,7 +14,7 @@ cdef class Examiner(Borrower):
     cdef FunctionNames functions  # that the operator lists; None: none
     cdef GlanceState *looking  # at a statement that is too long to be held back; mostly NULL
     cdef object deallocated  # the name in a DEALLOCATE that Forebay answers
-    cdef public object follow_up  # what belongs to the turn that the client is in: see LentConnection.follow
+    cdef public object follow_up  # what belongs to the turn that the client is in: see turn.follow
 
     cdef bint is_read(self, int kind) noexcept
     cdef Py_ssize_t translate(

@@ -42,6 +42,7 @@ from .statements.unnamed cimport (
 from .statements.use cimport (
     ASKED, define_named, drop_statements, must_forget, must_wait, statement_name, use_named,
 )
+from .turn cimport answer_fakes
 
 cdef enum SEEN:
     # What was seen in a statement that is about to run.
@@ -64,7 +65,7 @@ cdef class Examiner(Borrower):
     cdef bint is_read(self, int kind) noexcept:
         """Whether more than type and length matters: texts and names of statements."""
         if kind == c"E":
-            return self.portals is not None and self.portals.followed is not None
+            return self.lease is not None and self.lease.portals is not None and self.lease.portals.followed is not None
         return (
             kind == c"Q" or kind == c"P" or kind == c"B" or kind == c"D" or kind == c"C" or kind == c"F"
         )
@@ -90,7 +91,7 @@ cdef class Examiner(Borrower):
             if seen == ASKS:
                 return self._forget_first(span, span_count)
             if seen == DEALLOCATES:
-                if self.server.ledger.count and not self.unsynced and not self.server.ledger.copy_in:
+                if self.server.ledger.count and not self.lease.unsynced and not self.server.ledger.copy_in:
                     return UNCERTAIN  # its transaction may be aborted by then
                 put(self.server, span, span_count)
                 return self._answer_deallocate(total)
@@ -102,7 +103,7 @@ cdef class Examiner(Borrower):
         name = statement_name(kind, frame, there)
         if name == 0:
             if kind == c"D" and there == total > HEADER_BYTES + 1 and describe_portal(self, frame, total):
-                self.unsynced = True
+                self.lease.unsynced = True
                 return NOTED
             return UNCHANGED
         if not frame[name]:
@@ -113,7 +114,7 @@ cdef class Examiner(Borrower):
         if kind == c"P":
             text = <const unsigned char *> memchr(frame + name, 0, there - name) - frame + 1
             define_named(self, frame, total, there, text)
-        self.unsynced = True
+        self.lease.unsynced = True
         return total if kind == c"P" else use_named(self, kind, frame, total, name)
 
     cdef Py_ssize_t _unnamed(
@@ -125,7 +126,7 @@ cdef class Examiner(Borrower):
         if kind == c"P":
             return self._parse_unnamed(frame, total, there, name)
         if kind == c"C":
-            self.unsynced = True
+            self.lease.unsynced = True
             close_unnamed(self)
             return NOTED
         if self.server.prepared.unnamed.is_uncertain(self.server.prepared.unanswered.batch):
@@ -135,21 +136,21 @@ cdef class Examiner(Borrower):
             return UNCERTAIN
         entry = None if self.names is None else self.names.get_unnamed()
         if kind == c"B" and self._bind_unnamed(frame, entry):
-            self.unsynced = True
+            self.lease.unsynced = True
             return self._forget_first(span, span_count)
         if has_unnamed(self, entry) or self.server.ledger.failed:
             if not keeps_unnamed_shape(self, entry):
                 put(self.server, span, span_count)
-                self.unsynced = True
+                self.lease.unsynced = True
                 refuse_in_turn(self.server, RESULT_CHANGED)
                 return total
             if kind == c"B":
                 return UNCHANGED
-            self.unsynced = True
+            self.lease.unsynced = True
             describe_unnamed(self, entry)
             return NOTED
         put(self.server, span, span_count)
-        self.unsynced = True
+        self.lease.unsynced = True
         if not prepare_unnamed(self, entry):
             return total
         if entry.was_told() is not None:
@@ -169,11 +170,11 @@ cdef class Examiner(Borrower):
             known = entry.text()
             if known is not None and must_forget(self, known, entry.parameters.reading):
                 return True
-        self.own_portals().note_bound(frame + HEADER_BYTES, None, entry, None, False)
+        self.lease.own_portals().note_bound(frame + HEADER_BYTES, None, entry, None, False)
         if entry is None:
             return False
         entry.is_bound = True
-        if self.pinned or self.reads_all or not entry.harmless or self.portals.followed is not None:
+        if self.pinned or self.reads_all or not entry.harmless or self.lease.portals.followed is not None:
             known = entry.text()
             if known is not None:
                 binds(self, frame + HEADER_BYTES, known, False, entry.parameters.reading)
@@ -191,7 +192,7 @@ cdef class Examiner(Borrower):
         cdef const unsigned char *text = <const unsigned char *> memchr(frame + name, 0, there - name) + 1
         cdef const unsigned char *end
         cdef bint harmless
-        self.unsynced = True
+        self.lease.unsynced = True
         if there == total:
             harmless = self._is_certain(text, frame + total - text)
             define_unnamed(self, text[:frame + total - text], harmless)
@@ -253,16 +254,16 @@ cdef class Examiner(Borrower):
         cdef tuple bound
         if memchr(frame + HEADER_BYTES, 0, total - HEADER_BYTES) == NULL:
             return UNCHANGED  # malformed, as the database will say
-        bound = self.portals.followed.get(<bytes> (frame + HEADER_BYTES))
+        bound = self.lease.portals.followed.get(<bytes> (frame + HEADER_BYTES))
         if bound is None:
             return UNCHANGED
         if self.sessions.evacuations.waits(self, *bound):
             return UNCERTAIN
         self.sessions.texts.executes(self, *bound)
-        if not self.drops_all:
+        if not self.lease.drops_all:
             return UNCHANGED
-        self.drops_all = False
-        self.unsynced = True
+        self.lease.drops_all = False
+        self.lease.unsynced = True
         drop_statements(self)
         return NOTED
 
@@ -273,7 +274,7 @@ cdef class Examiner(Borrower):
         self.names.drop(deallocate, entry)
         note(deallocate, self.names.unnamed, None, None, None)
         self.server.prepared.owe(QUERY, FAKE, deallocate)
-        self.server.answer_fakes()
+        answer_fakes(self.server)
         return total
 
     cdef int look_on(self, const unsigned char *text, Py_ssize_t count, bint ends) except -1:

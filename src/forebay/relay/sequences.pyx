@@ -9,6 +9,7 @@ on the session remembers what the client draws, and nothing else, until others h
 from .assembly cimport put
 from .connection cimport Borrower, Connection
 from .frames cimport HEADER_BYTES, message
+from .replay cimport forget_sequences
 
 cdef bytes NOT_DRAWN = b"\0C55000\0"
 # The routines that tell values of sequences (the field is never translated).
@@ -41,10 +42,10 @@ cdef int forget_first(Borrower client) except -1:
     cdef Connection server = client.server
     cdef bytes messages
     server.flush()  # what was put off, whose answer may be what is waited for
-    if server.is_forgetting():
-        return 0
+    if server.forgetting and server.ledger.count > 0:
+        return 0  # it was told to, and may not have done it yet
     client.may_have_drawn_elsewhere = True
-    messages = server.forget_sequences(client.unsynced)
+    messages = forget_sequences(server, client.lease.unsynced)
     return put(server, messages, len(messages))
 
 

@@ -1,7 +1,5 @@
-from libc.stdint cimport uint32_t
-
 from .belief cimport Message
-from .lent cimport LentConnection
+from .connection cimport Connection
 
 
 cdef enum:
@@ -10,10 +8,12 @@ cdef enum:
     REFUSED = 5  # the database has not changed over, and skips what was sent with that
 
 
-cdef class Server(LentConnection):
-    cdef uint32_t body_left
+cdef class Server(Connection):
     cdef bytes instead  # what the client gets instead of the message that is being judged
     cdef list skipped  # the kinds of what the database skips: see REFUSED
+
+    cpdef start(self)
+    cpdef cancel_finished(self)
 
     cdef bint _is_gathered(self, int kind) except -1
     cdef int _judge(

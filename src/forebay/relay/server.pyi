@@ -6,6 +6,7 @@ from ssl import MemoryBIO, SSLObject
 from forebay.net.target import Place as Address
 from forebay.relay.client import Client
 from forebay.relay.command import Command
+from forebay.relay.lease import Lease
 from forebay.relay.ledger import Ledger
 from forebay.relay.micropool import MicroPool, Waiter
 from forebay.relay.peer import Peer
@@ -32,14 +33,15 @@ class Server(Peer):
     stale: bool
     plans_mixed: bool
     plans_stale: bool
-    sequences_discarded: int
     drawn_by: int
     drawn_in: int
     forgetting: bool
     cancels_in_flight: int
     opened_at: float
     idle_since: float
-    lent_at: float
+    lease: Lease
+    @property
+    def lent_at(self) -> float: ...
     age_jitter: float
     search_path: str
     begins_hasty: bool

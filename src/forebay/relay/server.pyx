@@ -12,14 +12,18 @@ from libc.stdint cimport uint32_t
 
 from .frames cimport HEADER_BYTES, LARGE_MESSAGE_LIMIT, length_word, message
 from .ledger cimport DESYNC, FORWARD, REPLACE, SWALLOW, SYNC
-from .connection cimport LEDGER_LIMIT, NOBODY, UNGUARDED, Borrower
-from .lent cimport LentConnection
+from .connection cimport LEDGER_LIMIT, NOBODY, Borrower, Connection
+from .lease cimport UNGUARDED
+from .lending cimport fail_copy, go_free
 from .peer cimport GATHER_BYTES
 from .sequences cimport NOT_DRAWN, with_hint
 from .belief cimport Message
 from .statements.entries cimport Held
 from .statements.prepared cimport Guard, Naming, Refusal
 from .statements.statement cimport Known
+from .turn cimport (
+    answer_fakes, begin_follow_up, command_done, pass_on, ready_for_query, release_if_free,
+)
 
 # Commands that may change what a statement means: which tables, functions and types its names find, and
 # so what it takes and returns. (CREATE TABLE AS and the like have the tag of a SELECT; they only matter where
@@ -64,8 +68,39 @@ cdef inline bint _is_ready_for_query(const unsigned char *frame, Py_ssize_t tota
     )
 
 
-cdef class Server(LentConnection):
+cdef class Server(Connection):
     """One connection to the database."""
+
+    cpdef start(self):
+        """Begin to serve: the pool has counted it as borrowed until now."""
+        self.watch()
+        self.consume_held()
+        if self.fd >= 0:
+            self.resume_reading()
+            go_free(self)
+
+    cpdef cancel_finished(self):
+        """A cancel request for this connection has been delivered and cannot hit a later statement."""
+        self.cancels_in_flight -= 1
+        if self.parked and not self.cancels_in_flight and self.fd >= 0:
+            self.parked = False
+            go_free(self)
+
+    def go_free(self) -> None:
+        """Hand this clean connection to the next waiter, or leave it with the pool."""
+        go_free(self)
+
+    def look_again(self) -> None:
+        """Its client has become suspect while it does nothing."""
+        if self.client is not None and self.ledger.count == 0:
+            release_if_free(self)
+
+    @property
+    def lent_at(self) -> float:
+        """When its lease began; 0.0 before the first."""
+        return self.lease.begun_at
+
+    # ---- what comes ----
 
     cdef Py_ssize_t consume(self, const unsigned char *data, Py_ssize_t count) except -1:
         cdef Py_ssize_t at = 0
@@ -93,19 +128,19 @@ cdef class Server(LentConnection):
                     break
                 at += total
                 if kind == c"Z" and self.ledger.count == 0:
-                    self._pass(data + passed, at - passed)
+                    pass_on(self, data + passed, at - passed)
                     passed = at
-                    self._ready_for_query()
+                    ready_for_query(self)
                 elif self.ledger.fakes:
-                    self._pass(data + passed, at - passed)
+                    pass_on(self, data + passed, at - passed)
                     passed = at
-                    self.answer_fakes()
+                    answer_fakes(self)
                 elif kind == c"E" and self.fatal_forwarded:
-                    self._pass(data + passed, at - passed)
+                    pass_on(self, data + passed, at - passed)
                     self.lost("the database ended it")
                     return count
                 continue
-            self._pass(data + passed, at - passed)
+            pass_on(self, data + passed, at - passed)
             if action == DESYNC:
                 self.shut(f"the database sent an unexpected message (type {chr(kind)!r})")
                 return count
@@ -115,25 +150,22 @@ cdef class Server(LentConnection):
                 self._refuse_turn()
                 return count
             if action == REPLACE:
-                self._pass(self.instead, len(self.instead))
+                pass_on(self, self.instead, len(self.instead))
                 self.instead = None
             elif action == DROP and kind == c"Z":
-                self._follow()
+                begin_follow_up(self)
             elif action == SWALLOW:
                 self._swallow(data + at - total, total)
                 if kind == c"Z":
-                    self._command_done()
+                    command_done(self)
                 elif self.ledger.fakes:
-                    self.answer_fakes()
+                    answer_fakes(self)
         if self.fd < 0:
             return count
-        self._pass(data + passed, at - passed)
+        pass_on(self, data + passed, at - passed)
         if self.client is not None:
             self._let_client_go_on()
         return at
-
-    cdef bint is_within(self) except -1:
-        return self.body_left > 0
 
     cdef bint _is_gathered(self, int kind) except -1:
         """Whether a message must be there as a whole before it is passed on."""
@@ -167,7 +199,7 @@ cdef class Server(LentConnection):
         if kind == c"S":
             if not self._note_parameter(frame + HEADER_BYTES, total - HEADER_BYTES):
                 return DESYNC
-            if self.parameters_told is not None:
+            if self.lease.parameters_told is not None:
                 return DROP
             return SWALLOW if action == SWALLOW else FORWARD
         if kind == c"E":
@@ -184,8 +216,9 @@ cdef class Server(LentConnection):
                 self.prepared.note_description(frame[HEADER_BYTES:total])
             elif kind == c"n":
                 self.prepared.note_description(b"")
-            elif kind == c"3" and self.guarded and not self.replaying and isinstance(self.prepared.head(), Guard):
-                self.guarded = UNGUARDED  # the last message of a change-over
+            elif kind == c"3" and self.lease.guarded and not self.lease.replaying:
+                if isinstance(self.prepared.head(), Guard):
+                    self.lease.guarded = UNGUARDED  # the last message of a change-over
         action = self.ledger.reply(kind)
         if self.ledger.settled:
             self.prepared.note_outcome()
@@ -196,7 +229,7 @@ cdef class Server(LentConnection):
                 self._note_forgotten(frame + HEADER_BYTES, total - HEADER_BYTES)
         elif kind == c"G" and action == FORWARD and self.ledger.copy_in:
             if self.client is None or self.client.terminating:
-                self._fail_copy(False)
+                fail_copy(self, False)
         return action
 
     cdef int _judge_error(
@@ -211,15 +244,15 @@ cdef class Server(LentConnection):
             self.instead = frame[:total]
             if (<Refusal> failing).sqlstate in self.instead:
                 self.instead = (<Refusal> failing).error
-            self.turn_failed = True
+            self.lease.turn_failed = True
             self.ledger.reply(c"E")
             self.prepared.note_outcome()
             return REPLACE
         if isinstance(failing, Guard):
             self.skipped = self.ledger.kinds()
-            if self.replay_error is None and whole and UNKNOWN_STATEMENT not in frame[:total]:
+            if self.lease.replay_error is None and whole and UNKNOWN_STATEMENT not in frame[:total]:
                 # The change-over has succeeded, and a timeout, say, has hit the guard.
-                self.replay_error = frame[HEADER_BYTES:total]
+                self.lease.replay_error = frame[HEADER_BYTES:total]
             self.ledger.reply(c"E")
             self.prepared.note_outcome()
             return REFUSED
@@ -232,7 +265,7 @@ cdef class Server(LentConnection):
             self.pool.manager.ended(self, frame[HEADER_BYTES:total])
             return DESYNC
         if action == FORWARD:
-            self.turn_failed = True
+            self.lease.turn_failed = True
         if action == FORWARD and whole:
             self._note_error(frame, total)
             if self.client is not None and NOT_DRAWN in frame[:min(total, <Py_ssize_t> 80)]:
@@ -284,22 +317,21 @@ cdef class Server(LentConnection):
         if self.altered and self.status == c"I":
             self.altered = False
             self.pool.manager.schema_changed(self.pool)
-        if action == FORWARD and self.follow_up is not None and self.turns_before == 0:
+        if action == FORWARD and self.lease.follow_up is not None and self.lease.turns_before == 0:
             return DROP
-        self.turn_failed = self.discarded = False
-        if self.turns_before:
-            self.turns_before -= 1
-            if self.turns_before == 0:
-                self.parameters_told = self.parameters
+        self.lease.turn_failed = self.lease.discarded = False
+        if self.lease.turns_before:
+            self.lease.turns_before -= 1
+            if self.lease.turns_before == 0:
+                self.lease.parameters_told = self.parameters
         return action
 
     cdef int _refuse_turn(self) except -1:
         """The client's settings are not in place, and nothing of what it has sent with them has run.
         The connection is not used any more."""
         cdef Borrower client = self.client
-        cdef bytes error = NOT_IN_PLACE if self.replay_error is None else self.replay_error
-        if client is not None:
-            client.server = self.client = None
+        cdef bytes error = NOT_IN_PLACE if self.lease.replay_error is None else self.lease.replay_error
+        self.part()
         self.shut("its client's settings could not be put in place")
         if client is not None:
             client.turn_refused(message(b"E", error), self.skipped)
@@ -335,31 +367,32 @@ cdef class Server(LentConnection):
             self.parameters = self.pool.changeover.parameter_changed(self.parameters, body[:count])
         except ValueError:
             return False
-        if self.client is None or self.replaying:
+        if self.client is None or self.lease.replaying:
             return True
         if body[:count].startswith(HOW_TEXT_IS_READ):
             # What was sent meanwhile may have been read otherwise than the database does, even if
             # the change is local.
             self.client.suspect = True
-        if self.client.meanwhile is None and body[:count].startswith(OF_MEANING):
-            self.client.undone()  # a function has changed it
+        if self.lease.meanwhile is None and body[:count].startswith(OF_MEANING):
+            self.client.sessions.texts.undone(self.client)  # a function has changed it
         return True
 
     cdef int _note_tag(self, const unsigned char *tag, Py_ssize_t count) except -1:
         """Some commands end all prepared statements, those that Forebay made too; others may change
         what they mean."""
-        if self.client is not None and self.client.meanwhile is not None and tag[:count] in UNDOING:
-            self.client.undone()
+        if self.client is not None and self.lease.meanwhile is not None and tag[:count] in UNDOING:
+            self.client.sessions.texts.undone(self.client)
         if count > 1 and (tag[0] == c"A" or (tag[1] == c"R" and (tag[0] == c"C" or tag[0] == c"D"))):
             self.altered = self.altered or self._alters(tag[:count])
         if self._note_forgotten(tag, count):
-            self.sequences_discarded += 1
+            self.lease.sequences_discarded += 1
             if self.client is not None:
                 self.client.may_have_drawn_elsewhere = False
         if count != len(DISCARD_ALL) and count != len(DEALLOCATE_ALL):
             return 0
         if tag[:count] == DISCARD_ALL or tag[:count] == DEALLOCATE_ALL:
-            self.discarded = self.discarded or tag[:count] == DISCARD_ALL
+            if tag[:count] == DISCARD_ALL:
+                self.lease.discarded = True
             self.prepared.forget_all()
             if self.client is not None and self.client.names is not None:
                 self.client.names.clear()
@@ -377,7 +410,7 @@ cdef class Server(LentConnection):
 
     cdef bint _alters(self, bytes tag) except -1:
         """Whether statements may mean something else to other clients behind such a command."""
-        if tag in OFTEN_TEMPORARY and self.client is not None and self.client.has_temporary():
+        if tag in OFTEN_TEMPORARY and self.client is not None and self.client.sessions.pinner.has_temporary(self.client):
             return False
         return tag in ALTERING
 

@@ -3,7 +3,7 @@
 PostgreSQL resets a setting to what the session was started with. A shared connection was started
 without any client's start-up parameters, so there RESET, SET … TO DEFAULT and DISCARD ALL reach
 back too far. What the client asked for at its login is put in place again at once, as part of the
-same turn (`LentConnection.follow`).
+same turn (`follow` in relay/turn.pyx).
 """
 
 import re

@@ -95,7 +95,7 @@ cdef Question owe_question(
 cdef bint describe_portal(Borrower client, const unsigned char *frame, Py_ssize_t total) except -1:
     """Describe of a portal: what the client is told of it counts for the statement that it was
     bound of. Whether the ledger has been told."""
-    cdef Portals portals = client.portals
+    cdef Portals portals = client.lease.portals
     cdef Named named
     cdef Unnamed unnamed
     cdef Statement statement

@@ -21,6 +21,7 @@ from ..frames cimport message as framed
 from ..ledger cimport BIND, CLOSE, DESCRIBE, EXECUTE, FAKE, FORWARD, PARSE, SWALLOW, awaited
 from ..refusal cimport RESULT_CHANGED, error_response, refuse, refuse_in_turn
 from ..sequences cimport forget_first, is_told_right
+from ..turn cimport answer_fakes
 from .binding cimport binds
 from .entries cimport Held, Named, held
 from .names cimport STATEMENTS_BYTES_LIMIT, STATEMENTS_LIMIT, Names, known_as
@@ -154,7 +155,7 @@ cdef int _define_there(Borrower client, bytes name, Statement statement) except 
     entry = client.names.get(name)
     if entry is not None and there.told is not None:
         entry.tell(statement, None, there.told.types)
-    return client.server.answer_fakes()
+    return answer_fakes(client.server)
 
 
 cdef int _define_new(Borrower client, bytes name, Statement statement) except -1:
@@ -193,7 +194,7 @@ cdef uint64_t _proves(Borrower client) except? 0:
     its settings: nothing came before it in its transaction, and it has nothing of its own in the
     database. Else 0."""
     cdef Connection server = client.server
-    if server.status != c"I" or client.pinned or client.unsynced or server.ledger.is_pipelined():
+    if server.status != c"I" or client.pinned or client.lease.unsynced or server.ledger.is_pipelined():
         return 0
     return client.pool.schema
 
@@ -275,7 +276,7 @@ cdef Py_ssize_t use_named(
         if not statement.harmless and must_forget(client, statement.text, statement.meaning.reading):
             forget_first(client)
             return ASKED
-        client.own_portals().note_bound(
+        client.lease.own_portals().note_bound(
             frame + HEADER_BYTES, entry, None, statement, is_kept and told is not None and told.shape is not None
         )
     if not is_kept and not keeps(client, statement, entry):
@@ -285,7 +286,7 @@ cdef Py_ssize_t use_named(
         return total
     if kind == c"B" and (
         client.strict or client.pinned or client.reads_all or not statement.harmless
-        or client.portals.followed is not None
+        or client.lease.portals.followed is not None
     ):
         binds(client, frame + HEADER_BYTES, statement.text, True, statement.meaning.reading)
     if client.names.unasked is not None and given in client.names.unasked:
@@ -339,7 +340,7 @@ cdef Statement _meant(Borrower client, Statement statement):
     """As which statement the connection has it, or is to prepare it; None: it cannot be. What is
     prepared only in a transaction with a search_path of its own, say, is understood, and takes
     parameters, as others that mean the same do not."""
-    if client.meanwhile is None or client.server.prepared.get(statement.known) is not None:
+    if client.lease.meanwhile is None or client.server.prepared.get(statement.known) is not None:
         return statement
     return client.sessions.texts.again(client, statement)
 
@@ -366,7 +367,7 @@ cdef int _close(Borrower client, Named entry) except -1:
     if entry is not None:
         client.names.drop(close, entry)
     client.server.prepared.owe(CLOSE, FAKE, close)
-    return client.server.answer_fakes()
+    return answer_fakes(client.server)
 
 
 cdef int drop_statements(Borrower client) except -1:

@@ -14,7 +14,7 @@ from forebay.net.connector import ConnectError
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError, Severity
 from forebay.protocol.messages import parse_data_row
-from forebay.relay import Census, Client, Command, MicroPool, Server
+from forebay.relay import Census, Client, Command, Lease, MicroPool, Server
 from forebay.session.settings import InternTable
 from forebay.worker.agenda import Agenda
 from forebay.worker.pool.backoff import Backoff
@@ -328,7 +328,7 @@ class PoolManager:
     def close_unanswering(self, now: float) -> None:
         """Close connections that do not answer what Forebay has asked for nobody's sake."""
         asked = [
-            (server, server.lent_at)
+            (server, server.lease)
             for server in self.servers
             if server.client is None and server.ledger.action()
         ]
@@ -396,16 +396,16 @@ class PoolManager:
         if not vanished:
             return
         # By then it may have been answered, and what is under way be another client's.
-        cancel = self._cancel(server, partial(_is_abandoned, server, server.lent_at))
+        cancel = self._cancel(server, partial(_is_abandoned, server, server.lease))
         self._agenda.spawn(cancel, "cancel for a client that vanished")
-        self._agenda.later(ABANDONED_S, self._give_up, server, server.lent_at)
+        self._agenda.later(ABANDONED_S, self._give_up, server, server.lease)
 
     def copy_failed(self, server: Server) -> None:
         """The client of a COPY is gone, and the database was told so: it has to answer that."""
-        self._agenda.later(UNANSWERED_S, self._give_up, server, server.lent_at)
+        self._agenda.later(UNANSWERED_S, self._give_up, server, server.lease)
 
-    def _give_up(self, server: Server, lent_at: float) -> None:
-        if _is_abandoned(server, lent_at):
+    def _give_up(self, server: Server, lease: Lease) -> None:
+        if _is_abandoned(server, lease):
             server.shut("what its client had asked did not end after the client was gone")
 
     def schema_changed(self, pool: MicroPool) -> None:
@@ -434,7 +434,7 @@ class PoolManager:
             raise AssertionError(f"{counted} counted, of {real}")
 
 
-def _is_abandoned(server: Server, lent_at: float) -> bool:
-    """Whether what was asked by the client that it was lent to then, and that is gone, goes on."""
-    same = not server.is_closed and server.client is None and server.lent_at == lent_at
+def _is_abandoned(server: Server, lease: Lease) -> bool:
+    """Whether what was asked under this lease, whose client is gone, goes on."""
+    same = not server.is_closed and server.client is None and server.lease is lease
     return same and server.ledger.count > 0

@@ -89,8 +89,8 @@ class Auditor:
 
     def _note_answer(self, client: Client, notes: Notes, server: Server, command: Command) -> None:
         """The session's state is known: take over its settings, and begin and end pins."""
-        notes.count_discards(server.sequences_discarded)
-        server.sequences_discarded = 0
+        notes.count_discards(server.lease.sequences_discarded)
+        server.lease.sequences_discarded = 0
         try:
             if command.error is not None:
                 raise ValueError(PgError.parse(command.error).message)
