@@ -410,7 +410,8 @@ cdef class Server(Connection):
 
     cdef bint _alters(self, bytes tag) except -1:
         """Whether statements may mean something else to other clients behind such a command."""
-        if tag in OFTEN_TEMPORARY and self.client is not None and self.client.sessions.pinner.has_temporary(self.client):
+        cdef Borrower client = self.client
+        if tag in OFTEN_TEMPORARY and client is not None and client.sessions.pinner.has_temporary(client):
             return False
         return tag in ALTERING
 
