@@ -12,8 +12,9 @@ from rich.text import Text
 from forebay.cli.hints import deed, hint, rds_hint
 from forebay.cli.output import EXIT_FAILED, EXIT_FINE, EXIT_WRONG_USE, complain, interpreter_problem
 from forebay.config import ConfigError, ProxySettings, load_any
-from forebay.session.pins import ENDS, EXPLANATIONS, WITH_ITS_CLIENT, PinReason, minimal_pin
-from forebay.session.rds import STATEMENT_LIMIT_BYTES, rds_explanation, rds_pin
+from forebay.session.causes import STATEMENT_LIMIT_BYTES, WITH_ITS_CLIENT, PinReason
+from forebay.session.pins import minimal_pin
+from forebay.session.rds import rds_explanation, rds_pin
 from forebay.sql.digest import digest
 from forebay.sql.effects import Effects, effects
 from forebay.sql.lexer import lex
@@ -165,8 +166,8 @@ def _pinned(each: Explanation, reason: PinReason, mode: Mode, effects: Effects =
         each,
         pins=True,
         reason=reason.value,
-        why=rds_explanation(reason) if rds else EXPLANATIONS[reason],
-        until=WITH_ITS_CLIENT if rds else ENDS.get(reason, WITH_ITS_CLIENT),
+        why=rds_explanation(reason) if rds else reason.cause.sentence,
+        until=WITH_ITS_CLIENT if rds else reason.cause.ends,
         hint=rds_hint(reason) if rds else hint(reason, effects),
     )
 

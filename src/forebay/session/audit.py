@@ -14,22 +14,8 @@ import base64
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from forebay.session.pins import PinReason
+from forebay.session.causes import AUDITED, PinReason
 from forebay.session.settings import Values, quote_literal
-
-# How each cause is asked for, between transactions. What is absent here cannot be asked.
-QUESTIONS = {
-    # Whatever stands in the session's temporary schema: tables, but functions and types as well.
-    PinReason.TEMPORARY_OBJECT: "SELECT 1 FROM pg_catalog.pg_depend"
-    " WHERE refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass"
-    " AND refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()",
-    PinReason.CURSOR: "SELECT 1 FROM pg_catalog.pg_cursors WHERE is_holdable",
-    PinReason.ADVISORY_LOCK: "SELECT 1 FROM pg_catalog.pg_locks"
-    " WHERE locktype OPERATOR(pg_catalog.=) 'advisory'"
-    " AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()",
-    PinReason.LISTEN: "SELECT 1 FROM pg_catalog.pg_listening_channels()",
-    PinReason.PREPARED_STATEMENT: "SELECT 1 FROM pg_catalog.pg_prepared_statements WHERE from_sql",
-}
 
 # How settings look that have no value: a role, and those with a dot in their name.
 NOT_SET = frozenset({"none", ""})
@@ -98,8 +84,8 @@ def _query(user: str, causes: frozenset[PinReason], custom: frozenset[str]) -> b
         # An empty one is told, too: to its client it is not the same as one that is unknown.
         parts.append(f"SELECT '', {literal}, {part} WHERE {value} IS NOT NULL")
     parts += [
-        f"SELECT '{cause.value}', '', '' WHERE EXISTS ({QUESTIONS[cause]})"
-        for cause in sorted(causes & QUESTIONS.keys())
+        f"SELECT '{cause.value}', '', '' WHERE EXISTS ({cause.cause.question})"
+        for cause in sorted(causes & AUDITED)
     ]
     return (_TOLD + "(" + " UNION ALL ".join(parts) + ") AS s(cause, name, value)").encode()
 
@@ -117,7 +103,7 @@ def read_audit(rows: Iterable[Sequence[str | None]]) -> tuple[Values, frozenset[
         if row[0] == _ENCODED:
             settings[_decoded(row[1]).lower()] = _decoded(row[2])
         elif row[0]:
-            causes.add(PinReason(row[0]))
+            causes.add(PinReason.of(row[0]))
         elif row[1].lower() not in _OF_THE_TRANSACTION:
             settings[row[1].lower()] = row[2]
     return tuple(sorted(settings.items())), frozenset(causes)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Hashable
 from typing import Final, NamedTuple
 
+from forebay.session.causes import BY_EFFECT
 from forebay.session.settings import (
     OF_LITERALS,
     OF_NAMES,
@@ -19,24 +20,12 @@ from forebay.session.settings import (
 )
 from forebay.sql.effects import HOW_TEXT_IS_READ, Call, Command, Effect, Effects
 from forebay.sql.reading import Reading, Traits
-from forebay.sql.reasons import Reason
 from forebay.sql.settings import SettingChange
 from forebay.sql.temporary import Creation
 
 # More changes than this in one transaction are not told apart.
 CHANGES_LIMIT: Final = 16
 
-# What may change the meaning of names in ways that the text does not show.
-_UNKNOWN: Final = frozenset(
-    {
-        Reason.TEMPORARY_OBJECT,
-        Reason.DO_BLOCK,
-        Reason.SESSION_FUNCTION,
-        Reason.DISCARD,
-        Reason.TOO_LONG,
-        Reason.UNREADABLE,
-    }
-)
 # Calls of set_config and nothing else: they are executed.
 _ALWAYS_CALLS: Final = re.compile(
     rb"\s*select\s+{call}(?:\s*,\s*{call})*\s*;?\s*".replace(
@@ -130,7 +119,7 @@ def _changes_plans(effect: Effect) -> bool:
         return not detail.name or decides_plans(detail.name)
     if isinstance(detail, Call):
         return detail.listed
-    return effect.reason in _UNKNOWN - {Reason.TEMPORARY_OBJECT, Reason.DISCARD}
+    return BY_EFFECT[effect.reason].cause.changes_plans
 
 
 def _matters(effect: Effect) -> bool:
@@ -139,9 +128,11 @@ def _matters(effect: Effect) -> bool:
         return not detail.name or detail.name in _MATTERING
     if isinstance(detail, Command) and detail.command == "EXECUTE":
         return True
-    if isinstance(detail, Creation) and detail.likely:
-        return True  # it may hide what others mean
-    return effect.reason in _UNKNOWN or (isinstance(detail, Call) and detail.listed)
+    if isinstance(detail, Creation):
+        return detail.likely  # it may hide what others mean
+    if isinstance(detail, Call) and detail.listed:
+        return True
+    return BY_EFFECT[effect.reason].cause.changes_names
 
 
 def _change(effect: Effect, text: bytes) -> Change | Unknown:

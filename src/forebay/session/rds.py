@@ -5,59 +5,11 @@ strictest reading holds (docs/sessions.md names each such place): a test against
 see a pin that production spares, never the other way round.
 """
 
-from collections.abc import Callable
-
-from forebay.session.pins import PinReason
-from forebay.sql.effects import Call, Command, Effect, Effects
+from forebay.session.causes import BY_EFFECT, STATEMENT_LIMIT_BYTES, PinReason
+from forebay.sql.effects import Effect, Effects
 from forebay.sql.lexer import lex
-from forebay.sql.reasons import Reason
 from forebay.sql.settings import word
 from forebay.sql.split import segments, statements
-
-# The whole statement counts; a statement of just this length does not pin.
-STATEMENT_LIMIT_BYTES = 16384
-
-# RDS Proxy's one sentence for nearly everything.
-_GENERIC = (
-    "SQL changed session settings that the proxy doesn't track. Consider moving session"
-    " configuration to the proxy's initialization query."
-)
-_OWN = {
-    PinReason.STATEMENT_TOO_LONG: "The connection ran a SQL query which exceeded the"
-    f" {STATEMENT_LIMIT_BYTES} byte limit.",
-    PinReason.PREPARED_STATEMENT: "Running a prepared statement.",
-}
-
-
-def _always(_effect: Effect) -> bool:
-    return True
-
-
-def _listens(effect: Effect) -> bool:
-    return not (isinstance(effect.detail, Command) and effect.detail.command == "UNLISTEN")
-
-
-def _locks(effect: Effect) -> bool:
-    return not (isinstance(effect.detail, Call) and "unlock" in effect.detail.function)
-
-
-def _is_listed(effect: Effect) -> bool:
-    return not (isinstance(effect.detail, Call) and effect.detail.function == "lastval")
-
-
-# What is absent here RDS Proxy does not see: DO, and functions that change the session.
-_PINNING: dict[Reason, tuple[PinReason, Callable[[Effect], bool]]] = {
-    Reason.SETTING: (PinReason.SETTING, _always),
-    Reason.PREPARE: (PinReason.PREPARED_STATEMENT, _always),
-    Reason.TEMPORARY_OBJECT: (PinReason.TEMPORARY_OBJECT, _always),
-    Reason.CURSOR: (PinReason.CURSOR, _always),
-    Reason.LISTEN: (PinReason.LISTEN, _listens),
-    Reason.ADVISORY_LOCK: (PinReason.ADVISORY_LOCK, _locks),
-    Reason.SEQUENCE: (PinReason.SEQUENCE, _is_listed),
-    Reason.LOAD: (PinReason.LOAD, _always),
-    Reason.DISCARD: (PinReason.DISCARD, _always),
-    Reason.UNREADABLE: (PinReason.UNREADABLE, _always),
-}
 
 
 def rds_pin(
@@ -85,15 +37,14 @@ def rds_pin(
 
 def rds_pin_of(effect: Effect) -> PinReason | None:
     """As `rds_pin`, for one effect of a text."""
-    found = _PINNING.get(effect.reason)
-    return found[0] if found is not None and found[1](effect) else None
+    reason = BY_EFFECT[effect.reason]
+    pins = reason.cause.rds_pins
+    return reason if pins is not None and pins(effect) else None
 
 
 def rds_explanation(reason: PinReason, *, named: bool = False) -> str:
     """What RDS Proxy's log says behind "Reason:"."""
-    if reason is PinReason.PREPARED_STATEMENT and not named:
-        return _GENERIC
-    return _OWN.get(reason, _GENERIC)
+    return (named and reason.cause.rds_named) or reason.cause.rds_sentence
 
 
 def _first_set(text: bytes, standard_conforming_strings: bool) -> int | None:

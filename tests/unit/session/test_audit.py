@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from forebay.session.audit import read_audit
-from forebay.session.pins import PinReason
+from forebay.session.causes import PinReason
 from forebay.session.settings import quote_identifier, quote_literal
 
 

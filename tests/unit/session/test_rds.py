@@ -2,8 +2,8 @@
 
 import pytest
 
-from forebay.session.pins import PinReason
-from forebay.session.rds import STATEMENT_LIMIT_BYTES, rds_explanation, rds_pin
+from forebay.session.causes import STATEMENT_LIMIT_BYTES, PinReason
+from forebay.session.rds import rds_explanation, rds_pin
 from forebay.sql.effects import effects
 
 PINS = {

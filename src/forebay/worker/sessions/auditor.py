@@ -8,7 +8,8 @@ from forebay.protocol.errors import PgError
 from forebay.protocol.messages import parse_data_row
 from forebay.relay import Client, Command, Server
 from forebay.session.audit import NOT_SET, VALUE_CHARACTERS, audit_query, read_audit
-from forebay.session.pins import Notes, PinReason
+from forebay.session.causes import PinReason
+from forebay.session.pins import Notes
 from forebay.session.settings import (
     RESET_BY_CLIENT,
     WITHOUT_TIMEOUT,

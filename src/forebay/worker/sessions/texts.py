@@ -13,10 +13,11 @@ from forebay.protocol import errors
 from forebay.relay import PREFIX, Client, Statement
 from forebay.relay.scan.glance import glance_text
 from forebay.relay.statement import Account
+from forebay.session.causes import STATEMENT_LIMIT_BYTES, PinReason
 from forebay.session.deallocation import deallocated, drops_all, drops_ours
 from forebay.session.meaning import Context, Unknown, changes_plans, changes_since
-from forebay.session.pins import PinReason, note_effects
-from forebay.session.rds import STATEMENT_LIMIT_BYTES, rds_explanation, rds_pin
+from forebay.session.pins import note_effects
+from forebay.session.rds import rds_explanation, rds_pin
 from forebay.session.restoration import follow_up, taken_back
 from forebay.session.settings import Parameters
 from forebay.sql.databases import may_use_databases
