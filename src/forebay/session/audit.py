@@ -16,9 +16,7 @@ from functools import lru_cache
 
 from forebay.session.causes import AUDITED, PinReason
 from forebay.session.settings import Values, quote_literal
-
-# How settings look that have no value: a role, and those with a dot in their name.
-NOT_SET = frozenset({"none", ""})
+from forebay.session.special import OF_THE_TRANSACTION, QUESTIONS
 
 # Longer values are not carried; in bytes that is still less than the relay holds of one answer.
 VALUE_CHARACTERS = 8192
@@ -27,19 +25,10 @@ _SHOWN_CHARACTERS = VALUE_CHARACTERS + 1
 # With more names of custom settings than these, a query is not kept for others.
 FEW = 20
 
-# These belong to the transaction, though pg_settings lists them with a session's.
-_OF_THE_TRANSACTION = frozenset(
-    {"transaction_isolation", "transaction_read_only", "transaction_deferrable"}
-)
 _SETTINGS = (
     f"SELECT '', name, pg_catalog.left(setting, {_SHOWN_CHARACTERS})"  # noqa: S608
     " FROM pg_catalog.pg_settings"
     " WHERE source OPERATOR(pg_catalog.=) 'session'"
-    # pg_settings hides these two.
-    " UNION ALL SELECT '', 'role', pg_catalog.current_setting('role')"
-    " WHERE pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none'"
-    " UNION ALL SELECT '', 'session_authorization', session_user::pg_catalog.text"
-    " WHERE session_user OPERATOR(pg_catalog.<>) "
 )
 
 
@@ -76,7 +65,7 @@ def audit_query(user: str, causes: frozenset[PinReason], custom: frozenset[str])
 
 @lru_cache(maxsize=256)
 def _query(user: str, causes: frozenset[PinReason], custom: frozenset[str]) -> bytes:
-    parts = [_SETTINGS + f"{quote_literal(user)}::pg_catalog.name"]
+    parts = [_SETTINGS, *(each.format(user=quote_literal(user)) for each in QUESTIONS)]
     for name in sorted(custom):
         literal = quote_literal(name)
         value = f"pg_catalog.current_setting({literal}, true)"
@@ -104,7 +93,7 @@ def read_audit(rows: Iterable[Sequence[str | None]]) -> tuple[Values, frozenset[
             settings[_decoded(row[1]).lower()] = _decoded(row[2])
         elif row[0]:
             causes.add(PinReason.of(row[0]))
-        elif row[1].lower() not in _OF_THE_TRANSACTION:
+        elif row[1].lower() not in OF_THE_TRANSACTION:
             settings[row[1].lower()] = row[2]
     return tuple(sorted(settings.items())), frozenset(causes)
 

@@ -11,14 +11,9 @@ from collections.abc import Hashable
 from typing import Final, NamedTuple
 
 from forebay.session.causes import BY_EFFECT
-from forebay.session.settings import (
-    OF_LITERALS,
-    OF_NAMES,
-    Settings,
-    Values,
-    decides_plans,
-)
-from forebay.sql.effects import HOW_TEXT_IS_READ, Call, Command, Effect, Effects
+from forebay.session.settings import Settings, Values, decides_plans
+from forebay.session.special import OF_LITERALS, OF_MEANING, OF_NAMES
+from forebay.sql.effects import Call, Command, Effect, Effects
 from forebay.sql.reading import Reading, Traits
 from forebay.sql.settings import SettingChange
 from forebay.sql.temporary import Creation
@@ -33,7 +28,6 @@ _ALWAYS_CALLS: Final = re.compile(
     ),
     re.IGNORECASE,
 )
-_MATTERING: Final = OF_LITERALS | HOW_TEXT_IS_READ
 
 
 class Unknown:
@@ -125,7 +119,7 @@ def _changes_plans(effect: Effect) -> bool:
 def _matters(effect: Effect) -> bool:
     detail = effect.detail
     if isinstance(detail, SettingChange):
-        return not detail.name or detail.name in _MATTERING
+        return not detail.name or detail.name in OF_MEANING
     if isinstance(detail, Command) and detail.command == "EXECUTE":
         return True
     if isinstance(detail, Creation):

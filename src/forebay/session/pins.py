@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from forebay.session.causes import AUDITED, BY_EFFECT, PinReason
 from forebay.session.functions import NOTHING_LISTED, Listed
 from forebay.session.restoration import Restored
-from forebay.sql.effects import HOW_TEXT_IS_READ, SEED, Call, Command, Effect, Effects
+from forebay.session.special import HIDDEN, PINNING
+from forebay.sql.effects import HOW_TEXT_IS_READ, Call, Command, Effect, Effects
 from forebay.sql.functions import KNOWN
 from forebay.sql.reasons import Reason
 from forebay.sql.sequences import DRAWING, only_draws
@@ -24,10 +25,6 @@ from forebay.sql.temporary import Creation
 # pinned: they would have to be asked for after each change, and carried.
 CUSTOM_LIMIT = 1000
 CUSTOM_NAME_CHARACTERS = 256
-
-# Not listed, as those with a dot in their name are not, while a role is in force that may not see
-# them.
-HIDDEN = frozenset({"dynamic_library_path", "extension_control_path", "session_preload_libraries"})
 
 WITH_THE_ANSWER = "the database has told what the session holds"
 
@@ -161,8 +158,8 @@ def note_effects(notes: Notes, effects: Effects, listed: Listed = NOTHING_LISTED
                 notes.doubt(PinReason.TEMPORARY_OBJECT)
             elif detail.may_name_pg_temp():
                 notes.doubt_creation()
-            if detail.name == SEED:
-                notes.tie(PinReason.SESSION_FUNCTION)
+            if detail.name in PINNING:
+                notes.tie(PINNING[detail.name])
             elif not detail.exact and not detail.name and detail.command != "RESET ALL":
                 notes.tie(PinReason.SETTING)  # a name that the text does not show
             elif detail.local and detail.name in HOW_TEXT_IS_READ:
