@@ -235,6 +235,7 @@ class PinReason(StrEnum):
         effects=(Reason.TOO_LONG,),
         changes_names=True,
         changes_plans=True,
+        rds_pins=_always,
         rds_sentence="The connection ran a SQL query which exceeded the"
         f" {STATEMENT_LIMIT_BYTES} byte limit.",
         rds_hint="Send values as parameters, which do not count; split it.",
