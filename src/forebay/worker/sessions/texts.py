@@ -14,7 +14,7 @@ from forebay.relay.scan.glance import glance_text
 from forebay.relay.statement import Account
 from forebay.session.causes import STATEMENT_LIMIT_BYTES, PinReason
 from forebay.session.deallocation import drops_all, drops_ours
-from forebay.session.meaning import Context, Unknown, changes_plans, changes_since
+from forebay.session.meaning import Context, changes_plans, changes_since, unlike_others
 from forebay.session.pins import note_effects
 from forebay.session.rds import rds_explanation, rds_pin
 from forebay.session.restoration import follow_up, taken_back
@@ -105,7 +105,7 @@ class Texts:
 
     def undone(self, client: Client) -> None:
         """What the client has changed in its transaction is not known any more."""
-        client.meanwhile = (Unknown(),)
+        client.meanwhile = unlike_others()
 
     # ---- what runs ----
 
@@ -128,7 +128,7 @@ class Texts:
         """A statement runs that may change the session: tell the client what follows for what it
         sends behind it, before it is answered."""
         if len(text) <= EXAMINED_BYTES:
-            self._note_consequences(client, text, self.facts(client, text, reading).effects)
+            self._note_consequences(client, self.facts(client, text, reading).effects)
 
     def examine(
         self,
@@ -205,8 +205,8 @@ class Texts:
             notes.keep_drawn(facts.text[:KEPT_BYTES])
             self._pinner.update(client, notes)
 
-    def _note_consequences(self, client: Client, text: bytes, effects: Effects) -> None:
-        client.meanwhile = changes_since(client.meanwhile, text, effects)
+    def _note_consequences(self, client: Client, effects: Effects) -> None:
+        client.meanwhile = changes_since(client.meanwhile, effects)
         if client.server is not None and changes_plans(effects):
             client.server.plans_mixed = client.server.plans_stale = True
         if any(map(drops_all, effects)):
