@@ -4,7 +4,7 @@ import pytest
 
 from forebay.protocol import messages
 from forebay.protocol.errors import PgError
-from forebay.session.replays import SURE
+from forebay.session.special import SURE
 from tests.harness import Forebay, Postgres, TestDatabase
 from tests.harness.inside import Inside
 from tests.harness.limits import connections

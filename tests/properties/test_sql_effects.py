@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from forebay.sql.digest import digest
-from forebay.sql.effects import Cursor, EffectsCache, effects
+from forebay.sql.effects import Cursor, effects
 from forebay.sql.lexer import NAMES, STRINGS, Kind, lex
 from forebay.sql.reasons import Reason
 from forebay.sql.settings import SettingChange
@@ -133,18 +133,6 @@ def test_any_bytes_have_an_answer(text: bytes, conforming: bool, ambiguous: bool
             Reason.TEMPORARY_OBJECT,
         )
         assert not isinstance(effect.detail, Cursor) or effect.reason is Reason.CURSOR
-
-
-@given(st.lists(st.tuples(any_text, st.booleans(), st.booleans()), max_size=20))
-def test_the_cache_answers_the_same_within_its_bounds(
-    asked: list[tuple[bytes, bool, bool]],
-) -> None:
-    cache = EffectsCache(max_entries=3, max_text_bytes=200)
-    for text, conforming, ambiguous in asked * 2:
-        keywords = {"standard_conforming_strings": conforming, "ambiguous_encoding": ambiguous}
-        assert cache.effects(text, **keywords) == effects(text, **keywords)
-        assert len(cache) <= 3
-        assert cache.text_bytes <= 200
 
 
 @example(text='"\'"', conforming=True, limit=40)

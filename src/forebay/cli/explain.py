@@ -12,13 +12,12 @@ from rich.text import Text
 from forebay.cli.hints import deed, hint, rds_hint
 from forebay.cli.output import EXIT_FAILED, EXIT_FINE, EXIT_WRONG_USE, complain, interpreter_problem
 from forebay.config import ConfigError, ProxySettings, load_any
-from forebay.session.pins import ENDS, EXPLANATIONS, WITH_ITS_CLIENT, PinReason, minimal_pin
-from forebay.session.rds import STATEMENT_LIMIT_BYTES, rds_explanation, rds_pin
+from forebay.session.causes import STATEMENT_LIMIT_BYTES, WITH_ITS_CLIENT, PinReason
+from forebay.session.pins import minimal_pin
+from forebay.session.rds import rds_explanation, rds_pin
 from forebay.sql.digest import digest
-from forebay.sql.effects import Effects, effects
-from forebay.sql.lexer import lex
-from forebay.sql.reasons import Reason
-from forebay.sql.split import statements
+from forebay.sql.effects import Effects
+from forebay.sql.facts import facts_of, too_long
 from forebay.worker.sessions.functions import NOTHING_SOUGHT, SoughtFunctions, sought_by
 
 Mode = Literal["minimal", "rds"]
@@ -114,12 +113,11 @@ def explain_text(
 
     ``listed`` is what the operator lists for that mode.
     """
-    if len(text) <= STATEMENT_LIMIT_BYTES and any(
-        effect.reason is Reason.UNREADABLE for effect in effects(text)
-    ):
+    facts = facts_of(text)
+    parts = facts.statements
+    if facts.effects and not parts:  # they cannot be told apart
         return [_explain(text, mode, listed)]
-    parts = statements(lex(text).tokens)
-    whole = [_explain(text[part[0].start : part[-1].end], mode, listed) for part in parts]
+    whole = [_explain(text[start:end], mode, listed) for start, end in parts]
     alone = len(parts) == 1
     if len(text) > STATEMENT_LIMIT_BYTES and (
         mode == "rds" or (alone and not listed.is_certain(text))
@@ -130,24 +128,24 @@ def explain_text(
 
 
 def _explain(text: bytes, mode: Mode, listed: SoughtFunctions) -> Explanation:
-    found = effects(text, functions=listed.functions)
-    too_long = len(text) > STATEMENT_LIMIT_BYTES
+    facts = facts_of(text, functions=listed.functions)
+    is_too_long = len(text) > STATEMENT_LIMIT_BYTES
     reason: PinReason | None
     if mode == "rds":
-        reason = rds_pin(found, text)
-    elif too_long and not listed.is_certain(text):
+        reason = rds_pin(too_long(text) if is_too_long else facts)
+    elif is_too_long and not listed.is_certain(text):
         reason = PinReason.STATEMENT_TOO_LONG
     else:
-        reason = minimal_pin(found, listed)
-    does = list(dict.fromkeys(deed(effect) for effect in found))
-    if not does and rds_pin((), text[:STATEMENT_LIMIT_BYTES]) is PinReason.SETTING:
+        reason = minimal_pin(facts.effects, listed)
+    does = list(dict.fromkeys(deed(effect) for effect in facts.effects))
+    if not does and facts.first_set is not None:
         does = ["changes a setting until the transaction ends"]  # SET TRANSACTION, SET CONSTRAINTS
     shared = Explanation(
         statement=digest(text),
         does=does or ["nothing that outlives its transaction"],
         pins=False,
     )
-    return shared if reason is None else _pinned(shared, reason, mode, found)
+    return shared if reason is None else _pinned(shared, reason, mode, facts.effects)
 
 
 def _as_one(each: Explanation, text: bytes, mode: Mode, alone: bool) -> Explanation:
@@ -165,8 +163,8 @@ def _pinned(each: Explanation, reason: PinReason, mode: Mode, effects: Effects =
         each,
         pins=True,
         reason=reason.value,
-        why=rds_explanation(reason) if rds else EXPLANATIONS[reason],
-        until=WITH_ITS_CLIENT if rds else ENDS.get(reason, WITH_ITS_CLIENT),
+        why=rds_explanation(reason) if rds else reason.cause.sentence,
+        until=WITH_ITS_CLIENT if rds else reason.cause.ends,
         hint=rds_hint(reason) if rds else hint(reason, effects),
     )
 

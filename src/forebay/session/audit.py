@@ -14,25 +14,9 @@ import base64
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from forebay.session.pins import PinReason
+from forebay.session.causes import AUDITED, PinReason
 from forebay.session.settings import Values, quote_literal
-
-# How each cause is asked for, between transactions. What is absent here cannot be asked.
-QUESTIONS = {
-    # Whatever stands in the session's temporary schema: tables, but functions and types as well.
-    PinReason.TEMPORARY_OBJECT: "SELECT 1 FROM pg_catalog.pg_depend"
-    " WHERE refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass"
-    " AND refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()",
-    PinReason.CURSOR: "SELECT 1 FROM pg_catalog.pg_cursors WHERE is_holdable",
-    PinReason.ADVISORY_LOCK: "SELECT 1 FROM pg_catalog.pg_locks"
-    " WHERE locktype OPERATOR(pg_catalog.=) 'advisory'"
-    " AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()",
-    PinReason.LISTEN: "SELECT 1 FROM pg_catalog.pg_listening_channels()",
-    PinReason.PREPARED_STATEMENT: "SELECT 1 FROM pg_catalog.pg_prepared_statements WHERE from_sql",
-}
-
-# How settings look that have no value: a role, and those with a dot in their name.
-NOT_SET = frozenset({"none", ""})
+from forebay.session.special import OF_THE_TRANSACTION, QUESTIONS
 
 # Longer values are not carried; in bytes that is still less than the relay holds of one answer.
 VALUE_CHARACTERS = 8192
@@ -41,19 +25,10 @@ _SHOWN_CHARACTERS = VALUE_CHARACTERS + 1
 # With more names of custom settings than these, a query is not kept for others.
 FEW = 20
 
-# These belong to the transaction, though pg_settings lists them with a session's.
-_OF_THE_TRANSACTION = frozenset(
-    {"transaction_isolation", "transaction_read_only", "transaction_deferrable"}
-)
 _SETTINGS = (
     f"SELECT '', name, pg_catalog.left(setting, {_SHOWN_CHARACTERS})"  # noqa: S608
     " FROM pg_catalog.pg_settings"
     " WHERE source OPERATOR(pg_catalog.=) 'session'"
-    # pg_settings hides these two.
-    " UNION ALL SELECT '', 'role', pg_catalog.current_setting('role')"
-    " WHERE pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none'"
-    " UNION ALL SELECT '', 'session_authorization', session_user::pg_catalog.text"
-    " WHERE session_user OPERATOR(pg_catalog.<>) "
 )
 
 
@@ -90,7 +65,7 @@ def audit_query(user: str, causes: frozenset[PinReason], custom: frozenset[str])
 
 @lru_cache(maxsize=256)
 def _query(user: str, causes: frozenset[PinReason], custom: frozenset[str]) -> bytes:
-    parts = [_SETTINGS + f"{quote_literal(user)}::pg_catalog.name"]
+    parts = [_SETTINGS, *(each.format(user=quote_literal(user)) for each in QUESTIONS)]
     for name in sorted(custom):
         literal = quote_literal(name)
         value = f"pg_catalog.current_setting({literal}, true)"
@@ -98,8 +73,8 @@ def _query(user: str, causes: frozenset[PinReason], custom: frozenset[str]) -> b
         # An empty one is told, too: to its client it is not the same as one that is unknown.
         parts.append(f"SELECT '', {literal}, {part} WHERE {value} IS NOT NULL")
     parts += [
-        f"SELECT '{cause.value}', '', '' WHERE EXISTS ({QUESTIONS[cause]})"
-        for cause in sorted(causes & QUESTIONS.keys())
+        f"SELECT '{cause.value}', '', '' WHERE EXISTS ({cause.cause.question})"
+        for cause in sorted(causes & AUDITED)
     ]
     return (_TOLD + "(" + " UNION ALL ".join(parts) + ") AS s(cause, name, value)").encode()
 
@@ -117,8 +92,8 @@ def read_audit(rows: Iterable[Sequence[str | None]]) -> tuple[Values, frozenset[
         if row[0] == _ENCODED:
             settings[_decoded(row[1]).lower()] = _decoded(row[2])
         elif row[0]:
-            causes.add(PinReason(row[0]))
-        elif row[1].lower() not in _OF_THE_TRANSACTION:
+            causes.add(PinReason.of(row[0]))
+        elif row[1].lower() not in OF_THE_TRANSACTION:
             settings[row[1].lower()] = row[2]
     return tuple(sorted(settings.items())), frozenset(causes)
 

@@ -1,8 +1,6 @@
-"""Which prepared statements a text ends. Pure."""
+"""Which prepared statements an effect of a text ends. Pure."""
 
-from forebay.sql.effects import Command, Effect, Effects
-from forebay.sql.lexer import lex
-from forebay.sql.split import segments
+from forebay.sql.effects import Command, Effect
 
 
 def drops_all(effect: Effect) -> bool:
@@ -20,12 +18,3 @@ def drops_ours(effect: Effect, prefix: bytes) -> bool:
     if not isinstance(detail, Command) or detail.command != "DEALLOCATE":
         return False
     return detail.name.encode(errors="replace").startswith(prefix)
-
-
-def deallocated(effects: Effects, text: bytes) -> bytes | None:
-    """The name, if the text is one DEALLOCATE of one statement."""
-    if len(effects) == 1 and isinstance(effects[0].detail, Command):
-        detail = effects[0].detail
-        if detail.command == "DEALLOCATE" and detail.name and len(segments(lex(text).tokens)) == 1:
-            return detail.name.encode(errors="surrogateescape")
-    return None

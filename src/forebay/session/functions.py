@@ -4,20 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from forebay.session.causes import PinReason
 from forebay.sql.functions import KNOWN_FUNCTIONS, Functions, parse_function_name
 from forebay.sql.reasons import Reason
 
-# The configuration has the codes of pins (PinReason). NONE: not looked at.
+# What functions can be listed as, in the codes of pins. NONE: not looked at.
 REASONS: Final[Mapping[str, Reason | None]] = {
-    "TEMPORARY_OBJECT": Reason.TEMPORARY_OBJECT,
-    "CURSOR": Reason.CURSOR,
-    "ADVISORY_LOCK": Reason.ADVISORY_LOCK,
-    "LISTEN": Reason.LISTEN,
-    "PREPARED_STATEMENT": Reason.PREPARE,
-    "SETTING": Reason.SETTING,
-    "SEQUENCE": Reason.SEQUENCE,
-    "LOAD": Reason.LOAD,
-    "SESSION_FUNCTION": Reason.SESSION_FUNCTION,
+    **{each.value: each.cause.effects[0] for each in PinReason if each.cause.listed_as},
     "NONE": None,
 }
 

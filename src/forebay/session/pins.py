@@ -9,119 +9,28 @@ until the client leaves; then the connection is cleaned.
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from enum import StrEnum
 
+from forebay.session.causes import AUDITED, BY_EFFECT, PinReason
 from forebay.session.functions import NOTHING_LISTED, Listed
 from forebay.session.restoration import Restored
-from forebay.sql.effects import HOW_TEXT_IS_READ, SEED, Call, Command, Effect, Effects
+from forebay.session.special import HIDDEN, PINNING
+from forebay.sql.effects import HOW_TEXT_IS_READ, Call, Command, Effect, Effects
 from forebay.sql.functions import KNOWN
 from forebay.sql.reasons import Reason
 from forebay.sql.sequences import DRAWING, only_draws
 from forebay.sql.settings import SettingChange
 from forebay.sql.temporary import Creation
 
-
-class PinReason(StrEnum):
-    """Why a client is pinned. A closed list: logs and metrics are keyed by it."""
-
-    # The database is asked whether these hold.
-    TEMPORARY_OBJECT = "TEMPORARY_OBJECT"
-    CURSOR = "CURSOR"
-    ADVISORY_LOCK = "ADVISORY_LOCK"
-    LISTEN = "LISTEN"
-    PREPARED_STATEMENT = "PREPARED_STATEMENT"
-    # These last until the client leaves.
-    SETTING = "SETTING"
-    SEQUENCE = "SEQUENCE"
-    LOAD = "LOAD"
-    DO_BLOCK = "DO_BLOCK"
-    SESSION_FUNCTION = "SESSION_FUNCTION"
-    UNREADABLE = "UNREADABLE"
-    STATEMENT_TOO_LONG = "STATEMENT_TOO_LONG"
-    FUNCTION_CALL = "FUNCTION_CALL"
-    TOO_MANY_SETTINGS = "TOO_MANY_SETTINGS"
-    DISCARD = "DISCARD"
-
-
 # A client that sets more parameters of its own making (with a dot in the name), or longer names, is
 # pinned: they would have to be asked for after each change, and carried.
 CUSTOM_LIMIT = 1000
 CUSTOM_NAME_CHARACTERS = 256
 
-AUDITED = frozenset(
-    {
-        PinReason.TEMPORARY_OBJECT,
-        PinReason.CURSOR,
-        PinReason.ADVISORY_LOCK,
-        PinReason.LISTEN,
-        PinReason.PREPARED_STATEMENT,
-    }
-)
-
-# What these leave (libraries, replication origins, the seed of random()) DISCARD ALL does not end,
-# so their connection is closed.
-OUTLASTING = frozenset({PinReason.LOAD, PinReason.SESSION_FUNCTION})
-
-# Not listed, as those with a dot in their name are not, while a role is in force that may not see
-# them.
-HIDDEN = frozenset({"dynamic_library_path", "extension_control_path", "session_preload_libraries"})
-
-# What the log says behind "Reason:", in RDS Proxy's words where it has some.
-EXPLANATIONS = {
-    PinReason.TEMPORARY_OBJECT: "A temporary table, view or sequence was created.",
-    PinReason.CURSOR: "A cursor that outlives its transaction was declared.",
-    PinReason.ADVISORY_LOCK: "A session-level advisory lock is held.",
-    PinReason.LISTEN: "The client listens for notifications.",
-    PinReason.PREPARED_STATEMENT: "A prepared statement was created.",
-    PinReason.SETTING: "SQL changed session settings that the proxy doesn't track. Consider moving"
-    " session configuration to the proxy's initialization query.",
-    PinReason.SEQUENCE: "The current value of a sequence, which belongs to the session, was used"
-    " or may be asked for.",
-    PinReason.LOAD: "A library was loaded.",
-    PinReason.DO_BLOCK: "An anonymous code block may have changed session state that"
-    " can't be seen.",
-    PinReason.SESSION_FUNCTION: "A function was called that changes session state.",
-    PinReason.UNREADABLE: "The SQL text couldn't be read with certainty.",
-    PinReason.STATEMENT_TOO_LONG: "The connection ran a SQL query which exceeded the 16384 byte"
-    " limit up to which the proxy looks for session state.",
-    PinReason.FUNCTION_CALL: "A function was called by its number (FunctionCall message).",
-    PinReason.TOO_MANY_SETTINGS: "The client has set more parameters, or longer ones, than the"
-    " proxy carries to other connections.",
-    PinReason.DISCARD: "Session state was discarded.",
-}
-
-# Until when a pin lasts, in words. What is absent lasts as long as its client.
-ENDS = {
-    PinReason.TEMPORARY_OBJECT: "nothing temporary is left (DROP, DISCARD TEMP)",
-    PinReason.CURSOR: "the cursor is closed (CLOSE)",
-    PinReason.ADVISORY_LOCK: "no session-level advisory lock is held (pg_advisory_unlock)",
-    PinReason.LISTEN: "UNLISTEN",
-    PinReason.PREPARED_STATEMENT: "DEALLOCATE",
-    PinReason.SEQUENCE: "the client disconnects, or DISCARD ALL or DISCARD SEQUENCES",
-}
-WITH_ITS_CLIENT = "the client disconnects"
 WITH_THE_ANSWER = "the database has told what the session holds"
-
-_BY_EFFECT = {
-    Reason.SETTING: PinReason.SETTING,
-    Reason.PREPARE: PinReason.PREPARED_STATEMENT,
-    Reason.TEMPORARY_OBJECT: PinReason.TEMPORARY_OBJECT,
-    Reason.CREATION: PinReason.TEMPORARY_OBJECT,
-    Reason.CURSOR: PinReason.CURSOR,
-    Reason.LISTEN: PinReason.LISTEN,
-    Reason.ADVISORY_LOCK: PinReason.ADVISORY_LOCK,
-    Reason.SEQUENCE: PinReason.SEQUENCE,
-    Reason.LOAD: PinReason.LOAD,
-    Reason.DISCARD: PinReason.DISCARD,
-    Reason.DO_BLOCK: PinReason.DO_BLOCK,
-    Reason.SESSION_FUNCTION: PinReason.SESSION_FUNCTION,
-    Reason.TOO_LONG: PinReason.STATEMENT_TOO_LONG,
-    Reason.UNREADABLE: PinReason.UNREADABLE,
-}
 
 # In the body of a DO block: what could change state that the database cannot be asked for.
 _HIDDEN_IN_BODY = re.compile(
-    b"|".join(name for name, reason in KNOWN.items() if reason is not Reason.ADVISORY_LOCK)
+    b"|".join(name for name, effect in KNOWN.items() if BY_EFFECT[effect] not in AUDITED)
     + rb"|\bload\b|\bexecute\b|\bset\b",
     re.IGNORECASE,
 )
@@ -133,12 +42,9 @@ _DRAWS = frozenset(name.encode() for name in DRAWING)
 
 # There: what the database is asked for, and most likely finds.
 _LEFT_BY_BODY = {
-    reason: re.compile(rb"(?!.*" + ends + rb").*" + begins, re.IGNORECASE | re.DOTALL)
-    for reason, begins, ends in (
-        (PinReason.TEMPORARY_OBJECT, rb"\b(?:temp|temporary|pg_temp)\b", rb"\bcommit\s+drop\b"),
-        (PinReason.ADVISORY_LOCK, rb"\bpg_(?:try_)?advisory_lock", rb"\bpg_advisory_unlock"),
-        (PinReason.LISTEN, rb"\blisten\b", rb"\bunlisten\b"),
-    )
+    reason: re.compile(rb"(?!.*%b).*%b" % reason.cause.in_body[::-1], re.IGNORECASE | re.DOTALL)
+    for reason in PinReason
+    if reason.cause.in_body is not None
 }
 
 
@@ -168,7 +74,7 @@ class Notes:
         """Until when the pin for `reason` lasts, in words."""
         if reason not in self.lasting and reason not in AUDITED:
             return WITH_THE_ANSWER
-        return ENDS.get(reason, WITH_ITS_CLIENT)
+        return reason.cause.ends
 
     def forget(self) -> None:
         """The session has nothing that belongs to a connection."""
@@ -228,7 +134,7 @@ class Notes:
 def note_effects(notes: Notes, effects: Effects, listed: Listed = NOTHING_LISTED) -> None:
     """Take note of what a statement may do to the session."""
     for effect in effects:
-        reason = _BY_EFFECT[effect.reason]
+        reason = BY_EFFECT[effect.reason]
         detail = effect.detail
         if only_draws(effect):
             continue
@@ -252,8 +158,8 @@ def note_effects(notes: Notes, effects: Effects, listed: Listed = NOTHING_LISTED
                 notes.doubt(PinReason.TEMPORARY_OBJECT)
             elif detail.may_name_pg_temp():
                 notes.doubt_creation()
-            if detail.name == SEED:
-                notes.tie(PinReason.SESSION_FUNCTION)
+            if detail.name in PINNING:
+                notes.tie(PINNING[detail.name])
             elif not detail.exact and not detail.name and detail.command != "RESET ALL":
                 notes.tie(PinReason.SETTING)  # a name that the text does not show
             elif detail.local and detail.name in HOW_TEXT_IS_READ:
@@ -313,7 +219,7 @@ def minimal_pin(effects: Effects, listed: Listed = NOTHING_LISTED) -> PinReason 
 def _left_by(effect: Effect) -> set[PinReason]:
     """What the database most likely finds behind it."""
     if effect.reason is not Reason.DO_BLOCK:
-        return {_BY_EFFECT[effect.reason]}
+        return {BY_EFFECT[effect.reason]}
     return {reason for reason, body in _LEFT_BY_BODY.items() if body.match(_body(effect))}
 
 

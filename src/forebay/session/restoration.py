@@ -11,20 +11,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from forebay.protocol.messages import query
-from forebay.session.settings import (
-    IDENTITY,
-    Values,
-    identity_last,
-    quote_identifier,
-    quote_literal,
-)
+from forebay.session.settings import Values, quote_identifier, quote_literal
+from forebay.session.special import IDENTITY, LISTS, place
 from forebay.sql.effects import Command, Effects
 from forebay.sql.settings import SettingChange
 
-# Lists of names: SET takes them one by one.
-_LISTS = frozenset(
-    {"search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries"}
-)
 _LIST_ITEM = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^",\s]+))\s*(,|$)')
 
 
@@ -91,7 +82,7 @@ def follow_up(restored: Restored, startup: Values) -> FollowUp:
     writes lists of names in its own way; outside a block they stay as the client has written them.)
     """
     values = dict(startup)
-    names = sorted(restored, key=identity_last)
+    names = sorted(restored, key=place)
     calls = (
         f"pg_catalog.set_config({quote_literal(name)}, {quote_literal(values[name])}, false)"
         for name in names
@@ -113,7 +104,7 @@ def _assignment(name: str, value: str) -> str:
 
 def _items(name: str, value: str) -> Iterable[str]:
     """The value as SET takes it: the names of a list one by one."""
-    if name not in _LISTS:
+    if name not in LISTS:
         return [value]
     found = []
     at = 0

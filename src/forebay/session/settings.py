@@ -10,31 +10,14 @@ from functools import cached_property
 from weakref import WeakValueDictionary
 
 from forebay.protocol.messages import parameter_status
+from forebay.session.special import IDENTITY, OF_IDLENESS, OF_LITERALS, OF_NAMES
 from forebay.sql.reading import Reading
 from forebay.sql.settings import names_pg_temp
 
 Values = tuple[tuple[str, str], ...]
 
-# RESET ALL leaves these alone.
-IDENTITY = frozenset({"role", "session_authorization"})
-# Names in a statement (and = NULL) may mean something else, or not be allowed, under other values
-# of these,
-OF_NAMES = frozenset(
-    {"role", "row_security", "search_path", "session_authorization", "transform_null_equals"}
-)
-# literals (of types that have names) under other values of these.
-OF_LITERALS = OF_NAMES | frozenset(
-    {
-        *("timezone", "timezone_abbreviations", "datestyle", "intervalstyle"),
-        *("lc_monetary", "array_nulls", "xmloption"),
-    }
-)
-
 # Before a question of Forebay's own, in one text with it: the user's timeout is not for that.
 WITHOUT_TIMEOUT = "SET LOCAL statement_timeout = 0;"
-
-# It would end a connection of the pool while nobody uses it.
-OF_IDLENESS = "idle_session_timeout"
 
 # Stands among a connection's settings when its client has taken some back: they may not be what
 # init_query had made them.
@@ -128,13 +111,6 @@ def decides_plans(name: str) -> bool:
     the plan for whoever uses it next.
     """
     return "." in name or name in IDENTITY
-
-
-def identity_last(name: str) -> int:
-    """The order in which settings are put in place: what only the user who logged in may set comes
-    before another identity is taken on, and the session's user, who takes off a role, before that.
-    """
-    return ("session_authorization", "role").index(name) + 1 if name in IDENTITY else 0
 
 
 def quote_literal(value: str) -> str:

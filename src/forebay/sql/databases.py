@@ -4,10 +4,9 @@ PostgreSQL drops, renames, moves and copies only those to which nobody else is c
 """
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Final, NamedTuple
 
-from forebay.sql.lexer import NAMES, Kind, Token, lex, string_value
+from forebay.sql.lexer import NAMES, Kind, Lexed, Token, string_value
 from forebay.sql.names import NAME_BYTES
 from forebay.sql.reading import Reading, in_utf8
 from forebay.sql.settings import word
@@ -48,25 +47,19 @@ def may_use_databases(text: bytes) -> bool:
     return before > 0 and any(lowered.find(command, 0, before) >= 0 for command in _COMMANDS)
 
 
-@lru_cache(maxsize=32)
-def databases_used(text: bytes, reading: Reading, ambiguous_encoding: bool = False) -> DatabaseUse:
-    """What ``text`` (one or more statements) does to databases. Never raises.
+def databases_used(lexed: Lexed, reading: Reading) -> DatabaseUse:
+    """What a text (one or more statements) does to databases. Never raises.
 
     What PostgreSQL refuses anyhow needs nothing: it drops, makes and moves databases only in a text
     of one statement.
     """
-    lexed = lex(
-        text,
-        standard_conforming_strings=reading.standard_conforming_strings,
-        ambiguous_encoding=ambiguous_encoding,
-    )
     if lexed.trouble is not None:
         return NO_USE
     parts = statements(lexed.tokens)
     alone: set[bytes] = set()
     made: set[bytes] = set()
     for tokens in parts:
-        use = _Statement(text, tokens, reading).use()
+        use = _Statement(lexed.text, tokens, reading).use()
         is_rename = word(tokens, 0) == b"alter" and bool(use.made)
         if is_rename or len(parts) == 1:
             alone |= use.alone

@@ -6,7 +6,6 @@ function that changes settings in its body, a serial column's default) is not fo
 operator has listed the function.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -130,15 +129,22 @@ def effects(
         standard_conforming_strings=standard_conforming_strings,
         ambiguous_encoding=ambiguous_encoding,
     )
+    return effects_of(lexed, statements(as_understood(lexed.tokens)), functions, under_pg_temp)
+
+
+def effects_of(
+    lexed: Lexed, parts: list[list[Token]], functions: Functions, under_pg_temp: bool
+) -> Effects:
+    """As ``effects``, of a text that is lexed already, and cut into statements of tokens as they
+    are understood."""
     if lexed.trouble is not None:
         return (Effect(Reason.UNREADABLE),)
-    tokens = as_understood(lexed.tokens)
     watched = functions.names | _CLAUSES
     found: dict[Effect, None] = {}
-    for number, statement in enumerate(statements(tokens)):
+    for number, statement in enumerate(parts):
         # A semicolon within a statement is that of a rule or a function body, whose parts change
         # no session; looking at each as if it were a statement is safe whatever the nesting is.
-        nested = raw.find(b";", statement[0].start, statement[-1].end) >= 0
+        nested = lexed.text.find(b";", statement[0].start, statement[-1].end) >= 0
         for part in segments(statement) if nested else (statement,):
             of_part = _of_statement(lexed, part, functions, watched)
             for reason, detail in of_part + _creation(part, of_part, under_pg_temp):
@@ -317,62 +323,3 @@ _COMMANDS: Final[dict[bytes, Callable[[Lexed, list[Token]], Found]]] = {
     b"discard": _plain(Reason.DISCARD),
     b"do": _do,
 }
-
-
-class EffectsCache:
-    """Remembers the effects of texts, the least recently used out first.
-
-    At most ``max_entries`` texts are kept, together at most ``max_text_bytes`` long; a text longer
-    than an eighth of that is never kept, so that one text cannot push out many.
-    """
-
-    __slots__ = ("_entries", "_functions", "_max_entries", "_max_text_bytes", "_text_bytes")
-
-    def __init__(
-        self,
-        max_entries: int = 4096,
-        max_text_bytes: int = 4 << 20,
-        functions: Functions = KNOWN_FUNCTIONS,
-    ) -> None:
-        self._functions = functions
-        self._entries: OrderedDict[tuple[bytes, bool, bool, bool], Effects] = OrderedDict()
-        self._max_entries = max_entries
-        self._max_text_bytes = max_text_bytes
-        self._text_bytes = 0
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    @property
-    def text_bytes(self) -> int:
-        """The length of all texts kept, together."""
-        return self._text_bytes
-
-    def effects(
-        self,
-        text: bytes,
-        *,
-        standard_conforming_strings: bool = True,
-        ambiguous_encoding: bool = False,
-        under_pg_temp: bool = False,
-    ) -> Effects:
-        """What ``effects`` answers for the same arguments, and the functions of this cache."""
-        key = (text, standard_conforming_strings, ambiguous_encoding, under_pg_temp)
-        known = self._entries.get(key)
-        if known is not None:
-            self._entries.move_to_end(key)
-            return known
-        found = effects(
-            text,
-            standard_conforming_strings=standard_conforming_strings,
-            ambiguous_encoding=ambiguous_encoding,
-            functions=self._functions,
-            under_pg_temp=under_pg_temp,
-        )
-        if len(text) <= self._max_text_bytes // 8:
-            self._entries[key] = found
-            self._text_bytes += len(text)
-            while len(self._entries) > self._max_entries or self._text_bytes > self._max_text_bytes:
-                (oldest, _, _, _), _ = self._entries.popitem(last=False)
-                self._text_bytes -= len(oldest)
-        return found

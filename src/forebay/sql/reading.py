@@ -41,6 +41,14 @@ class Reading(NamedTuple):
     client_encoding: str
     standard_conforming_strings: bool
 
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether a byte that looks like ASCII may be half of a character."""
+        return self.client_encoding in AMBIGUOUS_ENCODINGS
+
+
+STANDARD: Final = Reading("UTF8", True)
+
 
 class Traits(NamedTuple):
     """What a text depends on."""

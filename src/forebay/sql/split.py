@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from forebay.sql.lexer import Kind, Token, lex
+from forebay.sql.lexer import Kind, Token
 
 _OPERANDS: Final = (
     *(Kind.NUMBER, Kind.PARAMETER, Kind.QUOTED_NAME, Kind.UNICODE_NAME, Kind.STRING),
@@ -58,16 +58,6 @@ def statements(tokens: list[Token]) -> list[list[Token]]:
     if current:
         found.append(current)
     return found
-
-
-def statement_at(text: bytes, number: int, *, standard_conforming_strings: bool = True) -> bytes:
-    """The statement of ``text`` that has this number, from 0, in ``statements``, without its
-    semicolon; all of ``text`` if there is none."""
-    lexed = lex(text, standard_conforming_strings=standard_conforming_strings)
-    found = statements(lexed.tokens)
-    if lexed.trouble is not None or number >= len(found):
-        return text
-    return text[found[number][0].start : found[number][-1].end]
 
 
 def _block_change(word: bytes, before: Token, blocks: int) -> int:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from forebay.channel import Evacuate, Evacuated, EvacuationMessage, Reopen
 from forebay.relay import Client
-from forebay.sql.databases import DatabaseUse, databases_used, may_use_databases
-from forebay.sql.reading import AMBIGUOUS_ENCODINGS, Reading
+from forebay.sql.databases import DatabaseUse, may_use_databases
+from forebay.sql.reading import Reading
 from forebay.worker.agenda import Agenda
 from forebay.worker.pool.holds import HOLD_LIMIT_S, Holds
 from forebay.worker.sessions.texts import EXAMINED_BYTES
@@ -133,9 +133,7 @@ class Evacuations:
         `reading`: as the text was read when it was prepared, if that matters."""
         if len(text) > EXAMINED_BYTES or not may_use_databases(text):
             return False
-        reading = reading or client.parameters_now().reading
-        ambiguous = reading.client_encoding in AMBIGUOUS_ENCODINGS
-        use = databases_used(text, reading, ambiguous)
+        use = client.sessions.texts.facts(client, text, reading).databases
         return bool(use.alone) and self._evacuator.must_wait(client, self._server, use)
 
     def over(self, client: Client) -> None:

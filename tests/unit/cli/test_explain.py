@@ -10,8 +10,7 @@ import pytest
 
 from forebay.cli import run
 from forebay.cli.explain import explain_text
-from forebay.cli.hints import HINTS
-from forebay.session.pins import PinReason
+from forebay.session.causes import PinReason
 
 LONG = "SELECT '" + "x" * 17000 + "'"
 
@@ -108,7 +107,7 @@ def test_hints_fit_what_the_text_shows() -> None:
 
 @pytest.mark.parametrize("reason", PinReason)
 def test_every_reason_has_a_hint(reason: PinReason) -> None:
-    assert HINTS[reason].endswith((".", ")"))
+    assert reason.cause.hint.endswith((".", ")"))
 
 
 def test_as_text(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,9 +4,8 @@ import base64
 
 import pytest
 
-from forebay.session.audit import read_audit
-from forebay.session.pins import PinReason
-from forebay.session.settings import quote_identifier, quote_literal
+from forebay.session.audit import FEW, audit_query, read_audit
+from forebay.session.causes import PinReason
 
 
 def test_settings_and_causes() -> None:
@@ -29,31 +28,22 @@ def test_what_is_no_answer(row: list[str | None]) -> None:
         read_audit([row])
 
 
-@pytest.mark.parametrize(
-    ("value", "literal"),
-    [
-        ("plain", "'plain'"),
-        ("it's", "'it''s'"),
-        ("back\\slash", r"E'back\\slash'"),
-        ("ä'\\", r"E'\U000000e4''\\'"),
-        ("😀", r"E'\U0001f600'"),
-        ("\udcff'", r"E'\xff'''"),
-        ("\udc81\\'0", r"E'\x81\\''0'"),
-        ("ä\udcff", r"E'\xc3\xa4\xff'"),
-    ],
-)
-def test_literals_mean_the_same_in_every_session(value: str, literal: str) -> None:
-    assert quote_literal(value) == literal
+def test_what_is_asked_for() -> None:
+    plain = audit_query("it's", frozenset(), frozenset()).decode()
+    assert "'it''s'::pg_catalog.name" in plain
+    assert "LISTEN" not in plain
+    custom = audit_query("u", frozenset({PinReason.LISTEN}), frozenset({"a.b"})).decode()
+    assert "current_setting('a.b', true)" in custom
+    assert "'LISTEN', '', '' WHERE EXISTS (SELECT 1 FROM pg_catalog.pg_listening" in custom
 
 
-@pytest.mark.parametrize(
-    ("name", "identifier"),
-    [
-        ("work_mem", '"work_mem"'),
-        ('my.o"wn', '"my"."o""wn"'),
-        ("my.größe", r'"my".U&"gr\+0000f6\+0000dfe"'),
-        ('my.😀"\\', r'"my".U&"\+01f600""\\"'),
-    ],
-)
-def test_identifiers_too(name: str, identifier: str) -> None:
-    assert quote_identifier(name) == identifier
+def test_causes_that_last_are_not_asked_for() -> None:
+    lasting = frozenset({PinReason.LOAD, PinReason.SETTING})
+    assert audit_query("u", lasting, frozenset()) == audit_query("u", frozenset(), frozenset())
+
+
+def test_a_query_with_many_names_is_not_kept() -> None:
+    many = frozenset(f"a.b{number}" for number in range(FEW + 1))
+    assert audit_query("u", frozenset(), many) is not audit_query("u", frozenset(), many)
+    few = frozenset({"a.b"})
+    assert audit_query("u", frozenset(), few) is audit_query("u", frozenset(), few)

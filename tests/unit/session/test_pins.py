@@ -2,7 +2,8 @@
 
 import pytest
 
-from forebay.session.pins import AUDITED, ENDS, Notes, PinReason, note_effects
+from forebay.session.causes import PinReason
+from forebay.session.pins import Notes, note_effects
 from forebay.sql.effects import effects
 
 TEMPORARY = PinReason.TEMPORARY_OBJECT
@@ -52,10 +53,9 @@ def test_the_statement_that_says_so_is_told_as_the_cause() -> None:
 
 def test_each_pin_knows_its_end() -> None:
     notes = Notes()
-    assert ENDS.keys() >= AUDITED
     for reason in PinReason:
         notes.tie(reason)
-        assert notes.end_of(reason) == ENDS.get(reason, "the client disconnects")
+        assert notes.end_of(reason) == reason.cause.ends
     # The database could not be asked yet, which is no change of settings for good.
     waiting = Notes(held=frozenset({PinReason.SETTING}))
     assert waiting.end_of(PinReason.SETTING) == "the database has told what the session holds"

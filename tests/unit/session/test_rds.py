@@ -2,9 +2,10 @@
 
 import pytest
 
-from forebay.session.pins import PinReason
-from forebay.session.rds import STATEMENT_LIMIT_BYTES, rds_explanation, rds_pin
-from forebay.sql.effects import effects
+from forebay.session.causes import STATEMENT_LIMIT_BYTES, PinReason
+from forebay.session.rds import rds_explanation, rds_pin
+from forebay.sql.facts import facts_of, too_long
+from forebay.sql.reading import Reading
 
 PINS = {
     PinReason.SETTING: [
@@ -85,14 +86,14 @@ SHARES = [
 )
 def test_pins(text: str, reason: PinReason) -> None:
     raw = text.encode()
-    found = () if len(raw) > STATEMENT_LIMIT_BYTES else effects(raw)
-    assert rds_pin(found, raw) is reason
-    assert rds_pin(found, raw, named=True) is reason
+    facts = too_long(raw) if len(raw) > STATEMENT_LIMIT_BYTES else facts_of(raw)
+    assert rds_pin(facts) is reason
+    assert rds_pin(facts, named=True) is reason
 
 
 @pytest.mark.parametrize("text", SHARES)
 def test_does_not_pin(text: str) -> None:
-    assert rds_pin(effects(text), text.encode()) is None
+    assert rds_pin(facts_of(text.encode())) is None
 
 
 @pytest.mark.parametrize(
@@ -105,19 +106,19 @@ def test_does_not_pin(text: str) -> None:
     ],
 )
 def test_the_first_statement_that_pins_is_the_reason(text: str, reason: PinReason) -> None:
-    assert rds_pin(effects(text), text.encode()) is reason
+    assert rds_pin(facts_of(text.encode())) is reason
 
 
 def test_a_statement_with_a_name_pins() -> None:
-    reason = rds_pin((), b"SELECT 1", named=True)
+    reason = rds_pin(facts_of(b"SELECT 1"), named=True)
     assert reason is PinReason.PREPARED_STATEMENT
     assert rds_explanation(reason, named=True) == "Running a prepared statement."
 
 
 def test_strings_are_read_as_the_session_reads_them() -> None:
     text = rb"SELECT 'a\'; SET x = 1; --'"
-    assert rds_pin((), text) is PinReason.SETTING
-    assert rds_pin((), text, standard_conforming_strings=False) is None
+    assert rds_pin(facts_of(text)) is PinReason.SETTING
+    assert rds_pin(facts_of(text, Reading("UTF8", False))) is None
 
 
 @pytest.mark.parametrize("reason", PinReason)

@@ -2,10 +2,18 @@
 
 import pytest
 
-from forebay.sql.databases import NO_USE, DatabaseUse, cut, databases_used, may_use_databases
+from forebay.sql import databases
+from forebay.sql.databases import NO_USE, DatabaseUse, cut, may_use_databases
+from forebay.sql.lexer import lex
 from forebay.sql.reading import Reading
 
 UTF8 = Reading("UTF8", True)
+
+
+def databases_used(text: bytes, reading: Reading) -> DatabaseUse:
+    conforming, ambiguous = reading.standard_conforming_strings, reading.is_ambiguous
+    lexed = lex(text, standard_conforming_strings=conforming, ambiguous_encoding=ambiguous)
+    return databases.databases_used(lexed, reading)
 
 
 def used(text: str, encoding: str = "UTF8", codec: str = "utf-8") -> tuple[set[str], set[str]]:
@@ -88,7 +96,7 @@ def test_several_statements() -> None:
 def test_names_are_kept_in_utf8() -> None:
     assert used('DROP DATABASE "büro"', "LATIN1", "latin1") == ({"büro"}, set())
     assert used('DROP DATABASE U&"b\\00FCro"', "LATIN1", "latin1") == ({"büro"}, set())
-    assert databases_used('DROP DATABASE "büro"'.encode(), Reading("SJIS", True), True) == NO_USE
+    assert databases_used('DROP DATABASE "büro"'.encode(), Reading("SJIS", True)) == NO_USE
     assert used("DROP DATABASE shop", "EUC_JP") == ({"shop"}, set())
 
 

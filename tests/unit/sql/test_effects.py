@@ -8,7 +8,6 @@ from forebay.sql.effects import (
     Cursor,
     Detail,
     Effect,
-    EffectsCache,
     effects,
 )
 from forebay.sql.reasons import Reason
@@ -272,33 +271,6 @@ def test_lone_surrogates_do_no_harm() -> None:
 )
 def test_what_ends_with_the_transaction(text: str, ends: bool) -> None:
     assert [effect.ends_with_transaction for effect in effects(text)] == [ends]
-
-
-def test_the_cache_forgets_what_was_used_least_recently() -> None:
-    cache = EffectsCache(max_entries=2)
-    first = cache.effects(b"LISTEN a")
-    cache.effects(b"LISTEN b")
-    assert cache.effects(b"LISTEN a") is first
-    cache.effects(b"LISTEN c")
-    assert cache.effects(b"LISTEN a") is first
-    assert len(cache) == 2
-    assert cache.text_bytes == 16
-
-
-def test_the_cache_keeps_readings_apart() -> None:
-    cache = EffectsCache()
-    text = b"SELECT '\\'; LISTEN a; --'"
-    assert cache.effects(text) != cache.effects(text, standard_conforming_strings=False)
-    assert len(cache) == 2
-
-
-def test_the_cache_keeps_no_text_that_is_large_for_it() -> None:
-    cache = EffectsCache(max_text_bytes=80)
-    cache.effects(b"LISTEN abcdefg")
-    assert len(cache) == 0
-    for name in b"abcdefghijkl":
-        cache.effects(b"LISTEN " + bytes((name,)))
-    assert cache.text_bytes == 80
 
 
 def test_names_are_cut_as_postgresql_does() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from forebay.sql.lexer import lex
-from forebay.sql.split import segments, statement_at, statements
+from forebay.sql.split import segments, statements
 
 BODY = "create or replace function f() returns int begin atomic {}end"
 
@@ -46,21 +46,3 @@ def test_segments_end_at_every_semicolon() -> None:
     cut = segments(lex(raw).tokens)
     assert [part[0].value for part in cut] == [b"create", b"b", b"c"]
     assert segments(lex(b"a;").tokens)[0][0].value == b"a"
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("SELECT 1; LISTEN a ;SELECT 2", ["SELECT 1", "LISTEN a", "SELECT 2"]),
-        (";; /* ; */ SELECT ';' ; -- ;\n SET a = 'b';", ["SELECT ';'", "SET a = 'b'"]),
-        ("CREATE RULE r AS ON INSERT TO v DO (SELECT 1; SELECT 2); LISTEN a", None),
-        ("LOAD 'x", ["LOAD 'x"]),
-        ("", [""]),
-    ],
-)
-def test_the_statement_that_has_a_number(text: str, expected: list[str] | None) -> None:
-    """As `statements` counts them; what cannot be told apart is all of the text."""
-    expected = expected or [text.partition("; LISTEN")[0], "LISTEN a"]
-    for number, each in enumerate(expected):
-        assert statement_at(text.encode(), number) == each.encode()
-    assert statement_at(text.encode(), len(expected)) == text.encode()

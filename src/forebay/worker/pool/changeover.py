@@ -10,7 +10,8 @@ from forebay.protocol.errors import PgError
 from forebay.protocol.messages import parse_parameter_status
 from forebay.relay import Client, Command, Server
 from forebay.session.replays import Replay, Replays
-from forebay.session.settings import OF_IDLENESS, InternTable, Parameters
+from forebay.session.settings import InternTable, Parameters
+from forebay.session.special import OF_IDLENESS
 
 logger = logging.getLogger("forebay.pool")
 

@@ -7,14 +7,16 @@ from functools import partial
 from forebay.protocol.errors import PgError
 from forebay.protocol.messages import parse_data_row
 from forebay.relay import Client, Command, Server
-from forebay.session.audit import NOT_SET, VALUE_CHARACTERS, audit_query, read_audit
-from forebay.session.pins import Notes, PinReason
+from forebay.session.audit import VALUE_CHARACTERS, audit_query, read_audit
+from forebay.session.causes import PinReason
+from forebay.session.pins import Notes
 from forebay.session.settings import (
     RESET_BY_CLIENT,
     WITHOUT_TIMEOUT,
     InternTable,
     Values,
 )
+from forebay.session.special import is_asked_by_name, is_unset
 from forebay.sql.settings import makes_temporary
 from forebay.worker.agenda import Agenda
 from forebay.worker.sessions.pinner import Pinner, notes_of
@@ -55,7 +57,7 @@ class Auditor:
         # taken to be gone from the connection, which the next client gets.
         custom = notes.custom.union(name for name, _ in client.settings.values if "." in name)
         # What the answer lacks of those it logged in with is taken to be as it was at the login.
-        custom |= {name for name, _ in client.startup.values if "." in name or name == "role"}
+        custom |= {name for name, _ in client.startup.values if is_asked_by_name(name)}
         query = audit_query(client.pool.user, causes, frozenset(custom))
         if client.server is not None:
             client.server.ask(
@@ -121,7 +123,9 @@ class Auditor:
         restored, notes.restored = notes.restored, {}
         merged = dict(client.startup.values)
         merged |= {
-            name: value for name, value in values if name not in restored or value not in NOT_SET
+            name: value
+            for name, value in values
+            if name not in restored or not is_unset(name, value)
         }
         before = client.settings.literals, client.parameters.reading
         client.settings = self._intern.settings(tuple(sorted(merged.items())))

@@ -1,7 +1,8 @@
 """Lets pins begin and end, tells of them, and counts them."""
 
 from forebay.relay import Client
-from forebay.session.pins import EXPLANATIONS, OUTLASTING, Notes, PinCounts, PinReason
+from forebay.session.causes import OUTLASTING, PinReason
+from forebay.session.pins import Notes, PinCounts
 from forebay.session.rds import rds_explanation
 from forebay.sql.digest import digest
 from forebay.worker.agenda import Agenda
@@ -26,10 +27,10 @@ class Pinner:
         if self.as_rds and notes.lasting:
             return  # RDS Proxy pins once
         if statement is None:
-            notes.lasting.add(PinReason(reason))
+            notes.lasting.add(PinReason.of(reason))
         else:
             notes.statement = statement
-            notes.tie(PinReason(reason))
+            notes.tie(PinReason.of(reason))
         client.suspect = True
         self.update(client, notes)
 
@@ -47,7 +48,7 @@ class Pinner:
             if self.as_rds:
                 telling.pinned(client, reason, rds_explanation(reason, named=named), quoted)
             else:
-                said, until = EXPLANATIONS[reason], notes.end_of(reason)
+                said, until = reason.cause.sentence, notes.end_of(reason)
                 telling.pinned(client, reason, said, quoted, until)
         for reason in notes.pinned_at.keys() - reasons:
             duration_s = now - notes.pinned_at.pop(reason)

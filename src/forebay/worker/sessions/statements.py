@@ -84,8 +84,8 @@ class StatementTable:
     def _meaning_of(self, known: Traits, context: Context) -> Meaning:
         """One object for equal ones, unless there are very many."""
         meaning = meaning_of(known, context)
-        if meaning.moment is not None:
-            return meaning  # like no other one
+        if meaning.moment is not None or meaning.changes is not None:
+            return meaning  # nobody else's, or not for long
         if len(self._meanings) >= MEANINGS_LIMIT:
             self._meanings.clear()
         return self._meanings.setdefault(meaning, meaning)

@@ -8,7 +8,7 @@ import os
 import socket
 
 from forebay.relay import Client
-from forebay.session.pins import PinReason
+from forebay.session.causes import PinReason
 
 logger = logging.getLogger("forebay.session")
 

@@ -5,7 +5,6 @@ relay/statements/).
 """
 
 import math
-from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
 
@@ -13,19 +12,19 @@ from forebay.protocol import errors
 from forebay.relay import PREFIX, Client, Statement
 from forebay.relay.scan.glance import glance_text
 from forebay.relay.statements.statement import Account
-from forebay.session.deallocation import deallocated, drops_all, drops_ours
-from forebay.session.meaning import Context, Unknown, changes_plans, changes_since
-from forebay.session.pins import PinReason, note_effects
-from forebay.session.rds import STATEMENT_LIMIT_BYTES, rds_explanation, rds_pin
+from forebay.session.causes import STATEMENT_LIMIT_BYTES, PinReason
+from forebay.session.deallocation import drops_all, drops_ours
+from forebay.session.meaning import Context, changes_plans, changes_since, unlike_others
+from forebay.session.pins import note_effects
+from forebay.session.rds import rds_explanation, rds_pin
 from forebay.session.restoration import follow_up, taken_back
 from forebay.session.settings import Parameters
 from forebay.sql.databases import may_use_databases
-from forebay.sql.effects import Command, Effect, Effects, EffectsCache
-from forebay.sql.reading import AMBIGUOUS_ENCODINGS, Reading
-from forebay.sql.reasons import Reason
-from forebay.sql.sequences import asks, draws, may_ask, may_draw, only_draws
+from forebay.sql.effects import Command, Effect, Effects
+from forebay.sql.facts import Facts, FactsCache, too_long
+from forebay.sql.reading import Reading
+from forebay.sql.sequences import may_ask, may_draw, only_draws
 from forebay.sql.settings import SettingChange
-from forebay.sql.split import statement_at
 from forebay.worker.sessions import telling
 from forebay.worker.sessions.applications import Applications
 from forebay.worker.sessions.functions import NOTHING_SOUGHT, SoughtFunctions
@@ -46,7 +45,7 @@ class Texts:
     def __init__(self, pinner: Pinner, applications: Applications) -> None:
         self._pinner = pinner
         self._applications = applications
-        self._effects = EffectsCache()
+        self._facts = FactsCache()
         self._statements = StatementTable()
         self._listed = NOTHING_SOUGHT
         self._refused = 0  # statements for which there was no room, since that was told
@@ -55,7 +54,7 @@ class Texts:
     def look_for(self, listed: SoughtFunctions) -> None:
         """Know that these functions do what the operator says."""
         self._listed = listed
-        self._effects = EffectsCache(functions=listed.functions)
+        self._facts = FactsCache(functions=listed.functions)
         self._statements.look_for(listed.names)
 
     # ---- prepared statements ----
@@ -106,7 +105,7 @@ class Texts:
 
     def undone(self, client: Client) -> None:
         """What the client has changed in its transaction is not known any more."""
-        client.meanwhile = (Unknown(),)
+        client.meanwhile = unlike_others()
 
     # ---- what runs ----
 
@@ -123,13 +122,13 @@ class Texts:
         self.examine(client, text, named, reading, pg_temp)
         if len(text) > EXAMINED_BYTES:
             return False
-        return bool(self._read(client, text, reading)) or may_use_databases(text)
+        return bool(self.facts(client, text, reading).effects) or may_use_databases(text)
 
     def executes(self, client: Client, text: bytes, reading: Reading | None = None) -> None:
         """A statement runs that may change the session: tell the client what follows for what it
         sends behind it, before it is answered."""
         if len(text) <= EXAMINED_BYTES:
-            self._note_consequences(client, text, self._read(client, text, reading))
+            self._note_consequences(client, self.facts(client, text, reading).effects)
 
     def examine(
         self,
@@ -152,28 +151,25 @@ class Texts:
             if not (client.pinned or client.reads_all) or not self._listed.is_certain(text):
                 self._pinner.pin(client, PinReason.STATEMENT_TOO_LONG, text[:KEPT_BYTES])
             return None
-        effects = self._read(client, text, reading)
-        self._note_sequences(client, text, effects)
+        facts = self.facts(client, text, reading)
+        self._note_sequences(client, facts)
         if self._pinner.as_rds:
-            conforming = (reading or _reading(client)).standard_conforming_strings
-            return self._examine_as_rds(client, effects, text, named, conforming)
-        if not client.under_pg_temp and _goes_under_pg_temp(client, effects, pg_temp):
+            return self._examine_as_rds(client, facts, named)
+        if not client.under_pg_temp and _goes_under_pg_temp(client, facts.effects, pg_temp):
             client.under_pg_temp = client.reads_all = True
-            effects = self._read(client, text, reading)
+            facts = self.facts(client, text, reading)
         effects = tuple(
-            effect for effect in effects if not (effect.is_contained or only_draws(effect))
+            effect for effect in facts.effects if not (effect.is_contained or only_draws(effect))
         )
         if not effects and not _may_end_pin(client, text):
             return None
-        name = deallocated(effects, text)
-        if client.statements and name in client.statements:
-            return name
+        if client.statements and facts.deallocated in client.statements:
+            return facts.deallocated
         client.suspect = True
         if effects:
             notes = notes_of(client)
-            conforming = (reading or _reading(client)).standard_conforming_strings
             for number, its in groupby(effects, attrgetter("statement")):
-                notes.statement = _quoted(text, number, conforming)
+                notes.statement = facts.statement(number)[:KEPT_BYTES]
                 note_effects(notes, tuple(its), self._listed)
             self._pinner.update(client, notes)
         return None
@@ -186,31 +182,31 @@ class Texts:
             notes = notes_of(client)
             notes.statement = text
             notes.doubt_creation()
-        self._note_sequences(client, text, ())
+        self._note_sequences(client, too_long(text))
 
     def asks(self, client: Client, text: bytes, reading: Reading | None = None) -> bool:
         """Whether a statement that is about to run may ask what its session has drawn from
         sequences, as far as its text shows. `reading`: as it was read when it was prepared."""
         if len(text) > EXAMINED_BYTES:
             return may_ask(text)
-        effects = self._read(client, text, reading)
-        return asks(effects) or (_is_unreadable(effects) and may_ask(text))
+        return self.facts(client, text, reading).may_ask
 
-    def _note_sequences(self, client: Client, text: bytes, effects: Effects) -> None:
+    def _note_sequences(self, client: Client, facts: Facts) -> None:
         """Know of a statement that draws from sequences, or asks what was drawn. Who is of an
         application that asks keeps its connection from then on."""
-        if asks(effects):
+        if facts.asks:
             self._applications.learn(client)
             client.reads_all = client.reads_all or not self._pinner.as_rds
-        shown = draws(effects)
-        client.prefers_last = client.prefers_last or shown or client.application.asks
-        if client.application.asks and not self._pinner.as_rds and (shown or may_draw(text)):
+        client.prefers_last = client.prefers_last or facts.draws or client.application.asks
+        if not client.application.asks or self._pinner.as_rds:
+            return
+        if facts.draws or may_draw(facts.text):
             notes = notes_of(client)
-            notes.keep_drawn(text[:KEPT_BYTES])
+            notes.keep_drawn(facts.text[:KEPT_BYTES])
             self._pinner.update(client, notes)
 
-    def _note_consequences(self, client: Client, text: bytes, effects: Effects) -> None:
-        client.meanwhile = changes_since(client.meanwhile, text, effects)
+    def _note_consequences(self, client: Client, effects: Effects) -> None:
+        client.meanwhile = changes_since(client.meanwhile, effects)
         if client.server is not None and changes_plans(effects):
             client.server.plans_mixed = client.server.plans_stale = True
         if any(map(drops_all, effects)):
@@ -226,50 +222,31 @@ class Texts:
             notes_of(client).restored = restored
             client.follow_up = follow_up(restored, startup) if restored else None
 
-    def _read(self, client: Client, text: bytes, reading: Reading | None = None) -> Effects:
-        encoding, conforming = reading or _reading(client)
-        return self._effects.effects(
-            text,
-            standard_conforming_strings=conforming,
-            ambiguous_encoding=encoding in AMBIGUOUS_ENCODINGS,
-            under_pg_temp=client.under_pg_temp,
-        )
+    def facts(self, client: Client, text: bytes, reading: Reading | None = None) -> Facts:
+        """What a text of the client shows. `reading`: as it was read when it was prepared, if that
+        matters."""
+        return self._facts.facts(text, reading or _reading(client), client.under_pg_temp)
 
-    def _examine_as_rds(
-        self, client: Client, effects: Effects, text: bytes, named: bool, conforming: bool
-    ) -> bytes | None:
+    def _examine_as_rds(self, client: Client, facts: Facts, named: bool) -> bytes | None:
         """Pin by the text alone, and until the client leaves: nothing has to be asked for."""
         if not client.pinned:
-            reason = rds_pin(effects, text, named=named, standard_conforming_strings=conforming)
+            reason = rds_pin(facts, named=named)
             if reason is not None:
                 notes = notes_of(client)
-                notes.statement = text[:KEPT_BYTES]
+                notes.statement = facts.text[:KEPT_BYTES]
                 notes.tie(reason)
                 self._pinner.update(client, notes, named)
-        name = deallocated(effects, text)
+        name = facts.deallocated
         return name if client.statements and name in client.statements else None
 
     def announce_pin(self, client: Client, text: bytes, *, named: bool = False) -> None:
         """Tell of a statement that is prepared that it will pin, as RDS Proxy does."""
-        short = text[: STATEMENT_LIMIT_BYTES + 1]
-        effects = self._read(client, short) if len(text) <= STATEMENT_LIMIT_BYTES else ()
-        conforming = _reading(client).standard_conforming_strings
-        reason = rds_pin(effects, short, named=named, standard_conforming_strings=conforming)
+        is_read = len(text) <= STATEMENT_LIMIT_BYTES
+        facts = self.facts(client, text) if is_read else too_long(text)
+        reason = rds_pin(facts, named=named)
         if reason is not None:
             said = rds_explanation(reason, named=named)
             telling.will_pin(client, reason, said, digest_of(client, text[:KEPT_BYTES]))
-
-
-@lru_cache(maxsize=64)
-def _quoted(text: bytes, number: int, conforming: bool) -> bytes:
-    """The beginning of the statement of `text` that has this number."""
-    if b";" not in text:
-        return text[:KEPT_BYTES]
-    return statement_at(text, number, standard_conforming_strings=conforming)[:KEPT_BYTES]
-
-
-def _is_unreadable(effects: Effects) -> bool:
-    return any(effect.reason is Reason.UNREADABLE for effect in effects)
 
 
 def _reading(client: Client) -> Reading:

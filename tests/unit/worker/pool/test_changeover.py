@@ -1,15 +1,14 @@
 """What a connection runs between two clients, and what it may report."""
 
-import weakref
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from forebay.protocol.messages import parameter_status, query
+from forebay.protocol.messages import parameter_status
 from forebay.relay import Command
-from forebay.session.replays import Replay, Replays
+from forebay.session.replays import Replay
 from forebay.session.settings import InternTable, Settings
 from forebay.worker.pool.changeover import PARAMETERS_LIMIT, Changeover
 from forebay.worker.pool.manager import Limits, PoolManager
@@ -99,18 +98,6 @@ def test_parameters_are_bounded() -> None:
         changeover.parameter_changed(full, parameter_status("one more", "")[5:])
 
 
-def test_long_settings_are_not_kept() -> None:
-    intern = InternTable()
-    replays = Replays()
-    kept = weakref.WeakSet[Settings]()
-    for number in range(20):
-        long = intern.settings((("app.long", f"{number}" + "x" * 8000), ("app.more", "y" * 8400)))
-        kept.add(long)
-        assert replays.replay(intern.none, long).plain.count(b"set_config") == 2
-        assert replays.replay(long, intern.none).plain.count(b"RESET") == 2
-    assert len(kept) <= 1
-
-
 CANCELLED = b"SERROR\0C57014\0Mcanceling statement due to user request\0\0"
 NAMED = b'SERROR\0C42704\0Munrecognized configuration parameter "x.y"\0\0'
 
@@ -138,64 +125,6 @@ def test_after_a_refusal_that_was_not_expected_these_settings_are_confirmed() ->
     assert replay(changeover, intern.none, mine).must_confirm
     assert replay(changeover, mine, others).must_confirm
     assert not replay(changeover, intern.none, others).must_confirm
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "confirmed"),
-    [
-        ({"work_mem": "1MB"}, {"work_mem": "2MB", "enable_sort": "off"}, False),
-        ({"app.tenant": "a"}, {"app.tenant": "b"}, False),
-        ({"search_path": "a"}, {"row_security": "off"}, False),
-        ({"role": "a"}, {}, True),
-        ({}, {"session_authorization": "a"}, True),
-        ({"plpgsql.mine": "a"}, {}, True),
-        ({}, {"plpgsql.mine": "a"}, True),
-        ({}, {"log_min_duration_statement": "1"}, True),
-        ({"log_min_duration_statement": "1"}, {}, True),
-        ({"statement_timeout": "999"}, {}, True),
-        ({"statement_timeout": "1000"}, {}, False),
-        ({"transaction_timeout": "5ms"}, {"app.a": "1"}, True),
-        ({"statement_timeout": "30 s"}, {"app.a": "1"}, False),
-        ({"statement_timeout": "0"}, {"app.a": "1"}, False),
-        ({}, {"statement_timeout": "5ms"}, True),
-        ({}, {"statement_timeout": "5s"}, False),
-    ],
-)
-def test_what_may_be_refused_is_confirmed(
-    old: dict[str, str], new: dict[str, str], confirmed: bool
-) -> None:
-    intern = InternTable()
-    settings = (intern.settings(tuple(sorted(each.items()))) for each in (old, new))
-    assert Replays().replay(*settings).must_confirm is confirmed
-
-
-def test_plans_are_discarded_where_the_settings_differ_that_functions_read() -> None:
-    intern, replays = InternTable(), Replays()
-    plain = intern.settings((("timezone", "UTC"),))
-    a, b = (intern.settings((("app.tenant", name),)) for name in "ab")
-    role = intern.settings((("role", "a"),))
-    for old, new in ((plain, a), (a, b), (b, plain), (plain, role)):
-        assert b"DISCARD PLANS" in replays.replay(old, new).plain
-        assert b"DISCARD PLANS" in replays.replay(old, new).guarded
-    assert b"DISCARD PLANS" not in replays.replay(intern.none, plain).guarded
-    assert b"DISCARD PLANS" in replays.replay(plain, plain, discards_plans=True).guarded
-
-
-def test_what_is_forgotten_is_forgotten_behind_the_guard() -> None:
-    intern = InternTable()
-    replay = Replays().replay(intern.none, intern.none, deallocates=True)
-    assert replay.plain == query("DEALLOCATE ALL")
-    assert query("DEALLOCATE ALL;PREPARE _forebay_settings AS VALUES (true)") in replay.guarded
-
-
-def test_the_answer_does_not_grow_with_the_settings() -> None:
-    """At most as many arguments of a function as PostgreSQL takes, all columns few."""
-    intern = InternTable()
-    many = intern.settings(tuple((f"app.s{n:04}", "x") for n in range(1000)))
-    text = Replays().replay(intern.none, many).plain
-    calls = text.split(b"num_nulls")[1:]
-    assert len(calls) == 10
-    assert {call.count(b"set_config") for call in calls} == {100}
 
 
 NO_TEXT = b'SERROR\0C22021\0Minvalid byte sequence for encoding "UTF8": 0xe9\0\0'

@@ -5,7 +5,8 @@ from typing import Any, cast
 
 import pytest
 
-from forebay.session.pins import Notes, PinReason
+from forebay.session.causes import PinReason
+from forebay.session.pins import Notes
 from forebay.worker.pool.holders import (
     NAMED,
     OTHERS_HINT,

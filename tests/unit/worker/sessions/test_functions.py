@@ -6,9 +6,10 @@ import pytest
 
 from forebay.config.settings import FunctionCode, ProxySettings, TargetSettings
 from forebay.relay.scan.names import FunctionNames
+from forebay.session.causes import PinReason
 from forebay.session.functions import REASONS
 from forebay.session.meaning import Context
-from forebay.session.pins import Notes, PinReason, minimal_pin, note_effects
+from forebay.session.pins import Notes, minimal_pin, note_effects
 from forebay.session.settings import InternTable
 from forebay.sql.effects import effects
 from forebay.sql.reading import Reading

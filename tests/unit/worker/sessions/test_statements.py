@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 
 from forebay.relay.statements.statement import Account, Statement
-from forebay.session.meaning import Context
+from forebay.session.meaning import Context, unlike_others
 from forebay.session.settings import InternTable
 from forebay.sql.reading import Reading
 from forebay.worker.sessions.statements import StatementTable
@@ -42,6 +42,17 @@ def test_equal_ones_are_one(table: StatementTable) -> None:
     assert defined(table, b"SELECT 2") is not first
     assert defined(table, b"SELECT 1", ELSEWHERE) is not first
     assert table.account.statements == 1, "the others are gone again"
+
+
+def test_behind_a_change_they_are_their_client_s_own(table: StatementTable) -> None:
+    changed = [HERE._replace(changes=unlike_others()) for _ in range(2)]
+    shared = defined(table, b"SELECT 1")
+    mine, other = (defined(table, b"SELECT 1", each) for each in changed)
+    assert len({id(each) for each in (shared, mine, other)}) == 3
+    assert defined(table, b"SELECT 1", changed[0]) is mine
+    assert table.again(shared, changed[0]) is mine
+    assert table.again(mine, HERE) is shared
+    assert all(meaning.changes is None for meaning in table._meanings), "it is forgotten"
 
 
 @pytest.mark.parametrize("definition", [b"a\0\0\0", b"a\0\0\1\0\0\0\x17", b"\0\0\0", b"a\0", b"a"])
