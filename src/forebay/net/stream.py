@@ -24,7 +24,7 @@ from forebay.net.handshake import (
 )
 from forebay.net.tasks import Wakeup
 from forebay.net.tls import ALPN, ssl_reason
-from forebay.protocol.messages import MalformedMessageError
+from forebay.protocol.messages import MalformedMessageError, Message
 from forebay.protocol.startup import StartupLengthError
 
 RECEIVE_BYTES: Final = 16_384
@@ -60,13 +60,6 @@ class Detached:
     outgoing: ssl.MemoryBIO | None
     leftover: bytes = field(repr=False)
     unsent: bytes = field(repr=False, default=b"")
-
-
-class Message(NamedTuple):
-    """A message as it was received: its type byte and its body."""
-
-    type: int
-    body: bytes
 
 
 class _TLS(NamedTuple):
