@@ -115,13 +115,13 @@ async def _encrypt(stream: Stream, target: Target, attempt: Attempt) -> None:
         raise MalformedMessageError("the server answered the request for TLS with neither S nor N")
     try:
         await stream.start_tls(
-            attempt.context, server_side=False, server_hostname=_server_name(target, attempt)
+            attempt.context, server_side=False, server_hostname=server_name(target, attempt)
         )
     except TLSError as error:
         raise EncryptionRefusedError(error) from None
 
 
-def _server_name(target: Target, attempt: Attempt) -> str | None:
+def server_name(target: Target, attempt: Attempt) -> str | None:
     """The name to ask for (SNI) and to verify; addresses are verified, but not asked for."""
     try:
         ipaddress.ip_address(target.host)
