@@ -626,9 +626,3 @@ async def test_cancelled_while_connecting() -> None:
         await asyncio.sleep(0.02)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-def test_targets_print_as_addresses() -> None:
-    assert str(Target("db.test", 5432)) == "db.test:5432"
-    assert str(Target("::1", 5432)) == "[::1]:5432"
-    assert str(Target("/run/postgresql", 5433)) == "/run/postgresql/.s.PGSQL.5433"
