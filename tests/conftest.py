@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from forebay.embedded.postgres import Postgres, SetupError
@@ -20,6 +21,10 @@ from tests.harness import Forebay, TestDatabase, descriptors, reaper
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+# No test is judged by time.
+hypothesis.settings.register_profile("forebay", deadline=None)
+hypothesis.settings.load_profile("forebay")
 
 ROOT = Path(__file__).parents[1]
 QUICK = (
