@@ -26,11 +26,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 hypothesis.settings.register_profile("forebay", deadline=None)
 hypothesis.settings.load_profile("forebay")
 
-ROOT = Path(__file__).parents[1]
 QUICK = (
     "tests/unit/",
     "tests/properties/",
-    "tests/playbooks/test_playbooks.py::",
+    "tests/playbooks/test_playbooks.py::TestPlaybooks::test_whole",
     # Whole logins and queries, through a Forebay as users start it:
     "tests/drivers/test_psql.py::test_queries",
     "tests/drivers/test_psql.py::test_wrong_password",
@@ -63,8 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks the quick ones."""
     for item in items:
-        name = f"{item.path.relative_to(ROOT)}::{item.name}"
-        if name.startswith(QUICK) and item.get_closest_marker("slow") is None:
+        if item.nodeid.startswith(QUICK) and item.get_closest_marker("slow") is None:
             item.add_marker(pytest.mark.quick)
 
 
