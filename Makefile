@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 RELAY = $(wildcard $(foreach name,*.pyx *.pxd *.py,src/forebay/relay/$(name) src/forebay/relay/*/$(name)))
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench coverage clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/forebay demo $(ARGS)
@@ -20,6 +20,9 @@ lint: $(VENV)/.lint
 
 bench: $(VENV)/.test
 	$(BIN)/python -m bench $(ARGS)
+
+coverage:
+	@$(PYTHON) tools/measure_coverage.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) build src/*.egg-info

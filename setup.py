@@ -1,6 +1,7 @@
 """Builds the compiled folder, ``forebay.relay``; everything else is in pyproject.toml.
 
 ``CFLAGS`` come last: ``CFLAGS=-O0`` builds in a third of the time what need not be fast.
+``FOREBAY_TRACE=1`` builds what tells coverage which lines it runs (see tools/measure_coverage.py).
 """
 
 import os
@@ -18,6 +19,8 @@ SOURCES = sorted(RELAY.rglob("*.pyx")) + sorted(
     for source in RELAY.rglob("*.pxd")
     if source.with_suffix(".py").exists()
 )
+
+TRACED = os.environ.get("FOREBAY_TRACE") == "1"
 
 
 def module_of(source: Path) -> str:
@@ -47,7 +50,7 @@ class ParallelBuild(build_ext):
             self.extensions,
             nthreads=self.parallel if self.parallel > 1 else 0,
             # Nothing here can be pickled in earnest: connections, and the books about them.
-            compiler_directives={"language_level": 3, "auto_pickle": False},
+            compiler_directives={"language_level": 3, "auto_pickle": False, "linetrace": TRACED},
         )
         sources = {each.name: each.sources for each in translated}
         for each in self.extensions:  # setuptools has noted things on these
@@ -61,6 +64,7 @@ setup(
             module_of(source),
             [str(source)],
             # -g0: nobody debugs the C that Cython writes, and describing it takes time.
+            define_macros=[("CYTHON_TRACE_NOGIL", "1")] if TRACED else [],
             extra_compile_args=[
                 *("-O2", "-fno-strict-aliasing", "-g0"),
                 *shlex.split(os.environ.get("CFLAGS", "")),

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.target import Target
-from bench.wire import Client, ClientError, tls_context
+from bench.wire import FAILURES, Client, WrongAnswerError, tls_context, told
+from forebay.protocol.messages import message
 
 FORK = multiprocessing.get_context("fork")
 ROW_BYTES = 1000
@@ -60,9 +61,9 @@ def idle(
             client = Client(replace(target, database=database, user=user), context)
             kept.append(client)
             if client.query("SELECT 1") != [["1"]]:
-                raise ClientError("SELECT 1 gave something else")
-        except (OSError, ClientError) as error:
-            answer.errors.append(str(error))
+                raise WrongAnswerError("SELECT 1 gave something else")
+        except FAILURES as error:
+            answer.errors.append(told(error))
             break
         answer.done += 1
     return answer, kept
@@ -78,8 +79,8 @@ def logins(target: Target, seconds: float, rate: float | None) -> Answer:
             continue
         try:
             Client(target, context).close()
-        except (OSError, ClientError) as error:
-            answer.errors.append(str(error))
+        except FAILURES as error:
+            answer.errors.append(told(error))
             continue
         answer.done += 1
         answer.latencies_us.append(round((time.perf_counter() - now) * 1e6))
@@ -117,15 +118,10 @@ def copy_messages(count: int) -> Iterator[bytes]:
     for number in range(1, count + 1):
         pending += b"%d\t%b\n" % (number, padding)
         while len(pending) >= COPY_MESSAGE_BYTES:
-            yield copy_data(bytes(pending[:COPY_MESSAGE_BYTES]))
+            yield message(b"d", bytes(pending[:COPY_MESSAGE_BYTES]))
             del pending[:COPY_MESSAGE_BYTES]
     if pending:
-        yield copy_data(bytes(pending))
-
-
-def copy_data(body: bytes) -> bytes:
-    """Frame a CopyData message."""
-    return b"d" + (len(body) + 4).to_bytes(4, "big") + body
+        yield message(b"d", bytes(pending))
 
 
 def shares(total: int, parts: int) -> list[int]:
@@ -149,8 +145,8 @@ def _logins_child(pipe: Connection, target: Target, seconds: float, rate: float 
 def _transfer_child(pipe: Connection, target: Target, kind: str, mebibytes: int) -> None:
     try:
         pipe.send(transfer(target, kind, mebibytes))
-    except (OSError, ClientError) as error:
-        pipe.send(Answer(errors=[str(error)]))
+    except FAILURES as error:
+        pipe.send(Answer(errors=[told(error)]))
 
 
 def _fork(

@@ -16,7 +16,7 @@ from pathlib import Path
 from bench import proc
 from bench.process import Process, give_away
 from bench.target import Target
-from bench.wire import Client, ClientError
+from bench.wire import FAILURES, Client, told
 from forebay.embedded.postgres import free_port
 
 READY_S = 30.0
@@ -228,10 +228,10 @@ def running(stand: Stand) -> Iterator[Stand]:
                 with Client(stand.target) as client:
                     client.query("SELECT 1")
                 break
-            except (OSError, ClientError) as error:
+            except FAILURES as error:
                 ended = stand.process is None or stand.process.ended()
                 if ended or time.monotonic() > deadline:
                     said = stand.process.tail() if stand.process else ""
-                    raise SideError(f"{stand.side} did not start: {error}\n{said}") from None
+                    raise SideError(f"{stand.side} did not start: {told(error)}\n{said}") from None
             time.sleep(0.05)
         yield stand

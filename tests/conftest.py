@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from forebay.embedded.postgres import Postgres, SetupError
@@ -20,6 +21,22 @@ from tests.harness import Forebay, TestDatabase, descriptors, reaper
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+# No test is judged by time.
+hypothesis.settings.register_profile("forebay", deadline=None)
+hypothesis.settings.load_profile("forebay")
+
+QUICK = (
+    "tests/unit/",
+    "tests/properties/",
+    "tests/playbooks/test_playbooks.py::TestPlaybooks::test_whole",
+    # Whole logins and queries, through a Forebay as users start it:
+    "tests/drivers/test_psql.py::test_queries",
+    "tests/drivers/test_psql.py::test_wrong_password",
+    "tests/drivers/test_psycopg2.py::test_a_transaction",
+    "tests/drivers/test_asyncpg.py::test_statements_and_the_cache",
+)
+"""How the names of tests begin that are marked "quick", unless they are marked "slow"."""
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 REAPER = pytest.StashKey[subprocess.Popen[bytes]]()
@@ -40,6 +57,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[REAPER] = process
     if "MAKELEVEL" in os.environ:  # `make test`: a make that is killed does not tell its children
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the quick ones."""
+    for item in items:
+        if item.nodeid.startswith(QUICK) and item.get_closest_marker("slow") is None:
+            item.add_marker(pytest.mark.quick)
 
 
 @pytest.fixture(scope="session")

@@ -1,19 +1,20 @@
 """PostgreSQL's protocol by hand, without TLS: messages go out and come in as they are."""
 
-import functools
 import select
 import socket
 import struct
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
-from forebay.protocol import messages, scram
+from forebay.net.blocking import BlockingClient
+from forebay.net.server_login import Identity, authenticate
+from forebay.protocol import messages
 from forebay.protocol.errors import PgError
 from tests.harness.clients import TestDatabase
 
 HOST = "127.0.0.1"
 TIMEOUT_S = 30.0
-client_keys = functools.cache(scram.ClientKeys.derive)
+MAX_BODY_BYTES = 1 << 30
 
 
 class Message(NamedTuple):
@@ -34,27 +35,28 @@ class Message(NamedTuple):
         return messages.parse_data_row(self.body)
 
 
-class RawClient:
+class RawClient(BlockingClient):
     """One connection, logged in. Settings go into the startup packet.
 
     ``greeting``: what came between AuthenticationOk and the first ReadyForQuery.
     """
 
+    max_answer_bytes = MAX_BODY_BYTES
+
     def __init__(
         self, port: int, database: TestDatabase, settings: Mapping[str, str] | None = None
     ) -> None:
-        self._socket = socket.create_connection((HOST, port), timeout=TIMEOUT_S)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._received = bytearray()
-        self.greeting: list[Message] = []
+        super().__init__(self.connected(HOST, port, TIMEOUT_S))
+        names = {"user": database.user, "database": database.name, **(settings or {})}
         try:
-            self._log_in(database, settings or {})
+            self.send(messages.startup_message(names))
+            self.converse(authenticate(Identity(database.user, database.password)))
+            self.greeting = self.until("ZE")
+            if self.greeting[-1].kind == "E":
+                raise PgError.parse(self.greeting[-1].body)
         except BaseException:
             self._socket.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
@@ -71,17 +73,10 @@ class RawClient:
         (body,) = (message.body for message in self.greeting if message.kind == "K")
         return messages.parse_backend_key_data(body)
 
-    def send(self, data: bytes) -> None:
-        self._socket.sendall(data)
-
     def receive(self) -> Message:
         """The next message. Raises EOFError at the end of the connection."""
-        self._fill(5)
-        end = int.from_bytes(self._received[1:5], "big") + 1
-        self._fill(end)
-        message = Message(chr(self._received[0]), bytes(self._received[5:end]))
-        del self._received[:end]
-        return message
+        kind, body = self.receive_message(MAX_BODY_BYTES)
+        return Message(chr(kind), body)
 
     def has_more(self, within_s: float = 0) -> bool:
         """Whether something has come that was not taken yet, or comes in this time."""
@@ -109,11 +104,6 @@ class RawClient:
         self.send(data)
         return self.until("Z", count)
 
-    def query(self, sql: str) -> list[list[str | None]]:
-        """The rows of a simple query. Raises PgError."""
-        self.send(messages.query(sql))
-        return self.rows()
-
     def rows(self) -> list[list[str | None]]:
         """Those of the answer up to the next ReadyForQuery. Raises PgError."""
         answer = self.until("Z")
@@ -133,28 +123,6 @@ class RawClient:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
 
-    def _log_in(self, database: TestDatabase, settings: Mapping[str, str]) -> None:
-        names = {"user": database.user, "database": database.name, **settings}
-        self.send(messages.startup_message(names))
-        exchange = scram.ClientExchange()
-        while True:
-            message = self.receive()
-            if message.kind == "E":
-                raise PgError.parse(message.body)
-            if message.kind != "R":
-                self.greeting.append(message)
-            elif (answer := scram_answer(exchange, message.body, database.password)) is not None:
-                self.send(answer)
-            if message.kind == "Z":
-                return
-
-    def _fill(self, size: int) -> None:
-        while len(self._received) < size:
-            data = self._socket.recv(65536)
-            if not data:
-                raise EOFError("the connection was closed")
-            self._received += data
-
 
 def serves(port: int, database: TestDatabase) -> bool:
     """Whether a new client is served there now."""
@@ -163,19 +131,6 @@ def serves(port: int, database: TestDatabase) -> bool:
             return client.query("SELECT 1") == [["1"]]
     except (EOFError, ConnectionError, PgError):
         return False
-
-
-def scram_answer(exchange: scram.ClientExchange, body: bytes, password: str) -> bytes | None:
-    """What a client says to an Authentication message."""
-    request, data = messages.parse_authentication(body)
-    if request == messages.AUTHENTICATION_SASL:
-        return messages.sasl_initial_response(exchange.mechanism, exchange.first())
-    if request == messages.AUTHENTICATION_SASL_CONTINUE:
-        salt, iterations = exchange.challenge(data)
-        return messages.sasl_response(exchange.final(client_keys(password, salt, iterations)))
-    if request == messages.AUTHENTICATION_SASL_FINAL:
-        exchange.verify(data)
-    return None
 
 
 # -- messages of the extended protocol ---------------------------------------------------------

@@ -14,7 +14,7 @@ import pytest
 
 from forebay.embedded.errors import SetupError
 from forebay.embedded.postgres import Postgres
-from forebay.net import connector, server_auth
+from forebay.net import connector, conversation
 from forebay.net.connector import (
     ConnectError,
     DatabaseConnection,
@@ -167,7 +167,7 @@ async def test_reserved_parameters(name: str) -> None:
 
 @pytest.mark.tls_server
 async def test_keys_are_derived_once(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    server_auth._kept_keys.clear()
+    conversation._kept_keys.clear()
     derived: list[bytes] = []
     derive = scram.ClientKeys.derive
 
@@ -615,7 +615,7 @@ async def test_a_later_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None
         async def resolve(_: Target) -> list[tuple[int, object]]:
             return addresses
 
-        monkeypatch.setattr(connector, "_resolve", resolve)
+        monkeypatch.setattr(connector, "resolve", resolve)
         async with connected(replace(target, host="two.test")):
             pass
 
@@ -626,9 +626,3 @@ async def test_cancelled_while_connecting() -> None:
         await asyncio.sleep(0.02)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-def test_targets_print_as_addresses() -> None:
-    assert str(Target("db.test", 5432)) == "db.test:5432"
-    assert str(Target("::1", 5432)) == "[::1]:5432"
-    assert str(Target("/run/postgresql", 5433)) == "/run/postgresql/.s.PGSQL.5433"

@@ -16,8 +16,7 @@ import psycopg
 import psycopg2
 import pytest
 
-from forebay.net.credentials import Credentials, Throttle
-from forebay.net.login import LoggedIn, LoginFailed, LoginPolicy, log_in
+from forebay.net.login import Credentials, LoggedIn, LoginFailed, LoginPolicy, Throttle, log_in
 from forebay.net.stream import Stream
 from forebay.net.tls import self_signed_certificate, server_context
 from forebay.protocol import messages

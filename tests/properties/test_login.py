@@ -8,15 +8,22 @@ import struct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forebay.net.credentials import Credentials, Throttle, UserAuth
-from forebay.net.login import LoggedIn, LoginFailed, LoginPolicy, log_in
+from forebay.net.login import (
+    Credentials,
+    LoggedIn,
+    LoginFailed,
+    LoginPolicy,
+    Throttle,
+    UserAuth,
+    log_in,
+)
 from forebay.net.stream import Stream
 from forebay.protocol import messages, scram
 from forebay.protocol.startup import CancelRequest
 
 KEYS = scram.ClientKeys.derive("secret", b"0123456789abcdef", 1)
 VERIFIER = scram.Verifier(b"0123456789abcdef", 1, KEYS.stored_key, KEYS.server_key)
-APP = UserAuth("app", "scram-sha-256", ("secret",), (VERIFIER,), ())
+APP = UserAuth("app", "scram-sha-256", ("secret",), (VERIFIER,))
 POLICY = LoginPolicy(Credentials({"app": APP}), False, None, Throttle(0, 0), 30)
 STARTUP = messages.startup_message({"user": "app", "database": "shop", "a": "b"})
 

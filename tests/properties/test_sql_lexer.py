@@ -98,6 +98,7 @@ def test_any_bytes_give_ordered_tokens(text: bytes, conforming: bool, ambiguous:
         assert lexed.trouble is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece",
     [

@@ -17,9 +17,15 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from forebay.demo.reports import Order, Report
-from forebay.demo.session import Row, query
 from forebay.demo.workload import GROUPS, Group, pauses
-from forebay.net.connector import ConnectError, DatabaseConnection, Target, connect
+from forebay.net.connector import (
+    ConnectError,
+    DatabaseConnection,
+    Target,
+    connect,
+    simple_query,
+)
+from forebay.net.queries import Rows
 from forebay.net.tasks import spawn
 from forebay.net.tls import ClientContexts
 from forebay.protocol.errors import PgError
@@ -104,10 +110,10 @@ class Crowd:
         """Transactions until the time is up; ends early if one fails."""
         waited_s = 0.0
 
-        async def ask(sql: str) -> list[Row]:
+        async def ask(sql: str) -> Rows:
             nonlocal waited_s
             asked_s = time.perf_counter()
-            rows = await query(connection.stream, sql)
+            rows = await simple_query(connection.stream, sql)
             waited_s += time.perf_counter() - asked_s
             return rows
 

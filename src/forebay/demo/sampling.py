@@ -7,10 +7,15 @@ import contextlib
 from types import TracebackType
 from typing import Self
 
-from forebay.demo.session import query
 from forebay.embedded.errors import SetupError
 from forebay.embedded.postgres import Postgres
-from forebay.net.connector import ConnectError, DatabaseConnection, Target, connect
+from forebay.net.connector import (
+    ConnectError,
+    DatabaseConnection,
+    Target,
+    connect,
+    simple_query,
+)
 from forebay.net.tls import ClientContexts
 from forebay.protocol.errors import PgError
 
@@ -61,14 +66,14 @@ class ConnectionSampler:
     ) -> None:
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, PgError, OSError):
+            with contextlib.suppress(asyncio.CancelledError, PgError, ConnectError):
                 await self._task
         if self._connection is not None:
             self._connection.close()
 
     async def _sample(self, connection: DatabaseConnection) -> None:
         while True:
-            rows = await query(connection.stream, COUNT)
+            rows = await simple_query(connection.stream, COUNT)
             self.now = int(rows[0][0] or 0)
             self.peak = max(self.peak, self.now)
             (self.idle.clear if self.now else self.idle.set)()

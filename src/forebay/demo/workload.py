@@ -14,8 +14,9 @@ import random
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
-Row = tuple[str | None, ...]
-Query = Callable[[str], Awaitable[list[Row]]]
+from forebay.net.queries import Rows
+
+Query = Callable[[str], Awaitable[Rows]]
 Think = Callable[[float], Awaitable[None]]
 Transaction = Callable[[Query, Think, random.Random], Awaitable[None]]
 

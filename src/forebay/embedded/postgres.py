@@ -9,21 +9,16 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import re
 import secrets
-import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Literal, Self
+from typing import Literal, Self
 from urllib.parse import quote
 
-from forebay.embedded import unprivileged
 from forebay.embedded.binaries import Binaries, find_binaries
 from forebay.embedded.configuration import (
     BASE_SETTINGS,
@@ -33,7 +28,9 @@ from forebay.embedded.configuration import (
     hba_text,
 )
 from forebay.embedded.errors import SetupError
-from forebay.embedded.surroundings import HOST, clean_environment, free_port, identifier, literal
+from forebay.embedded.home import Home
+from forebay.embedded.quoting import identifier, literal
+from forebay.embedded.surroundings import HOST, clean_environment, free_port
 
 __all__ = ["Binaries", "Postgres", "SetupError", "find_binaries", "free_port"]
 
@@ -43,9 +40,6 @@ START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
 POLL_INTERVAL_S = 0.01
 START_ATTEMPTS = 5
-FREE_DISK_BYTES = 128 << 20
-LOG_LINES = 8  # of the log's end may explain why it did not start
-TELLING = re.compile(r"FATAL|PANIC|error:|could not|unrecognized|invalid")
 SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 NULL = "\x1d"  # what psql shall print for NULL; no value is just this
 
@@ -79,17 +73,14 @@ class Postgres:
         self.superuser = "postgres"
         self.password = secrets.token_urlsafe(16)
         self.tls = tls
-        self.directory = Path()  # known once started
         self._fixed_port = port is not None
         self._settings: dict[str, Setting] = {**BASE_SETTINGS, "max_connections": max_connections}
         if not durable:
             self._settings |= NOT_DURABLE
         self._settings |= settings or {}
         self._hba = tuple(hba)
-        self._account = unprivileged.account()
-        self._programs = self.binaries.bin_dir
+        self._home: Home | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._guardian: subprocess.Popen[bytes] | None = None
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -109,9 +100,13 @@ class Postgres:
         if self._process is not None and self._process.poll() is None:
             return self
         try:
-            if self._guardian is None:
-                self._prepare()
-            self._launch()
+            home = self._home
+            if home is None:
+                home = self._home = Home(self.binaries)
+                home.initialise(self.superuser, self.password)
+                if self.tls:
+                    home.make_certificates()
+            self._launch(home)
         except OSError as error:
             self.close()
             raise SetupError(f"cannot start PostgreSQL: {error}") from error
@@ -149,10 +144,9 @@ class Postgres:
         try:
             self.stop("immediate")
         finally:
-            guardian, self._guardian = self._guardian, None
-            if guardian is not None and guardian.stdin is not None:
-                guardian.stdin.close()  # it removes the directory
-                guardian.wait()
+            home, self._home = self._home, None
+            if home is not None:
+                home.give_up()
 
     @property
     def pid(self) -> int:
@@ -164,22 +158,25 @@ class Postgres:
     # -- where things are -----------------------------------------------------------------------
 
     @property
-    def data_directory(self) -> Path:
-        return self.directory / "data"
+    def home(self) -> Home:
+        """Its directory and programs. Raises SetupError before the first start, after the end."""
+        if self._home is None:
+            raise SetupError("this PostgreSQL has not been started")
+        return self._home
+
+    @property
+    def directory(self) -> Path:
+        return self.home.directory
 
     @property
     def socket_directory(self) -> Path:
         """The directory to name as ``host`` to use the Unix socket."""
-        return self.directory / "socket"
-
-    @property
-    def log(self) -> Path:
-        return self.directory / "postgresql.log"
+        return self.home.sockets
 
     @property
     def ca_file(self) -> Path:
         """The authority that signed the server's certificate (``sslrootcert``), with TLS only."""
-        return self.directory / "ca.crt"
+        return self.home.ca_file
 
     def url(
         self, user: str | None = None, password: str | None = None, database: str = "postgres"
@@ -251,7 +248,7 @@ class Postgres:
     def configure(self, **settings: Setting) -> None:
         """Changes settings and reloads; those that need it hold after the next ``restart``."""
         self._settings |= settings
-        self._write_configuration()
+        self._write_configuration(self.home)
         if self._process is not None:
             self._process.send_signal(signal.SIGHUP)
 
@@ -262,116 +259,29 @@ class Postgres:
 
     # -- how --------------------------------------------------------------------------------------
 
-    def _prepare(self) -> None:
-        parent = unprivileged.temporary_parent(self._account)
-        if shutil.disk_usage(parent).free < FREE_DISK_BYTES:
-            raise SetupError(
-                f"{parent} has less than {FREE_DISK_BYTES >> 20} MB free:"
-                " make room, or set TMPDIR to another place"
-            )
-        self.directory = parent / f"forebay-pg-{secrets.token_urlsafe(6)}"
-        # Who removes the directory is there before it: an interruption may come at any time.
-        guardian = Path(__file__).with_name("guardian.py")
-        self._guardian = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-I", "-S", guardian, self.directory],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            cwd="/",
-            start_new_session=True,
-        )
-        self.directory.mkdir(0o700)
-        self.directory.chmod(0o711)  # others may pass through, to the socket only
-        for place, mode in ((self.data_directory, 0o700), (self.socket_directory, 0o755)):
-            place.mkdir()
-            place.chmod(mode)
-            self._account.own(place)
-        self._programs = unprivileged.reachable_programs(
-            self.binaries.bin_dir, self._account, self.directory
-        )
-        self._initialise()
-        if self.tls:
-            self._make_certificates()
-
-    def _initialise(self) -> None:
-        secret = self.directory / "password"
-        self._write(secret, self.password, 0o400)
-        arguments = ["--no-sync", "--no-instructions", "--encoding=UTF8", "--locale=C"]
-        arguments += ["--auth=scram-sha-256", f"--username={self.superuser}"]
-        with self.log.open("ab") as log:
-            process = self._run(
-                "initdb", [*arguments, f"--pwfile={secret}", "-D", self.data_directory], log
-            )
-            status = process.wait(START_TIMEOUT_S)
-        secret.unlink()
-        if status != 0:
-            raise SetupError(f"initdb failed: {self._last_words()}")
-        with (self.data_directory / "postgresql.conf").open("a") as file:
-            file.write("include 'forebay.conf'\n")
-
-    def _make_certificates(self) -> None:
-        from forebay.embedded.certificates import Authority  # cryptography is slow to import
-
-        authority = Authority()
-        certificate, key = authority.issue()
-        self.ca_file.write_bytes(authority.certificate_pem)
-        self.ca_file.chmod(0o644)
-        self._write(self.data_directory / "server.crt", certificate.decode(), 0o644)
-        self._write(self.data_directory / "server.key", key.decode(), 0o600)
-
-    def _launch(self) -> None:
+    def _launch(self, home: Home) -> None:
         for attempt in range(START_ATTEMPTS):
-            self._write_configuration()
-            logged = self.log.stat().st_size
-            with self.log.open("ab") as log:
-                self._process = self._run("postgres", ["-D", self.data_directory], log)
-            if self._wait_until_ready(self._process):
+            self._write_configuration(home)
+            logged = home.log.stat().st_size
+            with home.log.open("ab") as log:
+                self._process = home.run("postgres", ["-D", home.data], log)
+            if _wait_until_ready(self._process, home.data):
                 return
             self._process = None
-            said = self.log.read_bytes()[logged:].decode(errors="replace")
+            said = home.log.read_bytes()[logged:].decode(errors="replace")
             if "could not bind" in said and not self._fixed_port:
                 self.port = free_port()
             elif "shared memory block" in said:  # backends of a killed postmaster are leaving
                 time.sleep(0.1 * (attempt + 1))
             else:
                 break
-        raise SetupError(f"PostgreSQL did not start: {self._last_words()}")
+        raise SetupError(f"PostgreSQL did not start: {home.last_words()}")
 
-    def _run(
-        self, program: str, arguments: Sequence[str | Path], log: IO[bytes]
-    ) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(  # noqa: S603
-            [self._programs / program, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=self.data_directory if self._account.uid is None else "/",
-            env=clean_environment(),
-            start_new_session=True,  # Ctrl-C on the terminal is ours to handle, not the server's
-            **self._account.popen_arguments(),
-        )
-
-    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> bool:
-        """True once the server takes connections, False if it ended."""
-        status = self.data_directory / "postmaster.pid"
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < deadline:
-            if process.poll() is not None:
-                return False
-            try:
-                lines = status.read_text().split("\n")
-            except OSError:
-                lines = []
-            # The eighth line is the postmaster's status, as pg_ctl reads it.
-            if len(lines) > 7 and lines[0] == str(process.pid) and "ready" in lines[7]:
-                return True
-            time.sleep(POLL_INTERVAL_S)
-        raise SetupError(f"PostgreSQL did not start in {START_TIMEOUT_S:.0f} s")
-
-    def _write_configuration(self) -> None:
+    def _write_configuration(self, home: Home) -> None:
         settings = {
             **self._settings,
             "port": self.port,
-            "unix_socket_directories": str(self.socket_directory),
+            "unix_socket_directories": str(home.sockets),
         }
         if self.tls:
             settings |= {"ssl": "on", "ssl_cert_file": "server.crt", "ssl_key_file": "server.key"}
@@ -379,22 +289,22 @@ class Postgres:
             ("forebay.conf", configuration_text(settings)),
             ("pg_hba.conf", hba_text(self._hba)),
         ):
-            self._write(self.data_directory / name, text, 0o600)
+            home.write(home.data / name, text, 0o600)
 
-    def _write(self, path: Path, text: str, mode: int) -> None:
-        path.unlink(missing_ok=True)
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-        path.chmod(mode)
-        self._account.own(path)
 
-    def _last_words(self) -> str:
-        """What the log says went wrong, on one line; or its last line."""
+def _wait_until_ready(process: subprocess.Popen[bytes], data: Path) -> bool:
+    """True once the server takes connections, False if it ended."""
+    status = data / "postmaster.pid"
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            return False
         try:
-            lines = self.log.read_text(errors="replace").strip().splitlines()
+            lines = status.read_text().split("\n")
         except OSError:
             lines = []
-        telling = [line for line in lines[-LOG_LINES:] if TELLING.search(line)]
-        said = [re.sub(r"^.*?(LOG|FATAL|PANIC|error): +", "", line) for line in telling]
-        return "; ".join(said or lines[-1:]) or "it left no log"
+        # The eighth line is the postmaster's status, as pg_ctl reads it.
+        if len(lines) > 7 and lines[0] == str(process.pid) and "ready" in lines[7]:
+            return True
+        time.sleep(POLL_INTERVAL_S)
+    raise SetupError(f"PostgreSQL did not start in {START_TIMEOUT_S:.0f} s")

@@ -1,4 +1,4 @@
-"""Small facts about the machine: a free port, a clean environment; and SQL quoting."""
+"""Small facts about the machine: a free port, a clean environment."""
 
 from __future__ import annotations
 
@@ -32,13 +32,3 @@ def free_port() -> int:
 def clean_environment() -> dict[str, str]:
     """The environment without what would steer libpq or the server from outside."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-
-
-def identifier(name: str) -> str:
-    """The name as a quoted SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """The text as an SQL string literal (standard_conforming_strings on)."""
-    return "'" + text.replace("'", "''") + "'"

@@ -14,8 +14,9 @@ import socket
 import ssl
 import struct
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
+from forebay.net.encryption import Encryption, PeerGoneError, TLSError
 from forebay.net.handshake import (
     HandshakeError,
     has_encrypted_record,
@@ -23,9 +24,11 @@ from forebay.net.handshake import (
     step_here,
 )
 from forebay.net.tasks import Wakeup
-from forebay.net.tls import ALPN, ssl_reason
-from forebay.protocol.messages import MalformedMessageError
+from forebay.net.tls import ALPN
+from forebay.protocol.messages import MalformedMessageError, Message
 from forebay.protocol.startup import StartupLengthError
+
+__all__ = ["Detached", "PeerGoneError", "Stream", "TLSError"]
 
 RECEIVE_BYTES: Final = 16_384
 MAX_BUFFERED_BYTES: Final = 65_536
@@ -35,14 +38,6 @@ MAX_HANDSHAKE_BYTES: Final = 131_072
 
 _U32: Final = struct.Struct("!I")
 _HEADER: Final = struct.Struct("!BI")
-
-
-class PeerGoneError(ConnectionError):
-    """The peer closed the connection."""
-
-
-class TLSError(ConnectionError):
-    """The TLS handshake or a TLS record failed; the message says how, without the peer's bytes."""
 
 
 @dataclass(slots=True)
@@ -60,19 +55,6 @@ class Detached:
     outgoing: ssl.MemoryBIO | None
     leftover: bytes = field(repr=False)
     unsent: bytes = field(repr=False, default=b"")
-
-
-class Message(NamedTuple):
-    """A message as it was received: its type byte and its body."""
-
-    type: int
-    body: bytes
-
-
-class _TLS(NamedTuple):
-    sslobj: ssl.SSLObject
-    incoming: ssl.MemoryBIO
-    outgoing: ssl.MemoryBIO
 
 
 class Stream:
@@ -96,7 +78,7 @@ class Stream:
         self._waiter: Wakeup | None = None
         self._ended: Exception | None = None
         self._listening = False
-        self._tls: _TLS | None = None
+        self._tls: Encryption | None = None
         self._handshaking = False
         self._closed = False
         self._listen()
@@ -215,19 +197,10 @@ class Stream:
         if self._waiter is not None:
             self._waiter.resume()
 
-    def _decrypt(self, tls: _TLS) -> None:
-        tls.incoming.write(self._received)
-        self._received.clear()
-        try:
-            while chunk := tls.sslobj.read(RECEIVE_BYTES):
-                self._readable += chunk
-                if not tls.incoming.pending and not tls.sslobj.pending():
-                    return  # asking once more would cost an exception
-            self._end(PeerGoneError("the connection was closed by the peer"))
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLError as error:
-            self._end(TLSError(f"TLS failed: {ssl_reason(error)}"))
+    def _decrypt(self, tls: Encryption) -> None:
+        reason = tls.decrypt(self._received, self._readable)
+        if reason is not None:
+            self._end(reason)
 
     def _listen(self) -> None:
         self._loop.add_reader(self._fd, self._on_readable)
@@ -264,8 +237,7 @@ class Stream:
         if self._tls is None:
             self._encrypted += self._unsent
         elif self._unsent:
-            self._tls.sslobj.write(self._unsent)
-            self._encrypted += self._tls.outgoing.read()
+            self._encrypted += self._tls.encrypt(self._unsent)
         self._unsent.clear()
 
     async def _send(self) -> None:
@@ -308,24 +280,21 @@ class Stream:
             raise MalformedMessageError("received unencrypted data after SSL request")
         # Until the handshake is complete there is no way to say anything: see write().
         self._handshaking = True
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        tls = _TLS(
-            context.wrap_bio(incoming, outgoing, server_side, server_hostname), incoming, outgoing
-        )
-        incoming.write(early)
+        tls = Encryption.begin(context, server_side=server_side, server_hostname=server_hostname)
+        tls.incoming.write(early)
         try:
             await self._handshake(tls, wait_first=server_side and not early)
         except HandshakeError as error:
-            self._encrypted += outgoing.read()
+            self._encrypted += tls.outgoing.read()
             self._try_send()
             raise TLSError(f"TLS handshake failed: {error}") from None
         if early and tls.sslobj.selected_alpn_protocol() != ALPN:
             raise TLSError("direct TLS needs the ALPN protocol postgresql")
         self._tls, self._readable, self._handshaking = tls, bytearray(), False
-        if incoming.pending or self._received:
+        if tls.incoming.pending or self._received:
             self._decrypt(tls)
 
-    async def _handshake(self, tls: _TLS, wait_first: bool) -> None:
+    async def _handshake(self, tls: Encryption, wait_first: bool) -> None:
         received_bytes = 0
         # Whether a TLS 1.3 server has only the client's Finished left to check. That is symmetric
         # cryptography: it costs the loop less than handing it to a thread does.
@@ -393,10 +362,7 @@ class Stream:
         try:
             self._encrypt()
             if self._tls is not None:
-                # The peer's own close_notify is not waited for.
-                with contextlib.suppress(ssl.SSLError):
-                    self._tls.sslobj.unwrap()
-                self._encrypted += self._tls.outgoing.read()
+                self._encrypted += self._tls.goodbye()
         except ssl.SSLError:
             return
         self._try_send()

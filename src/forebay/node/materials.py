@@ -14,7 +14,7 @@ from forebay.node.certificates import Certificate, CertificateError, Certificate
 log = logging.getLogger("forebay.node")
 
 Method = Literal["scram-sha-256", "md5"]
-_AUTH_METHODS: dict[str, Method] = {
+AUTH_METHODS: dict[str, Method] = {
     "POSTGRES_SCRAM_SHA_256": "scram-sha-256",
     "POSTGRES_MD5": "md5",
 }
@@ -73,7 +73,7 @@ def read_credentials(
 
 def method(auth: AuthSettings) -> Method:
     """How this user's clients prove the password: "scram-sha-256" or "md5"."""
-    return _AUTH_METHODS[auth.client_password_auth_type]
+    return AUTH_METHODS[auth.client_password_auth_type]
 
 
 def concerns(config: Config, materials: Mapping[str, Material]) -> list[tuple[str, str]]:

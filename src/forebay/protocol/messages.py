@@ -7,7 +7,7 @@ documentation, "Message Formats"); nothing else.
 
 import struct
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from forebay.protocol.startup import (
     CANCEL_REQUEST_CODE,
@@ -30,6 +30,13 @@ _U16: Final = struct.Struct("!H")
 
 class MalformedMessageError(ValueError):
     """A message's body is not what the protocol describes."""
+
+
+class Message(NamedTuple):
+    """A message as it was received: its type byte and its body."""
+
+    type: int
+    body: bytes
 
 
 def message(kind: bytes, body: bytes = b"") -> bytes:

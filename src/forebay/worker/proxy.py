@@ -17,8 +17,15 @@ from forebay.channel import WorkerProxy
 from forebay.config.settings import ProxySettings
 from forebay.net import handshake
 from forebay.net.connector import Target
-from forebay.net.credentials import Credentials, Throttle
-from forebay.net.login import LoggedIn, LoginFailed, LoginPolicy, log_in, refuse
+from forebay.net.login import (
+    Credentials,
+    LoggedIn,
+    LoginFailed,
+    LoginPolicy,
+    Throttle,
+    log_in,
+    refuse,
+)
 from forebay.net.stream import Stream
 from forebay.net.tls import ClientContexts, server_context
 from forebay.protocol import errors

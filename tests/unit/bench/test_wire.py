@@ -1,37 +1,38 @@
+"""What the load adds to the small client."""
+
 import pytest
-from scramp import ScramMechanism
 
-from bench.wire import ClientError, Scram, error_text, keys, parse_row
+from bench.wire import WrongAnswerError, copy_in, told
+from forebay.protocol import messages
+from forebay.protocol.errors import PgError, Severity
+from tests.unit.net.servers import READY, Script
 
-
-def test_row() -> None:
-    body = b"\0\3" + b"\0\0\0\2ab" + b"\xff\xff\xff\xff" + b"\0\0\0\0"
-    assert parse_row(body) == ["ab", None, ""]
-
-
-def test_error() -> None:
-    assert error_text(b"SFATAL\0C28P01\0Mno entry\0\0") == "28P01: no entry"
-    assert error_text(b"") == "?????: no message"
+COPYING = messages.message(b"G", b"\0\0\0")
+CHUNKS = [messages.message(b"d", b"1\n"), messages.message(b"d", b"2\n")]
+FAILED = PgError(Severity.ERROR, "22P02", "invalid input").encode()
 
 
-def test_scram_against_another_implementation() -> None:
-    mechanism = ScramMechanism("SCRAM-SHA-256")
-    secrets = mechanism.make_auth_info("secret", iteration_count=4096)
-    server = mechanism.make_server(lambda _: secrets)
-    client = Scram("secret", user="app")
-    server.set_client_first(client.first().decode())
-    final = client.final(server.get_server_first().encode())
-    server.set_client_final(final.decode())
-    client.verify(server.get_server_final().encode())
-    with pytest.raises(ClientError, match="signature"):
-        client.verify(b"v=AAAA")
+def test_copying_in() -> None:
+    script = Script(COPYING, messages.message(b"C", b"COPY 2\0"), READY)
+    assert script.play(copy_in("COPY t FROM STDIN", CHUNKS)) == "COPY 2"
+    copy_done = messages.message(b"c")
+    assert script.sent == [messages.query("COPY t FROM STDIN"), *CHUNKS, copy_done]
 
 
-def test_scram_refuses_another_nonce() -> None:
-    with pytest.raises(ClientError, match="challenge"):
-        Scram("secret").final(b"r=other,s=AAAA,i=4096")
+def test_a_copy_that_is_not_begun() -> None:
+    with pytest.raises(PgError, match="invalid input"):
+        Script(FAILED, READY).play(copy_in("COPY t FROM STDIN", CHUNKS))
+    with pytest.raises(WrongAnswerError, match="not started"):
+        Script(messages.message(b"C", b"SELECT 1\0"), READY).play(copy_in("SELECT 1", CHUNKS))
 
 
-def test_a_password_is_stretched_once_per_salt() -> None:
-    assert keys("p", b"salt", 4096) is keys("p", b"salt", 4096)
-    assert keys("p", b"salt", 4096) != keys("p", b"tlas", 4096)
+def test_a_copy_that_fails_at_its_end() -> None:
+    script = Script(COPYING, FAILED, READY)
+    with pytest.raises(PgError, match="invalid input"):
+        script.play(copy_in("COPY t FROM STDIN", CHUNKS))
+    assert script.is_over
+
+
+def test_failures_are_told_with_their_sqlstate() -> None:
+    assert told(PgError.parse(b"SFATAL\0C28P01\0Mno entry\0\0")) == "28P01: no entry"
+    assert told(EOFError("the connection was closed")) == "the connection was closed"

@@ -9,20 +9,20 @@ from forebay.demo.workload import (
     CLIENTS,
     GROUPS,
     Group,
-    Row,
     pauses,
 )
+from forebay.net.queries import Rows
 
 
 def group(name: str) -> Group:
     return next(each for each in GROUPS if each.name == name)
 
 
-async def statements(each: Group, seed: int, answer: list[Row]) -> list[str]:
+async def statements(each: Group, seed: int, answer: Rows) -> list[str]:
     """What one transaction of this group asks, if every question gets this answer."""
     asked: list[str] = []
 
-    async def query(sql: str) -> list[Row]:
+    async def query(sql: str) -> Rows:
         asked.append(sql)
         return answer
 
@@ -41,7 +41,7 @@ def test_the_demand_is_that_of_the_decision_record() -> None:
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("each", GROUPS, ids=lambda each: each.name)
 async def test_every_transaction_that_is_begun_is_committed(each: Group, seed: int) -> None:
-    asked = await statements(each, seed, [("17",)])
+    asked = await statements(each, seed, [["17"]])
     assert ("BEGIN" in asked) == ("COMMIT" in asked)
     if "BEGIN" in asked:
         assert (asked[0], asked[-1]) == ("BEGIN", "COMMIT")
@@ -55,7 +55,7 @@ async def test_web_clients_read_and_write() -> None:
 async def test_the_audit_writes_nothing_when_there_are_no_events() -> None:
     asked = await statements(group("audit"), 1, [])
     assert not any(sql.startswith(("INSERT", "UPDATE")) for sql in asked)
-    asked = await statements(group("audit"), 1, [("3",), ("5",)])
+    asked = await statements(group("audit"), 1, [["3"], ["5"]])
     assert any("IN (3,5)" in sql for sql in asked)
 
 

@@ -7,8 +7,6 @@ from forebay.embedded.surroundings import (
     PORTS,
     clean_environment,
     free_port,
-    identifier,
-    literal,
 )
 
 
@@ -25,8 +23,3 @@ def test_libpq_is_not_steered_from_outside(monkeypatch: pytest.MonkeyPatch) -> N
     environment = clean_environment()
     assert "PGHOST" not in environment
     assert environment["FOREBAY_X"] == "stays"
-
-
-def test_quoting() -> None:
-    assert identifier('a"b') == '"a""b"'
-    assert literal("it's") == "'it''s'"

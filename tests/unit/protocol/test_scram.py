@@ -44,6 +44,23 @@ def test_rfc_7677_example() -> None:
     assert (keys.stored_key, keys.server_key) == (oracle[1], oracle[2])
 
 
+@pytest.mark.parametrize("binding", [None, BINDING])
+def test_our_client_against_another_implementation(binding: bytes | None) -> None:
+    mechanism = scramp.ScramMechanism(scram.MECHANISM if binding is None else scram.MECHANISM_PLUS)
+    secrets = mechanism.make_auth_info(PASSWORD)
+    bound_to = None if binding is None else ("tls-server-end-point", binding)
+    server = mechanism.make_server(lambda _: secrets, channel_binding=bound_to)
+    client = ClientExchange(binding)
+    client._first_bare = b"n=app,r=" + client._nonce  # scramp wants a name, PostgreSQL has its own
+    server.set_client_first(client.first().decode())
+    salt, iterations = client.challenge(server.get_server_first().encode())
+    keys = ClientKeys.derive(PASSWORD, salt, iterations)
+    server.set_client_final(client.final(keys).decode())
+    client.verify(server.get_server_final().encode())
+    with pytest.raises(ProofError):
+        client.verify(b"v=" + base64.b64encode(b"x" * 32))
+
+
 def test_both_sides_agree() -> None:
     exchange(ClientExchange(), server())
     exchange(ClientExchange(could_bind=True), server())

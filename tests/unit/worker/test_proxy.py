@@ -35,7 +35,7 @@ async def test_who_may_not_stay_and_is_gone(draining: bool) -> None:
 
 
 async def test_who_may_not_stay_and_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forebay.net.login.LAST_WORD_S", 0.05)
+    monkeypatch.setattr("forebay.net.login.login.LAST_WORD_S", 0.05)
     ours, theirs = socket.socketpair()
     stream = Stream(ours)
     stream.write(b"." * 10_000_000)

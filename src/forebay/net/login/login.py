@@ -7,15 +7,16 @@ ReadyForQuery) is the caller's, and leaves in the same send as AuthenticationOk 
 import asyncio
 import contextlib
 import functools
-import secrets
 import ssl
 import struct
 from dataclasses import dataclass, field
 from typing import Final
 
-from forebay.net.credentials import MOCK_SECRET, Credentials, Throttle, UserAuth
+from forebay.net.login.credentials import Credentials
+from forebay.net.login.methods import METHODS, UNKNOWN_USERS
+from forebay.net.login.throttle import Throttle
 from forebay.net.stream import PeerGoneError, Stream, TLSError
-from forebay.protocol import errors, md5, messages, scram
+from forebay.protocol import errors, messages
 from forebay.protocol.errors import PgError
 from forebay.protocol.startup import (
     MAX_STARTUP_PACKET_BYTES,
@@ -28,17 +29,6 @@ from forebay.protocol.startup import (
     negotiate_protocol_version,
     parse_startup,
 )
-
-__all__ = [
-    "Credentials",
-    "LoggedIn",
-    "LoginFailed",
-    "LoginPolicy",
-    "Throttle",
-    "UserAuth",
-    "log_in",
-    "refuse",
-]
 
 MAX_AUTH_MESSAGE_BYTES: Final = 8192
 """Passwords and SASL messages from a client that is not authenticated yet."""
@@ -60,9 +50,6 @@ KNOWN_PACKET_BYTES: Final = 512
 _TLS_HANDSHAKE: Final = 0x16
 _GOODBYE: Final = b"X\0\0\0"
 _VERSION_3: Final = b"\0\3"
-_OFFERED: Final = (scram.MECHANISM,)
-_OFFERED_WITH_BINDING: Final = (scram.MECHANISM_PLUS, scram.MECHANISM)
-_offer: Final = functools.lru_cache(2)(messages.authentication_sasl)
 _parse_known: Final = functools.lru_cache(KNOWN_PACKETS)(parse_startup)
 
 
@@ -264,51 +251,26 @@ class _Login:
 
     async def _authenticate(self, user: str) -> None:
         known = self._policy.credentials.get(user)
-        if known is not None and known.method == "md5":
-            right = await self._md5(known)
-        else:
-            right = await self._scram(user, known)
-        if right:
+        method = UNKNOWN_USERS if known is None else METHODS[known.method]
+        kept = None if known is None else known.kept
+        if await method.prove(self, user, kept) and known is not None:
             self._policy.throttle.succeeded(user, self._peer)
             return
         now_s = asyncio.get_running_loop().time()
         await asyncio.sleep(self._policy.throttle.failed(user, self._peer, now_s))
         raise errors.no_credentials(user) if known is None else errors.wrong_password(user)
 
-    async def _md5(self, known: UserAuth) -> bool:
-        salt = secrets.token_bytes(md5.SALT_BYTES)
-        self._stream.write(messages.authentication_md5_password(salt))
-        answer = messages.parse_password(await self._answer())
-        if not answer:
-            raise errors.unsupported_authentication()
-        return any(md5.verify(stored, salt, answer) for stored in known.md5_hashes)
-
-    async def _scram(self, user: str, known: UserAuth | None) -> bool:
-        """A whole exchange, for unknown users too: who exists is not told before the password."""
+    @property
+    def binding(self) -> bytes | None:
+        """See methods.Dialogue, also for the next two."""
         context = self._policy.tls_context if self._stream.tls is not None else None
         binding: bytes | None = getattr(context, "end_point", None)
-        offered = _OFFERED if binding is None else _OFFERED_WITH_BINDING
-        self._stream.write(_offer(offered))
-        body = await self._answer()
-        try:
-            mechanism, first = messages.parse_sasl_initial_response(body)
-            if mechanism not in offered:
-                raise errors.unsupported_authentication()
-            verifiers = known.verifiers if known else (scram.mock_verifier(user, MOCK_SECRET),)
-            exchange = scram.ServerExchange(mechanism, verifiers, binding)
-            self._stream.write(messages.authentication_sasl_continue(exchange.first(first)))
-            final = exchange.final(await self._answer())
-        except scram.ProofError:
-            return False
-        except scram.ScramError as error:
-            raise errors.protocol_violation(str(error)) from None
-        if known is None:
-            return False
-        self._stream.write(messages.authentication_sasl_final(final))
-        return True
+        return binding
 
-    async def _answer(self) -> bytes:
-        """Sends what was written and awaits the client's message of type 'p'."""
+    def say(self, message: bytes) -> None:
+        self._stream.write(message)
+
+    async def answer(self) -> bytes:
         await self._stream.drain()
         kind, body = await self._stream.read_message(MAX_AUTH_MESSAGE_BYTES)
         if kind == ord("X"):

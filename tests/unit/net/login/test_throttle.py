@@ -1,41 +1,8 @@
-"""Who may log in, and how wrong passwords are slowed."""
+"""How wrong passwords are slowed."""
 
 import tracemalloc
 
-from forebay.net.credentials import Credentials, Throttle
-from forebay.protocol import md5, scram
-
-
-async def test_verifiers_are_derived_once() -> None:
-    first = await Credentials.derive([("app", "secret", "scram-sha-256"), ("old", "x", "md5")])
-    app, old = first.get("app"), first.get("old")
-    assert app is not None
-    assert old is not None
-    verifier = app.verifiers[0]
-    assert verifier == scram.make_verifier("secret", verifier.salt)
-    assert old.md5_hashes == (md5.stored_hash("old", "x"),)
-    assert first.get("other") is None
-    second = await Credentials.derive(
-        [("app", "secret", "scram-sha-256"), ("old", "y", "md5")], previous=first
-    )
-    assert second.get("app") is app
-    assert second.get("old") is not old
-
-
-async def test_several_passwords_share_a_salt() -> None:
-    table = await Credentials.derive(
-        [("app", "new", "scram-sha-256"), ("app", "old", "scram-sha-256")]
-    )
-    app = table.get("app")
-    assert app is not None
-    assert app.passwords == ("new", "old")
-    assert len({verifier.salt for verifier in app.verifiers}) == 1
-
-
-async def test_secrets_are_not_printed() -> None:
-    table = await Credentials.derive([("app", "s3cret", "scram-sha-256"), ("old", "s3cret", "md5")])
-    assert "s3cret" not in repr(table)
-    assert md5.stored_hash("old", "s3cret") not in repr(table)
+from forebay.net.login import Throttle
 
 
 def test_delays_grow_up_to_a_bound() -> None:

@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from forebay.net.credentials import Credentials, Throttle
-from forebay.net.login import LoggedIn, LoginFailed, LoginPolicy, log_in
+from forebay.net.login import Credentials, LoggedIn, LoginFailed, LoginPolicy, Throttle, log_in
 from forebay.net.stream import PeerGoneError, Stream
 from forebay.net.tls import client_context, self_signed_certificate, server_context
 from forebay.protocol import md5, messages, scram

@@ -1,0 +1,36 @@
+"""What node and worker say: told apart by tags, and no secret shows."""
+
+from typing import get_args
+
+import msgspec
+import pytest
+
+from forebay.channel import Credential, NodeMessage, WorkerMessage, WorkerProxy
+from forebay.config import ProxySettings, TargetSettings
+
+
+@pytest.mark.parametrize("union", [NodeMessage, WorkerMessage], ids=["node", "worker"])
+def test_tags_are_different(union: object) -> None:
+    tags = [each.__struct_config__.tag for each in get_args(union)]
+    assert len(set(tags)) == len(tags) > 1
+
+
+def test_secrets_are_not_printed() -> None:
+    user = Credential("app", "s3cret", "md5")
+    proxy = WorkerProxy(
+        name="shop",
+        listen_fds=[3],
+        settings=ProxySettings(target=TargetSettings(hosts=["db:5432"])),
+        credentials=[user],
+        tls_certificate_pem="certificate",
+        tls_private_key_pem="k3y",
+    )
+    assert "app" in repr(user)
+    assert "shop" in repr(proxy)
+    assert not any(secret in repr([user, proxy]) for secret in ("s3cret", "k3y"))
+
+
+def test_a_credential_travels_whole() -> None:
+    user = Credential("app", "s3cret", "md5")
+    data = msgspec.msgpack.encode(user)
+    assert msgspec.msgpack.decode(data, type=Credential) == user

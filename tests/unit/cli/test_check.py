@@ -1,0 +1,44 @@
+"""What a report says, in lines."""
+
+import msgspec
+import pytest
+
+from forebay.cli.check import ProxyReport, Report, UserReport, _lines
+from forebay.config import Config, ProxySettings, TargetSettings
+from tests.unit.cli.test_warnings import FACTS
+
+PROXY = ProxySettings(target=TargetSettings(hosts=["a:5432"]))
+CONFIG = Config(proxies={"shop": PROXY}, source="a.toml")
+FINE = UserReport(user="app", host="a:5432", facts=FACTS, limit=90, idle_limit=45)
+FAILED = UserReport(user="old", host="b:5432", error="no")
+
+
+def report(**changes: object) -> Report:
+    proxy = ProxyReport(
+        name="shop", listen=[":1"], hosts=["a:5432"], users=[FINE], problems=[], warnings=[]
+    )
+    return Report(ok=True, source="a.toml", proxies=[msgspec.structs.replace(proxy, **changes)])
+
+
+def test_what_would_work() -> None:
+    lines = _lines(report(users=[FINE, FINE]), CONFIG)
+    assert lines[0] == "proxy shop: :1 → a:5432"
+    assert "limits   a:5432: 90 database connections, 45 kept idle" in lines[1]
+    assert lines[2] == '  ok       user "app" logs in: PostgreSQL 16.1, TLSv1.3'
+    assert lines[2] == lines[3]  # the limits are told once for each host
+    assert lines[-1] == "a.toml would work"
+
+
+def test_several_hosts_are_told_apart() -> None:
+    lines = _lines(report(hosts=["a:5432", "b:5432"], users=[FINE, FAILED]), CONFIG)
+    assert '  FAILED   user "old" on b:5432: no' in lines
+    assert any('user "app" on a:5432 logs in' in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("warnings", "counted"), [(["x"], " (1 warning)"), (["x", "y"], " (2 warnings)")]
+)
+def test_warnings_are_counted(warnings: list[str], counted: str) -> None:
+    lines = _lines(report(warnings=warnings, problems=["bad"]), CONFIG)
+    assert lines[1] == "  FAILED   bad"
+    assert lines[-1].endswith(counted)

@@ -1,0 +1,24 @@
+"""The demo's configuration is one that would pass."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from forebay.config.checks import CHECKS
+from forebay.demo.proxy import PROXY, configuration
+from forebay.node.certificates import Certificates
+from forebay.node.materials import gather
+
+
+@pytest.mark.parametrize(("tls", "sslmode"), [(True, "require"), (False, "disable")])
+def test_the_configuration(tls: bool, sslmode: str) -> None:
+    server = SimpleNamespace(host="127.0.0.1", port=15432, tls=tls)
+    config = configuration(server, 6432, "app", "s3cret", "shop")  # type: ignore[arg-type]
+    proxy = config.proxies[PROXY]
+    for settings in (proxy, proxy.target, proxy.pool, *proxy.auth):
+        assert not list(CHECKS[type(settings)](settings))
+    assert (proxy.target.sslmode, proxy.require_tls) == (sslmode, True)
+    assert (proxy.pool.max_connections_percent, proxy.pool.max_idle_connections_percent) == (90, 50)
+    (user,) = gather(config, Certificates(), {})[PROXY].credentials
+    assert (user.username, user.password) == ("app", "s3cret")
+    assert "s3cret" not in repr(config)

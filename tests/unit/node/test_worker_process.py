@@ -1,0 +1,77 @@
+"""A worker as the node sees it, with processes that are no workers."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+
+from forebay.channel import Configure, Ready, Stats, encode
+from forebay.node.evacuations import Evacuations
+from forebay.node.worker_process import WorkerError, WorkerProcess
+
+SAYS = (
+    "import os, sys; os.write(int(sys.argv[1]), bytes.fromhex({!r})); os.read(int(sys.argv[1]), 1)"
+)
+CONFIGURE = Configure(generation=1, proxies=[], drain_timeout_s=1)
+
+
+@pytest.fixture
+async def running() -> AsyncIterator[list[WorkerProcess]]:
+    workers: list[WorkerProcess] = []
+    yield workers
+    for worker in workers:
+        worker.kill()
+        await worker.wait()
+
+
+async def start(program: str, running: list[WorkerProcess]) -> WorkerProcess:
+    command = (sys.executable, "-I", "-S", "-c", program)
+    worker = await WorkerProcess.start(command, [], {}, Evacuations())
+    running.append(worker)
+    return worker
+
+
+async def test_an_answer_to_each_question(running: list[WorkerProcess]) -> None:
+    early = encode(Ready(generation=7))  # nobody has asked for it
+    answers = encode(Ready(generation=1, unchanged=["x"])) + encode(Stats(id=1, proxies={"a": {}}))
+    program = (
+        "import os, sys; fd = int(sys.argv[1]);"
+        f"os.write(fd, bytes.fromhex('{early.hex()}')); os.read(fd, 1);"
+        f"os.write(fd, bytes.fromhex('{answers[: len(answers) // 2].hex()}'));"
+        f"os.write(fd, bytes.fromhex('{answers[len(answers) // 2 :].hex()}'));"
+        "sys.stdin.read(); os.read(fd, 65536); os.read(fd, 65536)"
+    )
+    worker = await start(program, running)
+    told, counted = await asyncio.gather(worker.configure(CONFIGURE, 20), worker.stats(20))
+    assert told == ["x"]
+    assert counted == {"a": {}}
+
+
+async def test_a_worker_that_ends(running: list[WorkerProcess]) -> None:
+    worker = await start("import sys; sys.exit(3)", running)
+    with pytest.raises(WorkerError, match="has ended"):
+        await worker.configure(CONFIGURE, 20)
+    assert await worker.wait() == 3
+    with pytest.raises(WorkerError, match="has ended"):
+        await worker.stats(20)
+    assert not worker.drained
+
+
+async def test_a_worker_that_keeps_silent(running: list[WorkerProcess]) -> None:
+    worker = await start("import time; time.sleep(100)", running)
+    with pytest.raises(WorkerError, match="did not answer within"):
+        await worker.stats(0.01)
+
+
+async def test_nonsense_ends_it(
+    running: list[WorkerProcess], caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = await start(SAYS.format("00000001ff"), running)
+    assert await worker.wait() < 0
+    assert "can't be read" in caplog.text
+
+
+async def test_a_program_that_is_not_there() -> None:
+    with pytest.raises(WorkerError, match="can't be started"):
+        await WorkerProcess.start(("/no/such/program",), [], {}, Evacuations())

@@ -1,0 +1,48 @@
+"""Each source file has a file of unit tests that mirrors its name."""
+
+from pathlib import Path
+
+import pytest
+
+import forebay
+
+ROOT = Path(forebay.__file__).parent
+HERE = Path(__file__).parent
+FOLDERS = (
+    *("channel", "cli", "config", "demo", "embedded", "identity", "net", "node", "protocol"),
+)
+# Files without one, and what tests them instead.
+ELSEWHERE = {
+    "cli/serve.py": "integration/test_node_serve.py",  # a process with its signals
+    "demo/clients.py": "integration/test_demo.py",  # a process full of clients
+    "demo/sampling.py": "integration/test_demo.py",  # asks a database
+    "demo/tour.py": "integration/test_demo.py",  # all of it together
+    "node/node.py": "integration/test_node.py",  # workers' lives
+}
+NOTHING_IN_IT = {"embedded/errors.py"}
+
+
+def sources(folder: str) -> list[str]:
+    return sorted(
+        str(path.relative_to(ROOT))
+        for path in (ROOT / folder).rglob("*.py")
+        if path.name != "__init__.py"
+    )
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_each_source_file_has_unit_tests(folder: str) -> None:
+    assert sources(folder)
+    missing = [
+        name
+        for name in sources(folder)
+        if not (HERE / name).with_name(f"test_{Path(name).name}").exists()
+    ]
+    assert set(missing) <= ELSEWHERE.keys() | NOTHING_IN_IT
+
+
+def test_exceptions_are_needed_and_tested_elsewhere() -> None:
+    for name in (*ELSEWHERE, *NOTHING_IN_IT):
+        assert (ROOT / name).exists()
+        assert not (HERE / name).with_name(f"test_{Path(name).name}").exists()
+    assert all((HERE.parent / where).exists() for where in ELSEWHERE.values())
