@@ -2,8 +2,8 @@
 
 import pytest
 
-from forebay.cli.hints import HINTS, RDS_HINTS, deed, hint, rds_hint
-from forebay.session.pins import PinReason
+from forebay.cli.hints import deed, hint, rds_hint
+from forebay.session.causes import PinReason
 from forebay.sql.effects import effects
 
 
@@ -12,7 +12,6 @@ def test_hints_are_sentences(reason: PinReason) -> None:
     for text in (hint(reason, ()), rds_hint(reason)):
         assert text[0].isupper()
         assert text.endswith(".")
-    assert RDS_HINTS.keys() <= HINTS.keys()
 
 
 @pytest.mark.parametrize(
@@ -41,4 +40,4 @@ def test_what_a_text_does_in_words(sql: bytes, words: str) -> None:
 def test_a_search_path_that_begins_with_pg_temp() -> None:
     found = effects(b"SET search_path = pg_temp, public")
     assert "pg_temp" in hint(PinReason.SETTING, found)
-    assert hint(PinReason.SETTING, ()) == HINTS[PinReason.SETTING]
+    assert hint(PinReason.SETTING, ()) == PinReason.SETTING.cause.hint

@@ -69,7 +69,7 @@ class PoolManager:
         self._retirements = 0
         self._told: tuple[int, int] | None = None
         # Connections without a client that owe Forebay an answer, and since when that is known.
-        self._unanswered: dict[tuple[Server, float], float] = {}
+        self._unanswered: dict[tuple[Server, Lease], float] = {}
         self.pools: dict[tuple[str, str], MicroPool] = {}
         self.servers: set[Server] = set()
         self.budget: Budget | None = None
