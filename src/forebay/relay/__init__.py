@@ -19,10 +19,10 @@ A database connection and its client:
     turn        its client's turns begin and end
     server      what the database sends
 
-An established client, each class building on the one before:
-    examiner        what it says, read before it is sent
-    client_state    how it stands: with its connection, and its end
-    client          its messages
+    client      what is asked of an established client
+    walk        what it sends; examine: read before it is sent
+    borrowing   how it stands with its connection
+    leaving     its end
 
 statements/  prepared statements
     statement   one of them, as its clients mean it

@@ -5,7 +5,6 @@ cdef object KEEP, UNKNOWN, ALL
 
 
 @cython.final
-@cython.freelist(256)
 cdef class Change:
     cdef Place place
     cdef object key
@@ -17,8 +16,9 @@ cdef class Change:
     cdef Change next
 
 
-@cython.freelist(64)
+@cython.final
 cdef class Message:
+    cdef public object role
     cdef uint64_t batch
     cdef Change changes
     cdef Message behind
@@ -56,6 +56,19 @@ cdef class Table(Place):
     cpdef forget(self)
 
 
+cdef int _SPARE_LIMIT
+
+
+@cython.final
+cdef class Spares:
+    cdef Change changes
+    cdef Message messages
+    cdef Py_ssize_t count
+
+
+cdef Spares _spares
+
+
 @cython.final
 cdef class Unanswered:
     cdef readonly Message first
@@ -67,11 +80,12 @@ cdef class Unanswered:
     cpdef sent(self, Message message)
 
     @cython.locals(message=Message, change=Change)
-    cpdef Message done(self)
+    cpdef done(self)
 
     @cython.locals(message=Message, change=Change)
     cpdef list failed(self, Py_ssize_t count, bint itself, bint cut_short)
 
+    @cython.locals(change=Change)
     cpdef forget(self)
 
     @cython.locals(message=Message)
@@ -80,3 +94,11 @@ cdef class Unanswered:
 
 @cython.locals(change=Change)
 cpdef note(Message message, Place place, object key, object value, object otherwise=*, bint only_refused=*)
+
+
+@cython.locals(message=Message)
+cpdef Message new_message()
+
+
+@cython.locals(change=Change, following=Change)
+cdef _spare(Message message)

@@ -36,9 +36,11 @@ class Change:
 
 
 class Message:
-    """A message under way that has consequences. Its `changes` are put on by `note`."""
+    """A message under way on which something hangs: `changes`, which are put on by `note`, and a
+    `role` of which belief knows nothing."""
 
     def __init__(self):
+        self.role = None
         self.batch = 0
         self.changes = None
         self.behind = None
@@ -159,6 +161,22 @@ class Table(Place):
             self.confirmed[key] = value
 
 
+# Changes and messages that are done with, to be used again: there are some for nearly every batch.
+_SPARE_LIMIT = 256
+
+
+class Spares:
+    """Chains of them."""
+
+    def __init__(self):
+        self.changes = None
+        self.messages = None
+        self.count = 0
+
+
+_spares = Spares()
+
+
 class Unanswered:
     """The messages of one connection that have consequences and are not answered yet, in order.
 
@@ -188,7 +206,7 @@ class Unanswered:
             change = change.next
 
     def done(self):
-        """The first has succeeded. Returns it."""
+        """The first has succeeded."""
         message = self._take()
         change = message.changes
         while change is not None:
@@ -196,7 +214,7 @@ class Unanswered:
                 change.place.settle(change.key, change.value)
             change.place.withdraw(change)
             change = change.next
-        return message
+        _spare(message)
 
     def failed(self, count, itself, cut_short):
         """Of those under way the first `count` were skipped; or rather, the very first has failed
@@ -219,7 +237,10 @@ class Unanswered:
     def forget(self):
         """None of them will be answered. (One by one: to drop a long chain at once nests.)"""
         while self.first is not None:
-            self._take()
+            change = self._take().changes
+            while change is not None:
+                change.place.withdraw(change)
+                change = change.next
 
     def _take(self):
         message = self.first
@@ -232,7 +253,12 @@ class Unanswered:
 
 def note(message, place, key, value, otherwise=KEEP, only_refused=False):
     """Put a change on a message that is about to be sent: see `Change`."""
-    change = Change.__new__(Change)
+    change = _spares.changes
+    if change is None:
+        change = Change.__new__(Change)
+    else:
+        _spares.changes = change.next
+        _spares.count -= 1
     change.place = place
     change.key = key
     change.value = value
@@ -242,3 +268,33 @@ def note(message, place, key, value, otherwise=KEEP, only_refused=False):
     change.batch = 0
     change.next = message.changes
     message.changes = change
+
+
+def new_message():
+    """A message on which nothing hangs yet."""
+    message = _spares.messages
+    if message is None:
+        return Message()
+    _spares.messages = message.behind
+    _spares.count -= 1
+    message.behind = None
+    return message
+
+
+def _spare(message):
+    """Keep a message that is done with, and its changes, to be used again."""
+    message.role = None
+    change = message.changes
+    message.changes = None
+    if _spares.count >= _SPARE_LIMIT:
+        return
+    message.behind = _spares.messages
+    _spares.messages = message
+    _spares.count += 1
+    while change is not None:
+        following = change.next
+        change.place = change.key = change.value = change.otherwise = None
+        change.next = _spares.changes
+        _spares.changes = change
+        _spares.count += 1
+        change = following

@@ -1,13 +1,14 @@
-from .client_state cimport ClientState
+from .connection cimport Borrower
+from .scan.names cimport FunctionNames
 
 
-cdef class Client(ClientState):
-    cdef bint _without_server(
-        self, int kind, const unsigned char *frame, Py_ssize_t total, bint whole
-    ) except -1
-    cdef Py_ssize_t _awaited(
-        self, int kind, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there
-    ) noexcept
-    cdef int _note_sent(self, int kind) except -1
-    cdef int _end_batch(self, int reply) except -1
-    cdef bint _has_unnamed(self) except -1
+cdef class Client(Borrower):
+    cpdef set_pinned(self, bint pinned)
+    cpdef start(self, bytes early)
+    cpdef welcome(self, bytes greeting)
+    cpdef refuse(self, bytes error)
+    cpdef answer(self, bytes error)
+    cpdef fail(self, bytes error, str reason)
+    cpdef part(self, bytes farewell)
+    cpdef drop(self)
+    cpdef look_for(self, FunctionNames functions)

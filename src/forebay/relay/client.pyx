@@ -1,209 +1,209 @@
-"""An established client: walks what it sends.
+"""An established client: what the relay and Python ask of it. What it does stands in files of their own:
+    walk       what it sends; examine: read before it is sent; statements/: what it prepares
+    borrowing  how it stands with its connection
+    leaving    its end
 
-Messages are looked at by their type and length; only the texts of Query and Parse are read, to
-learn whether they change session state (see `examiner`). Whole spans go to the database in one write.
-
-Asked of ``sessions`` (Python), beside what the classes below ask:
-    pinner.pin(client, reason, text)  something that pins, and lies in no text that can be examined
-    violated(client, what)         the bytes of a FATAL error for a protocol violation
+What is rare or slow is asked of ``sessions`` (Python): see ports.py.
 """
 
-from .assembly cimport begin_putting, send_put
-from .client_state cimport READY_IDLE, ClientState
-from .connection cimport LEDGER_LIMIT
-from .examiner cimport NOTED, UNCERTAIN, UNCHANGED
-from .frames cimport HEADER_BYTES, is_plausible, length_word
-from .lease cimport GUARD_SPENT
-from .ledger cimport FORWARD, QUERY, awaited
-from .peer cimport GATHER_BYTES
-from .belief cimport ALL, UNKNOWN, Message, note
-from .statements.prepared cimport Prepared, message, note_unnamed
-from .replay cimport discard_plans
-from .statements.use cimport ASKED, NAMED_LIMIT, define_proven
-from .turn cimport follow, release_if_free
+from .borrowing cimport (
+    borrow, note_confirmed, note_go_on, note_lent, note_server_lost, note_settled, note_turn_ended,
+    note_turn_refused,
+)
+from .connection cimport Borrower, Connection
+from .leaving cimport end_if_gone, end_lost, end_with, part_with
+from .micropool cimport MicroPool
+from .poller cimport Poller
+from .scan.names cimport FunctionNames
+from .statements.entries cimport Named
+from .statements.statement cimport Statement
+from .walk cimport walk
 
 
-cdef class Client(ClientState):
-    """One client, logged in."""
+cdef class Client(Borrower):
+    """A client that has logged in."""
 
-    cdef Py_ssize_t consume(self, const unsigned char *data, Py_ssize_t count) except -1:
-        cdef Py_ssize_t at = 0
-        cdef Py_ssize_t start = 0  # from here to `at`: to be forwarded
-        cdef Py_ssize_t total, step, done
-        cdef int kind
-        cdef bint whole
-        if not self.greeted or self.place is not None or self.held_back or self.unsettled:
-            return 0
-        self.last_active = self.poller.now
-        begin_putting()
-        while self.fd >= 0 and not self.finishing:
-            if self.body_left:
-                step = min(<Py_ssize_t> self.body_left, count - at)
-                self.body_left -= step
-                if self.looking != NULL:
-                    self.look_on(data + at, step, self.body_left == 0)
-                at += step
-                if not self.body_forward:
-                    start = at
-                elif self.body_left == 0 and self.server is not None and self._may_part():
-                    # Its replies were complete before the message was: COPY data behind an error.
-                    send_put(self.server, data + start, at - start)
-                    start = at
-                    release_if_free(self.server)
-            if count - at < HEADER_BYTES:
-                break
-            kind = data[at]
-            total = <Py_ssize_t> length_word(data + at) + 1
-            whole = count - at >= total
-            if not is_plausible(kind, total):
-                if self.server is not None:
-                    send_put(self.server, data + start, at - start)
-                self.fail(self.sessions.violated(self, kind), "it broke the protocol")
-                return count
-            if kind == c"X":
-                if self.server is not None:
-                    send_put(self.server, data + start, at - start)
-                self._terminate()
-                return count
-            if not whole and self.is_read(kind):
-                if count - at < self._awaited(kind, data + at, total, count - at):
-                    break
-            self.hold_limit = GATHER_BYTES
-            if self.server is None or self.skipping:
-                self.body_forward = False
-                if self._without_server(kind, data + at, total, whole):
-                    # Dropped: nothing of it goes to a database.
-                    step = min(total, count - at)
-                    self.body_left = total - step
-                    start = at = at + step
-                    continue
-                if self.server is None or self.held_back:
-                    break
-            if self.lease.guarded == GUARD_SPENT:
-                self.unsettled = True
-                break
-            if self.server.plans_stale and self.server.status != c"E" and kind != c"S":
-                send_put(self.server, data + start, at - start)
-                begin_putting()
-                start = at
-                discard_plans(self.server, self.lease.unsynced)
-            step = min(total, count - at)
-            self.last_kind = kind
-            done = UNCHANGED
-            if self.is_read(kind):
-                done = self.translate(kind, data + start, at - start, data + at, total, step)
-                if done == UNCERTAIN or done == ASKED:
-                    self.unsettled = True
-                    start = at if done == ASKED else start
-                    break
-            if done == UNCHANGED:
-                self._note_sent(kind)
-            elif done != NOTED:
-                start = at + min(done, step)
-            self.body_forward = done < total
-            self.body_left = total - step
-            at += step
-            if self.follow_up is not None and (kind == c"Q" or kind == c"S"):
-                if follow(self.server, self.follow_up):
-                    self.unsettled = True
-                    self.follow_up = None
-                    break
-                self.follow_up = None
-        if self.fd < 0 or self.finishing:
-            return count
-        if self.server is not None:
-            send_put(self.server, data + start, at - start)
-            if self.server.is_blocked() or self.server.ledger.count > LEDGER_LIMIT:
-                self.pause_reading()
+    def __init__(
+        self, Poller poller, int fd, MicroPool pool not None, sessions, int process_id, *,
+        settings, parameters=None, tls=None, incoming=None, outgoing=None,
+    ):
+        Borrower.__init__(self, poller, fd, tls, incoming, outgoing)
+        self.pool = pool
+        self.sessions = sessions
+        self.process_id = process_id
+        self.settings = self.startup = settings
+        self.parameters = parameters
+        self.connected_at = self.last_active = poller.now
+
+    @property
+    def is_waiting(self) -> bool:
+        """It stands in the queue for a connection."""
+        return self.place is not None
+
+    @property
+    def is_busy(self) -> bool:
+        """It waits for what is not its own to do: a connection, or the replies to what it sent."""
+        cdef Connection server = self.server
+        cdef Py_ssize_t owed
         if self.is_blocked():
-            self.pause_reading()
-        return at
-
-    cdef Py_ssize_t _awaited(
-        self, int kind, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there
-    ) noexcept:
-        """How many bytes of a message that is read must be there before it is looked at. A long Parse
-        with a name is kept, so it must be whole."""
-        if total <= GATHER_BYTES or there < GATHER_BYTES:
-            return min(total, GATHER_BYTES)
-        if kind != c"P" or not frame[HEADER_BYTES] or total > NAMED_LIMIT or self.skipping:
-            return GATHER_BYTES
-        self.hold_limit = total
-        return total
-
-    cdef bint _without_server(
-        self, int kind, const unsigned char *frame, Py_ssize_t total, bint whole
-    ) except -1:
-        """Treat a message while no connection is held: True if it is done with and dropped.
-
-        False: it goes to the connection that was borrowed for it, or waits for one.
-        """
-        if kind == c"S":
-            self.skipping = False
-            if self.names is not None:
-                self.names.unasked = None
-            if whole:
-                self.say(READY_IDLE)
+            return False
+        if self.place is not None or self.held_back or self.unsettled or not self.greeted:
             return True
-        if self.skipping:
+        if server is None or (server.ledger.copy_in and not self.paused):
+            return False
+        if self.paused:
+            return True  # the database does not take what it sends
+        if self.last_kind == c"H" and server.ledger.count:
             return True
-        if kind == c"d" or kind == c"c" or kind == c"f" or kind == c"H":
-            return True  # PostgreSQL ignores them, too, outside COPY
-        if self.refusal is not None:
-            refusal, self.refusal = self.refusal, None
-            self.say(refusal)
-            if kind == c"Q" or kind == c"F":
-                self.say(READY_IDLE)
-            else:
-                self.skipping = True
-            return True
-        if kind == c"P" and whole and define_proven(self, frame, total):
-            return True
-        self.in_parts = not whole
-        self._borrow()
-        return False
+        owed = server.ledger.requests
+        if self.body_left and self.body_forward and (self.last_kind == c"Q" or self.last_kind == c"F"):
+            owed -= 1  # half of a request
+        return owed > 0
 
-    cdef int _note_sent(self, int kind) except -1:
-        """Tell the ledger which reply the message will have."""
-        cdef int reply = awaited(kind)
-        if kind == c"Q" or kind == c"S":
-            self._end_batch(reply)
-            reply = 0
-        if kind == c"S":
-            self.lease.unsynced = False
-            if self.lease.guarded:
-                self.lease.guarded = GUARD_SPENT
-        elif kind == c"F":
-            self.sessions.pinner.pin(self, "FUNCTION_CALL", None)
-        elif kind != c"Q" and kind != c"d" and kind != c"c" and kind != c"f":
-            self.lease.unsynced = True
-        if reply:
-            self.server.ledger.push(reply, FORWARD)
+    @property
+    def is_stalled(self) -> bool:
+        """It has begun something and does not go on: a message, a batch, a COPY, or its result."""
+        if self.is_busy:
+            return False
+        if self.is_blocked() or self.held_count or self.body_left or (self.lease is not None and self.lease.unsynced):
+            return True
+        return self.server is not None and (self.server.ledger.count > 0 or self.server.ledger.failed)
+
+    @property
+    def last_progress(self) -> float:
+        """When something last came from it; or, if it is stalled, was taken by it."""
+        return max(self.last_active, self.taken_at) if self.is_stalled else self.last_active
+
+    @property
+    def statements(self) -> dict | None:
+        """What it has prepared with names, by name; None if that is nothing."""
+        cdef Named entry
+        if self.names is None:
+            return None
+        return {name: (<Named> entry).statement for name, entry in self.names.table.believed().items()}
+
+    def redefine(self, bytes name, Statement statement) -> None:
+        """Its settings give another meaning to what it calls `name`; None: no meaning."""
+        self.names.redefine(name, statement)
+
+    def note_dropping(self) -> None:
+        """What is about to run ends all prepared statements, if it succeeds."""
+        self.lease.drops_all = True
+
+    @property
+    def meanwhile(self) -> tuple | None:
+        """What may have changed the meaning of names and literals since its transaction began, which its
+        settings do not show yet; None: nothing."""
+        return None if self.lease is None else self.lease.meanwhile
+
+    @meanwhile.setter
+    def meanwhile(self, changes: tuple | None) -> None:
+        self.lease.meanwhile = changes
+
+    cpdef start(self, bytes early):
+        """Begin to serve the client; `early` came behind its login. Its greeting needs to know the
+        parameters."""
+        self.watch()
+        if early:
+            self._hold(early, len(early))
+        if self.parameters is not None:
+            self.sessions.parameters_known(self)
+        elif borrow(self):
+            self.go_on()
+
+    cpdef welcome(self, bytes greeting):
+        """Send what ends the login, and listen to the client from now on."""
+        self.greeted = True
+        self.say(greeting)
+        if self.farewell is not None:
+            part_with(self, self.farewell)
+        self.consume_held()
+        self.resume_reading()
+
+    def evacuated(self) -> None:
+        """Others have left the databases that its statement needs for itself, or had their time."""
+        if self.unsettled and self.fd >= 0:
+            self.settled()
+            end_if_gone(self)
+
+    cpdef set_pinned(self, bint pinned):
+        """Whether the client keeps its connection between transactions."""
+        self.pinned = pinned
+
+    cpdef refuse(self, bytes error):
+        """Answer what the waiting client asked with `error` (an ErrorResponse), in its place in the
+        order."""
+        if self.place is None:
+            return
+        self.pool.leave(self.place)
+        self.place = None
+        if self.greeted:
+            self.answer(error)
+        else:
+            end_with(self, error, "it could not be served")
+
+    cpdef answer(self, bytes error):
+        """Answer what the client holds back for want of a connection with `error`, and go on behind
+        it."""
+        self.refusal = error
+        self.consume_held()
+        self.resume_reading()
+        end_if_gone(self)
+        if self.farewell is not None:
+            part_with(self, self.farewell)
+
+    cpdef drop(self):
+        """Close at once, whatever was still to be sent."""
+        self.close()
+
+    cdef int drained(self) except -1:
+        if self.server is not None:
+            self.server.resume_reading()
+        if not self.terminating:
+            self.resume_reading()
         return 0
 
-    cdef int _end_batch(self, int reply) except -1:
-        """A Sync or a simple Query is sent. A Query ends the unnamed statement: the connection's, which
-        may be another client's, and this client's."""
-        cdef Prepared prepared = self.server.prepared
-        cdef Message ending = None
-        if reply == QUERY and self._has_unnamed():
-            ending = message()
-            note_unnamed(prepared, ending, None if self.names is None else self.names.unnamed, None)
-        if self.lease.drops_all:
-            self.lease.drops_all = False
-            ending = message() if ending is None else ending
-            note(ending, prepared.statements, ALL, UNKNOWN)
-            if self.names is not None:
-                note(ending, self.names.table, ALL, UNKNOWN)
-        if ending is None:
-            self.server.ledger.push(reply, FORWARD)
-        else:
-            prepared.owe(reply, FORWARD, ending)
+    cpdef look_for(self, FunctionNames functions):
+        """Doubt what names one of these functions, from now on; None: of functions only those that
+        the glance knows matter."""
+        self.functions = functions
         if self.names is not None:
-            self.names.unasked = None
-        return prepared.end_batch()
+            self.names.look_again()
 
-    cdef bint _has_unnamed(self) except -1:
-        if self.names is not None and self.names.unnamed.now() is not None:
-            return True
-        return self.server.prepared.unnamed.now() is not None
+    cpdef fail(self, bytes error, str reason):
+        """Send `error` (a FATAL ErrorResponse) and end the client."""
+        end_with(self, error, reason)
+
+    cpdef part(self, bytes farewell):
+        """Send `farewell` (a FATAL ErrorResponse) and end the client as soon as no transaction of
+        it is open."""
+        part_with(self, farewell)
+
+    # ---- what the relay and its connection tell it ----
+
+    cdef Py_ssize_t consume(self, const unsigned char *data, Py_ssize_t count) except -1:
+        return walk(self, data, count)
+
+    cdef int lost(self, object reason) except -1:
+        return end_lost(self, reason)
+
+    cdef int lent(self, bint confirming) except -1:
+        return note_lent(self, confirming)
+
+    cdef int go_on(self) except -1:
+        return note_go_on(self)
+
+    cdef int confirmed(self, object error) except -1:
+        return note_confirmed(self, error)
+
+    cdef int settled(self) except -1:
+        return note_settled(self)
+
+    cdef int turn_ended(self) except -1:
+        return note_turn_ended(self)
+
+    cdef int server_lost(self, object error) except -1:
+        return note_server_lost(self, error)
+
+    cdef int turn_refused(self, bytes error, list kinds) except -1:
+        return note_turn_refused(self, error, kinds)

@@ -5,7 +5,10 @@ from .lease cimport Lease
 from .ledger cimport Ledger
 from .micropool cimport MicroPool, Waiter
 from .peer cimport Peer
+from .scan.glance cimport ChunkedGlance
+from .scan.names cimport FunctionNames
 from .statements.names cimport Names
+from .statements.portals cimport Portals
 from .statements.prepared cimport Prepared
 
 
@@ -31,6 +34,7 @@ cdef class Borrower(Peer):
     cdef public object parameters
     cdef public object notes  # what else is known of its session; None until it was suspect
     cdef readonly Names names  # what it has prepared; None until it prepares something
+    cdef Portals portals  # of its transaction; None until it binds one
     cdef readonly bint pinned
     cdef public bint under_pg_temp  # its search_path names pg_temp: what it creates may be temporary
     cdef public bint strict  # what is to pin is what pins on RDS Proxy
@@ -46,7 +50,30 @@ cdef class Borrower(Peer):
     cdef uint32_t body_left  # of the message it is sending
     cdef bint body_forward
 
+    cdef public object follow_up  # behind the turn that it is sending: see turn.follow
+    cdef FunctionNames functions  # that the operator lists; None: none
+    cdef ChunkedGlance looking  # at a statement that is too long to be held back; mostly None
+    cdef object deallocated  # the name in a DEALLOCATE that Forebay answers
+    cdef public int protocol_minor
+    cdef readonly bint greeted
+    cdef readonly object startup  # the settings it logged in with
+    cdef public object evacuation  # of databases that its statement needs for itself; mostly None
+    cdef public double connected_at
+    cdef public double last_active
+    cdef public Py_ssize_t unsent_seen  # what had not been taken when somebody looked last
+    cdef int last_kind  # of the messages that have gone to a connection
+    cdef object judged  # the settings that it had when `is_under` was found
+    cdef object is_under  # pg_temp, by its own search_path; None: it has none of its own
+    cdef bint held_back  # a connection is lent, and its settings are not confirmed yet
+    cdef int losses  # connections in a row that ended before they were
+    cdef int refusals  # ... or would not take its settings
+    cdef bint skipping  # an error was sent in the extended protocol: everything up to Sync is discarded
+    cdef object refusal  # the error that answers the next message that would need a connection
+    cdef object farewell  # the FATAL error that ends the client when its transaction is over
+
     cdef Names own_names(self)
+    cdef Portals own_portals(self)
+    cpdef say(self, bytes message)
     cpdef object parameters_now(self)
 
     # What it is told.

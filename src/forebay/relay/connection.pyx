@@ -13,16 +13,16 @@ from collections import deque
 
 from forebay.relay.command import Command
 
-from .belief cimport Message
-from .frames cimport message
+from .belief cimport Message, new_message
+from .frames cimport message as framed
 from .lease cimport Lease
 from .ledger cimport QUERY, SWALLOW, Ledger
 from .micropool cimport MicroPool, Waiter
 from .peer cimport Peer
 from .poller cimport Poller
 from .statements.names cimport Names
+from .statements.portals cimport Portals
 from .statements.prepared cimport Prepared, note_unnamed
-from .statements.prepared cimport message as bare
 
 cdef bytes TERMINATE = b"X\x00\x00\x00\x04"
 
@@ -43,6 +43,16 @@ cdef class Borrower(Peer):
         if self.names is None:
             self.names = Names()
         return self.names
+
+    cdef Portals own_portals(self):
+        """What its portals are bound of, from now on."""
+        if self.portals is None:
+            self.portals = Portals.__new__(Portals)
+        return self.portals
+
+    cpdef say(self, bytes message):
+        """Send `message` to the client, in order behind all that was sent before."""
+        self.write(message, len(message))
 
     cpdef object parameters_now(self):
         """What the database reports by the time it reads what the client sends now, as far as is known."""
@@ -130,7 +140,7 @@ cdef class Connection(Peer):
     cpdef object run(self, bytes sql, object done):
         """Send a simple Query of Forebay's own; ``done(server, command)`` is called when it is
         answered. Returns the Command."""
-        cdef bytes query = message(b"Q", sql + b"\0")
+        cdef bytes query = framed(b"Q", sql + b"\0")
         command = Command(done)
         self.at_rest = False
         self.command(command)
@@ -144,7 +154,7 @@ cdef class Connection(Peer):
         if self.prepared.unnamed.now() is None:
             self.ledger.push(QUERY, SWALLOW)
         else:
-            query = bare()
+            query = new_message()
             note_unnamed(self.prepared, query, None, None)
             self.prepared.owe(QUERY, SWALLOW, query)
         return 0
@@ -180,6 +190,7 @@ cdef class Connection(Peer):
         if self.lease.audit is not None and client is not None:
             # What the client has set up went with the connection: another one will not do.
             client.lent(False)
+        self.lease.audit = None
         self.part()
         self.close()
         self.prepared.unanswered.forget()

@@ -1,6 +1,4 @@
-from libc.stdint cimport uint64_t
-
-from .statements.portals cimport Portals
+cimport cython
 
 
 cdef enum GUARD:
@@ -10,6 +8,7 @@ cdef enum GUARD:
     GUARD_SPENT = 2  # one was: until the change-over is known to have succeeded nothing else may be sent
 
 
+@cython.final
 cdef class Lease:
     cdef readonly double begun_at
     # The change-over to the client's settings.
@@ -21,7 +20,6 @@ cdef class Lease:
     cdef bint unsynced  # part of an extended batch whose Sync is still to come
     cdef bint drops_all  # what it sends now may end all prepared statements
     cdef public tuple meanwhile  # see `Borrower.meanwhile`
-    cdef Portals portals  # of its transaction; None until it binds one
     # The turn that is being answered.
     cdef object parameters_before  # what the connection reported when the last transaction was over
     cdef bint turn_failed
@@ -34,5 +32,4 @@ cdef class Lease:
     cdef public int sequences_discarded  # how often, since the lease began or that was asked
     cdef bint rolled_back  # its client left in a transaction, and that was ended
 
-    cdef Portals own_portals(self)
     cdef bint is_following(self) noexcept

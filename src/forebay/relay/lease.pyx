@@ -5,17 +5,14 @@ has left is cleaned up under the same lease. All that belongs to a borrow stands
 has to be reset for the next one.
 """
 
-from .statements.portals cimport Portals
+cimport cython
 
 
+@cython.final
+@cython.no_gc
+@cython.freelist(16)
 cdef class Lease:
     """One borrow. `begun_at`: when, on the relay's clock, in seconds."""
-
-    cdef Portals own_portals(self):
-        """What portals are bound of, from now on."""
-        if self.portals is None:
-            self.portals = Portals()
-        return self.portals
 
     cdef bint is_following(self) noexcept:
         """Whether the client's turn has a follow-up that has not ended yet."""

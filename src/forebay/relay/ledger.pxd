@@ -30,6 +30,19 @@ cdef inline int awaited(int kind) noexcept:
     return FUNCTION if kind == c"F" else 0
 
 
+cdef inline int head_of(Ledger ledger):
+    """The entry that is being answered, without a call; 0 if nothing is owed."""
+    return 0 if ledger.count == 0 else ledger.ring[ledger.head]
+
+
+cdef inline int action_of(int entry) noexcept:
+    return (entry >> _ACTION_SHIFT) & _ACTION
+
+
+cdef inline bint is_expected_in(int entry) noexcept:
+    return entry & _EXPECTED != 0
+
+
 @cython.final
 cdef class Ledger:
     cdef bytearray ring
@@ -62,6 +75,8 @@ cdef class Ledger:
 
     @cython.locals(kind=cython.int, action=cython.int)
     cpdef int reply(self, int message) except -2
+
+    @cython.locals(entry=cython.int)
     cdef int _pop(self) except -2
     cdef int _fail(self) except -2
     cdef int _drop_head(self) except -2

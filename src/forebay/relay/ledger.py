@@ -226,9 +226,13 @@ class Ledger:
         return action
 
     def _pop(self):
-        if self.ring[self.head] & _EXPECTED:
+        entry = self.ring[self.head]
+        if entry & _EXPECTED:
             self.settled += 1
-        self._drop_head()
+        if entry & _KIND <= SYNC and (entry >> _ACTION_SHIFT) & _ACTION == FORWARD:
+            self.requests -= 1
+        self.head = (self.head + 1) & self.mask
+        self.count -= 1
         while self.count and self.ring[self.head] & _KIND == COPY_END:
             self.head = (self.head + 1) & self.mask
             self.count -= 1

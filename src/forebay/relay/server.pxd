@@ -1,4 +1,3 @@
-from .belief cimport Message
 from .connection cimport Connection
 
 
@@ -24,7 +23,7 @@ cdef class Server(Connection):
     ) except -3
     cdef int _judge_ready(self, const unsigned char *frame, Py_ssize_t total) except -3
     cdef int _judge_notification(self, const unsigned char *frame, Py_ssize_t total) except -3
-    cdef bytes _renamed(self, bytes error, Message failing)
+    cdef bytes _renamed(self, bytes error, object failing)
     cdef int _refuse_turn(self) except -1
     cdef int _let_client_go_on(self) except -1
     cdef int _swallow(self, const unsigned char *frame, Py_ssize_t total) except -1

@@ -11,15 +11,14 @@ from forebay.relay.statements.statement import PREFIX
 from libc.stdint cimport uint32_t
 
 from .frames cimport HEADER_BYTES, LARGE_MESSAGE_LIMIT, length_word, message
-from .ledger cimport DESYNC, FORWARD, REPLACE, SWALLOW, SYNC
+from .ledger cimport DESYNC, FORWARD, REPLACE, SWALLOW, SYNC, action_of, head_of, is_expected_in
 from .connection cimport LEDGER_LIMIT, NOBODY, Borrower, Connection
 from .lease cimport UNGUARDED
 from .lending cimport fail_copy, go_free
 from .peer cimport GATHER_BYTES
 from .sequences cimport NOT_DRAWN, with_hint
-from .belief cimport Message
 from .statements.entries cimport Held
-from .statements.prepared cimport Guard, Naming, Refusal
+from .statements.prepared cimport GUARD, Naming, Refusal
 from .statements.statement cimport Known
 from .turn cimport (
     answer_fakes, begin_follow_up, command_done, pass_on, ready_for_query, release_if_free,
@@ -180,7 +179,8 @@ cdef class Server(Connection):
     ) except -3:
         """Take note of a message, and say what becomes of it: FORWARD, SWALLOW, DROP, REPLACE (by
         what is in `instead`), REFUSED or DESYNC."""
-        cdef int action = self.ledger.action()
+        cdef int entry = head_of(self.ledger)
+        cdef int action = action_of(entry)
         cdef bint is_noted
         if total < HEADER_BYTES or total > LARGE_MESSAGE_LIMIT:
             return DESYNC
@@ -208,7 +208,7 @@ cdef class Server(Connection):
             return self._judge_ready(frame, total)
         if action == REPLACE:
             return DESYNC  # what cannot succeed
-        is_noted = self.ledger.is_expected()
+        is_noted = is_expected_in(entry)
         if is_noted and whole:
             if kind == c"t":
                 self.prepared.note_types(frame[HEADER_BYTES:total])
@@ -217,7 +217,7 @@ cdef class Server(Connection):
             elif kind == c"n":
                 self.prepared.note_description(b"")
             elif kind == c"3" and self.lease.guarded and not self.lease.replaying:
-                if isinstance(self.prepared.head(), Guard):
+                if self.prepared.role() is GUARD:
                     self.lease.guarded = UNGUARDED  # the last message of a change-over
         action = self.ledger.reply(kind)
         if self.ledger.settled:
@@ -238,7 +238,8 @@ cdef class Server(Connection):
         """As ``_judge``, for an ErrorResponse."""
         cdef int action = self.ledger.action()
         cdef int kind = self.ledger.head_kind()
-        cdef Message failing = self.prepared.head()
+        cdef object failing = self.prepared.role()
+        cdef bint is_noted = self.ledger.is_expected()
         cdef bint cut_short = CUT_SHORT in frame[:min(total, <Py_ssize_t> 80)]
         if action == REPLACE:
             self.instead = frame[:total]
@@ -248,7 +249,7 @@ cdef class Server(Connection):
             self.ledger.reply(c"E")
             self.prepared.note_outcome()
             return REPLACE
-        if isinstance(failing, Guard):
+        if failing is GUARD:
             self.skipped = self.ledger.kinds()
             if self.lease.replay_error is None and whole and UNKNOWN_STATEMENT not in frame[:total]:
                 # The change-over has succeeded, and a timeout, say, has hit the guard.
@@ -259,7 +260,7 @@ cdef class Server(Connection):
         action = self.ledger.reply(c"E")
         if action == SWALLOW and kind > SYNC:
             action = FORWARD  # asked for the client's sake: it is the client's message that fails
-        self.prepared.note_outcome(failing is not None, cut_short)
+        self.prepared.note_outcome(is_noted, cut_short)
         if (self.client is None or action == SWALLOW) and whole and self._is_last_word(frame, total):
             # It may take its time to close the connection, or the network may never say so.
             self.pool.manager.ended(self, frame[HEADER_BYTES:total])
@@ -288,7 +289,7 @@ cdef class Server(Connection):
         self.instead = frame[:HEADER_BYTES] + known + frame[NUMBER_END:total]
         return REPLACE
 
-    cdef bytes _renamed(self, bytes error, Message failing):
+    cdef bytes _renamed(self, bytes error, object failing):
         """An ErrorResponse with the client's names for prepared statements instead of Forebay's."""
         def known_to_client(found):
             name = (<Naming> failing).name if isinstance(failing, Naming) else self._called(found[1])

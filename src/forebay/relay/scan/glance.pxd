@@ -22,3 +22,7 @@ cdef bint glance(const unsigned char* text, Py_ssize_t size) noexcept nogil
 cdef void glance_begin(GlanceState* state) noexcept nogil
 cdef bint glance_feed(GlanceState* state, const unsigned char* text, Py_ssize_t size) noexcept nogil
 cdef bint glance_finish(GlanceState* state) noexcept nogil
+
+
+cdef class ChunkedGlance:
+    cdef GlanceState state

@@ -402,8 +402,6 @@ def glance_text(bytes text not None):
 cdef class ChunkedGlance:
     """The same for a text that arrives in pieces."""
 
-    cdef GlanceState state
-
     def __cinit__(self):
         glance_begin(&self.state)
 

@@ -17,7 +17,7 @@ cdef int binds(
 ) except -1:
     """Look at the statement that is bound. `portal`: its name, with a zero byte behind; `named`: so is the
     statement; `reading`: how the text was read, if that matters."""
-    cdef Portals portals = client.lease.own_portals()
+    cdef Portals portals = client.own_portals()
     cdef bytes name = portal
     if not client.sessions.texts.binds(client, text, named, reading, _names_pg_temp(portal)):
         return portals.follow(name, None)

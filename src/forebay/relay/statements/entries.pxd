@@ -13,7 +13,6 @@ cdef class Named:
 
 
 @cython.final
-@cython.freelist(64)
 cdef class Unnamed:
     cdef bytes definition
     cdef object parameters
@@ -27,7 +26,6 @@ cdef class Unnamed:
 
 
 @cython.final
-@cython.freelist(64)
 cdef class Held:
     cdef Unnamed unnamed
     cdef Told told

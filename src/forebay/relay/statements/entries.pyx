@@ -4,9 +4,13 @@ What a client was told of its statement (what it returns, the types of its param
 client's entry, so an answer that comes late finds whom it belongs to, whatever the name means by then.
 """
 
+cimport cython
+
 from .statement cimport UNNAMED, Statement, Told, shape
 
 
+@cython.final
+@cython.no_gc
 cdef class Named:
     """What a client calls by a name. `told` is None until the client was told anything."""
 
@@ -20,6 +24,9 @@ cdef class Named:
         return 0
 
 
+@cython.final
+@cython.no_gc
+@cython.freelist(64)
 cdef class Unnamed:
     """What a client has prepared without a name.
 
@@ -40,6 +47,9 @@ cdef class Unnamed:
         return self.told
 
 
+@cython.final
+@cython.no_gc
+@cython.freelist(64)
 cdef class Held:
     """A prepared statement as one connection has it.
 

@@ -1,3 +1,5 @@
+cimport cython
+
 from ..belief cimport Cell, Message, Table
 from .entries cimport Named, Unnamed
 from .prepared cimport Question
@@ -10,6 +12,7 @@ cdef enum:
     NAME_BYTES = 63  # NAMEDATALEN - 1
 
 
+@cython.final
 cdef class Names:
     cdef readonly Table table
     cdef readonly Cell unnamed

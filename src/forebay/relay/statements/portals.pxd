@@ -1,3 +1,5 @@
+cimport cython
+
 from .entries cimport Named, Unnamed
 from .statement cimport Statement
 
@@ -6,6 +8,7 @@ cdef enum:
     PORTALS_LIMIT = 100  # with names, of which is known what they were bound of
 
 
+@cython.final
 cdef class Portals:
     cdef Named named
     cdef Unnamed unnamed

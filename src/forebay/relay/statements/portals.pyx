@@ -1,9 +1,14 @@
 """What the portals of a client's transaction were bound of."""
 
+cimport cython
+
 from .entries cimport Named, Unnamed
 from .statement cimport Statement
 
 
+@cython.final
+@cython.no_gc
+@cython.freelist(16)
 cdef class Portals:
     """The unnamed portal: of which of the client's statements it is (`named` or `unnamed`), as which
     `statement` the connection has that, and whether it `is_told`: the client was told what it returns,

@@ -8,32 +8,29 @@ from .statement cimport Known, Statement
 
 
 @cython.final
-cdef class Question(Message):
+cdef class Question:
     cdef Statement statement
     cdef Held held
     cdef Named named
     cdef Unnamed unnamed
     cdef bytes types
     cdef bint is_open
-    cdef bint is_of_portal
     cdef bint is_of_parse
     cdef bint proves
 
 
 @cython.final
-cdef class Refusal(Message):
+cdef class Refusal:
     cdef bytes error
     cdef bytes sqlstate
 
 
 @cython.final
-cdef class Naming(Message):
+cdef class Naming:
     cdef bytes name
 
 
-@cython.final
-cdef class Guard(Message):
-    pass
+cdef object GUARD
 
 
 @cython.final
@@ -51,6 +48,7 @@ cdef class Prepared:
     cdef Held latest_held
 
     cdef bint owe(self, int kind, int action, Message message) except -1
+    cdef bint owe_role(self, int kind, int action, object role) except -1
     cdef int owe_error(self, bytes error, bytes sqlstate) except -1
     cdef bint owe_guard(self, int kind) except -1
     cdef bint owe_naming(self, int kind, bytes name) except -1
@@ -62,12 +60,9 @@ cdef class Prepared:
     cdef int forget_all(self) except -1
     cdef int note_outcome(self, bint itself=*, bint cut_short=*) except -1
     cdef Message head(self)
+    cdef object role(self)
     cdef int note_types(self, bytes types) except -1
     cdef int note_description(self, bytes description) except -1
-
-
-cdef inline Message message():
-    return Message.__new__(Message)  # several times as fast as to call the class
 
 
 cdef int note_unnamed(Prepared prepared, Message message, Cell cell, Unnamed now) except -1

@@ -4,9 +4,11 @@ What is believed of that is derived (see `belief`); here stand what is believed,
 messages that have something hanging on them.
 """
 
+cimport cython
+
 from itertools import islice
 
-from ..belief cimport Cell, Message, Place, Table, Unanswered, note
+from ..belief cimport Cell, Message, Place, Table, Unanswered, new_message, note
 from ..ledger cimport FORWARD, PARSE, REPLACE, SWALLOW
 from .entries cimport Held, Unnamed, held
 from .statement cimport UNNAMED, Known, Told, shape
@@ -15,28 +17,30 @@ cdef enum:
     CANDIDATES = 10  # that have not been used for longest, when one has to go
 
 
-cdef class Question(Message):
-    """A Describe: asked by the client, who is told (`named` or `unnamed`), or by Forebay, who waits for
-    it as long as it `is_open`.
+@cython.final
+@cython.no_gc
+@cython.freelist(64)
+cdef class Question:
+    """The role of a Describe: asked by the client, who is told (`named` or `unnamed`), or by Forebay, who
+    waits for it as long as it `is_open`.
 
-    `held` is the statement on the connection. `is_of_portal`: of a portal of the unnamed statement;
-    `is_of_parse`: it says what a Parse has found, and nobody else has asked; `proves`: and so would
-    all who mean the same find it.
+    `held` is the statement on the connection. `is_of_parse`: it says what a Parse has found, and nobody
+    else has asked; `proves`: and so would all who mean the same find it.
     """
 
 
-cdef class Refusal(Message):
-    """What is going to fail, since Forebay refuses what the client has asked: the client gets `error`
+cdef class Refusal:
+    """The role of what is going to fail, since Forebay refuses what the client has asked: the client gets `error`
     instead of an error with `sqlstate`."""
 
 
-cdef class Naming(Message):
-    """A message that means what its client calls `name`, and others call otherwise."""
+cdef class Naming:
+    """The role of a message that means what its client calls `name`, and others call otherwise."""
 
 
-cdef class Guard(Message):
-    """Behind it the database skips all that belongs to a change-over, if that fails (see
-    session/replays.py)."""
+# The role of a message behind which the database skips all that belongs to a change-over, if that fails
+# (see session/replays.py).
+cdef object GUARD = "guard"
 
 
 cdef class Proofs(Place):
@@ -88,21 +92,27 @@ cdef class Prepared:
         self.unanswered.sent(message)
         return True
 
+    cdef bint owe_role(self, int kind, int action, object role) except -1:
+        """As ``owe``, for a message without consequences."""
+        cdef Message sent = new_message()
+        sent.role = role
+        return self.owe(kind, action, sent)
+
     cdef int owe_error(self, bytes error, bytes sqlstate) except -1:
         """A message that is going to fail with `sqlstate` is sent: `error` is what the client gets
         for it, unless it fails otherwise before."""
         cdef Refusal refusal = Refusal.__new__(Refusal)
         refusal.error = error
         refusal.sqlstate = b"\0C" + sqlstate + b"\0"
-        return self.owe(PARSE, REPLACE, refusal)
+        return self.owe_role(PARSE, REPLACE, refusal)
 
     cdef bint owe_guard(self, int kind) except -1:
-        return self.owe(kind, SWALLOW, Guard.__new__(Guard))
+        return self.owe_role(kind, SWALLOW, GUARD)
 
     cdef bint owe_naming(self, int kind, bytes name) except -1:
         cdef Naming naming = Naming.__new__(Naming)
         naming.name = name
-        return self.owe(kind, FORWARD, naming)
+        return self.owe_role(kind, FORWARD, naming)
 
     cdef int end_batch(self) except -1:
         """A Sync or a simple Query is sent."""
@@ -160,8 +170,9 @@ cdef class Prepared:
         if ledger.dropped:
             self.latest = self.latest_held = None
             for dropped in self.unanswered.failed(ledger.dropped, itself, cut_short):
-                if isinstance(dropped, Question):
-                    (<Question> dropped).is_open = False
+                role = (<Message> dropped).role
+                if isinstance(role, Question):
+                    (<Question> role).is_open = False
             ledger.dropped = 0
         return 0
 
@@ -169,11 +180,15 @@ cdef class Prepared:
         """What hangs on the message that is being answered, or None."""
         return self.unanswered.first if self.ledger.is_expected() else None
 
+    cdef object role(self):
+        """The role of the message that is being answered, or None."""
+        return self.unanswered.first.role if self.ledger.is_expected() else None
+
     cdef int note_types(self, bytes types) except -1:
         """A ParameterDescription has come."""
-        head = self.head()
-        if isinstance(head, Question):
-            (<Question> head).types = types
+        role = self.role()
+        if isinstance(role, Question):
+            (<Question> role).types = types
         return 0
 
     cdef int note_description(self, bytes description) except -1:
@@ -181,14 +196,14 @@ cdef class Prepared:
         cdef Question question
         cdef Told before
         cdef bytes types, returns
-        head = self.head()
-        if not isinstance(head, Question):
+        role = self.role()
+        if isinstance(role, Unnamed):  # of a portal of it
+            (<Unnamed> role).portal = description
             return 0
-        question = <Question> head
+        if not isinstance(role, Question):
+            return 0
+        question = <Question> role
         question.is_open = False
-        if question.is_of_portal:
-            question.unnamed.portal = description
-            return 0
         returns = shape(description)
         types = question.types
         if question.held is not None:

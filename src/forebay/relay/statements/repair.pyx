@@ -1,13 +1,13 @@
 """See that a database connection has a prepared statement, in the write that is being put together."""
 
 from ..assembly cimport put
-from ..belief cimport KEEP, Message, Place, note
+from ..belief cimport KEEP, Message, Place, new_message, note
 from ..connection cimport Connection
 from ..frames cimport HEADER_BYTES, write_head
 from ..frames cimport message as framed
 from ..ledger cimport CLOSE, PARSE, SWALLOW
 from .entries cimport Held, held
-from .prepared cimport Prepared, message
+from .prepared cimport Prepared
 from .statement cimport Known, Statement
 
 cdef enum:
@@ -31,7 +31,7 @@ cdef Held prepare(Connection server, Statement statement, Place names=None, byte
         make_room(server)
         put_parse(server, statement)
         there = held()
-        parse = message()
+        parse = new_message()
         note(parse, prepared.statements, known, there)
         if name is not None:
             note(parse, names, name, KEEP, None, True)
@@ -50,7 +50,7 @@ cdef int make_room(Connection server) except -1:
 cdef int evict(Connection server, Known known) except -1:
     """Close a statement on the connection."""
     cdef Prepared prepared = server.prepared
-    cdef Message closing = message()
+    cdef Message closing = new_message()
     cdef bytes close = framed(b"C", b"S%b\0" % known.name)
     note(closing, prepared.statements, known, None)
     prepared.owe(CLOSE, SWALLOW, closing)

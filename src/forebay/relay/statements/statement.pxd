@@ -19,21 +19,18 @@ cdef class Account:
 
 
 @cython.final
-@cython.no_gc
 cdef class Text:
     cdef readonly bytes sql
     cdef Account account
 
 
 @cython.final
-@cython.no_gc
 cdef class Told:
     cdef bytes shape
     cdef bytes types
 
 
 @cython.final
-@cython.no_gc
 cdef class Known:
     cdef readonly bytes name
     cdef tuple key  # under which `kept` has it
@@ -47,7 +44,6 @@ cdef class Known:
 
 
 @cython.final
-@cython.no_gc
 cdef class Statement:
     cdef readonly Text source
     cdef readonly bytes tail

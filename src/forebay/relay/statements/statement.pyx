@@ -9,6 +9,8 @@ has any more takes little memory, whatever connections have prepared. Who prepar
 found by a digest of the text, and brings it along.
 """
 
+cimport cython
+
 import re
 from hashlib import blake2b
 from secrets import token_bytes
@@ -56,6 +58,8 @@ cdef class Account:
         return peak
 
 
+@cython.final
+@cython.no_gc
 cdef class Text:
     """The SQL of statements. Counted as long as a client has one of them."""
 
@@ -69,11 +73,15 @@ cdef class Text:
             self.account.bytes -= len(self.sql)
 
 
+@cython.final
+@cython.no_gc
 cdef class Told:
     """What was told of a statement: what it returns (see `shape`), and the types of its parameters (the
     body of a ParameterDescription). None: nothing of that."""
 
 
+@cython.final
+@cython.no_gc
 cdef class Known:
     """What connections know of a statement: a name, and what the database said of it."""
 
@@ -82,6 +90,8 @@ cdef class Known:
             self.kept.pop(self.key, None)
 
 
+@cython.final
+@cython.no_gc
 cdef class Statement:
     """What Parse defines: the text, and behind it in Parse `tail` (a zero byte and parameter types).
 

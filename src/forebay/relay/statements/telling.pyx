@@ -89,17 +89,16 @@ cdef Question owe_question(
     question.held = there
     question.named = named
     question.unnamed = unnamed
-    return question if server.prepared.owe(DESCRIBE, action, question) else None
+    return question if server.prepared.owe_role(DESCRIBE, action, question) else None
 
 
 cdef bint describe_portal(Borrower client, const unsigned char *frame, Py_ssize_t total) except -1:
     """Describe of a portal: what the client is told of it counts for the statement that it was
     bound of. Whether the ledger has been told."""
-    cdef Portals portals = client.lease.portals
+    cdef Portals portals = client.portals
     cdef Named named
     cdef Unnamed unnamed
     cdef Statement statement
-    cdef Question question
     cdef Held there
     if portals is None:
         return False
@@ -116,10 +115,7 @@ cdef bint describe_portal(Borrower client, const unsigned char *frame, Py_ssize_
     if unnamed is not None:
         # Nearly all clients describe each portal, and parse the unnamed statement each time: the answer
         # is kept as it is, and looked at only if the statement is bound elsewhere.
-        question = Question.__new__(Question)
-        question.unnamed = unnamed
-        question.is_of_portal = True
-        client.server.prepared.owe(DESCRIBE, FORWARD, question)
+        client.server.prepared.owe_role(DESCRIBE, FORWARD, unnamed)
         return True
     if named is None or statement.finds:
         return False

@@ -5,13 +5,13 @@ again when the client uses it over a connection that has meanwhile another, or a
 """
 
 from ..assembly cimport put
-from ..belief cimport Message
+from ..belief cimport Message, new_message
 from ..connection cimport Borrower
 from ..frames cimport message as framed
 from ..ledger cimport CLOSE, FORWARD, PARSE, SWALLOW
 from ..refusal cimport error_response, refuse
 from .entries cimport Held, Unnamed
-from .prepared cimport message, note_unnamed
+from .prepared cimport note_unnamed
 from .statement cimport UNNAMED, Told, with_types
 from .telling cimport ask, owe_question
 
@@ -23,7 +23,7 @@ cdef int define_unnamed(Borrower client, bytes definition, bint harmless) except
     """A Parse is sent; what it defines is kept (None: that is too long). `harmless`: to execute
     it certainly changes no session."""
     cdef Unnamed entry = Unnamed.__new__(Unnamed)
-    cdef Message parse = message()
+    cdef Message parse = new_message()
     entry.definition = definition
     entry.harmless = harmless
     entry.parameters = client.parameters_now()
@@ -34,7 +34,7 @@ cdef int define_unnamed(Borrower client, bytes definition, bint harmless) except
 
 cdef int close_unnamed(Borrower client) except -1:
     """A Close is sent."""
-    cdef Message close = message()
+    cdef Message close = new_message()
     note_unnamed(client.server.prepared, close, client.own_names().unnamed, None)
     client.server.prepared.owe(CLOSE, FORWARD, close)
     return 0
@@ -74,7 +74,7 @@ cdef bint prepare_unnamed(Borrower client, Unnamed entry) except -1:
         refuse(client.server, error_response(b"26000", error, IN_BIND))
         return False
     parse = framed(b"P", b"\0" + definition)
-    repeated = message()
+    repeated = new_message()
     note_unnamed(client.server.prepared, repeated, None, entry)
     client.server.prepared.owe(PARSE, SWALLOW, repeated)
     put(client.server, parse, len(parse))

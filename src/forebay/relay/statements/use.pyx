@@ -14,7 +14,7 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memchr
 
 from ..assembly cimport put
-from ..belief cimport ALL, KEEP, Message, Table, note
+from ..belief cimport ALL, KEEP, Message, Table, new_message, note
 from ..connection cimport Borrower, Connection
 from ..frames cimport HEADER_BYTES, write_head
 from ..frames cimport message as framed
@@ -25,7 +25,7 @@ from ..turn cimport answer_fakes
 from .binding cimport binds
 from .entries cimport Held, Named, held
 from .names cimport STATEMENTS_BYTES_LIMIT, STATEMENTS_LIMIT, Names, known_as
-from .prepared cimport Prepared, Question, message, note_proof
+from .prepared cimport Prepared, Question, note_proof
 from .repair cimport evict, make_room, prepare, put_parse
 from .statement cimport Known, Statement, Told, own_statement
 from .telling cimport as_told, keeps, owe_question
@@ -147,7 +147,7 @@ cdef int _define_there(Borrower client, bytes name, Statement statement) except 
     """The connection has what is defined: Forebay answers in its place."""
     cdef Prepared prepared = client.server.prepared
     cdef Held there = prepared.get(statement.known)
-    cdef Message parse = message()
+    cdef Message parse = new_message()
     cdef Named entry
     client.names.define(parse, name, statement)
     if prepared.owe(PARSE, FAKE, parse):
@@ -163,7 +163,7 @@ cdef int _define_new(Borrower client, bytes name, Statement statement) except -1
     cdef Prepared prepared = client.server.prepared
     cdef Known known = statement.known
     cdef Held there = held()
-    cdef Message parse = message()
+    cdef Message parse = new_message()
     cdef Question question
     cdef uint64_t proves = _proves(client)
     client.names.define(parse, name, statement)
@@ -276,7 +276,7 @@ cdef Py_ssize_t use_named(
         if not statement.harmless and must_forget(client, statement.text, statement.meaning.reading):
             forget_first(client)
             return ASKED
-        client.lease.own_portals().note_bound(
+        client.own_portals().note_bound(
             frame + HEADER_BYTES, entry, None, statement, is_kept and told is not None and told.shape is not None
         )
     if not is_kept and not keeps(client, statement, entry):
@@ -286,7 +286,7 @@ cdef Py_ssize_t use_named(
         return total
     if kind == c"B" and (
         client.strict or client.pinned or client.reads_all or not statement.harmless
-        or client.lease.portals.followed is not None
+        or client.portals.followed is not None
     ):
         binds(client, frame + HEADER_BYTES, statement.text, True, statement.meaning.reading)
     if client.names.unasked is not None and given in client.names.unasked:
@@ -305,6 +305,7 @@ cdef int _owe_use(
     """Bind or Describe of a named statement is sent, which the connection has as `there`. `unasked`: where
     the client's name goes if a Describe is refused."""
     cdef Question question
+    cdef Message describe
     if kind == c"B":
         if there is None or there.called == entry.name:
             server.ledger.push(BIND, FORWARD)
@@ -315,10 +316,12 @@ cdef int _owe_use(
             server.prepared.owe_naming(BIND, entry.name)
         return 0
     question = Question.__new__(Question)
-    if unasked is not None:
-        note(question, unasked, entry.name, KEEP, None, True)
     question.statement, question.held, question.named = statement, there, entry
-    server.prepared.owe(DESCRIBE, FORWARD, question)
+    describe = new_message()
+    describe.role = question
+    if unasked is not None:
+        note(describe, unasked, entry.name, KEEP, None, True)
+    server.prepared.owe(DESCRIBE, FORWARD, describe)
     return 0
 
 
@@ -363,7 +366,7 @@ cdef Py_ssize_t _use_sql_prepared(Borrower client, int kind, bytes name) except 
 
 cdef int _close(Borrower client, Named entry) except -1:
     """Close of a named statement: the connection keeps it, and is not asked."""
-    cdef Message close = message()
+    cdef Message close = new_message()
     if entry is not None:
         client.names.drop(close, entry)
     client.server.prepared.owe(CLOSE, FAKE, close)
@@ -374,7 +377,7 @@ cdef int drop_statements(Borrower client) except -1:
     """Execute of what ends all prepared statements, in the extended protocol: what follows in
     its batch runs only if it has succeeded."""
     cdef Prepared prepared = client.server.prepared
-    cdef Message execute = message()
+    cdef Message execute = new_message()
     note(execute, prepared.statements, ALL, None)
     if client.names is not None:
         client.names.drop_all(execute)
