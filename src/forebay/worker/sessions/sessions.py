@@ -134,8 +134,8 @@ class Sessions:
     # ---- trouble, and the end ----
 
     def settings_refused(self, client: Client, body: bytes) -> bool:
-        """The database did not accept the client's settings. Returns whether it asks for others by
-        now; else it has heard why."""
+        """The database has refused the client's settings (`body` of an ErrorResponse). Returns True
+        if the client asks for other settings by now; if False, it has been told the error."""
         error = PgError.parse(body)
         kept = without_refused(client.settings.values, client.startup.values, error.message)
         if kept != client.settings.values:
