@@ -97,7 +97,7 @@ class Census:
             self._put_behind(at, pool)
 
     def _put_behind(self, at, pool):
-        """Put `pool` into the list behind `at`; None: as its first."""
+        """Put `pool` into the list behind `at`, or as the first if that is None."""
         after = self.first if at is None else at.behind
         pool.before = at
         pool.behind = after

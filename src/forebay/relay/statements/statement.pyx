@@ -71,7 +71,7 @@ cdef class Text:
 
 cdef class Told:
     """What was told of a statement: what it returns (see `shape`), and the types of its parameters (the
-    body of a ParameterDescription). None: nothing of that."""
+    body of a ParameterDescription). Each is None if it was not told."""
 
 
 cdef class Known:
