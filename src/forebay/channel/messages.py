@@ -107,7 +107,7 @@ class Evacuate(msgspec.Struct, frozen=True, kw_only=True, tag="evacuate"):
 
 
 class Evacuated(msgspec.Struct, frozen=True, kw_only=True, tag="evacuated"):
-    """All workers have done so, or did not answer in time."""
+    """All other workers have done so, or the node waits for them no longer."""
 
     id: int
 

@@ -125,12 +125,12 @@ async def send_cancel(
     *,
     place: Place,
 ) -> None:
-    """Asks the server to cancel a query; returns when the server has closed that connection.
+    """Asks the server to cancel a query. Returns when the server has closed the connection on which
+    it was asked: the signal is on its way by then, and the connection with the query must not serve
+    another client before.
 
-    `place` is where the connection with that query is: by now the target's name may mean another
-    server, which has a process of that number, too. Certificates are still for the name.
-
-    Only then is the signal on its way: a database connection must not serve another client before.
+    `place` is where the connection with that query is. By now the target's name may mean another
+    server, which may have a process of the same number. Certificates are checked by the name.
     Raises ConnectError.
     """
     deadline_s = asyncio.get_running_loop().time() + timeout_s

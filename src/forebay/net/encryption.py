@@ -34,7 +34,8 @@ class Encryption(NamedTuple):
         return cls(sslobj, incoming, outgoing)
 
     def decrypt(self, received: bytearray, into: bytearray) -> Exception | None:
-        """Takes what was received; returns why there will be no more, None if there may be."""
+        """Decrypts what was received. Returns None if more may come, else the error that says why
+        not."""
         self.incoming.write(received)
         received.clear()
         try:

@@ -161,9 +161,10 @@ class Stream:
         return taken
 
     async def _receive_more(self, wanted: int = 0) -> None:
-        """Waits until there may be more to read, or raises why there will not be.
+        """Waits until there may be more to read. Raises the reason if there will not be.
 
-        Callers look for themselves whether it suffices. `wanted` raises the bound of what is kept.
+        Callers check whether what has come suffices. `wanted` raises the limit of what is kept, in
+        bytes.
         """
         if self._tls is not None and self._received:
             self._decrypt(self._tls)

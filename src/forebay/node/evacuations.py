@@ -21,7 +21,7 @@ class Member(Protocol):
     """A worker, as it is talked to."""
 
     def post(self, message: EvacuationMessage) -> bool:
-        """Send; False: it is gone, or far behind."""
+        """Send. Returns False if the worker is gone, or far behind."""
 
 
 class Evacuations:

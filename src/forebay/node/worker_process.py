@@ -116,7 +116,8 @@ class WorkerProcess:
         self._channel.post(Drain(timeout_s=timeout_s))
 
     def post(self, message: EvacuationMessage) -> bool:
-        """Tell it what its or another worker's clients need; False: it is gone, or far behind."""
+        """Tell the worker what clients of it, or of another, need. Returns False if it is gone, or
+        far behind."""
         return self._channel.post(message)
 
     def kill(self) -> None:

@@ -1,9 +1,10 @@
 """All micro-pools before one database server together: how many connections and waiting clients
 they have, and in which of them somebody has waited longest.
 
-Asked for every client that waits and every connection that comes free, so it keeps counts and a
-list in order where it could look at all micro-pools: what it costs does not depend on their number
-(but for a micro-pool whose first client is served, which is passed by those that wait longer).
+It is asked whenever a client begins to wait or a connection comes free. So it keeps counts, and a
+list of micro-pools in the order of their first clients, instead of looking at all of them: what it
+costs does not depend on their number. (But when the first client of a micro-pool is served, the
+micro-pool moves back in the list, past those whose first clients have waited longer.)
 
 Written in Cython's pure mode (types in census.pxd).
 """
@@ -53,15 +54,16 @@ class Census:
     # ---- what happens ----
 
     def resize(self, pool, change):
-        """`pool` has so many connections more."""
+        """`pool` has `change` connections more, or fewer if that is negative."""
         was_in_demand = pool.size > 0 or pool.waiting > 0
         pool.size += change
         self.size += change
         self.in_demand += (pool.size > 0 or pool.waiting > 0) - was_in_demand
 
     def joined(self, pool, now):
-        """A client has begun to wait in `pool`. Returns whether something may be done about it: if
-        not, a connection that comes free, or is being opened, is all that can help."""
+        """Note that a client has begun to wait in `pool`. Returns True if the manager may do
+        something about it; False if only a connection that comes free, or is being opened, can
+        help."""
         self.waiting += 1
         if pool.waiting == 1:
             pool.waits_since = now
@@ -77,7 +79,8 @@ class Census:
         return self.limit == UNKNOWN or self.size < self.limit or self.idle > 0
 
     def left(self, pool, since):
-        """A client waits in `pool` no more. `since`: when the first of those left there came."""
+        """Note that a client waits in `pool` no more. `since`: when the client that is the first
+        there now has begun to wait, in seconds; 0.0 if there is none."""
         self.waiting -= 1
         if pool.waiting == 0:
             self._take_out(pool)
@@ -94,7 +97,7 @@ class Census:
             self._put_behind(at, pool)
 
     def _put_behind(self, at, pool):
-        """Put `pool` into the list behind `at`; None: as its first."""
+        """Put `pool` into the list behind `at`, or as the first if that is None."""
         after = self.first if at is None else at.behind
         pool.before = at
         pool.behind = after
@@ -135,8 +138,8 @@ class Census:
         return None
 
     def claimant(self, owner, now):
-        """The micro-pool that a connection should go to which `owner` gives back; None: `owner`
-        keeps it.
+        """Returns the micro-pool that should get the room of a connection which `owner` gives back;
+        None if `owner` keeps it.
 
         The longer wait wins, as long as its micro-pool has less than an equal share: beyond that,
         moving a connection (closing one, opening another) would cost more than it brings.

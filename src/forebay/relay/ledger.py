@@ -84,8 +84,9 @@ class Ledger:
     def push(self, kind, action, expected=False):
         """Note that a message of `kind` was sent, whose replies are to be treated by `action`.
 
-        False: the database will skip or ignore it, so that no entry was made. If something
-        hangs on it (`expected`) it counts in `settled` or `dropped` when it is done with.
+        Returns False if no entry was made, since the database will skip or ignore the message. With
+        `expected`, its outcome confirms or drops what is believed: the entry is counted in
+        `settled` when it is answered, or in `dropped` when it has failed or is skipped.
         """
         if kind == SYNC:
             ignored = self.copy_in
@@ -111,7 +112,7 @@ class Ledger:
         return not ignored
 
     def take_fake(self):
-        """Take an entry that Forebay answers itself if its turn has come: its kind, else 0."""
+        """Take out the first entry if Forebay answers it itself. Returns its kind, else 0."""
         if self.count == 0 or (self.ring[self.head] >> _ACTION_SHIFT) & _ACTION != FAKE:
             return 0
         kind = self.ring[self.head] & _KIND

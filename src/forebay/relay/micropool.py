@@ -61,7 +61,8 @@ class MicroPool(Demand):
         self.census.resize(self, 1)
 
     def end_opening(self, opened):
-        """A connection was opened, and is borrowed until it has begun; or it could not be."""
+        """The opening of a connection has ended. `opened`: it has succeeded, and the connection
+        counts as borrowed until it is started."""
         self.opening -= 1
         self.census.opening -= 1
         if opened:
@@ -106,8 +107,9 @@ class MicroPool(Demand):
         return self.idle.pop()
 
     def borrow_last(self, process_id, lease):
-        """The connection that this client had in its last lease, if it is idle, nobody else has had
-        it since, and it remembers what this client alone has drawn from sequences; or None."""
+        """Returns the connection that this client had in its last lease, if it is idle, nobody else
+        has had it since, and it remembers only what this client has drawn from sequences; else
+        None."""
         index = len(self.idle) - 1
         last = max(-1, index - _SEARCH)
         while index > last:
@@ -163,7 +165,8 @@ class MicroPool(Demand):
         return waiter
 
     def give_back(self, server, retired, now):
-        """A borrowed connection is free: who gets it now. None: it is idle, or was taken away.
+        """Take back a borrowed connection that is free. Returns the waiter that gets it; None if
+        the connection is idle now, or was taken away.
 
         `retired`: it is to be closed rather than used again.
         """

@@ -90,8 +90,8 @@ cdef bint _look_up() except -1:
 
 
 cdef bint _is_laid_out_as_known(object sslobj, object context) except -1:
-    """Whether the SSL pointer stands where it is looked for: between nothing (there is no socket)
-    and the context."""
+    """Returns whether the SSL pointer stands where it is expected: between NULL (there is no socket) and the
+    context."""
     cdef PyObject **members = <PyObject **> (<char *> <PyObject *> sslobj + sizeof(PyObject))
     return (
         type(sslobj).__basicsize__ >= <Py_ssize_t> sizeof(PySSLSocket)
@@ -148,9 +148,10 @@ cdef class SharedBios:
             self.writes_to = SSL_get_wbio(ssl_of(self.sslobj))
 
     cdef tuple lend(self, object sslobj, object incoming, object outgoing):
-        """Let an established connection use this pair for the rest of its life, in place of its own.
+        """Let an established connection use this pair for the rest of its life, in place of its own BIOs.
 
-        Which it uses from now on: this one, or its own, where they cannot be exchanged."""
+        Returns the pair that it uses from now on: its own if the BIOs cannot be exchanged.
+        """
         cdef SSL *connection
         if not is_available or type(sslobj) is not SSLConnection or incoming.pending or outgoing.pending:
             return incoming, outgoing

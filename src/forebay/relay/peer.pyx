@@ -430,8 +430,8 @@ cdef class Peer:
     # ---- what the kinds of peers do ----
 
     cdef Py_ssize_t consume(self, const unsigned char *data, Py_ssize_t count) except -1:
-        """Take what can be taken of `data`; how many bytes were. The rest is offered again with
-        more."""
+        """Take as many of the `count` bytes of `data` as can be used now, and return how many these were. The rest
+        is offered again when more has come."""
         raise NotImplementedError
 
     cdef int drained(self) except -1:

@@ -110,10 +110,10 @@ cdef class Poller:
         return 0
 
     cdef int wait(self, double until) except -1:
-        """Fetch up to BATCH events; how many came. The GIL is released while waiting.
+        """Fetch up to BATCH events. Returns how many came. The GIL is released while waiting.
 
-        `until` (monotonic seconds): do not wait longer; the past: do not wait. It may also be
-        woken before, and fetch an event that nobody owns.
+        `until` is in seconds of the monotonic clock: the call does not wait beyond that, and not at all if it has
+        passed. It may return earlier, and an event may have no owner.
         """
         cdef int count
         cdef int timeout_ms = -1 if until > self.now else 0

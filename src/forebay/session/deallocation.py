@@ -12,8 +12,8 @@ def drops_all(effect: Effect) -> bool:
 
 
 def drops_ours(effect: Effect, prefix: bytes) -> bool:
-    """Whether it ends one that Forebay has prepared on the connection, for whatever client: those
-    have names that begin with `prefix`."""
+    """Returns whether the effect ends a prepared statement that Forebay has made on the connection,
+    for whatever client: the names of these begin with `prefix`."""
     detail = effect.detail
     if not isinstance(detail, Command) or detail.command != "DEALLOCATE":
         return False

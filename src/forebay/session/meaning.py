@@ -1,9 +1,9 @@
 """What a prepared statement means: its text, and what that depends on.
 
-Clients share what they prepare if they mean the same by it. Names depend on ``search_path`` and
+Clients share a prepared statement if they mean the same by it. Names depend on ``search_path`` and
 role, literals on ``TimeZone``, ``DateStyle`` and the like. Within a transaction a client may set
-these, until the end of that or for longer, and make temporary tables. What that comes to is not
-followed: what a client prepares behind such a change is its own until the transaction is over.
+these, until its end or for longer, and make temporary tables. Forebay does not work out what comes
+of that: what a client prepares behind such a change is its own until the transaction is over.
 """
 
 from collections.abc import Hashable
@@ -32,7 +32,8 @@ class Context(NamedTuple):
 
 
 class Meaning(NamedTuple):
-    """What one text depends on, of a Context. Equal texts with equal meanings mean the same."""
+    """What one text depends on: the parts of a Context that matter to it. Equal texts with equal
+    meanings mean the same."""
 
     traits: Traits
     pool: tuple[str, str]
@@ -57,19 +58,20 @@ def meaning_of(traits: Traits, context: Context) -> Meaning:
 
 
 def unlike_others() -> Changes:
-    """What stands for a change that was made now."""
+    """Returns a token for a change that is made now. It equals only itself."""
     return (object(),)
 
 
 def changes_since(before: Changes | None, effects: Effects) -> Changes | None:
-    """What stands for the changes of what texts mean since the transaction began; None if there
-    are none. `before`: the same without a text, which has these effects."""
+    """Returns the token for all changes of what texts mean since the transaction began, when a text
+    with these effects has run; None if there are none. `before` is the token without this text."""
     return unlike_others() if any(map(_matters, effects)) else before
 
 
 def changes_plans(effects: Effects) -> bool:
-    """Whether plans that were made before must not be used any more behind a text with these
-    effects, or those that are made behind it by anybody else (see `settings.decides_plans`)."""
+    """Returns whether a text with these effects parts plans: those made before it must not be used
+    behind it, and those made behind it must not be used by other clients (see
+    `settings.decides_plans`)."""
     return any(map(_changes_plans, effects))
 
 

@@ -96,35 +96,40 @@ class Notes:
         return asked
 
     def doubt_creation(self) -> None:
-        """The statement may have created something that is temporary, though its text says not."""
+        """Note that the statement may have created something temporary, though its text does not
+        say so."""
         self.may_create = True
         self.causes.setdefault(PinReason.TEMPORARY_OBJECT, self.statement)
 
     def doubt(self, reason: PinReason) -> None:
-        """The statement has done what the database is asked for, if it succeeds."""
+        """Note that the statement leaves this cause behind if it succeeds. The next audit asks for
+        it."""
         self.doubts.add(reason)
         self.causes[reason] = self.statement
 
     def tie(self, reason: PinReason) -> None:
-        """The statement has done what cannot be asked for: it holds until the client leaves."""
+        """Note that the statement leaves a cause that the database cannot be asked for: the pin
+        lasts until the client leaves."""
         self.lasting.add(reason)
         self.causes[reason] = self.statement
 
     def keep_drawn(self, statement: bytes) -> None:
-        """`statement` draws from a sequence, or may, and the client's application asks for what it
-        has drawn."""
+        """Pin the client because `statement` draws from a sequence, or may, and its application
+        asks for what it has drawn (currval, lastval)."""
         if PinReason.SEQUENCE not in self.lasting:
             self.lasting.add(PinReason.SEQUENCE)
             self.causes[PinReason.SEQUENCE] = statement
         self.used_since = True
 
     def doubt_all(self) -> None:
-        """The statement may have done anything, if no other one has."""
+        """Note that the statement may leave any cause behind. Causes that another statement is
+        noted for keep that one."""
         self.doubts |= AUDITED
         self.causes = dict.fromkeys(AUDITED, self.statement) | self.causes
 
     def count_discards(self, succeeded: int) -> None:
-        """So many of the DISCARDs of sequences' values that were sent have succeeded by now."""
+        """`succeeded` of the DISCARDs of sequences' values that were sent have succeeded. If all
+        have, and no sequence was used behind the last, the pin for sequences ends."""
         if self.discards and self.discards == succeeded and not self.used_since:
             self.lasting.discard(PinReason.SEQUENCE)
         self.discards = 0
@@ -198,10 +203,11 @@ def _body(block: Effect) -> bytes:
 
 
 def minimal_pin(effects: Effects, listed: Listed = NOTHING_LISTED) -> PinReason | None:
-    """Why a statement would pin its client if nothing comes after it in its transaction, or None.
+    """Returns why a statement would pin its client if nothing came after it in its transaction;
+    None if it would not.
 
-    What the database decides in the end is foretold: a lock that is taken is held, and what is
-    released was the last of its kind.
+    The database decides in the end. This foretells its answer: a lock that is taken is held, and a
+    lock that is released was the last of its kind.
     """
     notes = Notes()
     effects = tuple(effect for effect in effects if not _leaves_nothing(effect))
@@ -224,7 +230,7 @@ def _left_by(effect: Effect) -> set[PinReason]:
 
 
 def _leaves_nothing(effect: Effect) -> bool:
-    """Whether it ends with the transaction, or only ends what others began."""
+    """Returns whether the effect ends with its transaction, or only ends what others began."""
     detail = effect.detail
     if isinstance(detail, Creation):
         return True  # of what is most likely not temporary

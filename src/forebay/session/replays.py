@@ -50,8 +50,9 @@ KEPT_CHARACTERS = 16384
 
 
 class Replay(NamedTuple):
-    """Messages that change a connection over; ``must_confirm``: the success of ``plain`` must be
-    seen before anything else is sent."""
+    """Messages that change a connection over. If ``must_confirm``, ``plain`` is to be sent, and
+    nothing else until it has succeeded; otherwise ``guarded``, and the client's message behind
+    it."""
 
     plain: bytes
     guarded: bytes
@@ -71,15 +72,16 @@ class Replays:
         self._kept: OrderedDict[tuple[Settings, Settings, bool, bool], Replay] = OrderedDict()
 
     def doubt(self, settings: Settings) -> None:
-        """These were sure to be accepted, and were refused: see their success from now on."""
+        """A change-over with these settings was refused, though it was sure to be accepted. From
+        now on those that they are part of must be confirmed."""
         self._doubted.add(settings)
         self._kept.clear()
 
     def replay(
         self, old: Settings, new: Settings, deallocates: bool = False, discards_plans: bool = False
     ) -> Replay:
-        """From `old` to `new`. Asked for, all that is prepared, or planned, on the connection is
-        forgotten as well."""
+        """Returns what changes a connection over from `old` to `new`. With `deallocates`, all that
+        is prepared on the connection is forgotten as well; with `discards_plans`, all plans."""
         key = (old, new, deallocates, discards_plans)
         found = self._kept.get(key)
         if found is None:
@@ -151,7 +153,8 @@ def _reset(name: str) -> str:
 
 
 def is_hasty(settings: Mapping[str, str]) -> bool:
-    """Whether even a change-over may take longer than these settings allow."""
+    """Returns whether a timeout among these settings is so short that it may cut a change-over
+    short."""
     return any(not _SECOND_OR_MORE.fullmatch(settings.get(name, "0")) for name in TIMEOUTS)
 
 

@@ -20,16 +20,17 @@ _LIST_ITEM = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^",\s]+))\s*(,|$)')
 
 
 class FollowUp(NamedTuple):
-    """Query messages that put settings back in place: outside a transaction block, where there may
-    be nothing to put back, and in one."""
+    """Query messages that put settings back in place. ``inside`` is for a transaction block;
+    ``outside``, for where there is none, is empty if there is nothing to put back."""
 
     outside: bytes
     inside: bytes
 
 
 class TakenBack(NamedTuple):
-    """A start-up setting that was taken back: for its transaction only, or for good. `then`: the
-    statement behind that by which it has another value until the end of the transaction."""
+    """A start-up setting that was taken back: for its transaction only (``local``), or for good.
+    ``then`` is the statement that came after that, and gave the setting another value until the end
+    of the transaction; empty if there was none."""
 
     local: bool = False
     then: str = ""
@@ -39,8 +40,8 @@ Restored = dict[str, TakenBack]
 
 
 def taken_back(before: Restored, effects: Effects, startup: Values) -> Restored:
-    """The start-up settings that are taken back by a request, of which a statement has these
-    effects; `before`: by those in front of it."""
+    """Returns the start-up settings that are taken back by a request, once a statement with these
+    effects has run. `before` is the same for the statements in front of it."""
     found = dict(before)
     names = [name for name, _ in startup]
     for effect in effects:

@@ -61,7 +61,8 @@ class Special:
 
     @property
     def decides_reading(self) -> bool:
-        """Whether it depends on it where strings end, and what characters bytes are."""
+        """Whether the setting decides where strings end, or what characters the bytes of a text
+        are."""
         return self.name in HOW_TEXT_IS_READ
 
 
@@ -197,8 +198,8 @@ def place(name: str) -> int:
 
 
 def is_asked_by_name(name: str) -> bool:
-    """Whether the database tells it whether or not it is set, if asked for by its name: it has a
-    value that means that it is not."""
+    """Returns whether the database, asked for the setting by its name, gives a value even if it is
+    not set: a value that means just that (see `is_unset`)."""
     return "." in name or name in _UNSET
 
 

@@ -80,11 +80,11 @@ class Effect:
 
     @property
     def is_contained(self) -> bool:
-        """Whether it ends with its transaction, and nothing depends on it before: a cursor, or a
-        change of a setting by which nothing is read otherwise. (A temporary table may shadow what
-        others have.)
+        """Whether the effect ends with its transaction, and nothing that comes before that end
+        depends on it: a cursor, or a local change of a setting that does not decide how text is
+        read. A temporary table is not contained, as it may hide what others have.
 
-        To what a setting is taken back, even for a transaction, depends on how the session began.
+        Nor is a local RESET: what it takes the setting back to depends on how the session began.
         """
         detail = self.detail
         if isinstance(detail, Cursor):

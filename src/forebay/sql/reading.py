@@ -69,9 +69,9 @@ def traits(text: bytes) -> Traits:
 
 
 def reread(text: bytes, before: Reading, now: Reading) -> bytes:
-    """The text that means by `now` what `text` means by `before`.
+    """Returns the text that means, read as `now`, what `text` means read as `before`.
 
-    Raises ValueError where there is none, or none is known.
+    Raises ValueError if there is no such text, or none is known.
     """
     if before.standard_conforming_strings != now.standard_conforming_strings:
         text = _requoted(text, before.standard_conforming_strings)
@@ -84,7 +84,8 @@ def reread(text: bytes, before: Reading, now: Reading) -> bytes:
 
 
 def in_utf8(name: bytes, reading: Reading) -> bytes | None:
-    """A name that a text read so holds, in UTF-8; None: it is not known."""
+    """Returns a name, from a text that was read as `reading`, in UTF-8; None if that is not
+    known."""
     codec = _CODECS.get(reading.client_encoding)
     if name.isascii() or codec == "utf-8":
         return name
@@ -95,7 +96,8 @@ def in_utf8(name: bytes, reading: Reading) -> bytes | None:
 
 
 def _requoted(text: bytes, conforming: bool) -> bytes:
-    """The text for the other value of standard_conforming_strings than `conforming`."""
+    """Returns the text written for the other value of standard_conforming_strings. `conforming` is
+    the value for which it is written now. Raises ValueError if it cannot be written so."""
     lexed = lex(text, standard_conforming_strings=conforming, ambiguous_encoding=True)
     if lexed.trouble is not None:
         raise ValueError(lexed.trouble.value)

@@ -38,13 +38,15 @@ def _asks(effect: Effect) -> bool:
 
 
 def may_ask(text: bytes) -> bool:
-    """As ``asks``, of a text that is not read, or cannot be: whether a name may stand in it."""
+    """As ``asks``, for a text that is not read or cannot be: returns whether the name of a function
+    that asks may stand in it."""
     return _ASKING_ANYWHERE.search(text) is not None
 
 
 def only_draws(effect: Effect) -> bool:
-    """Whether it is a call of nextval or setval, unless the operator lists that as more; or a call
-    of anything that uses sequences which is stored for later, in the definition of a table."""
+    """Returns whether the effect is a call of nextval or setval, unless the operator lists that
+    function as doing more; or any call that uses sequences and is only stored, in the definition of
+    a table."""
     detail = effect.detail
     return (
         effect.reason is Reason.SEQUENCE
@@ -73,5 +75,6 @@ def _is_block_with(effect: Effect, names: re.Pattern[bytes]) -> bool:
 
 
 def may_draw(text: bytes) -> bool:
-    """Whether a text may draw where it does not show it."""
+    """Returns whether a text may draw from a sequence though it names none: by the default of a
+    column that it inserts into, say."""
     return _MAY_DRAW.search(text) is not None

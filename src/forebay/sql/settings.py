@@ -42,8 +42,9 @@ class SettingChange:
         return self.name == "search_path" and _may_name_pg_temp(self.value or "")
 
     def may_name_pg_temp(self, bound: bool = True) -> bool:
-        """Whether pg_temp may stand in the search_path from now on. ``bound``: it does, or may, in
-        what Bind holds. (DEFAULT and RESET are asked of others.)"""
+        """Returns whether pg_temp may stand in the search_path from now on. ``bound`` says whether
+        it may for a value that is a parameter. (Not for DEFAULT and RESET: the text does not show
+        what they set.)"""
         if self.name not in ("search_path", "") or self.command.startswith("RESET"):
             return False
         if self.value is not None:
@@ -52,7 +53,7 @@ class SettingChange:
 
     @property
     def resets_search_path(self) -> bool:
-        """Whether the search_path is again, or may be, what sessions begin with."""
+        """Whether the search_path is, or may be, what sessions begin with again."""
         resets = self.command == "RESET ALL" or (self.value is None and self.exact)
         return resets and self.name in ("search_path", "")
 

@@ -50,13 +50,14 @@ class Evacuator:
         self._awaited: dict[int, Evacuation] = {}
 
     def add(self, server: Place, holds: Holds) -> None:
-        """Ask this proxy, too, from now on."""
+        """Let `holds` take part in evacuations of this server from now on."""
         self._holds.append((server, holds))
 
     # ---- for this worker's clients ----
 
     def must_wait(self, client: Client, server: Place, use: DatabaseUse) -> bool:
-        """Whether a client's statement has to wait. If so, it is told when it may go on."""
+        """Returns whether a client's statement has to wait. If so, ``client.evacuated`` is called
+        when it may go on."""
         evacuation: Evacuation | None = client.evacuation
         if evacuation is not None and evacuation.ends_at <= self._agenda.now():
             self.over(client)
@@ -104,7 +105,8 @@ class Evacuator:
     # ---- for other workers' ----
 
     def hear(self, message: EvacuationMessage) -> None:
-        """The node says this. Its numbers are not ours, but for those that it answers."""
+        """Take a message from the node. The number in it is another worker's, unless it is the
+        answer to an Evacuate of ours."""
         match message:
             case Evacuated(id=number):
                 self._go_on(number)
@@ -122,7 +124,7 @@ class Evacuator:
 
 
 class Evacuations:
-    """What one proxy's clients ask for. See relay/examiner.pyx."""
+    """What one proxy's clients ask for. See relay/examine.pyx."""
 
     def __init__(self, evacuator: Evacuator, server: Place) -> None:
         self._evacuator = evacuator

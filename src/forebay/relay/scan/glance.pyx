@@ -90,10 +90,12 @@ cdef inline const unsigned char* _fail(
 cdef const unsigned char* _string(
     GlanceState* state, const unsigned char* at, const unsigned char* end, bint final
 ) noexcept nogil:
-    """Go on within '...', of whatever kind; the position behind its quote, or where to wait.
+    """Read on within a string literal of any kind. Returns the position behind its closing quote, or the one where
+    to wait for the next piece.
 
-    Kinds differ only in what a backslash does to a quote behind it; where that happens, or where
-    the backslash may be half a character, nothing is certain. ``''`` reads as an end and a start.
+    The kinds differ only in whether a backslash escapes a quote behind it. Where a backslash stands before a
+    quote, or may be the second half of a character, the glance fails. ``''`` is read as the end of one literal
+    and the start of the next.
     """
     cdef const unsigned char* first = at
     cdef const unsigned char* quote = <const unsigned char*>memchr(at, b"'", end - at)

@@ -45,8 +45,8 @@ cdef class FunctionNames:
         return self.go_on(&word, text, size) or self._is_one(&word)
 
     cdef bint go_on(self, Word *word, const unsigned char *text, Py_ssize_t size) noexcept:
-        """The same for the next piece of a text, which ends with a zero byte; `word` is carried from
-        piece to piece."""
+        """As ``are_in``, for the next piece of a text; the last one ends with a zero byte. `word` carries an
+        unfinished word from piece to piece."""
         cdef Py_ssize_t at
         cdef unsigned char byte
         for at in range(size):

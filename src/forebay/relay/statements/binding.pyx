@@ -15,8 +15,9 @@ cdef enum:
 cdef int binds(
     Borrower client, const unsigned char *portal, bytes text, bint named, object reading
 ) except -1:
-    """Look at the statement that is bound. `portal`: its name, with a zero byte behind; `named`: so is the
-    statement; `reading`: how the text was read, if that matters."""
+    """Examine the statement of which a portal is bound. `portal` is the portal's name, with a zero byte behind.
+    `named`: the statement has a name. `reading` is how its text was read when it was prepared, None if that does
+    not matter."""
     cdef Portals portals = client.own_portals()
     cdef bytes name = portal
     if not client.sessions.texts.binds(client, text, named, reading, _names_pg_temp(portal)):
@@ -28,7 +29,8 @@ cdef int binds(
 
 
 cdef bint _names_pg_temp(const unsigned char *portal) noexcept:
-    """Whether a Bind, as far as it is there, may hold pg_temp. (Its other names count as well.)"""
+    """Returns whether a Bind may hold pg_temp in one of its values. The names in it are looked at as well, and one
+    that is longer than what is gathered counts as holding it."""
     cdef Py_ssize_t total = <Py_ssize_t> length_word(portal - HEADER_BYTES) + 1
     cdef const unsigned char *at = portal
     cdef const unsigned char *end = portal - HEADER_BYTES + total

@@ -15,7 +15,8 @@ cdef class Named:
     """What a client calls by a name. `told` is None until the client was told anything."""
 
     cdef int tell(self, Statement statement, bytes returns, bytes types) except -1:
-        """The client was told this of it, prepared as `statement`; None: what was told before holds."""
+        """Note that the client was told that its statement, prepared as `statement`, returns these columns (see
+        `shape`) and has parameters of these types. None leaves what was told before."""
         if self.told is not None:
             returns = self.told.shape if returns is None else returns
             types = self.told.types if types is None else types
@@ -30,10 +31,10 @@ cdef class Named:
 cdef class Unnamed:
     """What a client has prepared without a name.
 
-    `definition` is the body of Parse behind the name, to prepare it elsewhere; None if it is too long
-    to be kept. `parameters` are those that the connection reported then; `harmless`: it certainly
-    changes no session when it runs; `portal`: the body of the last RowDescription of a portal of it
-    (empty: of NoData), which is looked at only if the statement is bound elsewhere.
+    `definition` is the body of its Parse behind the name, kept in order to prepare it on other connections; None if
+    it is too long for that. `parameters` are what the connection reported at the time. `harmless`: running it
+    certainly changes no session. `portal` is the body of the last RowDescription of a portal of it (empty for
+    NoData), which is looked at only if the statement is bound on another connection.
     """
 
     cdef bytes text(self):
@@ -53,8 +54,8 @@ cdef class Unnamed:
 cdef class Held:
     """A prepared statement as one connection has it.
 
-    `told`: what the connection has said of it, or None; `called`: as what a client used it last;
-    `unnamed`: whose statement without a name it is.
+    `told` is what the connection has said of it, or None. `called` is the name by which a client has used it last.
+    `unnamed` is the client's entry, if this is the connection's unnamed statement.
     """
 
 

@@ -9,11 +9,11 @@ cdef extern from "<string.h>" nogil:
 
 
 cdef class Names:
-    """A client's prepared statements: by name in `table` (Named), and the one without in `unnamed`
+    """A client's prepared statements: those with a name in `table` (name → Named), the one without in `unnamed`
     (Unnamed).
 
-    `unasked`: names in the batch being sent whose Parse no database was asked about. `asked`: the last
-    question that Forebay has asked for this client's sake.
+    `unasked`: the names in the batch being sent whose Parse was answered without asking a database. `asked`: the
+    last Question that Forebay has sent on behalf of this client.
     """
 
     def __init__(self):
@@ -33,20 +33,21 @@ cdef class Names:
         return self.asked is not None and self.asked.is_open
 
     cdef bint keeps_connection(self) except -1:
-        """Whether there is an unnamed statement that is still to be bound, and too long to be prepared
-        again on another connection."""
+        """Returns whether the client has an unnamed statement that it has not bound yet, and that is too long to be
+        kept: it could not be prepared on another connection, so the client keeps this one."""
         cdef Unnamed there = self.unnamed.now()
         return there is not None and there.definition is None and not there.is_bound
 
     cdef bytes name_of(self, bytes known_name):
-        """What the client calls a statement that connections call so, or None."""
+        """Returns the client's own name of the statement that connections know as `known_name`, or None."""
         for entry in [*self.table.confirmed.values(), *self.table.believed().values()]:
             if (<Named> entry).statement.known.name == known_name:
                 return (<Named> entry).name
         return None
 
     cdef bint has_room(self, Py_ssize_t total) except -1:
-        """Whether one more, defined by a Parse of `total` bytes, stays within this client's limits."""
+        """Returns whether one more statement, defined by a Parse of `total` bytes, stays within this client's
+        limits (STATEMENTS_LIMIT in number, STATEMENTS_BYTES_LIMIT in bytes)."""
         cdef Table table = self.table
         total += STATEMENT_BYTES
         if self.statement_bytes + total > STATEMENTS_BYTES_LIMIT:
@@ -69,7 +70,8 @@ cdef class Names:
         return 0
 
     cdef int define_unasked(self, bytes name, Statement statement, bytes types) except -1:
-        """The database would accept this definition, and is not asked."""
+        """Define `name` without asking the database, which is known to accept the statement, with parameters of
+        these `types`."""
         cdef Named entry = named(name, statement)
         entry.tell(statement, None, types)
         self.table.settle(name, entry)
@@ -106,7 +108,8 @@ cdef class Names:
         return 0
 
     cdef int look_again(self) except -1:
-        """What was harmless may not be any more: to be looked at when it runs."""
+        """See that the unnamed statement is examined when it runs: the operator lists other functions now, and it
+        may be harmless no more."""
         cdef Unnamed entry
         for entry in (self.unnamed.confirmed, self.unnamed.now()):
             if entry is not None:
@@ -114,7 +117,8 @@ cdef class Names:
         return 0
 
     def redefine(self, bytes name, Statement statement):
-        """The client's settings give another meaning to what it calls `name`; None: no meaning."""
+        """Let `name` stand for `statement`, as the client's settings give its text another meaning. None: under
+        these settings the text has no meaning, so the name ends."""
         cdef Named entry = self.table.get(name)
         if statement is None:
             self.table.settle(name, None)

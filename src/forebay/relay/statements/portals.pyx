@@ -10,11 +10,12 @@ from .statement cimport Statement
 @cython.no_gc
 @cython.freelist(16)
 cdef class Portals:
-    """The unnamed portal: of which of the client's statements it is (`named` or `unnamed`), as which
-    `statement` the connection has that, and whether it `is_told`: the client was told what it returns,
-    and the connection says the same. `others`: the same of portals with names.
+    """Of the unnamed portal: the client's statement that it was bound of (`named` or `unnamed`), the `statement` as
+    which the connection has that, and `is_told`: whether the client was told what it returns, and the connection
+    has said the same. `others` has the first three for portals with names.
 
-    `followed`: portal → text and reading of a statement of which something follows when it is executed.
+    `followed` maps a portal to the text and the reading of its statement, if there are consequences to be noted
+    when it is executed.
     """
 
     cdef int note_bound(
@@ -30,7 +31,8 @@ cdef class Portals:
         return 0
 
     cdef int follow(self, bytes portal, tuple bound) except -1:
-        """Know what follows when the portal is executed; None: nothing."""
+        """Note the text and the reading (`bound`) whose consequences are to be noted when the portal is executed;
+        None if there are none."""
         if bound is not None:
             if self.followed is None:
                 self.followed = {}

@@ -21,31 +21,33 @@ cdef enum:
 @cython.no_gc
 @cython.freelist(64)
 cdef class Question:
-    """The role of a Describe: asked by the client, who is told (`named` or `unnamed`), or by Forebay, who
-    waits for it as long as it `is_open`.
+    """A Describe that is not answered yet. Either the client has sent it, and its entry (`named` or `unnamed`) is
+    told the answer; or Forebay has, and the client waits for the answer as long as the question `is_open`.
 
-    `held` is the statement on the connection. `is_of_parse`: it says what a Parse has found, and nobody
-    else has asked; `proves`: and so would all who mean the same find it.
+    `held` is the described statement as the connection has it. `is_of_parse`: Forebay asks behind the client's Parse which types of parameters the database has
+    found; the client hears nothing of it. `proves`: what is found holds for all clients whose statement has the
+    same meaning.
     """
 
 
 cdef class Refusal:
-    """The role of what is going to fail, since Forebay refuses what the client has asked: the client gets `error`
-    instead of an error with `sqlstate`."""
+    """Stands for a message that is sent in order to fail, since Forebay refuses what the client has asked: an error
+    with `sqlstate` is replaced by `error`. Any other error is passed on to the client as it is."""
 
 
 cdef class Naming:
-    """The role of a message that means what its client calls `name`, and others call otherwise."""
+    """A message about a statement that its client calls `name`, while another client's name stands at the
+    connection's entry. An error about it must show `name`."""
 
 
-# The role of a message behind which the database skips all that belongs to a change-over, if that fails
-# (see session/replays.py).
+# The role of a message that guards a change-over. If the change-over fails, the Describe among these fails as well,
+# and the database skips what the client has sent behind it (see session/replays.py).
 cdef object GUARD = "guard"
 
 
 cdef class Proofs(Place):
-    """By statement, the state of the schema (`MicroPool.schema`) in which it was accepted from who had
-    nothing else of its own in the database."""
+    """For each statement, the state of the schema (`MicroPool.schema`) in which the database has accepted it from a
+    client that had nothing of its own in the database."""
 
     cpdef settle(self, object key, object value):
         (<Known> key).proven = value
@@ -55,8 +57,8 @@ cdef Proofs PROOFS = Proofs()
 
 
 cdef int note_unnamed(Prepared prepared, Message message, Cell cell, Unnamed now) except -1:
-    """What is sent defines the unnamed statement, that of the connection and that of its client (in
-    `cell`, if that is not None), or closes it. If it fails there is none."""
+    """The message defines the unnamed statement as `now`, or closes it if `now` is None: the connection's, and the
+    client's in `cell` unless that is None. If the message itself fails there is no unnamed statement."""
     cdef Held there = None
     if now is not None:
         there = held()
@@ -85,8 +87,8 @@ cdef class Prepared:
     # ---- what is sent ----
 
     cdef bint owe(self, int kind, int action, Message message) except -1:
-        """As ``Ledger.push``, for a message on which something hangs. False: the database skips it, or
-        ignores it."""
+        """As ``Ledger.push``, for a message that changes what is believed. Returns False if the database skips or
+        ignores the message."""
         if not self.ledger.push(kind, action, True):
             return False
         self.unanswered.sent(message)
@@ -99,8 +101,8 @@ cdef class Prepared:
         return self.owe(kind, action, sent)
 
     cdef int owe_error(self, bytes error, bytes sqlstate) except -1:
-        """A message that is going to fail with `sqlstate` is sent: `error` is what the client gets
-        for it, unless it fails otherwise before."""
+        """Note that a message is sent that is going to fail with `sqlstate`. The client gets `error` in place of
+        that; should the message fail with another error before, the client gets the other one."""
         cdef Refusal refusal = Refusal.__new__(Refusal)
         refusal.error = error
         refusal.sqlstate = b"\0C" + sqlstate + b"\0"
@@ -137,14 +139,16 @@ cdef class Prepared:
         return 0
 
     cdef bint is_full(self, Py_ssize_t limit) except -1:
-        """Whether it has, or is going to have, so many of them."""
+        """Returns whether the connection has at least `limit` statements, or will have them if all that is
+        unanswered succeeds."""
         cdef Table table = self.statements
         if len(table.confirmed) + len(table.newest) < limit:
             return False
         return len(table.believed()) >= limit
 
     cdef Known least_used(self):
-        """The one to be missed least; none that is being prepared, unless there are no others."""
+        """Returns the statement that was not used for longest, if possible one that no unanswered message prepares
+        or closes."""
         for known in islice(self.statements.confirmed, CANDIDATES):
             if known not in self.statements.newest:
                 return known
@@ -160,9 +164,12 @@ cdef class Prepared:
     # ---- what is answered ----
 
     cdef int note_outcome(self, bint itself=False, bint cut_short=False) except -1:
-        """Take over what the ledger has found to be answered, failed or skipped. `itself`: the first of
-        what has failed is the message that did, and was not just skipped; `cut_short`: by a cancel or
-        a timeout."""
+        """Confirm or drop what was believed of the messages that the ledger has found to be answered, failed or
+        skipped.
+
+        `itself`: the first of those that were dropped has failed itself, and was not merely skipped. `cut_short`:
+        it has failed by a cancel or a timeout, which says nothing about the message.
+        """
         cdef Ledger ledger = self.ledger
         while ledger.settled:
             ledger.settled -= 1

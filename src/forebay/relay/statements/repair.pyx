@@ -15,10 +15,11 @@ cdef enum:
 
 
 cdef Held prepare(Connection server, Statement statement, Place names=None, bytes name=None):
-    """See that the connection has `statement`, at the cost of its least recently used one. Returns it as
-    the connection has it; None if the database skips what is sent now.
+    """See that the connection has `statement`: a Parse is sent if it has not, and the least recently used statement
+    is closed if there are too many. Returns the connection's entry; None if the database is skipping messages after
+    an error.
 
-    `name`: what in `names` cannot be if it is refused.
+    If the database refuses the Parse, `name` is dropped from `names`.
     """
     cdef Prepared prepared = server.prepared
     cdef Known known = statement.known

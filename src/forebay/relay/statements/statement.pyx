@@ -37,13 +37,13 @@ def digest(bytes data not None):
 
 
 cdef class Account:
-    """How much memory the statements take that clients have, together."""
+    """How many bytes the prepared statements of all clients take together, and how many they may."""
 
     def __init__(self, Py_ssize_t limit):
         self.limit = limit
 
     cpdef bint has_room(self, Py_ssize_t definition):
-        """Whether one more, whose definition has so many bytes, stays within the limit."""
+        """Returns whether one more statement, with a definition of this many bytes, stays within the limit."""
         return self.bytes + definition + STATEMENT_BYTES <= self.limit
 
     cdef int add(self, Py_ssize_t count) noexcept:
@@ -52,7 +52,7 @@ cdef class Account:
         return 0
 
     cpdef Py_ssize_t take_peak(self):
-        """The most bytes that there were since this was asked last."""
+        """Returns the most bytes that the statements have taken since the last call."""
         cdef Py_ssize_t peak = self.peak
         self.peak = self.bytes
         return peak
@@ -77,7 +77,7 @@ cdef class Text:
 @cython.no_gc
 cdef class Told:
     """What was told of a statement: what it returns (see `shape`), and the types of its parameters (the
-    body of a ParameterDescription). None: nothing of that."""
+    body of a ParameterDescription). Each is None if it was not told."""
 
 
 @cython.final
@@ -117,8 +117,9 @@ cdef class Statement:
             self.source.account.statements -= 1
 
     cdef Told told_of(self, bytes shape, bytes types):
-        """One object for equal shapes and types, if nothing else was told since. (Where the client's
-        own Parse says all types, they are left out: who describes a portal only is not told them.)"""
+        """Returns the object for this shape and these types: that of the last call if they are equal, else a new
+        one. (If the Parse says all types they are left out, since a client that describes only a portal is not told
+        them.)"""
         cdef Told told = self.known.told
         if not self.leaves_types and not self.is_typed:
             types = None
@@ -132,11 +133,13 @@ cdef class Statement:
         return self is other or (self.source.sql == other.source.sql and self.tail == other.tail)
 
     cdef Py_ssize_t cost(self) noexcept:
-        """What it counts among a client's, with a copy of the text of its own."""
+        """Returns how many bytes the statement counts towards its client's limit, as if the client had a copy of
+        the text of its own."""
         return STATEMENT_BYTES + len(self.source.sql) + len(self.tail)
 
     def look_for(self, FunctionNames functions):
-        """Decide again whether it is harmless, where these functions are listed (None: none)."""
+        """Decide again whether the statement is harmless, now that the operator lists these functions (None if
+        there are none)."""
         self.harmless = _is_harmless(self.source.sql, self.tail, functions)
 
     @property
@@ -221,8 +224,8 @@ UNNAMED.leaves_types = True  # for all that it may be
 
 
 cdef bytes with_types(bytes definition, bytes types):
-    """The definition with other types of parameters: the body of a ParameterDescription, which is
-    written as Parse has them."""
+    """Returns the definition with other types of parameters. `types` is the body of a ParameterDescription, which
+    has the form in which Parse has them."""
     return definition.partition(b"\0")[0] + types_behind(types)
 
 
@@ -232,8 +235,9 @@ cdef bytes types_behind(bytes types):
 
 
 cdef bytes shape(bytes description):
-    """What a RowDescription (its body) says of names and types: two statements whose shapes are equal
-    return the same to a client. Tables and formats are left out, and of much only a digest is kept."""
+    """Returns what a RowDescription (its body) says of the names and types of columns, to be compared: statements
+    with equal shapes return the same to a client. Tables and formats are left out, and a long description is
+    replaced by its digest."""
     cdef list parts = []
     cdef Py_ssize_t at = 2
     cdef Py_ssize_t end
@@ -250,7 +254,7 @@ cdef bytes shape(bytes description):
 
 
 cdef bint _leaves_types(bytes text, bytes tail) except -1:
-    """Whether there may be parameters whose types Parse does not say."""
+    """Returns whether there may be parameters whose types the Parse does not say, and the database has to find."""
     if b"$" not in text or len(tail) < 3:
         return False
     count = int.from_bytes(tail[1:3], "big")

@@ -24,8 +24,8 @@ cdef bytes FLUSH = b"H\x00\x00\x00\x04"
 
 
 cdef Statement as_told(Borrower client, Statement statement, Told told):
-    """As which statement the client uses one of which it was told that: with the same types of
-    parameters."""
+    """Returns the statement to use in place of `statement` for a client that was told `told` of it: one with the
+    types of parameters that were told."""
     cdef Prepared prepared = client.server.prepared
     cdef Held there = prepared.get(statement.known)
     cdef Statement typed = statement.told_as
@@ -55,8 +55,8 @@ cdef bint _has_told(Prepared prepared, Statement statement, Told told) except -1
 
 
 cdef bint keeps(Borrower client, Statement statement, Named entry) except -1:
-    """Whether the connection understands `statement` as the client was told of its own. If the connection
-    has to be asked, this is False, and the client's names are waiting."""
+    """Returns whether the connection's `statement` returns what the client was told of its own (`entry`). Returns
+    False, too, if the connection has to be asked first; then the client's names are waiting for the answer."""
     cdef Connection server = client.server
     cdef Told told = entry.told
     cdef Held there = server.prepared.get(statement.known)
@@ -72,7 +72,7 @@ cdef bint keeps(Borrower client, Statement statement, Named entry) except -1:
 
 
 cdef int ask(Connection server, Question question, Borrower client, bytes describe) except -1:
-    """Send a question of Forebay's, for which the client waits."""
+    """Send a Describe of Forebay's own, with a Flush. The client's messages wait for the answer."""
     question.is_open = True
     client.names.asked = question
     put(server, describe, len(describe))
@@ -82,8 +82,8 @@ cdef int ask(Connection server, Question question, Borrower client, bytes descri
 cdef Question owe_question(
     Connection server, int action, Statement statement, Held there, Named named, Unnamed unnamed
 ):
-    """The connection is asked to describe `statement`, which it has as `there`; `named` or `unnamed`: the
-    client's entry that is told. None: the database skips that."""
+    """Note that a Describe of `statement` is sent, which the connection has as `there`. `named` or `unnamed` is the
+    client's entry that is told the answer. Returns None if the database skips the Describe."""
     cdef Question question = Question.__new__(Question)
     question.statement = statement
     question.held = there
@@ -93,8 +93,8 @@ cdef Question owe_question(
 
 
 cdef bint describe_portal(Borrower client, const unsigned char *frame, Py_ssize_t total) except -1:
-    """Describe of a portal: what the client is told of it counts for the statement that it was
-    bound of. Whether the ledger has been told."""
+    """Note that the client describes a portal: what it is told counts for the statement that the portal was bound
+    of. Returns whether the ledger has got an entry for the Describe; if not, the caller makes one."""
     cdef Portals portals = client.portals
     cdef Named named
     cdef Unnamed unnamed

@@ -20,8 +20,8 @@ cdef bytes IN_BIND = b"Fpostgres.c\0L1\0Rexec_bind_message\0"
 
 
 cdef int define_unnamed(Borrower client, bytes definition, bint harmless) except -1:
-    """A Parse is sent; what it defines is kept (None: that is too long). `harmless`: to execute
-    it certainly changes no session."""
+    """Note that a Parse without a name is sent. `definition` is kept to prepare it on other connections; None if it
+    is too long. `harmless`: running it certainly changes no session."""
     cdef Unnamed entry = Unnamed.__new__(Unnamed)
     cdef Message parse = new_message()
     entry.definition = definition
@@ -47,7 +47,8 @@ cdef bint has_unnamed(Borrower client, Unnamed entry) noexcept:
 
 
 cdef bint keeps_unnamed_shape(Borrower client, Unnamed entry) except -1:
-    """Whether what the connection has returns what the client was told, as far as is known."""
+    """Returns whether the connection's unnamed statement returns what the client was told; True if either is not
+    known."""
     cdef Held there = client.server.prepared.unnamed.now()
     cdef Told told
     if entry is None or there is None or there.told is None:
@@ -57,7 +58,8 @@ cdef bint keeps_unnamed_shape(Borrower client, Unnamed entry) except -1:
 
 
 cdef bint prepare_unnamed(Borrower client, Unnamed entry) except -1:
-    """Prepare the unnamed statement again, over this connection; without one, refuse."""
+    """Prepare the client's unnamed statement again, on this connection. Answers with an error (26000) and returns
+    False if there is none, or its text was not kept."""
     cdef bytes definition = None if entry is None else entry.definition
     cdef bytes parse
     cdef Told told

@@ -41,8 +41,8 @@ cdef Statement TAKEN = own_statement(PREFIX + b"taken")
 
 
 cdef Py_ssize_t statement_name(int kind, const unsigned char *frame, Py_ssize_t there) noexcept:
-    """Where the name of a statement begins in a Parse, Bind, Describe or Close; 0 if the message
-    names none (a portal), or is malformed, as the database will say."""
+    """Returns where the name of a statement begins in a Parse, Bind, Describe or Close; 0 if the message names none
+    (it is about a portal), or is malformed, which the database will report."""
     cdef const unsigned char *end
     cdef Py_ssize_t at = HEADER_BYTES
     if kind == c"B":
@@ -131,9 +131,13 @@ cdef int define_named(
 
 
 cdef bint _is_usable(Connection server, Known known) except -1:
-    """Whether the connection has the statement, and a Parse of it need not be sent. If it has it and
-    that is to be sent, the old one is closed: in an aborted transaction Parse fails, and there may be
-    one when its turn comes; or the statement may mean something else by now."""
+    """Returns whether the connection has the statement and no Parse of it needs to be sent; else sees that there is
+    room for it.
+
+    If the connection has the statement but the Parse must be sent all the same, the old one is closed first. That
+    is so in an aborted transaction, where the Parse has to fail; while requests are unanswered, since one of them
+    may abort the transaction; and where the statement may mean something else by now.
+    """
     if server.prepared.get(known) is None:
         make_room(server)
         return False
@@ -190,9 +194,9 @@ cdef Statement _statement(Borrower client, const unsigned char *frame, Py_ssize_
 
 
 cdef uint64_t _proves(Borrower client) except? 0:
-    """The state of the schema, if what is accepted from this client now would be from any that has
-    its settings: nothing came before it in its transaction, and it has nothing of its own in the
-    database. Else 0."""
+    """Returns the state of the schema (`MicroPool.schema`) if a statement that the database accepts from this
+    client now would be accepted from any client with the same settings: nothing came before it in its transaction,
+    and the client has nothing of its own in the database. Returns 0 otherwise."""
     cdef Connection server = client.server
     if server.status != c"I" or client.pinned or client.lease.unsynced or server.ledger.is_pipelined():
         return 0
@@ -203,8 +207,9 @@ cdef int _define_again(
     Borrower client, bytes name, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there,
     Py_ssize_t text,
 ) except -1:
-    """Parse of a name that is taken. PostgreSQL finds that out when it has read and analysed the
-    statement, so the database is given one that it has."""
+    """Handle a Parse whose name is taken. PostgreSQL reports that (42P05) only after it has read and analysed the
+    statement, so an error in the text comes first. The database is therefore sent the text under a name that the
+    connection has already (`TAKEN`), and its 42P05 is replaced by one with the client's name."""
     cdef bytes refusal = error_response(
         b"42P05", b'prepared statement "%b" already exists' % name, IN_STORE
     )
@@ -218,8 +223,11 @@ cdef int _define_again(
 
 
 cdef bint define_proven(Borrower client, const unsigned char *frame, Py_ssize_t total) except -1:
-    """Parse of a statement that the database has accepted before needs no connection: whether it
-    is answered. A client thus waits for one when it executes, not when it prepares."""
+    """Answer a Parse of a statement that the database has accepted before, without a connection. Returns False if
+    that cannot be done, and nothing was answered.
+
+    A client thus waits for a connection when it executes, not when it prepares.
+    """
     cdef Py_ssize_t at = statement_name(c"P", frame, total)
     cdef Py_ssize_t text
     cdef Names names
@@ -248,8 +256,8 @@ cdef bint define_proven(Borrower client, const unsigned char *frame, Py_ssize_t 
 cdef Py_ssize_t use_named(
     Borrower client, int kind, const unsigned char *frame, Py_ssize_t total, Py_ssize_t name
 ) except -3:
-    """Bind, Describe or Close of a named statement. How many bytes of the frame are done with:
-    the rest of it follows unchanged. ASKED: it must wait for an answer."""
+    """Rewrite a Bind, Describe or Close of a named statement. Returns how many bytes of the frame are done with
+    (the rest follows unchanged), or ASKED if the message has to wait for the answer to a question of Forebay's."""
     cdef Connection server = client.server
     cdef bytes given = known_as(frame + name)
     cdef Named entry = None if client.names is None else client.names.get(given)
@@ -302,8 +310,11 @@ cdef Py_ssize_t use_named(
 cdef int _owe_use(
     Connection server, int kind, Named entry, Statement statement, Held there, Table unasked
 ) except -1:
-    """Bind or Describe of a named statement is sent, which the connection has as `there`. `unasked`: where
-    the client's name goes if a Describe is refused."""
+    """Note that a Bind or Describe of a named statement is sent, which the connection has as `there`.
+
+    `unasked` is the client's table of names if the name was defined without asking a database (a Describe that is
+    refused ends the name), else None.
+    """
     cdef Question question
     cdef Message describe
     if kind == c"B":
@@ -340,17 +351,21 @@ cdef Py_ssize_t _put_renamed(
 
 
 cdef Statement _meant(Borrower client, Statement statement):
-    """As which statement the connection has it, or is to prepare it; None: it cannot be. What is
-    prepared only in a transaction with a search_path of its own, say, is understood, and takes
-    parameters, as others that mean the same do not."""
+    """Returns the statement as which the connection has `statement`, or is to prepare it now; None if it cannot be
+    prepared now.
+
+    Behind a change of search_path in its transaction, say, a client goes on using what the connection has already,
+    as in PostgreSQL. What the connection lacks is prepared under the settings of now, and so is another statement
+    than the one that other clients mean by the same text.
+    """
     if client.lease.meanwhile is None or client.server.prepared.get(statement.known) is not None:
         return statement
     return client.sessions.texts.again(client, statement)
 
 
 cdef bint must_forget(Borrower client, bytes text, object reading) except -1:
-    """Whether a statement asks what its session has drawn from sequences, of which the client's
-    connection remembers what others have."""
+    """Returns whether a statement asks what its session has drawn from sequences (currval, lastval), while the
+    client's connection remembers values that other clients have drawn."""
     return not is_told_right(client) and client.sessions.texts.asks(client, text, reading)
 
 
@@ -374,8 +389,8 @@ cdef int _close(Borrower client, Named entry) except -1:
 
 
 cdef int drop_statements(Borrower client) except -1:
-    """Execute of what ends all prepared statements, in the extended protocol: what follows in
-    its batch runs only if it has succeeded."""
+    """Note that an Execute is sent, in the extended protocol, of what ends all prepared statements (DISCARD ALL,
+    say). Messages behind it in its batch run only if it has succeeded, and so find none."""
     cdef Prepared prepared = client.server.prepared
     cdef Message execute = new_message()
     note(execute, prepared.statements, ALL, None)

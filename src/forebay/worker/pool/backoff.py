@@ -29,8 +29,8 @@ class Backoff:
 
     @classmethod
     def after(cls, error: Exception, now: float, previous: "Backoff | None") -> "Backoff":
-        """What follows a failure; `previous`: what followed the one before, if none has succeeded
-        since."""
+        """Returns the back-off after a failed opening. `previous` is that of the failure before;
+        None if an opening has succeeded since."""
         is_transient = _is_transient(error)
         if not is_transient:
             delay_s = REFUSAL_KEPT_S

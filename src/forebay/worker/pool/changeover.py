@@ -55,8 +55,9 @@ class Changeover:
         return replay._replace(must_confirm=True) if server.begins_hasty else replay
 
     def replay_failed(self, server: Server, body: bytes, confirming: bool) -> None:
-        """Settings that the database had accepted before were refused. `confirming`: its client has
-        sent nothing yet that would run without them."""
+        """The database has refused a change-over (`body` of an ErrorResponse), though it had
+        accepted the settings before. `confirming`: the client has sent nothing yet that would run
+        without them."""
         error = PgError.parse(body)
         message = error.message
         named = {name.lower() for name in _QUOTED.findall(message)}

@@ -17,8 +17,8 @@ class Step(NamedTuple):
 
 
 def next_step(census: Census, pools: Iterable[MicroPool], now: float) -> Step | None:
-    """What to do for the waiting clients; None when there is nothing to do, or only to wait for
-    connections that come free or are being opened. `pools`: those that have connections.
+    """Returns what to do for the waiting clients; None if nothing is to be done but to wait for
+    connections that come free or are being opened. `pools` are those that have connections.
 
     While the database has not told its limit, one connection is opened to ask.
     """

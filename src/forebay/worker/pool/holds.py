@@ -23,10 +23,11 @@ HOLD_LIMIT_S = 60.0
 
 
 class Holds:
-    """The databases of one proxy that are held back now, each by as many as need it alone.
+    """The databases of one proxy that are held back now, and how many statements need each of them
+    alone.
 
-    ``forget`` is called with a function that says of which databases what else is known is to be
-    forgotten.
+    ``forget`` is called when databases may have changed, to drop what else is known of them. Its
+    argument is a function that says whether a database, by its name, is one of them.
     """
 
     def __init__(self, agenda: Agenda, manager: "PoolManager") -> None:
@@ -41,8 +42,9 @@ class Holds:
         return bool(self._held) and name_of(pool.database) in self._held
 
     def begin(self, key: Hashable, use: DatabaseUse, but: Server | None = None) -> None:
-        """Hold these databases back, until ``end`` with the same key. `but`: the connection of who
-        needs them, which may be one to them."""
+        """Hold these databases back, until ``end`` is called with the same key. `but` is the
+        connection of the client that needs them: it stays open, even if it is one to such a
+        database."""
         self._uses[key] = use
         self._held.update(use.alone)
         self._mark(use)
@@ -56,7 +58,7 @@ class Holds:
         )
 
     def end(self, key: Hashable) -> None:
-        """The statement is over, whatever came of it; harmless if it is known."""
+        """The statement is over, whatever came of it. Does nothing if the key is not known."""
         use = self._uses.pop(key, None)
         if use is None:
             return
@@ -72,8 +74,8 @@ class Holds:
             pool.held_back = self.covers(pool)
 
     def _forget(self, use: DatabaseUse) -> None:
-        """What is known of the databases may not be true any more. When the statement begins, too:
-        another worker hears only after the client that it is over."""
+        """Drop what is known of the databases, as it may not be true any more. This is done when
+        the statement begins, too: other workers hear of its end only after its client does."""
         self.forget(lambda database: name_of(database) in use.names)
         for pool in self._pools(use.names):
             self._manager.forget_errors(pool)

@@ -347,8 +347,8 @@ class PoolManager:
                 self._close_idle(server, "it was retired")
 
     def vacate(self, pool: MicroPool, but: Server | None) -> int:
-        """Close the idle connections of `pool`, and others as they come free, except one. How many
-        were closed."""
+        """Close the idle connections of `pool`, and the others as they come free, except `but`.
+        Returns how many were closed at once."""
         idle = [server for server in pool.idle if server is not but]
         for server in idle:
             self._close_idle(server, "a statement needs the database alone")
@@ -401,7 +401,8 @@ class PoolManager:
         self._agenda.later(ABANDONED_S, self._give_up, server, server.lease)
 
     def copy_failed(self, server: Server) -> None:
-        """The client of a COPY is gone, and the database was told so: it has to answer that."""
+        """The client of a COPY is gone, and CopyFail was sent in its place. The connection is
+        closed if the database does not answer in time."""
         self._agenda.later(UNANSWERED_S, self._give_up, server, server.lease)
 
     def _give_up(self, server: Server, lease: Lease) -> None:

@@ -26,7 +26,7 @@ class Applications:
         self._asking: OrderedDict[Name, Application] = OrderedDict()
 
     def of(self, client: Client) -> Application:
-        """That of the client, by its settings of now."""
+        """Returns the application that the client belongs to by its settings of now."""
         name = _name(client)
         found = self._known.get(name)
         if found is None:
@@ -36,7 +36,8 @@ class Applications:
         return found
 
     def learn(self, client: Client) -> None:
-        """The client has asked."""
+        """Note that the client has asked what its session has drawn, and so all of its application
+        may."""
         if client.application.asks:
             return
         client.application.asks = True

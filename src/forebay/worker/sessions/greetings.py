@@ -45,7 +45,8 @@ class Greetings:
         self._known.clear()
 
     def forget_databases(self, is_meant: Callable[[str], bool]) -> None:
-        """So may databases of these names: they are dropped, or others."""
+        """Forget what databases with such names report: they are dropped, or other databases have
+        their names now."""
         for key in [key for key in self._known if is_meant(key[0])]:
             del self._known[key]
 

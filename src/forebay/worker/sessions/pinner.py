@@ -35,7 +35,8 @@ class Pinner:
         self.update(client, notes)
 
     def update(self, client: Client, notes: Notes, named: bool = False) -> None:
-        """Let pins begin and end as the reasons do, and say so."""
+        """Begin and end pins, so that the client is pinned for the reasons in `notes` alone, and
+        tell the log of each. `named`: the statement was prepared by protocol, with a name."""
         reasons = notes.reasons
         client.set_pinned(bool(reasons))
         if client.server is not None and not OUTLASTING.isdisjoint(reasons):

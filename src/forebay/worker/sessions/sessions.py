@@ -1,6 +1,6 @@
 """The clients of one proxy: greets them, ends them, and counts them.
 
-The relay's clients call in here for what is rare or slow (see relay/client_state.pyx); what they
+The relay's clients call in here for what is rare or slow (see relay/ports.py); what they
 ask about texts, pins and the state of a session is answered by `texts`, `pinner` and `auditor`.
 """
 
@@ -134,8 +134,8 @@ class Sessions:
     # ---- trouble, and the end ----
 
     def settings_refused(self, client: Client, body: bytes) -> bool:
-        """The database did not accept the client's settings. Returns whether it asks for others by
-        now; else it has heard why."""
+        """The database has refused the client's settings (`body` of an ErrorResponse). Returns True
+        if the client asks for other settings by now; if False, it has been told the error."""
         error = PgError.parse(body)
         kept = without_refused(client.settings.values, client.startup.values, error.message)
         if kept != client.settings.values:

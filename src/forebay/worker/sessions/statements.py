@@ -37,8 +37,8 @@ class StatementTable:
             statement.look_for(functions)
 
     def statement(self, definition: bytes, context: Context) -> Statement | None:
-        """The statement that Parse defines with `definition` (its body behind the name) in this
-        context; None: it is a new one, and there is no room for it."""
+        """Returns the statement that a Parse defines in this context; None if it is a new one, and
+        there is no room for it. `definition` is the body of the Parse behind the name."""
         sql, end, types = definition.partition(b"\0")
         meaning = self._meaning_of(traits(sql), context)
         key = digest(sql)
@@ -54,8 +54,9 @@ class StatementTable:
         return self._like(statement, tail, statement.meaning)
 
     def again(self, statement: Statement, context: Context) -> Statement | None:
-        """What is meant by `statement`, defined in another context, when it is prepared in this
-        one; None: it cannot be."""
+        """Returns the statement that has the text of `statement`, which was defined in another
+        context, and the meaning that this text has in `context`; None if the text cannot be written
+        so that this context reads it in the same way."""
         meaning = statement.meaning
         if meaning.reading is None or meaning.reading == context.reading:
             if meaning.moment is not None:
@@ -82,7 +83,8 @@ class StatementTable:
         return made
 
     def _meaning_of(self, known: Traits, context: Context) -> Meaning:
-        """One object for equal ones, unless there are very many."""
+        """Returns the meaning of a text with these traits, as one object for equal meanings unless
+        there are very many."""
         meaning = meaning_of(known, context)
         if meaning.moment is not None or meaning.changes is not None:
             return meaning  # nobody else's, or not for long
@@ -92,7 +94,8 @@ class StatementTable:
 
 
 def reread_definition(definition: bytes, before: Reading, now: Reading) -> bytes | None:
-    """What a Parse must define now for what this one has defined before; None: nothing can."""
+    """Returns the definition by which a Parse defines now what `definition` has defined when texts
+    were read as `before`; None if there is none."""
     text, end, types = definition.partition(b"\0")
     try:
         return reread(text, before, now) + end + types

@@ -1,6 +1,6 @@
 """What a client's statements mean and what they may do to its session, by their texts.
 
-The relay's clients call in here for what is rare or slow (see relay/examiner.pyx and
+The relay's clients call in here for what is rare or slow (see relay/examine.pyx and
 relay/statements/).
 """
 
@@ -60,14 +60,16 @@ class Texts:
     # ---- prepared statements ----
 
     def statement(self, client: Client, definition: bytes) -> Statement | None:
-        """The statement that the client's Parse defines; None: there is no room for it."""
+        """Returns the statement that the client's Parse defines; None if there is no room for
+        it."""
         statement = self._statements.statement(definition, self._context(client))
         if self._pinner.as_rds and not client.pinned and statement is not None:
             self.announce_pin(client, statement.text, named=True)
         return statement
 
     def again(self, client: Client, statement: Statement) -> Statement | None:
-        """As which statement one that the client has defined is prepared now; None: as none."""
+        """Returns the statement as which one that the client has defined before is to be prepared
+        now; None if it cannot be."""
         return self._statements.again(statement, self._context(client))
 
     def no_room(self, client: Client) -> bytes:
@@ -86,12 +88,13 @@ class Texts:
 
     @property
     def account(self) -> Account:
-        """Of the prepared statements of all clients, those of other proxies too."""
+        """The account of the prepared statements of all clients of this process, those of other
+        proxies too."""
         return self._statements.account
 
     def reread(self, definition: bytes, before: Parameters, now: Parameters) -> bytes | None:
-        """The definition that means the same where the database reports these parameters now; None:
-        there is none."""
+        """Returns the definition that means, where the database reports the parameters `now`, what
+        `definition` meant where it reported `before`; None if there is none."""
         return reread_definition(definition, before.reading, now.reading)
 
     def _context(self, client: Client) -> Context:
@@ -104,7 +107,7 @@ class Texts:
         return Context(pool, client.settings, client.meanwhile, own, _reading(client))
 
     def undone(self, client: Client) -> None:
-        """What the client has changed in its transaction is not known any more."""
+        """Note that it is not known any more what the client has changed in its transaction."""
         client.meanwhile = unlike_others()
 
     # ---- what runs ----
@@ -125,8 +128,8 @@ class Texts:
         return bool(self.facts(client, text, reading).effects) or may_use_databases(text)
 
     def executes(self, client: Client, text: bytes, reading: Reading | None = None) -> None:
-        """A statement runs that may change the session: tell the client what follows for what it
-        sends behind it, before it is answered."""
+        """Note what a statement that runs now, and may change the session, means for what the
+        client sends behind it, before the database has answered."""
         if len(text) <= EXAMINED_BYTES:
             self._note_consequences(client, self.facts(client, text, reading).effects)
 
@@ -192,8 +195,8 @@ class Texts:
         return self.facts(client, text, reading).may_ask
 
     def _note_sequences(self, client: Client, facts: Facts) -> None:
-        """Know of a statement that draws from sequences, or asks what was drawn. Who is of an
-        application that asks keeps its connection from then on."""
+        """Note that a statement draws from sequences, or asks what was drawn. Clients of an
+        application that asks keep their connection once they have drawn."""
         if facts.asks:
             self._applications.learn(client)
             client.reads_all = client.reads_all or not self._pinner.as_rds
