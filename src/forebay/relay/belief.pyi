@@ -1,6 +1,6 @@
 """What is believed of a database session before the database has answered."""
 
-from typing import Any
+from typing import Any, final
 
 def marks() -> tuple[object, object, object]:
     """KEEP, UNKNOWN and ALL."""
@@ -10,11 +10,13 @@ class Message:
 
 class Place: ...
 
+@final
 class Cell(Place):
     confirmed: Any
     def now(self) -> Any: ...
     def is_uncertain(self, batch: int) -> bool: ...
 
+@final
 class Table(Place):
     confirmed: dict[Any, Any]
     newest: dict[Any, Any]
@@ -25,6 +27,7 @@ class Table(Place):
     def clear(self) -> None: ...
     def forget(self) -> None: ...
 
+@final
 class Unanswered:
     batch: int
     first: Message | None
