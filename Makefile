@@ -4,6 +4,9 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 RELAY = $(wildcard $(foreach name,*.pyx *.pxd *.py,src/forebay/relay/$(name) src/forebay/relay/*/$(name)))
 
+# Stubs leave out what only compiled code uses.
+STUBTEST = --ignore-missing-stub --ignore-disjoint-bases --allowlist tools/stubtest_allowlist.txt
+
 .PHONY: demo test lint bench coverage clean
 
 demo: $(VENV)/.demo
@@ -17,6 +20,7 @@ lint: $(VENV)/.lint
 	$(BIN)/ruff check .
 	PATH="$(BIN):$$PATH" cython-lint --max-line-length 120 src/forebay/relay
 	$(BIN)/mypy
+	$(BIN)/stubtest forebay.relay --concise $(STUBTEST)
 
 bench: $(VENV)/.test
 	$(BIN)/python -m bench $(ARGS)

@@ -27,7 +27,7 @@ class Worker(Rig):
         self.evacuator = Evacuator(cast(Agenda, self.agenda))
         self.evacuator.add(SERVER, self.manager.holds)
         self.manager.holds.forget = self.sessions.greetings.forget_databases
-        self.sessions.evacuations = Evacuations(self.evacuator, SERVER)
+        self.sessions.evacuations = Evacuations(self.evacuator, SERVER, self.sessions.texts)
         if node:
             self.evacuator.tell = self.tell
 

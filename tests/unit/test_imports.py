@@ -38,7 +38,7 @@ IMPURE = {"socket", "asyncio", "time", "threading", "subprocess", "selectors", "
 def imported(path: Path) -> Iterator[str]:
     """The full names of the modules that a file imports, `if TYPE_CHECKING` included."""
     package = list(path.relative_to(ROOT.parent).with_suffix("").parts[:-1])
-    if path.suffix == ".py":
+    if path.suffix in (".py", ".pyi"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names)
@@ -55,7 +55,7 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def imports_of(folder: str) -> Iterator[tuple[Path, str]]:
-    for suffix in (".py", ".pyx", ".pxd"):
+    for suffix in (".py", ".pyi", ".pyx", ".pxd"):
         for path in sorted((ROOT / folder).rglob(f"*{suffix}")):
             for name in imported(path):
                 yield path.relative_to(ROOT), name

@@ -34,6 +34,7 @@ statements/  prepared statements
                 Bind may do to the session
     telling     what a client was told holds on every connection
 
+ports      all that is called and read of Python objects, as Protocols
 assembly   what goes to a connection in one write
 refusal    errors of Forebay's own in the middle of a batch
 scan/      glance: a fast look at a statement: does it certainly leave the session alone?

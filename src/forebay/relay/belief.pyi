@@ -1,20 +1,23 @@
 """What is believed of a database session before the database has answered."""
 
-from typing import Any
+from typing import Any, final
 
 def marks() -> tuple[object, object, object]:
     """KEEP, UNKNOWN and ALL."""
 
+@final
 class Message:
     def __init__(self) -> None: ...
 
 class Place: ...
 
+@final
 class Cell(Place):
     confirmed: Any
     def now(self) -> Any: ...
     def is_uncertain(self, batch: int) -> bool: ...
 
+@final
 class Table(Place):
     confirmed: dict[Any, Any]
     newest: dict[Any, Any]
@@ -25,6 +28,7 @@ class Table(Place):
     def clear(self) -> None: ...
     def forget(self) -> None: ...
 
+@final
 class Unanswered:
     batch: int
     first: Message | None

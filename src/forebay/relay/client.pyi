@@ -3,33 +3,29 @@
 from ssl import MemoryBIO, SSLObject
 
 from forebay.relay.application import Application
+from forebay.relay.connection import Place
 from forebay.relay.micropool import MicroPool
 from forebay.relay.peer import Peer
 from forebay.relay.poller import Poller
+from forebay.relay.ports import NotesPort, ParametersPort, SessionsPort, SettingsPort
 from forebay.relay.scan.names import FunctionNames
-from forebay.relay.server import Place, Server
+from forebay.relay.server import Server
 from forebay.relay.statements.statement import Statement
-from forebay.session.meaning import Changes
-from forebay.session.pins import Notes
-from forebay.session.restoration import FollowUp
-from forebay.session.settings import Parameters, Settings
-from forebay.worker.evacuation import Evacuation
-from forebay.worker.sessions.sessions import Sessions
 
 class Client(Peer):
     pool: MicroPool
     server: Server | None
     place: Place | None
-    sessions: Sessions
+    sessions: SessionsPort
     process_id: int
     protocol_minor: int
-    settings: Settings
-    startup: Settings
-    parameters: Parameters
-    notes: Notes | None
-    meanwhile: Changes | None
-    follow_up: FollowUp | None
-    evacuation: Evacuation | None
+    settings: SettingsPort
+    startup: SettingsPort
+    parameters: ParametersPort
+    notes: NotesPort | None
+    meanwhile: tuple[object] | None
+    follow_up: tuple[bytes, bytes] | None
+    evacuation: object
     statements: dict[bytes, Statement] | None
     pinned: bool
     under_pg_temp: bool
@@ -48,11 +44,11 @@ class Client(Peer):
         poller: Poller,
         fd: int,
         pool: MicroPool,
-        sessions: Sessions,
+        sessions: SessionsPort,
         process_id: int,
         *,
-        settings: Settings,
-        parameters: Parameters | None = None,
+        settings: SettingsPort,
+        parameters: ParametersPort | None = None,
         tls: SSLObject | None = None,
         incoming: MemoryBIO | None = None,
         outgoing: MemoryBIO | None = None,
@@ -65,7 +61,7 @@ class Client(Peer):
     def is_stalled(self) -> bool: ...
     @property
     def last_progress(self) -> float: ...
-    def parameters_now(self) -> Parameters: ...
+    def parameters_now(self) -> ParametersPort: ...
     def evacuated(self) -> None: ...
     def note_dropping(self) -> None: ...
     def redefine(self, name: bytes, statement: Statement | None) -> None: ...

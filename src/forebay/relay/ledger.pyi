@@ -1,5 +1,8 @@
 """The reply ledger."""
 
+from typing import final
+
+@final
 class Ledger:
     count: int
     failed: bool

@@ -6,10 +6,7 @@ goes directly to the first of them and never through ``idle``, so that nobody wh
 overtake. A waiter leaves the queue in constant time.
 
 What concerns other micro-pools too is counted in the `census` that all before one server share. The
-manager (Python) is called only where something is to be decided or done:
-    manager.wanted(pool)        somebody waits, and a connection could be opened, or must not be
-    manager.take_away(server)   one that came free is to be closed: retired, or others need the room
-    manager.schedule()          one has become idle while somebody waits elsewhere
+manager (Python) is called only where something is to be decided or done: see ports.py.
 
 Written in Cython's pure mode (types in micropool.pxd).
 """

@@ -1,10 +1,11 @@
 """A micro-pool: the connections of one (database, user) and the clients that wait for one."""
 
-from typing import Any
+from typing import final
 
 from forebay.relay.census import Census, Demand
-from forebay.relay.server import Place, Server
-from forebay.worker.pool.changeover import Changeover
+from forebay.relay.connection import Place
+from forebay.relay.ports import ChangeoverPort, ManagerPort, SettingsPort
+from forebay.relay.server import Server
 
 class Waiter:
     waiting_in: MicroPool | None
@@ -12,12 +13,13 @@ class Waiter:
     waits_behind: Waiter | None
     waits_since: float
 
+@final
 class MicroPool(Demand):
     database: str
     user: str
     census: Census
-    manager: Any
-    changeover: Changeover
+    manager: ManagerPort
+    changeover: ChangeoverPort
     idle: list[Server]
     first_waiter: Place | None
     last_waiter: Place | None
@@ -29,13 +31,18 @@ class MicroPool(Demand):
     keeps_next: bool
 
     def __init__(
-        self, database: str, user: str, census: Census, manager: Any, changeover: Changeover
+        self,
+        database: str,
+        user: str,
+        census: Census,
+        manager: ManagerPort,
+        changeover: ChangeoverPort,
     ) -> None: ...
     def begin_opening(self) -> None: ...
     def end_opening(self, opened: bool) -> None: ...
     def take(self, server: Server) -> None: ...
     def drop(self, server: Server) -> None: ...
-    def borrow(self, settings: object) -> Server | None: ...
+    def borrow(self, settings: SettingsPort) -> Server | None: ...
     def borrow_last(self, process_id: int, lease: int) -> Server | None: ...
     def wait(self, waiter: Waiter, now: float) -> None: ...
     def leave(self, waiter: Waiter) -> None: ...

@@ -2,31 +2,30 @@
 
 from collections.abc import Callable
 from ssl import MemoryBIO, SSLObject
+from typing import Any
 
-from forebay.net.target import Place as Address
 from forebay.relay.client import Client
 from forebay.relay.command import Command
 from forebay.relay.lease import Lease
 from forebay.relay.ledger import Ledger
-from forebay.relay.micropool import MicroPool, Waiter
+from forebay.relay.micropool import MicroPool
 from forebay.relay.peer import Peer
 from forebay.relay.poller import Poller
-from forebay.session.settings import Parameters, Settings
+from forebay.relay.ports import ParametersPort, SettingsPort
 
-Done = Callable[["Server", Command], None]
-
-class Place(Waiter):
-    borrower: Client
+# As net/target.py has it: an address family, and an address in it.
+_Address = tuple[int, tuple[Any, ...] | str]
+_Done = Callable[["Server", Command], None]
 
 class Server(Peer):
     pool: MicroPool
     client: Client | None
     ledger: Ledger
-    settings: Settings
-    parameters: Parameters
+    settings: SettingsPort
+    parameters: ParametersPort
     pid: int
     cancel_key: bytes
-    place: Address
+    place: _Address
     status: int
     dirty: bool
     retired: bool
@@ -55,8 +54,8 @@ class Server(Peer):
         pid: int,
         cancel_key: bytes,
         *,
-        settings: Settings,
-        parameters: Parameters,
+        settings: SettingsPort,
+        parameters: ParametersPort,
         tls: SSLObject | None = None,
         incoming: MemoryBIO | None = None,
         outgoing: MemoryBIO | None = None,
@@ -69,8 +68,8 @@ class Server(Peer):
     def start(self) -> None: ...
     def go_free(self) -> None: ...
     def cancel_finished(self) -> None: ...
-    def run(self, sql: bytes, done: Done | None) -> Command: ...
-    def ask(self, sql: bytes, done: Done) -> None: ...
-    def was_reset(self, settings: Settings) -> None: ...
+    def run(self, sql: bytes, done: _Done | None) -> Command: ...
+    def ask(self, sql: bytes, done: _Done) -> None: ...
+    def was_reset(self, settings: SettingsPort) -> None: ...
     def look_again(self) -> None: ...
     def shut(self, reason: str) -> None: ...

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 
 from forebay.channel import Evacuate, Evacuated, EvacuationMessage, Reopen
 from forebay.relay import Client
+from forebay.relay.ports import ReadingPort
 from forebay.sql.databases import DatabaseUse, may_use_databases
-from forebay.sql.reading import Reading
 from forebay.worker.agenda import Agenda
 from forebay.worker.pool.holds import HOLD_LIMIT_S, Holds
-from forebay.worker.sessions.texts import EXAMINED_BYTES
+from forebay.worker.sessions.texts import EXAMINED_BYTES, Texts
 
 # So long a statement waits for other workers at most. Longer than the node waits for each of them.
 EVACUATED_TIMEOUT_S = 2.0
@@ -56,9 +56,8 @@ class Evacuator:
     # ---- for this worker's clients ----
 
     def must_wait(self, client: Client, server: Place, use: DatabaseUse) -> bool:
-        """Returns whether a client's statement has to wait. If so, ``client.evacuated`` is called
-        when it may go on."""
-        evacuation: Evacuation | None = client.evacuation
+        """Whether a client's statement has to wait. If so, it is told when it may go on."""
+        evacuation = _evacuation_of(client)
         if evacuation is not None and evacuation.ends_at <= self._agenda.now():
             self.over(client)
             evacuation = None
@@ -93,7 +92,7 @@ class Evacuator:
 
     def over(self, client: Client) -> None:
         """What the client needed databases for is over, or it has left."""
-        evacuation, client.evacuation = client.evacuation, None
+        evacuation, client.evacuation = _evacuation_of(client), None
         if evacuation is None:
             return
         for number in evacuation.numbers:
@@ -123,19 +122,24 @@ class Evacuator:
         return (holds for place, holds in self._holds if place == server)
 
 
-class Evacuations:
-    """What one proxy's clients ask for. See relay/examine.pyx."""
+def _evacuation_of(client: Client) -> Evacuation | None:
+    return client.evacuation if isinstance(client.evacuation, Evacuation) else None
 
-    def __init__(self, evacuator: Evacuator, server: Place) -> None:
+
+class Evacuations:
+    """What one proxy's clients ask for. See relay/ports.py."""
+
+    def __init__(self, evacuator: Evacuator, server: Place, texts: Texts) -> None:
         self._evacuator = evacuator
         self._server = server
+        self._texts = texts
 
-    def waits(self, client: Client, text: bytes, reading: Reading | None = None) -> bool:
+    def waits(self, client: Client, text: bytes, reading: ReadingPort | None = None) -> bool:
         """A statement is about to run. Whether it has to wait until others have left a database.
         `reading`: as the text was read when it was prepared, if that matters."""
         if len(text) > EXAMINED_BYTES or not may_use_databases(text):
             return False
-        use = client.sessions.texts.facts(client, text, reading).databases
+        use = self._texts.facts(client, text, reading).databases
         return bool(use.alone) and self._evacuator.must_wait(client, self._server, use)
 
     def over(self, client: Client) -> None:

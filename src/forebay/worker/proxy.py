@@ -36,6 +36,7 @@ from forebay.worker.agenda import Agenda
 from forebay.worker.cancel import Canceller
 from forebay.worker.doorman import Doorman
 from forebay.worker.evacuation import Evacuations, Evacuator
+from forebay.worker.kept import parameters_of
 from forebay.worker.pool.janitor import Janitor, Timeouts
 from forebay.worker.pool.manager import Limits, PoolManager
 from forebay.worker.pool.opener import Login, Opener
@@ -77,7 +78,7 @@ class Proxy:
         self._manager.holds.forget = self._forget_databases
         server = self._target().host, self._target().port
         evacuator.add(server, self._manager.holds)
-        self._sessions.evacuations = Evacuations(evacuator, server)
+        self._sessions.evacuations = Evacuations(evacuator, server, self._sessions.texts)
         # What the connection opened last reports, by (database, user).
         self._reported: dict[tuple[str, str], Parameters] = {}
         self._janitor = Janitor(agenda, _timeouts(settings), self._manager, self._sessions)
@@ -130,8 +131,9 @@ class Proxy:
         say, or its defaults were changed) is no longer greeted for from memory."""
         server, told = await self._opener.open(pool)
         place = pool.database, pool.user
-        if self._reported.setdefault(place, server.parameters) is not server.parameters:
-            self._reported[place] = server.parameters
+        parameters = parameters_of(server)
+        if self._reported.setdefault(place, parameters) is not parameters:
+            self._reported[place] = parameters
             self._sessions.greetings.forget()
         return server, told
 

@@ -24,7 +24,8 @@ cdef class Question:
     """A Describe that is not answered yet. Either the client has sent it, and its entry (`named` or `unnamed`) is
     told the answer; or Forebay has, and the client waits for the answer as long as the question `is_open`.
 
-    `held` is the described statement as the connection has it. `is_of_parse`: Forebay asks behind the client's Parse which types of parameters the database has
+    `held` is the described statement as the connection has it. `is_of_parse`: Forebay asks behind the client's Parse
+    which types of parameters the database has
     found; the client hears nothing of it. `proves`: what is found holds for all clients whose statement has the
     same meaning.
     """

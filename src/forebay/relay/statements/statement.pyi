@@ -1,7 +1,9 @@
 """A prepared statement as its clients mean it."""
 
+from typing import final
+
+from forebay.relay.ports import MeaningPort
 from forebay.relay.scan.names import FunctionNames
-from forebay.session.meaning import Meaning
 
 PREFIX: bytes
 
@@ -23,6 +25,7 @@ class Account:
     def take_peak(self) -> int:
         """The most bytes that there were since this was asked last."""
 
+@final
 class Text:
     """The SQL of statements. Counted as long as a client has one of them."""
 
@@ -30,19 +33,21 @@ class Text:
     def sql(self) -> bytes: ...
     def __init__(self, sql: bytes, account: Account) -> None: ...
 
+@final
 class Known:
     """What connections know of a statement."""
 
     @property
     def name(self) -> bytes: ...
 
+@final
 class Statement:
     """What Parse defines. Made by `Statements` only."""
 
     source: Text
     tail: bytes
     known: Known
-    meaning: Meaning
+    meaning: MeaningPort
     harmless: bool
 
     @property
@@ -68,8 +73,8 @@ class Statements:
     def living(self) -> list[Statement]:
         """Those that clients have."""
 
-    def find(self, digest: bytes, tail: bytes, meaning: Meaning) -> Statement | None:
+    def find(self, digest: bytes, tail: bytes, meaning: MeaningPort) -> Statement | None:
         """The statement with such a text and tail that means that, if a client has it."""
 
-    def define(self, digest: bytes, source: Text, tail: bytes, meaning: Meaning) -> Statement:
+    def define(self, digest: bytes, source: Text, tail: bytes, meaning: MeaningPort) -> Statement:
         """The statement that `find` has not found."""

@@ -9,9 +9,11 @@ import re
 from forebay.protocol.errors import PgError
 from forebay.protocol.messages import parse_parameter_status
 from forebay.relay import Client, Command, Server
+from forebay.relay.ports import ParametersPort
 from forebay.session.replays import Replay, Replays
 from forebay.session.settings import InternTable, Parameters
 from forebay.session.special import OF_IDLENESS
+from forebay.worker.kept import as_parameters, settings_of
 
 logger = logging.getLogger("forebay.pool")
 
@@ -51,7 +53,7 @@ class Changeover:
     def replay(self, server: Server, client: Client) -> Replay:
         """What changes the connection over to the client."""
         forgets = server.stale, server.plans_mixed
-        replay = self._replays.replay(server.settings, client.settings, *forgets)
+        replay = self._replays.replay(settings_of(server), settings_of(client), *forgets)
         return replay._replace(must_confirm=True) if server.begins_hasty else replay
 
     def replay_failed(self, server: Server, body: bytes, confirming: bool) -> None:
@@ -61,7 +63,7 @@ class Changeover:
         error = PgError.parse(body)
         message = error.message
         named = {name.lower() for name in _QUOTED.findall(message)}
-        asked_for = {text.lower() for pair in server.settings.values for text in pair}
+        asked_for = {text.lower() for pair in settings_of(server).values for text in pair}
         # What another client left cannot be taken back (a module that was loaded since has removed
         # it); or the value is valid, and refused with a reason. (What a message says of bytes that
         # are no text names the encoding.)
@@ -69,7 +71,7 @@ class Changeover:
         if (is_their_fault and named.isdisjoint(asked_for)) or (SPENT in body and b"\0D" in body):
             server.retired = True
         if not confirming and not error.is_interrupted:
-            self._replays.doubt(server.settings)
+            self._replays.doubt(settings_of(server))
         logger.warning(
             "Session settings could not be put in place: %s",
             message,
@@ -97,15 +99,16 @@ class Changeover:
 
     # ---- parameters ----
 
-    def parameter_changed(self, parameters: Parameters, body: bytes) -> Parameters:
+    def parameter_changed(self, parameters: ParametersPort, body: bytes) -> Parameters:
         """The parameters after a ParameterStatus with this body. Raises ValueError if it cannot be
         read, or there are more than any database has."""
         name, value = parse_parameter_status(body)
-        if name not in parameters.values and len(parameters.values) >= PARAMETERS_LIMIT:
+        values = as_parameters(parameters).values
+        if name not in values and len(values) >= PARAMETERS_LIMIT:
             raise ValueError("the database reports too many parameters")
-        return self._intern.parameters({**parameters.values, name: value})
+        return self._intern.parameters({**values, name: value})
 
-    def announce(self, client: Client, parameters: Parameters) -> None:
+    def announce(self, client: Client, parameters: ParametersPort) -> None:
         """Tell the client what its connection reports otherwise than its last one did."""
         client.say(parameters.changes_from(client.parameters))
         client.parameters = parameters

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from forebay.relay import Client, Server
+from forebay.worker.kept import known_notes, settings_of
 from forebay.worker.sessions import telling
 
 if TYPE_CHECKING:
@@ -76,9 +77,8 @@ class Holder:
     def pins(self) -> str:
         """The reasons why its client is pinned, or nothing."""
         client = self.client
-        if client is None or not client.pinned or client.notes is None:
-            return ""
-        return ", ".join(sorted(client.notes.reasons))
+        notes = None if client is None or not client.pinned else known_notes(client)
+        return "" if notes is None else ", ".join(sorted(notes.reasons))
 
     @property
     def kind(self) -> str:
@@ -266,7 +266,8 @@ def who(client: Client, *, with_user: bool = True, with_place: bool = False) -> 
 
 def application_of(client: Client) -> str:
     """The client's application_name."""
-    return next((text for name, text in client.settings.values if name == "application_name"), "")
+    values = settings_of(client).values
+    return next((text for name, text in values if name == "application_name"), "")
 
 
 def described(client: Client) -> dict[str, Any]:

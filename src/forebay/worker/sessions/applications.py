@@ -9,6 +9,7 @@ from collections import OrderedDict
 from weakref import WeakValueDictionary
 
 from forebay.relay import Application, Client
+from forebay.worker.kept import settings_of
 
 # As many that ask are remembered, those first out that nobody has been of for the longest time.
 ASKING_LIMIT = 10_000
@@ -47,5 +48,5 @@ class Applications:
 
 
 def _name(client: Client) -> Name:
-    called = dict(client.settings.values).get("application_name", "")
+    called = dict(settings_of(client).values).get("application_name", "")
     return client.pool.database, client.pool.user, called[:NAME_CHARACTERS]

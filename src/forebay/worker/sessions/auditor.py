@@ -19,7 +19,8 @@ from forebay.session.settings import (
 from forebay.session.special import is_asked_by_name, is_unset
 from forebay.sql.settings import makes_temporary
 from forebay.worker.agenda import Agenda
-from forebay.worker.sessions.pinner import Pinner, notes_of
+from forebay.worker.kept import changeover_of, notes_of, settings_of, startup_of
+from forebay.worker.sessions.pinner import Pinner
 from forebay.worker.sessions.texts import Texts
 
 logger = logging.getLogger("forebay.session")
@@ -55,9 +56,9 @@ class Auditor:
         causes = notes.take_doubts()
         # The database must also be asked for those it was logged in with: what the answer lacks is
         # taken to be gone from the connection, which the next client gets.
-        custom = notes.custom.union(name for name, _ in client.settings.values if "." in name)
+        custom = notes.custom.union(name for name, _ in settings_of(client).values if "." in name)
         # What the answer lacks of those it logged in with is taken to be as it was at the login.
-        custom |= {name for name, _ in client.startup.values if is_asked_by_name(name)}
+        custom |= {name for name, _ in startup_of(client).values if is_asked_by_name(name)}
         query = audit_query(client.pool.user, causes, frozenset(custom))
         if client.server is not None:
             client.server.ask(
@@ -116,21 +117,23 @@ class Auditor:
 
     def _take_over(self, client: Client, notes: Notes, server: Server, values: Values) -> None:
         """Know the settings that the session has by now."""
-        again = RESET_BY_CLIENT if notes.resets and client.pool.changeover.has_init_query else ()
+        again = (
+            RESET_BY_CLIENT if notes.resets and changeover_of(client.pool).has_init_query else ()
+        )
         notes.resets = False
         server.settings = self._intern.settings(values + again)
         # What was reset is again what the client asked for at its login.
         restored, notes.restored = notes.restored, {}
-        merged = dict(client.startup.values)
+        merged = dict(startup_of(client).values)
         merged |= {
             name: value
             for name, value in values
             if name not in restored or not is_unset(name, value)
         }
-        before = client.settings.literals, client.parameters.reading
+        before = settings_of(client).literals, client.parameters.reading
         client.settings = self._intern.settings(tuple(sorted(merged.items())))
         client.parameters = server.parameters
-        now = client.settings.literals, client.parameters.reading
+        now = settings_of(client).literals, client.parameters.reading
         if client.statements and now != before:
             for name, old in list(client.statements.items()):
                 client.redefine(name, self._texts.again(client, old))

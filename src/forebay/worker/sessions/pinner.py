@@ -6,6 +6,7 @@ from forebay.session.pins import Notes, PinCounts
 from forebay.session.rds import rds_explanation
 from forebay.sql.digest import digest
 from forebay.worker.agenda import Agenda
+from forebay.worker.kept import known_notes, notes_of, reading_of
 from forebay.worker.sessions import telling
 
 
@@ -64,27 +65,21 @@ class Pinner:
 
     def has_temporary(self, client: Client) -> bool:
         """Whether the client may have temporary tables, as far as texts and the database told."""
-        notes = client.notes
+        notes = known_notes(client)
         return notes is not None and PinReason.TEMPORARY_OBJECT in notes.doubts | notes.reasons
 
     def closed(self, client: Client) -> None:
         """The client has ended, and its pins with it."""
-        if client.notes is not None:
+        notes = known_notes(client)
+        if notes is not None:
             now = self._agenda.now()
-            for reason, since in client.notes.pinned_at.items():
+            for reason, since in notes.pinned_at.items():
                 self.counts.end(reason, now - since)
                 if not self.as_rds:
                     telling.no_longer_pinned(client, reason, now - since, has_left=True)
 
 
-def notes_of(client: Client) -> Notes:
-    """What is known of the client's session; begins with nothing."""
-    if client.notes is None:
-        client.notes = Notes()
-    return client.notes
-
-
 def digest_of(client: Client, text: bytes) -> str:
     """The digest of a statement that the client sends now."""
-    conforming = client.parameters_now().reading.standard_conforming_strings
+    conforming = reading_of(client).standard_conforming_strings
     return digest(text, standard_conforming_strings=conforming)

@@ -1,7 +1,7 @@
 """The clients of one proxy: greets them, ends them, and counts them.
 
-The relay's clients call in here for what is rare or slow (see relay/ports.py); what they
-ask about texts, pins and the state of a session is answered by `texts`, `pinner` and `auditor`.
+The relay's clients call in here for what is rare or slow (see relay/ports.py); what they ask about
+texts, pins and the state of a session is answered by `texts`, `pinner` and `auditor`.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ from forebay.session.replays import without_refused
 from forebay.session.settings import InternTable
 from forebay.worker.agenda import Agenda
 from forebay.worker.evacuation import Evacuations, Evacuator
+from forebay.worker.kept import parameters_of, settings_of, startup_of
 from forebay.worker.sessions import telling
 from forebay.worker.sessions.applications import Applications
 from forebay.worker.sessions.auditor import Auditor
@@ -59,7 +60,8 @@ class Sessions:
         self.applications = Applications()
         self.texts = Texts(self.pinner, self.applications)
         self.auditor = Auditor(agenda, intern, self.texts, self.pinner)
-        self.evacuations = Evacuations(Evacuator(agenda), ("", 0))  # of nothing, until told
+        # Of nothing, until told.
+        self.evacuations = Evacuations(Evacuator(agenda), ("", 0), self.texts)
         self._listed = NOTHING_SOUGHT
 
     def apply(self, pinning: Pinning, listed: SoughtFunctions = NOTHING_SOUGHT) -> None:
@@ -111,10 +113,11 @@ class Sessions:
 
     def parameters_known(self, client: Client) -> None:
         """The login can be answered."""
-        self.greetings.remember(client.pool, client.settings.values, client.parameters)
+        parameters = parameters_of(client)
+        self.greetings.remember(client.pool, settings_of(client).values, parameters)
         key = backend_key_data(client.process_id, self.cancel_key(client))
         self.counts.succeeded += 1
-        client.welcome(client.parameters.encoded + key + ready_for_query(b"I"))
+        client.welcome(parameters.encoded + key + ready_for_query(b"I"))
 
     # ---- cancelling ----
 
@@ -137,8 +140,9 @@ class Sessions:
         """The database has refused the client's settings (`body` of an ErrorResponse). Returns True
         if the client asks for other settings by now; if False, it has been told the error."""
         error = PgError.parse(body)
-        kept = without_refused(client.settings.values, client.startup.values, error.message)
-        if kept != client.settings.values:
+        values = settings_of(client).values
+        kept = without_refused(values, startup_of(client).values, error.message)
+        if kept != values:
             client.settings = self._intern.settings(kept)
             return True
         if client.greeted:

@@ -6,6 +6,7 @@ from forebay.relay.scan.names import FunctionNames
 from forebay.relay.statements.statement import Account, Statement, Statements, Text, digest
 from forebay.session.meaning import Context, Meaning, meaning_of
 from forebay.sql.reading import Reading, Traits, reread, traits
+from forebay.worker import kept
 
 WORKER_LIMIT_BYTES: Final = 256 << 20
 """What all clients of a worker may have prepared together. Equal statements count once, each with
@@ -51,13 +52,12 @@ class StatementTable:
 
     def with_tail(self, statement: Statement, tail: bytes) -> Statement:
         """What means the same as `statement`, but has `tail` behind its text."""
-        return self._like(statement, tail, statement.meaning)
+        return self._like(statement, tail, kept.meaning_of(statement))
 
     def again(self, statement: Statement, context: Context) -> Statement | None:
-        """Returns the statement that has the text of `statement`, which was defined in another
-        context, and the meaning that this text has in `context`; None if the text cannot be written
-        so that this context reads it in the same way."""
-        meaning = statement.meaning
+        """What is meant by `statement`, defined in another context, when it is prepared in this
+        one; None: it cannot be."""
+        meaning = kept.meaning_of(statement)
         if meaning.reading is None or meaning.reading == context.reading:
             if meaning.moment is not None:
                 return statement  # it was read at its time, if not everywhere

@@ -9,6 +9,7 @@ import socket
 
 from forebay.relay import Client
 from forebay.session.causes import PinReason
+from forebay.worker.kept import settings_of
 
 logger = logging.getLogger("forebay.session")
 
@@ -109,7 +110,7 @@ def address_of(client: Client) -> str:
 
 def describe(client: Client) -> dict[str, str | int]:
     """Who the client is, by its number and names."""
-    values = dict(client.settings.values)
+    values = dict(settings_of(client).values)
     return {
         "clientConnection": client.process_id,
         "user": client.pool.user,

@@ -1,7 +1,6 @@
 """What a client's statements mean and what they may do to its session, by their texts.
 
-The relay's clients call in here for what is rare or slow (see relay/examine.pyx and
-relay/statements/).
+The relay's clients call in here for what is rare or slow (see relay/ports.py).
 """
 
 import math
@@ -10,6 +9,7 @@ from operator import attrgetter
 
 from forebay.protocol import errors
 from forebay.relay import PREFIX, Client, Statement
+from forebay.relay.ports import ParametersPort, ReadingPort
 from forebay.relay.scan.glance import glance_text
 from forebay.relay.statements.statement import Account
 from forebay.session.causes import STATEMENT_LIMIT_BYTES, PinReason
@@ -18,17 +18,24 @@ from forebay.session.meaning import Context, changes_plans, changes_since, unlik
 from forebay.session.pins import note_effects
 from forebay.session.rds import rds_explanation, rds_pin
 from forebay.session.restoration import follow_up, taken_back
-from forebay.session.settings import Parameters
 from forebay.sql.databases import may_use_databases
 from forebay.sql.effects import Command, Effect, Effects
 from forebay.sql.facts import Facts, FactsCache, too_long
-from forebay.sql.reading import Reading
 from forebay.sql.sequences import may_ask, may_draw, only_draws
 from forebay.sql.settings import SettingChange
+from forebay.worker.kept import (
+    as_parameters,
+    as_reading,
+    known_notes,
+    notes_of,
+    reading_of,
+    settings_of,
+    startup_of,
+)
 from forebay.worker.sessions import telling
 from forebay.worker.sessions.applications import Applications
 from forebay.worker.sessions.functions import NOTHING_SOUGHT, SoughtFunctions
-from forebay.worker.sessions.pinner import Pinner, digest_of, notes_of
+from forebay.worker.sessions.pinner import Pinner, digest_of
 from forebay.worker.sessions.statements import StatementTable, reread_definition
 
 # Longer statements are not read by the lexer, which would hold up all other clients.
@@ -92,19 +99,24 @@ class Texts:
         proxies too."""
         return self._statements.account
 
-    def reread(self, definition: bytes, before: Parameters, now: Parameters) -> bytes | None:
-        """Returns the definition that means, where the database reports the parameters `now`, what
-        `definition` meant where it reported `before`; None if there is none."""
-        return reread_definition(definition, before.reading, now.reading)
+    def reread(
+        self, definition: bytes, before: ParametersPort, now: ParametersPort
+    ) -> bytes | None:
+        """The definition that means the same where the database reports these parameters now; None:
+        there is none."""
+        return reread_definition(
+            definition, as_parameters(before).reading, as_parameters(now).reading
+        )
 
     def _context(self, client: Client) -> Context:
         """What the client's texts depend on now."""
-        held = client.notes is not None and PinReason.TEMPORARY_OBJECT in client.notes.held
+        notes = known_notes(client)
+        held = notes is not None and PinReason.TEMPORARY_OBJECT in notes.held
         # As RDS Proxy, Forebay does not follow what a client sets once it is pinned.
         is_own = held or (client.pinned and self._pinner.as_rds)
         own = client.process_id if is_own else None
         pool = client.pool.database, client.pool.user
-        return Context(pool, client.settings, client.meanwhile, own, _reading(client))
+        return Context(pool, settings_of(client), client.meanwhile, own, reading_of(client))
 
     def undone(self, client: Client) -> None:
         """Note that it is not known any more what the client has changed in its transaction."""
@@ -117,7 +129,7 @@ class Texts:
         client: Client,
         text: bytes,
         named: bool,
-        reading: Reading | None = None,
+        reading: ReadingPort | None = None,
         pg_temp: bool = True,
     ) -> bool:
         """As ``examine``, for a portal that is bound. Returns whether anything follows when it is
@@ -127,9 +139,9 @@ class Texts:
             return False
         return bool(self.facts(client, text, reading).effects) or may_use_databases(text)
 
-    def executes(self, client: Client, text: bytes, reading: Reading | None = None) -> None:
-        """Note what a statement that runs now, and may change the session, means for what the
-        client sends behind it, before the database has answered."""
+    def executes(self, client: Client, text: bytes, reading: ReadingPort | None = None) -> None:
+        """A statement runs that may change the session: tell the client what follows for what it
+        sends behind it, before it is answered."""
         if len(text) <= EXAMINED_BYTES:
             self._note_consequences(client, self.facts(client, text, reading).effects)
 
@@ -138,7 +150,7 @@ class Texts:
         client: Client,
         text: bytes,
         named: bool = False,
-        reading: Reading | None = None,
+        reading: ReadingPort | None = None,
         pg_temp: bool = True,
     ) -> bytes | None:
         """A statement is about to run that may change the session, or whose client is pinned.
@@ -187,7 +199,7 @@ class Texts:
             notes.doubt_creation()
         self._note_sequences(client, too_long(text))
 
-    def asks(self, client: Client, text: bytes, reading: Reading | None = None) -> bool:
+    def asks(self, client: Client, text: bytes, reading: ReadingPort | None = None) -> bool:
         """Whether a statement that is about to run may ask what its session has drawn from
         sequences, as far as its text shows. `reading`: as it was read when it was prepared."""
         if len(text) > EXAMINED_BYTES:
@@ -216,7 +228,7 @@ class Texts:
             client.note_dropping()
         if client.server is not None and any(drops_ours(effect, PREFIX) for effect in effects):
             client.server.stale = True
-        startup = client.startup.values
+        startup = startup_of(client).values
         if not startup or not effects:
             return
         before = {} if client.follow_up is None else notes_of(client).restored
@@ -225,10 +237,12 @@ class Texts:
             notes_of(client).restored = restored
             client.follow_up = follow_up(restored, startup) if restored else None
 
-    def facts(self, client: Client, text: bytes, reading: Reading | None = None) -> Facts:
+    def facts(self, client: Client, text: bytes, reading: ReadingPort | None = None) -> Facts:
         """What a text of the client shows. `reading`: as it was read when it was prepared, if that
         matters."""
-        return self._facts.facts(text, reading or _reading(client), client.under_pg_temp)
+        return self._facts.facts(
+            text, as_reading(reading) or reading_of(client), client.under_pg_temp
+        )
 
     def _examine_as_rds(self, client: Client, facts: Facts, named: bool) -> bytes | None:
         """Pin by the text alone, and until the client leaves: nothing has to be asked for."""
@@ -252,10 +266,6 @@ class Texts:
             telling.will_pin(client, reason, said, digest_of(client, text[:KEPT_BYTES]))
 
 
-def _reading(client: Client) -> Reading:
-    return client.parameters_now().reading
-
-
 def _goes_under_pg_temp(client: Client, effects: Effects, pg_temp: bool) -> bool:
     """Whether the search_path names pg_temp behind a statement, or may. `pg_temp`: so may what is
     bound."""
@@ -277,9 +287,10 @@ def _resets_search_path(effect: Effect) -> bool:
 
 def _may_end_pin(client: Client, text: bytes) -> bool:
     """Whether a statement without effects may end what pins its client (DROP, CLOSE ...)."""
-    if client.notes is None or not client.notes.held:
+    notes = known_notes(client)
+    if notes is None or not notes.held:
         return False
-    if PinReason.SETTING in client.notes.held:
+    if PinReason.SETTING in notes.held:
         return True  # what the session holds could not be asked yet
-    closes = PinReason.CURSOR in client.notes.held and b"close" in text.lower()
+    closes = PinReason.CURSOR in notes.held and b"close" in text.lower()
     return closes or not glance_text(text)
