@@ -8,7 +8,6 @@ ledger     which replies are owed, and to whom they go
 micropool  idle connections and the queue of one (database, user)
 application  what is known of all clients of one kind
 census     all micro-pools together: counts, and who has waited longest; waits: for how long
-
 belief     what is believed of a session before the database has answered
 
 A database connection and its client:
@@ -18,7 +17,6 @@ A database connection and its client:
     lending     who has it, and what is done before the next client gets it
     turn        its client's turns begin and end
     server      what the database sends
-
     client      what is asked of an established client
     walk        what it sends; examine: read before it is sent
     borrowing   how it stands with its connection

@@ -28,7 +28,7 @@ cdef class Borrower(Peer):
     cdef readonly Connection server
     cdef readonly Lease lease  # of the connection; None without one
     cdef readonly MicroPool pool
-    cdef readonly object sessions  # answers what is rare or slow; see client.pyx
+    cdef readonly object sessions  # answers what is rare or slow: see ports.py
     cdef readonly int process_id  # what BackendKeyData tells the client: names it in a cancel request
     cdef public object settings
     cdef public object parameters

@@ -31,7 +31,7 @@ def test_both_ways_in_any_pieces(ends: tuple[Encryption, Encryption], size: int)
     plain = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
     for sender, receiver in (ends, ends[::-1]):
         encrypted = sender.encrypt(bytearray(plain))
-        assert plain not in encrypted
+        assert size == 1 or plain not in encrypted  # any byte may be in it by chance
         got = bytearray()
         for piece in (encrypted[:3], encrypted[3:1000], encrypted[1000:]):
             received = bytearray(piece)
