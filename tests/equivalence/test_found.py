@@ -45,6 +45,17 @@ FOUND = {
         batch(0, ("P", "", "SELEC"), ("C", "S", "a"), S, ("P", "a", "SELECT 2"), S),
         batch(0, ("P", "", "SELEC"), ("C", "S", "a"), S, ("B", "", "a"), ("E", "", "0"), S),
     ],
+    "an unnamed statement that is not known yet behind a command of Forebay's": [
+        batch(
+            0,
+            ("P", "", "BEGIN; SET DateStyle = 'SQL'; COMMIT; SET app.first = 'after'"),
+            ("B", "", ""),
+            ("E", "", "0"),
+            S,
+            ("B", "", "", "x"),
+            S,
+        ),
+    ],
     "what was told of a statement holds for no other that gets its name": [
         batch(0, ("P", "a", "SELECT 1"), S),
         batch(

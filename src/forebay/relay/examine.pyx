@@ -16,8 +16,8 @@ from .statements.binding cimport binds
 from .statements.entries cimport Named, Unnamed
 from .statements.telling cimport describe_portal
 from .statements.unnamed cimport (
-    ask_of_unnamed, close_unnamed, define_unnamed, describe_unnamed, has_unnamed, keeps_unnamed_shape,
-    prepare_unnamed,
+    ask_of_unnamed, close_unnamed, define_unnamed, describe_unnamed, has_unnamed, is_unnamed_uncertain,
+    keeps_unnamed_shape, prepare_unnamed,
 )
 from .statements.use cimport (
     ASKED, define_named, drop_statements, must_forget, must_wait, statement_name, use_named,
@@ -105,9 +105,8 @@ cdef Py_ssize_t _unnamed(
         client.lease.unsynced = True
         close_unnamed(client)
         return NOTED
-    if client.server.prepared.unnamed.is_uncertain(client.server.prepared.unanswered.batch):
-        if not client.server.ledger.copy_in:
-            return UNCERTAIN
+    if is_unnamed_uncertain(client) and not client.server.ledger.copy_in:
+        return UNCERTAIN
     if client.names is not None and client.names.is_waiting():
         return UNCERTAIN
     entry = None if client.names is None else client.names.get_unnamed()

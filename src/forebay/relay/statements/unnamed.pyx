@@ -4,6 +4,8 @@ Parse, Bind, Describe and Close of it pass as they are. What it was defined as i
 again when the client uses it over a connection that has meanwhile another, or another client's.
 """
 
+from libc.stdint cimport uint64_t
+
 from ..assembly cimport put
 from ..belief cimport Message, new_message
 from ..connection cimport Borrower
@@ -11,7 +13,7 @@ from ..frames cimport message as framed
 from ..ledger cimport CLOSE, FORWARD, PARSE, SWALLOW
 from ..refusal cimport error_response, refuse
 from .entries cimport Held, Unnamed
-from .prepared cimport note_unnamed
+from .prepared cimport Prepared, note_unnamed
 from .statement cimport UNNAMED, Told, with_types
 from .telling cimport ask, owe_question
 
@@ -38,6 +40,16 @@ cdef int close_unnamed(Borrower client) except -1:
     note_unnamed(client.server.prepared, close, client.own_names().unnamed, None)
     client.server.prepared.owe(CLOSE, FORWARD, close)
     return 0
+
+
+cdef bint is_unnamed_uncertain(Borrower client) except -1:
+    """Whether an earlier batch that is not answered yet decides what the unnamed statement is: the client's
+    own, or the connection's, which a command of Forebay's may have ended in between."""
+    cdef Prepared prepared = client.server.prepared
+    cdef uint64_t batch = prepared.unanswered.batch
+    if client.names is not None and client.names.unnamed.is_uncertain(batch):
+        return True
+    return prepared.unnamed.is_uncertain(batch)
 
 
 cdef bint has_unnamed(Borrower client, Unnamed entry) noexcept:
