@@ -80,8 +80,13 @@ def test_sdist_and_wheel_install_and_run(tmp_path: Path, postgres: Postgres) -> 
     )
     (sdist,), (wheel,) = dist.glob("*.tar.gz"), dist.glob("*.whl")
     with tarfile.open(sdist) as archive:
-        packed = {Path(name).name for name in archive.getnames() if "/relay/" in name}
-    assert packed == {path.name for path in relay_sources()}  # and no C of an earlier build
+        packed = {
+            member.name.partition("/src/")[2]
+            for member in archive
+            if member.isfile() and "/relay/" in member.name
+        }
+    sources = {str(path.relative_to(ROOT / "src")) for path in relay_sources()}
+    assert packed == sources  # and no C of an earlier build
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assert sum(name.endswith(".so") for name in names) == len(compiled_modules())
