@@ -53,7 +53,6 @@ cdef class Table(Place):
     cpdef bint is_changing(self) except -1
     cpdef dict believed(self)
     cpdef clear(self)
-    cpdef forget(self)
 
 
 cdef int _SPARE_LIMIT

@@ -134,11 +134,6 @@ class Table(Place):
         """Nothing is there any more, but for what messages under way are going to bring."""
         self.confirmed.clear()
 
-    def forget(self):
-        """What was under way will not be answered."""
-        self.newest.clear()
-        self.newest_of_all = None
-
     def believe(self, change):
         if change.key is ALL:
             self.newest_of_all = change
@@ -235,7 +230,8 @@ class Unanswered:
         return dropped
 
     def forget(self):
-        """None of them will be answered. (One by one: to drop a long chain at once nests.)"""
+        """None of them will be answered: nothing that they would change is believed any more. (One
+        by one: to drop a long chain at once nests.)"""
         while self.first is not None:
             change = self._take().changes
             while change is not None:

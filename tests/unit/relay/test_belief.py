@@ -103,8 +103,11 @@ def test_what_is_not_going_to_be_answered_is_forgotten(pipeline: Pipeline) -> No
     pipeline.names.settle("a", 1)
     pipeline.send((pipeline.names, "a", 2))
     pipeline.send((pipeline.names, pipeline.all, None))
-    pipeline.names.forget()
+    pipeline.send((pipeline.unnamed, None, "new", None))
+    pipeline.unanswered.forget()
     assert pipeline.names.believed() == {"a": 1}
+    assert not pipeline.names.is_changing()
+    assert pipeline.unnamed.now() is None
 
 
 def test_a_long_chain_of_messages_can_be_dropped(pipeline: Pipeline) -> None:

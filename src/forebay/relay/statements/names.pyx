@@ -101,9 +101,7 @@ cdef class Names:
         return 0
 
     cdef int forget(self) except -1:
-        """The connection is gone: what is unanswered has not happened."""
-        self.table.forget()
-        self.unnamed.newest = None
+        """The connection is gone, and what it was asked will not be answered."""
         self.asked = None
         return 0
 
