@@ -70,7 +70,6 @@ cdef int end_lost(Borrower client, object reason) except -1:
     held_back = client.place is not None or client.held_back or client.unsettled
     if held_back and client.greeted and _said_goodbye(client):
         # It asked, said goodbye and left without an answer: what it asked still happens when its turn comes.
-        client.terminating = not client.unsettled
         return client.forget()
     end(client, reason, not client.terminating)
     return client.close()
