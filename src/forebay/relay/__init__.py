@@ -9,6 +9,8 @@ micropool  idle connections and the queue of one (database, user)
 application  what is known of all clients of one kind
 census     all micro-pools together: counts, and who has waited longest; waits: for how long
 belief     what is believed of a session before the database has answered
+states     the states of clients and connections, and the moves between them
+kinds      what happens to each type of message that clients send
 
 A database connection and its client:
     lease       one borrow: all that is known of it, from its beginning to its end

@@ -5,7 +5,8 @@ One batch at a time is put together here: it is sent before anything else can ru
 
 from libc.string cimport memcpy
 
-from .connection cimport Connection
+from .connection cimport Borrower, Connection
+from .frames cimport Frame
 from .peer cimport GATHER_BYTES, RECEIVE_BYTES
 
 cdef unsigned char ASSEMBLY[GATHER_BYTES + RECEIVE_BYTES]
@@ -41,3 +42,11 @@ cdef int send_put(Connection server, const unsigned char *data, Py_ssize_t count
     count = assembled
     assembled = 0
     return server.write(ASSEMBLY, count)
+
+
+cdef int put_before(Borrower client, Frame *frame) except -1:
+    """Append what stands before a client's message and is to be sent as it is: what replaces the message
+    follows."""
+    put(client.server, frame.unsent, frame.data - frame.unsent)
+    frame.unsent = frame.data
+    return 0

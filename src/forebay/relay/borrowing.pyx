@@ -5,6 +5,7 @@ from .connection cimport Borrower, Connection, Place
 from .leaving cimport end, end_if_gone, end_with, may_part, part_with, terminate
 from .ledger cimport COPY_END, FUNCTION, QUERY, SYNC
 from .lending cimport lend, take_back
+from .states cimport HELD, IDLE, QUEUED, UNSETTLED, WORKING, moved
 
 # A database that has gone may have left many idle connections, each of which is found dead in its turn;
 # after so many it is the settings that connections end of.
@@ -22,16 +23,17 @@ cdef bint borrow(Borrower client) except -1:
     if server is None:
         server = client.pool.borrow(client.settings)
     if server is None:
+        client.state = moved(client.state, QUEUED)
         client.place = Place(client)
         client.pool.wait(client.place, client.poller.now)
         return False
     lend(server, client)
-    return not client.held_back
+    return client.state == WORKING
 
 
 cdef int note_lent(Borrower client, bint confirming) except -1:
     client.place = None
-    client.held_back = confirming
+    client.state = moved(client.state, HELD if confirming else WORKING)
     if not confirming:
         client.losses = client.refusals = 0
     if client.settings is not client.judged:
@@ -47,7 +49,7 @@ cdef int note_lent(Borrower client, bint confirming) except -1:
 
 
 cdef int note_go_on(Borrower client) except -1:
-    if client.held_back or client.fd < 0:
+    if client.state == HELD or client.fd < 0:
         return 0
     if not client.greeted:
         client.parameters = client.server.parameters
@@ -61,7 +63,7 @@ cdef int note_go_on(Borrower client) except -1:
 
 cdef int note_confirmed(Borrower client, object error) except -1:
     cdef Connection server = client.server
-    client.held_back = False
+    client.state = moved(client.state, WORKING)
     if error is None:
         client.losses = client.refusals = 0
         return client.go_on()
@@ -109,7 +111,9 @@ cdef int note_turn_refused(Borrower client, bytes error, list kinds) except -1:
 
 cdef int _recover(Borrower client) except -1:
     """Nothing of its transaction has happened, and the connection is gone."""
-    client.unsettled = client.body_forward = False
+    if client.state == UNSETTLED:
+        client.state = moved(UNSETTLED, IDLE)
+    client.body_forward = False
     client.follow_up = None
     if client.portals is not None:
         client.portals.forget()
@@ -135,7 +139,7 @@ cdef int note_turn_ended(Borrower client) except -1:
         return 0
     if client.terminating:
         return terminate(client)
-    if client.unsettled:
+    if client.state == UNSETTLED:
         return client.settled()
     if client.evacuation is not None and (client.server is None or client.server.status == c"I"):
         client.sessions.evacuations.over(client)
@@ -149,15 +153,13 @@ cdef int note_turn_ended(Borrower client) except -1:
 cdef int note_settled(Borrower client) except -1:
     if client.lease is not None and client.lease.is_following():
         return 0  # Forebay's part of its turn is not over
-    client.unsettled = False
+    client.state = moved(client.state, IDLE if client.server is None else WORKING)
     client.consume_held()
     client.resume_reading()
     return 0
 
 
-cdef int note_server_lost(Borrower client, object error) except -1:
-    cdef bint unsent = client.held_back or not client.greeted
-    client.held_back = False
+cdef int note_server_lost(Borrower client, object error, bint unsent) except -1:
     if error is None or client.terminating:
         return end(client, "its database connection ended", False)
     client.losses += 1

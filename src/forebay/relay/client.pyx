@@ -11,12 +11,14 @@ from .borrowing cimport (
     note_turn_refused,
 )
 from .connection cimport Borrower, Connection
-from .leaving cimport end_if_gone, end_lost, end_with, part_with
+from .kinds cimport is_request
+from .leaving cimport end_if_gone, end_lost, end_with, leave_queue, part_with
 from .micropool cimport MicroPool
 from .poller cimport Poller
 from .scan.names cimport FunctionNames
 from .statements.entries cimport Named
 from .statements.statement cimport Statement
+from .states cimport HELD, IDLE, QUEUED, UNSETTLED
 from .walk cimport walk
 
 
@@ -28,6 +30,7 @@ cdef class Client(Borrower):
         settings, parameters=None, tls=None, incoming=None, outgoing=None,
     ):
         Borrower.__init__(self, poller, fd, tls, incoming, outgoing)
+        self.state = IDLE
         self.pool = pool
         self.sessions = sessions
         self.process_id = process_id
@@ -38,7 +41,7 @@ cdef class Client(Borrower):
     @property
     def is_waiting(self) -> bool:
         """It stands in the queue for a connection."""
-        return self.place is not None
+        return self.state == QUEUED
 
     @property
     def is_busy(self) -> bool:
@@ -47,7 +50,7 @@ cdef class Client(Borrower):
         cdef Py_ssize_t owed
         if self.is_blocked():
             return False
-        if self.place is not None or self.held_back or self.unsettled or not self.greeted:
+        if self.state == QUEUED or self.state == HELD or self.state == UNSETTLED or not self.greeted:
             return True
         if server is None or (server.ledger.copy_in and not self.paused):
             return False
@@ -56,7 +59,7 @@ cdef class Client(Borrower):
         if self.last_kind == c"H" and server.ledger.count:
             return True
         owed = server.ledger.requests
-        if self.body_left and self.body_forward and (self.last_kind == c"Q" or self.last_kind == c"F"):
+        if self.body_left and self.body_forward and is_request(self.last_kind):
             owed -= 1  # half of a request
         return owed > 0
 
@@ -122,7 +125,7 @@ cdef class Client(Borrower):
 
     def evacuated(self) -> None:
         """Others have left the databases that its statement needs for itself, or had their time."""
-        if self.unsettled and self.fd >= 0:
+        if self.state == UNSETTLED and self.fd >= 0:
             self.settled()
             end_if_gone(self)
 
@@ -133,10 +136,9 @@ cdef class Client(Borrower):
     cpdef refuse(self, bytes error):
         """Answer what the waiting client asked with `error` (an ErrorResponse), in its place in the
         order."""
-        if self.place is None:
+        if self.state != QUEUED:
             return
-        self.pool.leave(self.place)
-        self.place = None
+        leave_queue(self)
         if self.greeted:
             self.answer(error)
         else:
@@ -153,7 +155,7 @@ cdef class Client(Borrower):
             part_with(self, self.farewell)
 
     cpdef drop(self):
-        """Close at once, whatever was still to be sent."""
+        """Close at once a client that has ended, whatever was still to be sent to it."""
         self.close()
 
     cdef int drained(self) except -1:
@@ -202,8 +204,8 @@ cdef class Client(Borrower):
     cdef int turn_ended(self) except -1:
         return note_turn_ended(self)
 
-    cdef int server_lost(self, object error) except -1:
-        return note_server_lost(self, error)
+    cdef int server_lost(self, object error, bint unsent) except -1:
+        return note_server_lost(self, error, unsent)
 
     cdef int turn_refused(self, bytes error, list kinds) except -1:
         return note_turn_refused(self, error, kinds)

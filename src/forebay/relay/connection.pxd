@@ -23,6 +23,7 @@ cdef enum:
 
 
 cdef class Borrower(Peer):
+    cdef readonly int state  # see states.pyx
     # A queue link of its own class, since a Peer cannot be a Waiter as well (C structures have one base).
     cdef readonly Place place
     cdef readonly Connection server
@@ -45,7 +46,6 @@ cdef class Borrower(Peer):
     cdef bint may_have_drawn_elsewhere  # what the session remembers of sequences may not be all that it drew
     cdef public bint suspect  # may have changed session state: the database is asked before it lets go
     cdef bint terminating  # said Terminate behind statements that are still being answered
-    cdef bint unsettled  # waits to know what an earlier batch of its own has changed, or for others to leave a database
     cdef bint in_parts  # the message for which it borrows has not come as a whole
     cdef uint32_t body_left  # of the message it is sending
     cdef bint body_forward
@@ -64,7 +64,6 @@ cdef class Borrower(Peer):
     cdef int last_kind  # of the messages that have gone to a connection
     cdef object judged  # the settings that it had when `is_under` was found
     cdef object is_under  # pg_temp, by its own search_path; None: it has none of its own
-    cdef bint held_back  # a connection is lent, and its settings are not confirmed yet
     cdef int losses  # connections in a row that ended before they were
     cdef int refusals  # ... or would not take its settings
     cdef bint skipping  # an error was sent in the extended protocol: everything up to Sync is discarded
@@ -82,7 +81,7 @@ cdef class Borrower(Peer):
     cdef int confirmed(self, object error) except -1
     cdef int settled(self) except -1
     cdef int turn_ended(self) except -1
-    cdef int server_lost(self, object error) except -1
+    cdef int server_lost(self, object error, bint unsent) except -1
     cdef int turn_refused(self, bytes error, list kinds) except -1
 
 
@@ -91,6 +90,7 @@ cdef class Place(Waiter):
 
 
 cdef class Connection(Peer):
+    cdef readonly int state  # see states.pyx
     cdef readonly MicroPool pool
     cdef readonly Borrower client
     cdef readonly Lease lease  # the last one, once its client has gone
@@ -107,9 +107,7 @@ cdef class Connection(Peer):
     cdef public bint stale  # ... or before: nothing that is prepared is to be used any more
     cdef readonly bint dirty  # carries session state of its last client
     cdef public bint retired  # closes as soon as it is free
-    cdef bint at_rest  # the pool has it, or it is parked
     cdef bint handing_on  # goes from waiter to waiter: see lending.go_free
-    cdef bint parked  # free, but a cancel request that could still hit it is under way
     cdef public int cancels_in_flight
     cdef public bint begins_hasty  # with a statement_timeout that may hit a change-over
     cdef public object search_path  # what it began with, init_query included

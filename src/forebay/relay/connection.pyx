@@ -23,6 +23,7 @@ from .poller cimport Poller
 from .statements.names cimport Names
 from .statements.portals cimport Portals
 from .statements.prepared cimport Prepared, note_unnamed
+from .states cimport HELD, IDLE, LENT, SETTLING, SHUT, UNSETTLED, moved
 
 cdef bytes TERMINATE = b"X\x00\x00\x00\x04"
 
@@ -75,8 +76,9 @@ cdef class Borrower(Peer):
     cdef int turn_ended(self) except -1:
         """All replies have come; the connection may have been taken back."""
 
-    cdef int server_lost(self, object error) except -1:
-        """The connection is gone. `error`: what the database said last has been passed on if None."""
+    cdef int server_lost(self, object error, bint unsent) except -1:
+        """The connection is gone. `error`: what the database said last has been passed on if None.
+        `unsent`: nothing of the client's had reached the database."""
 
     cdef int turn_refused(self, bytes error, list kinds) except -1:
         """Its connection could not be changed over to its settings, and is gone; the database has
@@ -94,6 +96,7 @@ cdef class Connection(Peer):
         Peer.__init__(self, poller, fd, tls, incoming, outgoing)
         if early:
             self._hold(early, len(early))  # it came behind all that was asked before
+        self.state = SETTLING
         self.pool = pool
         self.pid = pid
         self.cancel_key = cancel_key
@@ -121,6 +124,7 @@ cdef class Connection(Peer):
     cdef int begin_lease(self, Borrower client) except -1:
         """The connection is this client's from now on."""
         cdef Lease lease = Lease.__new__(Lease)
+        self.state = moved(self.state, LENT)
         lease.begun_at = self.poller.now
         lease.parameters_before = self.parameters
         self.lease = client.lease = lease
@@ -129,10 +133,15 @@ cdef class Connection(Peer):
         return 0
 
     cdef int part(self) except -1:
-        """Connection and client have nothing to do with each other any more."""
-        if self.client is not None:
-            self.client.server = self.client.lease = None
+        """Connection and client have nothing to do with each other any more. (What waits to be read again
+        waits on: see `Borrower.settled`.)"""
+        cdef Borrower client = self.client
+        if client is not None:
+            if client.state != UNSETTLED:
+                client.state = moved(client.state, IDLE)
+            client.server = client.lease = None
             self.client = None
+            self.state = moved(self.state, SETTLING)
         return 0
 
     # ---- Forebay's own commands ----
@@ -142,7 +151,8 @@ cdef class Connection(Peer):
         answered. Returns the Command."""
         cdef bytes query = framed(b"Q", sql + b"\0")
         command = Command(done)
-        self.at_rest = False
+        if self.client is None:
+            self.state = moved(self.state, SETTLING)
         self.command(command)
         self.write(query, len(query))
         return command
@@ -185,16 +195,19 @@ cdef class Connection(Peer):
 
     cdef int lost(self, object reason) except -1:
         cdef Borrower client = self.client
+        cdef bint unsent
         if self.fd < 0:
             return 0
         if self.lease.audit is not None and client is not None:
             # What the client has set up went with the connection: another one will not do.
             client.lent(False)
         self.lease.audit = None
+        unsent = client is not None and (client.state == HELD or not client.greeted)
         self.part()
+        self.state = moved(self.state, SHUT)
         self.close()
         self.prepared.unanswered.forget()
         self.pool.manager.server_lost(self, reason)
         if client is not None:
-            client.server_lost(None if self.fatal_forwarded else reason)
+            client.server_lost(None if self.fatal_forwarded else reason, unsent)
         return 0

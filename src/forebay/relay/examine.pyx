@@ -1,14 +1,15 @@
 """Looks into what a client is about to send: which texts may change the session, and which messages
-name prepared statements.
+name prepared statements. For each type of message that is looked into there is a handler, which says
+what becomes of the message (its FATE).
 """
 
 from libc.string cimport memchr
 
-from .assembly cimport put
+from .assembly cimport put_before
 from .belief cimport Message, new_message, note
 from .connection cimport Borrower
-from .frames cimport HEADER_BYTES
-from .ledger cimport BIND, FAKE, FORWARD, QUERY
+from .frames cimport HEADER_BYTES, NOTED, PASSES, WAITS, Frame, replaced
+from .ledger cimport FAKE, QUERY
 from .refusal cimport RESULT_CHANGED, refuse_in_turn
 from .scan.glance cimport ChunkedGlance, GlanceState, glance, glance_feed, glance_finish
 from .sequences cimport forget_first, is_told_right
@@ -20,15 +21,15 @@ from .statements.unnamed cimport (
     keeps_unnamed_shape, prepare_unnamed,
 )
 from .statements.use cimport (
-    ASKED, define_named, drop_statements, must_forget, must_wait, statement_name, use_named,
+    define_named, drop_statements, must_forget, must_wait, statement_name, use_named,
 )
 from .turn cimport answer_fakes
 
 cdef enum SEEN:
     # What was seen in a statement that is about to run.
-    PASSES
+    RUNS
     DEALLOCATES  # a name that only Forebay knows
-    WAITS  # it must not run yet
+    MUST_WAIT  # it must not run yet
     ASKS  # what the connection must have forgotten first, of others
 
 cdef enum:
@@ -36,106 +37,132 @@ cdef enum:
     KEPT_BYTES = 1024  # of a statement, for the log
 
 
-cdef bint is_read(Borrower client, int kind) noexcept:
-    """Whether more than type and length matters: texts and names of statements."""
-    if kind == c"E":
-        return client.portals is not None and client.portals.followed is not None
-    return (
-        kind == c"Q" or kind == c"P" or kind == c"B" or kind == c"D" or kind == c"C" or kind == c"F"
-    )
+# ---- the handlers of messages: see kinds.pyx ----
 
 
-cdef Py_ssize_t translate(
-    Borrower client, int kind, const unsigned char *span, Py_ssize_t span_count,
-    const unsigned char *frame, Py_ssize_t total, Py_ssize_t there,
-) except -5:
-    """Look into a message that is about to be sent behind `span`; `there` of its `total` bytes
-    have come.
+cdef int query(Borrower client, Frame *frame) except -1:
+    cdef Py_ssize_t there = frame.there - HEADER_BYTES
+    cdef int seen = _examine(client, frame.data + HEADER_BYTES, there, frame.there == frame.total)
+    if seen == MUST_WAIT:
+        return WAITS
+    if seen == ASKS:
+        return _forget_first(client, frame)
+    if seen != DEALLOCATES:
+        return PASSES
+    if client.server.ledger.count and not client.lease.unsynced and not client.server.ledger.copy_in:
+        return WAITS  # its transaction may be aborted by then
+    put_before(client, frame)
+    return _answer_deallocate(client, frame)
 
-    UNCHANGED: it is sent as it is; NOTED: and the ledger knows of it. Else how many bytes of it
-    are done with: what replaces them, and the span, are put. UNCERTAIN: it must wait until an
-    earlier batch is answered or others have left a database, or, if ASKED, until what was put behind
-    the span is answered.
-    """
-    cdef Py_ssize_t name, text
-    cdef int seen
-    if kind == c"Q":
-        seen = _examine(client, frame + HEADER_BYTES, there - HEADER_BYTES, there == total)
-        if seen == WAITS:
-            return UNCERTAIN
-        if seen == ASKS:
-            return _forget_first(client, span, span_count)
-        if seen == DEALLOCATES:
-            if client.server.ledger.count and not client.lease.unsynced and not client.server.ledger.copy_in:
-                return UNCERTAIN  # its transaction may be aborted by then
-            put(client.server, span, span_count)
-            return _answer_deallocate(client, total)
-        return UNCHANGED
-    if kind == c"E":
-        return _execute(client, frame, total)
-    if kind == c"F":  # which function is called by its number is not looked at
-        return UNCHANGED if is_told_right(client) else _forget_first(client, span, span_count)
-    name = statement_name(kind, frame, there)
+
+cdef int call_function(Borrower client, Frame *frame) except -1:
+    if not is_told_right(client):
+        return _forget_first(client, frame)  # which function is called by its number is not looked at
+    client.sessions.pinner.pin(client, "FUNCTION_CALL", None)
+    return PASSES
+
+
+cdef int parse(Borrower client, Frame *frame) except -1:
+    cdef Py_ssize_t name = statement_name(frame)
     if name == 0:
-        if kind == c"D" and there == total > HEADER_BYTES + 1 and describe_portal(client, frame, total):
-            client.lease.unsynced = True
-            return NOTED
-        return UNCHANGED
-    if not frame[name]:
-        return _unnamed(client, kind, span, span_count, frame, total, there, name)
-    if must_wait(client, kind, frame, total, there, name):
-        return UNCERTAIN
-    put(client.server, span, span_count)
-    if kind == c"P":
-        text = <const unsigned char *> memchr(frame + name, 0, there - name) - frame + 1
-        define_named(client, frame, total, there, text)
+        return PASSES
+    if not frame.data[name]:
+        return _parse_unnamed(client, frame, name)
+    if must_wait(client, frame, name):
+        return WAITS
+    put_before(client, frame)
+    define_named(client, frame, name)
+    return replaced(frame)
+
+
+cdef int bind(Borrower client, Frame *frame) except -1:
+    cdef Py_ssize_t name = statement_name(frame)
+    if name == 0:
+        return PASSES
+    return _use_unnamed(client, frame) if not frame.data[name] else _use_named(client, frame, name)
+
+
+cdef int describe(Borrower client, Frame *frame) except -1:
+    cdef Py_ssize_t name = statement_name(frame)
+    if name == 0:
+        return NOTED if describe_portal(client, frame) else PASSES
+    return _use_unnamed(client, frame) if not frame.data[name] else _use_named(client, frame, name)
+
+
+cdef int close(Borrower client, Frame *frame) except -1:
+    cdef Py_ssize_t name = statement_name(frame)
+    if name == 0:
+        return PASSES
+    if frame.data[name]:
+        return _use_named(client, frame, name)
+    close_unnamed(client)
+    return NOTED
+
+
+cdef bint is_followed(Borrower client) noexcept:
+    """Whether something may follow of what its portals are bound of."""
+    return client.portals is not None and client.portals.followed is not None
+
+
+cdef int execute(Borrower client, Frame *frame) except -1:
+    cdef tuple bound
+    if not is_followed(client):
+        return PASSES
+    if memchr(frame.data + HEADER_BYTES, 0, frame.total - HEADER_BYTES) == NULL:
+        return PASSES  # malformed, as the database will say
+    bound = client.portals.followed.get(<bytes> (frame.data + HEADER_BYTES))
+    if bound is None:
+        return PASSES
+    if client.sessions.evacuations.waits(client, *bound):
+        return WAITS
+    client.sessions.texts.executes(client, *bound)
+    if not client.lease.drops_all:
+        return PASSES
+    client.lease.drops_all = False
+    drop_statements(client)
+    return NOTED
+
+
+# ---- prepared statements ----
+
+
+cdef int _use_named(Borrower client, Frame *frame, Py_ssize_t name) except -1:
+    if must_wait(client, frame, name):
+        return WAITS
+    put_before(client, frame)
     client.lease.unsynced = True
-    return total if kind == c"P" else use_named(client, kind, frame, total, name)
+    return use_named(client, frame, name)
 
 
-cdef Py_ssize_t _unnamed(
-    Borrower client, int kind, const unsigned char *span, Py_ssize_t span_count,
-    const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t name,
-) except -5:
-    """As ``translate``, for a message that means the unnamed statement."""
+cdef int _use_unnamed(Borrower client, Frame *frame) except -1:
+    """A Bind or Describe of the unnamed statement: the connection may have another one, or another
+    client's."""
     cdef Unnamed entry
-    if kind == c"P":
-        return _parse_unnamed(client, frame, total, there, name)
-    if kind == c"C":
-        client.lease.unsynced = True
-        close_unnamed(client)
-        return NOTED
     if is_unnamed_uncertain(client) and not client.server.ledger.copy_in:
-        return UNCERTAIN
+        return WAITS
     if client.names is not None and client.names.is_waiting():
-        return UNCERTAIN
+        return WAITS
     entry = None if client.names is None else client.names.get_unnamed()
-    if kind == c"B" and _bind_unnamed(client, frame, entry):
+    if frame.kind == c"B" and _bind_unnamed(client, frame.data, entry):
         client.lease.unsynced = True
-        return _forget_first(client, span, span_count)
+        return _forget_first(client, frame)
     if has_unnamed(client, entry) or client.server.ledger.failed:
         if not keeps_unnamed_shape(client, entry):
-            put(client.server, span, span_count)
-            client.lease.unsynced = True
+            put_before(client, frame)
             refuse_in_turn(client.server, RESULT_CHANGED)
-            return total
-        if kind == c"B":
-            return UNCHANGED
-        client.lease.unsynced = True
-        describe_unnamed(client, entry)
-        return NOTED
-    put(client.server, span, span_count)
-    client.lease.unsynced = True
-    if not prepare_unnamed(client, entry):
-        return total
-    if entry.was_told() is not None:
-        ask_of_unnamed(client, entry)
-        return ASKED
-    if kind == c"B":
-        client.server.ledger.push(BIND, FORWARD)
+            return replaced(frame)
     else:
-        describe_unnamed(client, entry)
-    return 0
+        put_before(client, frame)
+        client.lease.unsynced = True
+        if not prepare_unnamed(client, entry):
+            return replaced(frame)
+        if entry.was_told() is not None:
+            ask_of_unnamed(client, entry)
+            return WAITS
+    if frame.kind == c"B":
+        return PASSES
+    describe_unnamed(client, entry)
+    return NOTED
 
 
 cdef bint _bind_unnamed(Borrower client, const unsigned char *frame, Unnamed entry) except -1:
@@ -157,31 +184,32 @@ cdef bint _bind_unnamed(Borrower client, const unsigned char *frame, Unnamed ent
     return False
 
 
-cdef Py_ssize_t _forget_first(Borrower client, const unsigned char *span, Py_ssize_t span_count) except -5:
-    """Let the connection forget what others have drawn, before what asks."""
-    put(client.server, span, span_count)
-    forget_first(client)
-    return ASKED
-
-
-cdef int _parse_unnamed(
-    Borrower client, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t name
-) except -5:
-    cdef const unsigned char *text = <const unsigned char *> memchr(frame + name, 0, there - name) + 1
+cdef int _parse_unnamed(Borrower client, Frame *frame, Py_ssize_t name) except -1:
+    cdef const unsigned char *text = frame.data + name + 1
+    cdef Py_ssize_t count = frame.data + frame.there - text
     cdef const unsigned char *end
     cdef bint harmless
-    client.lease.unsynced = True
-    if there == total:
-        harmless = _is_certain(client, text, frame + total - text)
-        define_unnamed(client, text[:frame + total - text], harmless)
-        if client.strict and not harmless and not client.pinned:
-            end = <const unsigned char *> memchr(text, 0, frame + total - text)
-            client.sessions.texts.announce_pin(client, text[:end - text])
+    if frame.there < frame.total:
+        # Not kept, so not there to be looked at when it runs.
+        _examine(client, text, count, False)
+        define_unnamed(client, None, True)
         return NOTED
-    # Not kept, so not there to be looked at when it runs.
-    _examine(client, text, frame + there - text, False)
-    define_unnamed(client, None, True)
+    harmless = _is_certain(client, text, count)
+    define_unnamed(client, text[:count], harmless)
+    if client.strict and not harmless and not client.pinned:
+        end = <const unsigned char *> memchr(text, 0, count)
+        client.sessions.texts.announce_pin(client, text[:end - text])
     return NOTED
+
+
+# ---- texts ----
+
+
+cdef int _forget_first(Borrower client, Frame *frame) except -1:
+    """Let the connection forget what others have drawn, before what asks."""
+    put_before(client, frame)
+    forget_first(client)
+    return WAITS
 
 
 cdef int _examine(Borrower client, const unsigned char *text, Py_ssize_t there, bint whole) except -1:
@@ -197,21 +225,21 @@ cdef int _examine(Borrower client, const unsigned char *text, Py_ssize_t there, 
         elif client.reads_all:
             client.sessions.texts.is_not_read(client, text[:min(there, KEPT_BYTES)])
         look_on(client, text, there, False)
-        return PASSES
+        return RUNS
     if _is_certain(client, text, there) and not client.pinned:
-        return PASSES
+        return RUNS
     end = <const unsigned char *> memchr(text, 0, there)
     if end == NULL:
-        return PASSES
+        return RUNS
     query = text[:end - text]
     if client.sessions.evacuations.waits(client, query):
-        return WAITS
+        return MUST_WAIT
     if must_forget(client, query, None):
         return ASKS
     client.sessions.texts.executes(client, query)
     client.deallocated = client.sessions.texts.examine(client, query)
     if client.deallocated is None or client.server.status == c"E":
-        return PASSES
+        return RUNS
     return DEALLOCATES
 
 
@@ -227,26 +255,7 @@ cdef bint _is_certain(Borrower client, const unsigned char *text, Py_ssize_t the
     return client.functions is None or not client.functions.are_in(text, end - text)
 
 
-cdef Py_ssize_t _execute(Borrower client, const unsigned char *frame, Py_ssize_t total) except -5:
-    """As ``translate``, for Execute while there are portals of which something follows."""
-    cdef tuple bound
-    if memchr(frame + HEADER_BYTES, 0, total - HEADER_BYTES) == NULL:
-        return UNCHANGED  # malformed, as the database will say
-    bound = client.portals.followed.get(<bytes> (frame + HEADER_BYTES))
-    if bound is None:
-        return UNCHANGED
-    if client.sessions.evacuations.waits(client, *bound):
-        return UNCERTAIN
-    client.sessions.texts.executes(client, *bound)
-    if not client.lease.drops_all:
-        return UNCHANGED
-    client.lease.drops_all = False
-    client.lease.unsynced = True
-    drop_statements(client)
-    return NOTED
-
-
-cdef Py_ssize_t _answer_deallocate(Borrower client, Py_ssize_t total) except -1:
+cdef int _answer_deallocate(Borrower client, Frame *frame) except -1:
     """The database does not know the name: Forebay answers, in the answer's place."""
     cdef Named entry = client.names.get(client.deallocated)
     cdef Message deallocate = new_message()
@@ -254,7 +263,7 @@ cdef Py_ssize_t _answer_deallocate(Borrower client, Py_ssize_t total) except -1:
     note(deallocate, client.names.unnamed, None, None, None)
     client.server.prepared.owe(QUERY, FAKE, deallocate)
     answer_fakes(client.server)
-    return total
+    return replaced(frame)
 
 
 cdef int look_on(Borrower client, const unsigned char *text, Py_ssize_t count, bint ends) except -1:

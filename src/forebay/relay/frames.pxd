@@ -10,26 +10,36 @@ cdef enum:
     LARGE_MESSAGE_LIMIT = 0x3FFFFFFE
 
 
+cdef struct Frame:
+    # A message of a client, as far as it has come.
+    int kind  # its type
+    const unsigned char *data
+    Py_ssize_t total  # its bytes, HEADER_BYTES included
+    Py_ssize_t there  # of these have come
+    # What stands before it is to be sent as it is from here on. If the message is replaced, what replaces it
+    # is put, and this leads behind what is done with, which may not have come yet.
+    const unsigned char *unsent
+
+
+cdef enum FATE:
+    # What becomes of a client's message.
+    PASSES  # it is sent, from `unsent` on, and has the reply of its kind
+    NOTED  # ... and the ledger knows already of its reply
+    WAITS  # nothing of it is sent yet: it is looked at again when what was sent is answered, or others have left
+
+
+cdef inline int replaced(Frame *frame) noexcept:
+    """All of the message is done with: what replaces it is put, and noted."""
+    frame.unsent = frame.data + frame.total
+    return NOTED
+
+
 cdef inline uint32_t length_word(const unsigned char *frame) noexcept nogil:
     """The length word of the frame that starts at `frame`, of which HEADER_BYTES must be there."""
     return (
         (<uint32_t> frame[1] << 24) | (<uint32_t> frame[2] << 16)
         | (<uint32_t> frame[3] << 8) | <uint32_t> frame[4]
     )
-
-
-cdef inline bint is_plausible(int kind, Py_ssize_t total) noexcept nogil:
-    """Whether PostgreSQL would read on: a type that clients send, and a length that fits it
-    (tcop/postgres.c, SocketBackend)."""
-    if total < HEADER_BYTES:
-        return False
-    if kind == c"Q" or kind == c"P" or kind == c"B" or kind == c"d" or kind == c"F":
-        return total <= LARGE_MESSAGE_LIMIT
-    if kind == c"E" or kind == c"D" or kind == c"C" or kind == c"f" or kind == c"c":
-        return total <= SMALL_MESSAGE_LIMIT
-    if kind == c"S" or kind == c"H" or kind == c"X":
-        return total <= SMALL_MESSAGE_LIMIT
-    return False
 
 
 cdef inline void write_head(unsigned char *frame, int kind, Py_ssize_t length) noexcept nogil:

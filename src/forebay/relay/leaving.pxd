@@ -8,3 +8,4 @@ cdef int terminate(Borrower client) except -1
 cdef int end(Borrower client, object reason, bint vanished) except -1
 cdef int end_lost(Borrower client, object reason) except -1
 cdef int end_if_gone(Borrower client) except -1
+cdef int leave_queue(Borrower client) except -1

@@ -2,6 +2,7 @@
 
 from .connection cimport Borrower, Connection
 from .lending cimport abandon
+from .states cimport GONE, HELD, IDLE, QUEUED, UNSETTLED, moved
 
 cdef bytes TERMINATE = b"X\x00\x00\x00\x04"
 
@@ -19,7 +20,7 @@ cdef int part_with(Borrower client, bytes farewell) except -1:
     """Send `farewell` (a FATAL ErrorResponse) and end the client as soon as no transaction of
     it is open."""
     client.farewell = farewell
-    if client.place is None and client.greeted and not client.held_back and not client.body_left:
+    if client.state != QUEUED and client.state != HELD and client.greeted and not client.body_left:
         if may_part(client):
             end_with(client, farewell, "Forebay is shutting down or the client has reached its limit")
     return 0
@@ -47,16 +48,23 @@ cdef int terminate(Borrower client) except -1:
     return 0
 
 
+cdef int leave_queue(Borrower client) except -1:
+    client.pool.leave(client.place)
+    client.place = None
+    client.state = moved(client.state, IDLE)
+    return 0
+
+
 cdef int end(Borrower client, object reason, bint vanished) except -1:
     """Let go of everything; the socket closes when what was said has left."""
     cdef Connection server = client.server
     if client.finishing or client.fd < 0:
         return 0
-    if client.place is not None:
-        client.pool.leave(client.place)
-        client.place = None
+    if client.state == QUEUED:
+        leave_queue(client)
     if server is not None:
         abandon(server, vanished)
+    client.state = moved(client.state, GONE)
     client.finish()
     client.sessions.closed(client, reason)
     return 0
@@ -67,8 +75,8 @@ cdef int end_lost(Borrower client, object reason) except -1:
         return 0
     if client.finishing:
         return client.close()
-    held_back = client.place is not None or client.held_back or client.unsettled
-    if held_back and client.greeted and _said_goodbye(client):
+    waits = client.state == QUEUED or client.state == HELD or client.state == UNSETTLED
+    if waits and client.greeted and _said_goodbye(client):
         # It asked, said goodbye and left without an answer: what it asked still happens when its turn comes.
         return client.forget()
     end(client, reason, not client.terminating)
@@ -78,7 +86,7 @@ cdef int end_lost(Borrower client, object reason) except -1:
 cdef int end_if_gone(Borrower client) except -1:
     """A client that left while it waited, and of whom nothing is left to be done: what looked
     like Terminate was the end of half a message."""
-    if client.forgotten and client.place is None:
+    if client.forgotten and client.state != QUEUED:
         if client.server is None or client.held_count or client.body_left:
             client.lost("the connection was closed by the other side")
     return 0

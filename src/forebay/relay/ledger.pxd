@@ -9,27 +9,6 @@ cdef int _ROW_DESCRIPTION, _NO_DATA, _COPY_IN_RESPONSE, _PARAMETER_DESCRIPTION, 
 cdef int _COPY_DATA, _COPY_DONE, _COPY_OUT_RESPONSE, _FUNCTION_CALL_RESPONSE
 
 
-cdef inline int awaited(int kind) noexcept:
-    """Which reply a client's message of this type has; 0: none of its own, or it ends the client."""
-    if kind == c"Q":
-        return QUERY
-    if kind == c"S":
-        return SYNC
-    if kind == c"B":
-        return BIND
-    if kind == c"E":
-        return EXECUTE
-    if kind == c"P":
-        return PARSE
-    if kind == c"D":
-        return DESCRIBE
-    if kind == c"C":
-        return CLOSE
-    if kind == c"c" or kind == c"f":
-        return COPY_END
-    return FUNCTION if kind == c"F" else 0
-
-
 cdef inline int head_of(Ledger ledger):
     """The entry that is being answered, without a call; 0 if nothing is owed."""
     return 0 if ledger.count == 0 else ledger.ring[ledger.head]

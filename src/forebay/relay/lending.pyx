@@ -13,6 +13,7 @@ from .connection cimport Borrower, Connection, Place
 from .lease cimport Lease
 from .ledger cimport COPY_END, EXECUTE, SWALLOW, SYNC
 from .replay cimport note_lease, replay
+from .states cimport FREE, PARKED, moved
 
 cdef bytes SYNC_MESSAGE = b"S\x00\x00\x00\x04"
 cdef bytes COPY_FAIL = b"f\x00\x00\x00\x18client disconnected\x00"
@@ -20,7 +21,6 @@ cdef bytes COPY_FAIL = b"f\x00\x00\x00\x18client disconnected\x00"
 
 cdef int lend(Connection server, Borrower client) except -1:
     """Give this free connection to `client`, with the client's settings."""
-    server.at_rest = False
     server.begin_lease(client)
     if client.parameters is not None:
         note_lease(server, client)
@@ -114,16 +114,14 @@ cdef int settle(Connection server) except -1:
 cdef int go_free(Connection server) except -1:
     """Hand this clean connection to the next waiter, or leave it with the pool."""
     cdef Place place
-    server.at_rest = True
-    if server.cancels_in_flight:
-        server.parked = True
-    if server.parked or server.handing_on:
+    server.state = moved(server.state, PARKED if server.cancels_in_flight else FREE)
+    if server.state == PARKED or server.handing_on:
         return 0
     # Who only wanted to know its parameters is done with it at once: thousands of such waiters
     # in a row must not nest.
     server.handing_on = True
     try:
-        while server.at_rest and not server.parked:
+        while server.state == FREE:
             if server.lease.begun_at >= server.idle_since:
                 server.idle_since = server.poller.now  # what Forebay has asked meanwhile is no use
             place = server.pool.give_back(server, server.retired, server.poller.now)

@@ -20,6 +20,7 @@ from .sequences cimport NOT_DRAWN, with_hint
 from .statements.entries cimport Held
 from .statements.prepared cimport GUARD, Naming, Refusal
 from .statements.statement cimport Known
+from .states cimport PARKED, UNSETTLED
 from .turn cimport (
     answer_fakes, begin_follow_up, command_done, pass_on, ready_for_query, release_if_free,
 )
@@ -81,8 +82,7 @@ cdef class Server(Connection):
     cpdef cancel_finished(self):
         """A cancel request for this connection has been delivered and cannot hit a later statement."""
         self.cancels_in_flight -= 1
-        if self.parked and not self.cancels_in_flight and self.fd >= 0:
-            self.parked = False
+        if self.state == PARKED and not self.cancels_in_flight:
             go_free(self)
 
     def go_free(self) -> None:
@@ -342,7 +342,7 @@ cdef class Server(Connection):
         """A client that waits for an answer may have it now. One that had sent far more than was
         answered is read again once it was, which may be long before a ReadyForQuery."""
         cdef Borrower client = self.client
-        if client.unsettled:
+        if client.state == UNSETTLED:
             client.settled()
         elif client.paused and self.ledger.count <= LEDGER_LIMIT and not client.terminating:
             if not self.is_blocked() and not client.is_blocked():

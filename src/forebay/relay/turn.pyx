@@ -14,6 +14,7 @@ from .lease cimport Lease
 from .ledger cimport PARSE, QUERY
 from .lending cimport settle, take_back
 from .replay cimport is_forgetting_command, replay, replayed
+from .states cimport SETTLING, UNSETTLED
 
 cdef bytes PARSE_COMPLETE = b"1\x00\x00\x00\x04"
 cdef bytes CLOSE_COMPLETE = b"3\x00\x00\x00\x04"
@@ -175,13 +176,13 @@ cdef int command_done(Connection server) except -1:
         return 0
     client = server.client
     if client is None:
-        if not server.at_rest:
+        if server.state == SETTLING:
             settle(server)
     elif not server.lease.confirming:
         if was_audit:
             _answered(server, client)
         else:
-            if not is_forgetting_command(command) or not client.unsettled:
+            if not is_forgetting_command(command) or client.state != UNSETTLED:
                 release_if_free(server)
             client.turn_ended()
     return 0

@@ -1,181 +1,179 @@
 """Walks what an established client sends.
 
-Messages are looked at by their type and length; only the texts of Query and Parse are read, to
-learn whether they change session state (see `examine`). Whole spans go to the database in one write.
+Messages are looked at by their type and length; what else happens to each type stands in its row (see
+`kinds`). Whole spans go to the database in one write.
 """
 
 from .assembly cimport begin_putting, send_put
+from .belief cimport ALL, Message, UNKNOWN, new_message, note
 from .borrowing cimport READY_IDLE, borrow
 from .connection cimport LEDGER_LIMIT, Borrower
-from .examine cimport NOTED, UNCERTAIN, UNCHANGED, is_read, look_on, translate
-from .frames cimport HEADER_BYTES, is_plausible, length_word
+from .examine cimport is_followed, look_on
+from .frames cimport FATE, HEADER_BYTES, PASSES, WAITS, Frame, length_word
+from .kinds cimport KINDS, MessageKind
 from .lease cimport GUARD_SPENT
 from .leaving cimport end_with, may_part, terminate
-from .ledger cimport FORWARD, QUERY, awaited
+from .ledger cimport FORWARD, QUERY
 from .peer cimport GATHER_BYTES
-from .belief cimport ALL, Message, UNKNOWN, new_message, note
-from .statements.prepared cimport Prepared, note_unnamed
 from .replay cimport discard_plans
-from .statements.use cimport ASKED, NAMED_LIMIT, define_proven
+from .statements.prepared cimport Prepared, note_unnamed
+from .statements.use cimport NAMED_LIMIT, define_proven
+from .states cimport UNSETTLED, WORKING, moved
 from .turn cimport follow, release_if_free
 
 
 cdef Py_ssize_t walk(Borrower client, const unsigned char *data, Py_ssize_t count) except -1:
-    cdef Py_ssize_t at = 0
-    cdef Py_ssize_t start = 0  # from here to `at`: to be forwarded
-    cdef Py_ssize_t total, step, done
-    cdef int kind
-    cdef bint whole
-    if not client.greeted or client.place is not None or client.held_back or client.unsettled:
+    """Take what the client has sent, as far as that can be done now. Returns how many bytes were taken."""
+    cdef const unsigned char *end = data + count
+    cdef Frame frame
+    cdef MessageKind *row
+    if client.state > WORKING or not client.greeted:
         return 0
     client.last_active = client.poller.now
     begin_putting()
+    frame.data = frame.unsent = data
     while client.fd >= 0 and not client.finishing:
         if client.body_left:
-            step = min(<Py_ssize_t> client.body_left, count - at)
-            client.body_left -= step
-            if client.looking is not None:
-                look_on(client, data + at, step, client.body_left == 0)
-            at += step
-            if not client.body_forward:
-                start = at
-            elif client.body_left == 0 and client.server is not None and may_part(client):
-                # Its replies were complete before the message was: COPY data behind an error.
-                send_put(client.server, data + start, at - start)
-                start = at
-                release_if_free(client.server)
-        if count - at < HEADER_BYTES:
+            _go_through_body(client, &frame, end)
+        if end - frame.data < HEADER_BYTES:
             break
-        kind = data[at]
-        total = <Py_ssize_t> length_word(data + at) + 1
-        whole = count - at >= total
-        if not is_plausible(kind, total):
-            if client.server is not None:
-                send_put(client.server, data + start, at - start)
-            end_with(client, client.sessions.violated(client, kind), "it broke the protocol")
+        frame.kind = frame.data[0]
+        frame.total = <Py_ssize_t> length_word(frame.data) + 1
+        frame.there = min(frame.total, end - frame.data)
+        row = &KINDS[frame.kind]
+        if frame.total < HEADER_BYTES or frame.total > row.limit or row.ends_client:
+            _send(client, &frame)
+            if frame.total >= HEADER_BYTES and frame.total <= row.limit:
+                terminate(client)
+            else:
+                end_with(client, client.sessions.violated(client, frame.kind), "it broke the protocol")
             return count
-        if kind == c"X":
-            if client.server is not None:
-                send_put(client.server, data + start, at - start)
-            terminate(client)
-            return count
-        if not whole and is_read(client, kind):
-            if count - at < _awaited(client, kind, data + at, total, count - at):
-                break
+        if row.is_whole and frame.there < frame.total and _is_awaited(client, &frame):
+            break
         client.hold_limit = GATHER_BYTES
         if client.server is None or client.skipping:
-            client.body_forward = False
-            if _without_server(client, kind, data + at, total, whole):
-                # Dropped: nothing of it goes to a database.
-                step = min(total, count - at)
-                client.body_left = total - step
-                start = at = at + step
+            if _is_dropped(client, row, &frame):
+                client.body_left = frame.total - frame.there
+                client.body_forward = False
+                frame.data = frame.unsent = frame.data + frame.there
                 continue
-            if client.server is None or client.held_back:
+            if client.state != WORKING:
                 break
-        if client.lease.guarded == GUARD_SPENT:
-            client.unsettled = True
+        if not _pass(client, row, &frame):
+            client.state = moved(client.state, UNSETTLED)
             break
-        if client.server.plans_stale and client.server.status != c"E" and kind != c"S":
-            send_put(client.server, data + start, at - start)
-            begin_putting()
-            start = at
-            discard_plans(client.server, client.lease.unsynced)
-        step = min(total, count - at)
-        client.last_kind = kind
-        done = UNCHANGED
-        if is_read(client, kind):
-            done = translate(client, kind, data + start, at - start, data + at, total, step)
-            if done == UNCERTAIN or done == ASKED:
-                client.unsettled = True
-                start = at if done == ASKED else start
-                break
-        if done == UNCHANGED:
-            _note_sent(client, kind)
-        elif done != NOTED:
-            start = at + min(done, step)
-        client.body_forward = done < total
-        client.body_left = total - step
-        at += step
-        if client.follow_up is not None and (kind == c"Q" or kind == c"S"):
-            if follow(client.server, client.follow_up):
-                client.unsettled = True
-                client.follow_up = None
-                break
-            client.follow_up = None
     if client.fd < 0 or client.finishing:
         return count
-    if client.server is not None:
-        send_put(client.server, data + start, at - start)
-        if client.server.is_blocked() or client.server.ledger.count > LEDGER_LIMIT:
-            client.pause_reading()
-    if client.is_blocked():
+    _send(client, &frame)
+    if client.is_blocked() or (
+        client.server is not None
+        and (client.server.is_blocked() or client.server.ledger.count > LEDGER_LIMIT)
+    ):
         client.pause_reading()
-    return at
+    return frame.data - data
 
 
-cdef Py_ssize_t _awaited(
-    Borrower client, int kind, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there
-) noexcept:
-    """How many bytes of a message that is read must be there before it is looked at. A long Parse
-    with a name is kept, so it must be whole."""
-    if total <= GATHER_BYTES or there < GATHER_BYTES:
-        return min(total, GATHER_BYTES)
-    if kind != c"P" or not frame[HEADER_BYTES] or total > NAMED_LIMIT or client.skipping:
-        return GATHER_BYTES
-    client.hold_limit = total
-    return total
+cdef int _send(Borrower client, Frame *frame) except -1:
+    """Send what stands before this message."""
+    if client.server is not None:
+        send_put(client.server, frame.unsent, frame.data - frame.unsent)
+    frame.unsent = frame.data
+    return 0
 
 
-cdef bint _without_server(
-    Borrower client, int kind, const unsigned char *frame, Py_ssize_t total, bint whole
-) except -1:
-    """Treat a message while no connection is held: True if it is done with and dropped.
+cdef int _go_through_body(Borrower client, Frame *frame, const unsigned char *end) except -1:
+    """Take what has come of a message that is long, or whose beginning came before."""
+    cdef Py_ssize_t step = min(<Py_ssize_t> client.body_left, end - frame.data)
+    client.body_left -= step
+    if client.looking is not None:
+        look_on(client, frame.data, step, client.body_left == 0)
+    frame.data += step
+    if not client.body_forward:
+        frame.unsent = frame.data
+    elif client.body_left == 0 and client.server is not None and may_part(client):
+        # Its replies were complete before the message was: COPY data behind an error.
+        _send(client, frame)
+        release_if_free(client.server)
+    return 0
+
+
+cdef bint _is_awaited(Borrower client, Frame *frame) noexcept:
+    """Whether more must be there of a message before it is looked at. A long Parse with a name is kept, so
+    it must be whole. An Execute matters only if something may follow of what it runs."""
+    if frame.kind == c"E" and not is_followed(client):
+        return False
+    if frame.total <= GATHER_BYTES or frame.there < GATHER_BYTES:
+        return True
+    if frame.kind != c"P" or not frame.data[HEADER_BYTES] or frame.total > NAMED_LIMIT or client.skipping:
+        return False
+    client.hold_limit = frame.total
+    return True
+
+
+cdef bint _is_dropped(Borrower client, MessageKind *row, Frame *frame) except -1:
+    """Treat a message while no connection is held: True if it is done with, and nothing of it goes to a
+    database.
 
     False: it goes to the connection that was borrowed for it, or waits for one.
     """
-    if kind == c"S":
+    if frame.kind == c"S":
         client.skipping = False
         if client.names is not None:
             client.names.unasked = None
-        if whole:
-            client.say(READY_IDLE)
+        client.say(READY_IDLE)
         return True
-    if client.skipping:
+    if client.skipping or not row.borrows:
         return True
-    if kind == c"d" or kind == c"c" or kind == c"f" or kind == c"H":
-        return True  # PostgreSQL ignores them, too, outside COPY
     if client.refusal is not None:
         refusal, client.refusal = client.refusal, None
         client.say(refusal)
-        if kind == c"Q" or kind == c"F":
-            client.say(READY_IDLE)
-        else:
+        if row.opens_batch:
             client.skipping = True
+        else:
+            client.say(READY_IDLE)
         return True
-    if kind == c"P" and whole and define_proven(client, frame, total):
+    if frame.kind == c"P" and frame.there == frame.total and define_proven(client, frame):
         return True
-    client.in_parts = not whole
+    client.in_parts = frame.there < frame.total
     borrow(client)
     return False
 
 
-cdef int _note_sent(Borrower client, int kind) except -1:
-    """Tell the ledger which reply the message will have."""
-    cdef int reply = awaited(kind)
-    if kind == c"Q" or kind == c"S":
-        _end_batch(client, reply)
-        reply = 0
-    if kind == c"S":
-        client.lease.unsynced = False
-        if client.lease.guarded:
-            client.lease.guarded = GUARD_SPENT
-    elif kind == c"F":
-        client.sessions.pinner.pin(client, "FUNCTION_CALL", None)
-    elif kind != c"Q" and kind != c"d" and kind != c"c" and kind != c"f":
+cdef bint _pass(Borrower client, MessageKind *row, Frame *frame) except -1:
+    """Note that a message is sent, or what replaces it. Returns False if it has to wait, or what stands
+    behind it."""
+    cdef FATE fate = PASSES
+    if client.lease.guarded == GUARD_SPENT:
+        return False
+    if client.server.plans_stale and client.server.status != c"E" and frame.kind != c"S":
+        _send(client, frame)
+        begin_putting()
+        discard_plans(client.server, client.lease.unsynced)
+    client.last_kind = frame.kind
+    if row.handler != NULL:
+        fate = <FATE> row.handler(client, frame)
+        if fate == WAITS:
+            return False
+    if row.opens_batch:
         client.lease.unsynced = True
-    if reply:
-        client.server.ledger.push(reply, FORWARD)
+    if fate == PASSES:
+        _note_sent(client, row)
+    client.body_left = frame.total - frame.there
+    client.body_forward = frame.unsent < frame.data + frame.total
+    frame.data += frame.there
+    frame.unsent = min(frame.unsent, frame.data)
+    if client.follow_up is not None and row.ends_batch:
+        follow_up, client.follow_up = client.follow_up, None
+        return not follow(client.server, follow_up)
+    return True
+
+
+cdef int _note_sent(Borrower client, MessageKind *row) except -1:
+    """Tell the ledger which reply the message will have."""
+    if row.ends_batch:
+        return _end_batch(client, row.reply)
+    if row.reply:
+        client.server.ledger.push(row.reply, FORWARD)
     return 0
 
 
@@ -184,7 +182,11 @@ cdef int _end_batch(Borrower client, int reply) except -1:
     may be another client's, and this client's."""
     cdef Prepared prepared = client.server.prepared
     cdef Message ending = None
-    if reply == QUERY and _has_unnamed(client):
+    if reply != QUERY:
+        client.lease.unsynced = False
+        if client.lease.guarded:
+            client.lease.guarded = GUARD_SPENT
+    elif _has_unnamed(client):
         ending = new_message()
         note_unnamed(prepared, ending, None if client.names is None else client.names.unnamed, None)
     if client.lease.drops_all:

@@ -1,4 +1,5 @@
 from ..connection cimport Borrower, Connection
+from ..frames cimport Frame
 from .entries cimport Held, Named, Unnamed
 from .prepared cimport Question
 from .statement cimport Statement, Told
@@ -10,4 +11,4 @@ cdef int ask(Connection server, Question question, Borrower client, bytes descri
 cdef Question owe_question(
     Connection server, int action, Statement statement, Held there, Named named, Unnamed unnamed
 )
-cdef bint describe_portal(Borrower client, const unsigned char *frame, Py_ssize_t total) except -1
+cdef bint describe_portal(Borrower client, Frame *frame) except -1

@@ -11,7 +11,7 @@ from libc.string cimport memchr
 
 from ..assembly cimport put
 from ..connection cimport Borrower, Connection
-from ..frames cimport HEADER_BYTES
+from ..frames cimport HEADER_BYTES, Frame
 from ..frames cimport message as framed
 from ..ledger cimport DESCRIBE, FORWARD, SWALLOW
 from .entries cimport Held, Named, Unnamed
@@ -94,7 +94,7 @@ cdef Question owe_question(
     return question if server.prepared.owe_role(DESCRIBE, action, question) else None
 
 
-cdef bint describe_portal(Borrower client, const unsigned char *frame, Py_ssize_t total) except -1:
+cdef bint describe_portal(Borrower client, Frame *frame) except -1:
     """Note that the client describes a portal: what it is told counts for the statement that the portal was bound
     of. Returns whether the ledger has got an entry for the Describe; if not, the caller makes one."""
     cdef Portals portals = client.portals
@@ -102,17 +102,17 @@ cdef bint describe_portal(Borrower client, const unsigned char *frame, Py_ssize_
     cdef Unnamed unnamed
     cdef Statement statement
     cdef Held there
-    if portals is None:
+    if portals is None or frame.total <= HEADER_BYTES + 1:
         return False
     named, unnamed, statement = portals.named, portals.unnamed, portals.statement
-    if portals.is_told and total == HEADER_BYTES + 2 and not frame[HEADER_BYTES + 1]:
+    if portals.is_told and frame.total == HEADER_BYTES + 2 and not frame.data[HEADER_BYTES + 1]:
         return False  # as it was told before
-    if memchr(frame + HEADER_BYTES + 1, 0, total - HEADER_BYTES - 1) == NULL:
+    if memchr(frame.data + HEADER_BYTES + 1, 0, frame.total - HEADER_BYTES - 1) == NULL:
         return False  # malformed, as the database will say
-    if frame[HEADER_BYTES + 1]:
+    if frame.data[HEADER_BYTES + 1]:
         found = None
         if portals.others is not None:
-            found = portals.others.get(<bytes> (frame + HEADER_BYTES + 1))
+            found = portals.others.get(<bytes> (frame.data + HEADER_BYTES + 1))
         named, unnamed, statement = (None, None, None) if found is None else found
     if unnamed is not None:
         # Nearly all clients describe each portal, and parse the unnamed statement each time: the answer

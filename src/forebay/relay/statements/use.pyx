@@ -16,9 +16,9 @@ from libc.string cimport memchr
 from ..assembly cimport put
 from ..belief cimport ALL, KEEP, Message, Table, new_message, note
 from ..connection cimport Borrower, Connection
-from ..frames cimport HEADER_BYTES, write_head
+from ..frames cimport HEADER_BYTES, NOTED, PASSES, WAITS, Frame, replaced, write_head
 from ..frames cimport message as framed
-from ..ledger cimport BIND, CLOSE, DESCRIBE, EXECUTE, FAKE, FORWARD, PARSE, SWALLOW, awaited
+from ..ledger cimport BIND, CLOSE, DESCRIBE, EXECUTE, FAKE, FORWARD, PARSE, SWALLOW
 from ..refusal cimport RESULT_CHANGED, error_response, refuse, refuse_in_turn
 from ..sequences cimport forget_first, is_told_right
 from ..turn cimport answer_fakes
@@ -40,31 +40,34 @@ cdef bytes IN_FETCH = b"Fprepare.c\0L1\0RFetchPreparedStatement\0"
 cdef Statement TAKEN = own_statement(PREFIX + b"taken")
 
 
-cdef Py_ssize_t statement_name(int kind, const unsigned char *frame, Py_ssize_t there) noexcept:
+cdef Py_ssize_t statement_name(Frame *frame) noexcept:
     """Returns where the name of a statement begins in a Parse, Bind, Describe or Close; 0 if the message names none
     (it is about a portal), or is malformed, which the database will report."""
     cdef const unsigned char *end
     cdef Py_ssize_t at = HEADER_BYTES
-    if kind == c"B":
-        end = <const unsigned char *> memchr(frame + at, 0, there - at)
+    if frame.kind == c"B":
+        end = <const unsigned char *> memchr(frame.data + at, 0, frame.there - at)
         if end == NULL:
             return 0
-        at = end - frame + 1
-    elif kind != c"P":
-        if there <= at or frame[at] != c"S":
+        at = end - frame.data + 1
+    elif frame.kind != c"P":
+        if frame.there <= at or frame.data[at] != c"S":
             return 0
         at += 1
-    if at >= there or memchr(frame + at, 0, there - at) == NULL:
+    if at >= frame.there or memchr(frame.data + at, 0, frame.there - at) == NULL:
         return 0
     return at
+
+
+cdef inline const unsigned char *_behind_name(Frame *frame, Py_ssize_t name) noexcept:
+    """What follows the name of a statement that begins at `name`: in a Parse what it is defined as."""
+    return <const unsigned char *> memchr(frame.data + name, 0, frame.there - name) + 1
 
 
 # ---- what is not known yet ----
 
 
-cdef bint must_wait(
-    Borrower client, int kind, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t name
-) except -1:
+cdef bint must_wait(Borrower client, Frame *frame, Py_ssize_t name) except -1:
     """Whether a message that names a statement must wait for the answers to earlier batches.
 
     (In the batch being sent, errors have the same consequence for all that follows.)
@@ -74,20 +77,19 @@ cdef bint must_wait(
     cdef uint64_t batch = prepared.unanswered.batch
     cdef Named found
     cdef Statement statement
-    cdef Py_ssize_t text
     if names is not None and names.is_waiting():
         return True
     if client.server.ledger.copy_in:
         return False  # the answer waits for what the client sends
     if prepared.unanswered.first is None or prepared.unanswered.first.batch == batch:
         return False
-    given = known_as(frame + name)
+    given = known_as(frame.data + name)
     if names is not None and names.table.is_uncertain(given, batch):
         return True
     if not prepared.statements.is_changing():
         return False
     found = None if names is None else names.get(given)
-    if kind != c"P":
+    if frame.kind != c"P":
         if found is None:
             return False
         statement = _meant(client, found.statement)
@@ -96,33 +98,29 @@ cdef bint must_wait(
     elif found is not None:
         statement = TAKEN
     else:
-        text = <const unsigned char *> memchr(frame + name, 0, there - name) - frame + 1
-        statement = _statement(client, frame, text, total) if there == total else None
+        statement = _statement(client, frame, name) if frame.there == frame.total else None
     return statement is not None and prepared.statements.is_uncertain(statement.known, batch)
 
 
 # ---- Parse ----
 
 
-cdef int define_named(
-    Borrower client, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there, Py_ssize_t text
-) except -1:
-    """Parse with a name: prepare the statement unless the connection has it. `text` is where its
-    definition begins in the frame."""
-    cdef bytes name = known_as(frame + HEADER_BYTES)
+cdef int define_named(Borrower client, Frame *frame, Py_ssize_t at) except -1:
+    """Parse with a name, which begins at `at`: prepare the statement unless the connection has it."""
+    cdef bytes name = known_as(frame.data + at)
     cdef Names names = client.own_names()
     cdef Statement statement
     if names.get(name) is not None:
-        return _define_again(client, name, frame, total, there, text)
-    if there < total:
-        error = b"a prepared statement is too long: %d bytes, at most %d" % (total, NAMED_LIMIT)
+        return _define_again(client, name, frame, at)
+    if frame.there < frame.total:
+        error = b"a prepared statement is too long: %d bytes, at most %d" % (frame.total, NAMED_LIMIT)
         return refuse(client.server, error_response(b"54000", error))
-    if not names.has_room(total):
+    if not names.has_room(frame.total):
         error = b"too many prepared statements: at most %d, of %d bytes in all" % (
             STATEMENTS_LIMIT, STATEMENTS_BYTES_LIMIT,
         )
         return refuse(client.server, error_response(b"54000", error))
-    statement = _statement(client, frame, text, total)
+    statement = _statement(client, frame, at)
     if statement is None:
         return refuse(client.server, client.sessions.texts.no_room(client))
     if _is_usable(client.server, statement.known):
@@ -188,9 +186,10 @@ cdef int _define_new(Borrower client, bytes name, Statement statement) except -1
     return 0
 
 
-cdef Statement _statement(Borrower client, const unsigned char *frame, Py_ssize_t text, Py_ssize_t total):
-    """What a Parse defines, whose definition begins at `text`."""
-    return client.sessions.texts.statement(client, frame[text:total])
+cdef Statement _statement(Borrower client, Frame *frame, Py_ssize_t name):
+    """What a Parse defines, whose name begins at `name`."""
+    cdef const unsigned char *definition = _behind_name(frame, name)
+    return client.sessions.texts.statement(client, definition[:frame.data + frame.total - definition])
 
 
 cdef uint64_t _proves(Borrower client) except? 0:
@@ -203,44 +202,40 @@ cdef uint64_t _proves(Borrower client) except? 0:
     return client.pool.schema
 
 
-cdef int _define_again(
-    Borrower client, bytes name, const unsigned char *frame, Py_ssize_t total, Py_ssize_t there,
-    Py_ssize_t text,
-) except -1:
+cdef int _define_again(Borrower client, bytes name, Frame *frame, Py_ssize_t at) except -1:
     """Handle a Parse whose name is taken. PostgreSQL reports that (42P05) only after it has read and analysed the
     statement, so an error in the text comes first. The database is therefore sent the text under a name that the
     connection has already (`TAKEN`), and its 42P05 is replaced by one with the client's name."""
     cdef bytes refusal = error_response(
         b"42P05", b'prepared statement "%b" already exists' % name, IN_STORE
     )
+    cdef const unsigned char *definition = _behind_name(frame, at)
     cdef bytes parse
-    if there < total:
+    if frame.there < frame.total:
         return refuse(client.server, refusal)
     prepare(client.server, TAKEN)
     client.server.prepared.owe_error(refusal, b"42P05")
-    parse = framed(b"P", TAKEN.known.name + b"\0" + frame[text:total])
+    parse = framed(b"P", TAKEN.known.name + b"\0" + definition[:frame.data + frame.total - definition])
     return put(client.server, parse, len(parse))
 
 
-cdef bint define_proven(Borrower client, const unsigned char *frame, Py_ssize_t total) except -1:
+cdef bint define_proven(Borrower client, Frame *frame) except -1:
     """Answer a Parse of a statement that the database has accepted before, without a connection. Returns False if
     that cannot be done, and nothing was answered.
 
     A client thus waits for a connection when it executes, not when it prepares.
     """
-    cdef Py_ssize_t at = statement_name(c"P", frame, total)
-    cdef Py_ssize_t text
+    cdef Py_ssize_t at = statement_name(frame)
     cdef Names names
     cdef bytes name
     cdef Statement statement
-    if at == 0 or frame[at] == 0:
+    if at == 0 or frame.data[at] == 0:
         return False
-    text = <const unsigned char *> memchr(frame + at, 0, total - at) - frame + 1
-    name = known_as(frame + at)
+    name = known_as(frame.data + at)
     names = client.own_names()
-    if names.get(name) is not None or not names.has_room(total):
+    if names.get(name) is not None or not names.has_room(frame.total):
         return False
-    statement = _statement(client, frame, text, total)
+    statement = _statement(client, frame, at)
     if statement is None or statement.known.proven != client.pool.schema:
         return False
     if statement.leaves_types and statement.known.proven_types is None:
@@ -253,58 +248,56 @@ cdef bint define_proven(Borrower client, const unsigned char *frame, Py_ssize_t 
 # ---- Bind, Describe, Close ----
 
 
-cdef Py_ssize_t use_named(
-    Borrower client, int kind, const unsigned char *frame, Py_ssize_t total, Py_ssize_t name
-) except -3:
-    """Rewrite a Bind, Describe or Close of a named statement. Returns how many bytes of the frame are done with
-    (the rest follows unchanged), or ASKED if the message has to wait for the answer to a question of Forebay's."""
+cdef int use_named(Borrower client, Frame *frame, Py_ssize_t name) except -1:
+    """Rewrite a Bind, Describe or Close of a named statement. Returns the message's FATE: WAITS if a question of
+    Forebay's has to be answered first."""
     cdef Connection server = client.server
-    cdef bytes given = known_as(frame + name)
+    cdef bytes given = known_as(frame.data + name)
     cdef Named entry = None if client.names is None else client.names.get(given)
     cdef Statement statement
     cdef Told told
     cdef Held there
     cdef bint is_kept
     if entry is None and (client.pinned or client.suspect) and not given.startswith(PREFIX):
-        return _use_sql_prepared(client, kind, given)
-    if kind == c"C":
+        return _use_sql_prepared(client, frame.kind, given)
+    if frame.kind == c"C":
         _close(client, entry)
-        return total
+        return replaced(frame)
     statement = None if entry is None else _meant(client, entry.statement)
     if statement is None:
-        error = b'prepared statement "%b" does not exist' % <bytes> (frame + name)
+        error = b'prepared statement "%b" does not exist' % <bytes> (frame.data + name)
         refuse(server, error_response(b"26000", error, IN_FETCH))
-        return total
+        return replaced(frame)
     told = entry.told
     there = server.prepared.get(statement.known)
     is_kept = told is None or (there is not None and there.told is told)
     if not is_kept:
         statement = as_told(client, statement, told)
-    if kind == c"B":
+    if frame.kind == c"B":
         if not statement.harmless and must_forget(client, statement.text, statement.meaning.reading):
             forget_first(client)
-            return ASKED
+            return WAITS
         client.own_portals().note_bound(
-            frame + HEADER_BYTES, entry, None, statement, is_kept and told is not None and told.shape is not None
+            frame.data + HEADER_BYTES, entry, None, statement, is_kept and told is not None and told.shape is not None
         )
     if not is_kept and not keeps(client, statement, entry):
         if client.names.is_waiting():
-            return ASKED
+            return WAITS
         refuse_in_turn(server, RESULT_CHANGED)
-        return total
-    if kind == c"B" and (
+        return replaced(frame)
+    if frame.kind == c"B" and (
         client.strict or client.pinned or client.reads_all or not statement.harmless
         or client.portals.followed is not None
     ):
-        binds(client, frame + HEADER_BYTES, statement.text, True, statement.meaning.reading)
+        binds(client, frame.data + HEADER_BYTES, statement.text, True, statement.meaning.reading)
     if client.names.unasked is not None and given in client.names.unasked:
         # If it cannot be prepared by now, its Parse would have failed.
         there = prepare(server, statement, client.names.table, given)
-        _owe_use(server, kind, entry, statement, there, client.names.table)
+        _owe_use(server, frame.kind, entry, statement, there, client.names.table)
     else:
         there = prepare(server, statement)
-        _owe_use(server, kind, entry, statement, there, None)
-    return _put_renamed(server, kind, frame, total, name, statement.known.name)
+        _owe_use(server, frame.kind, entry, statement, there, None)
+    return _put_renamed(server, frame, name, statement.known.name)
 
 
 cdef int _owe_use(
@@ -336,18 +329,16 @@ cdef int _owe_use(
     return 0
 
 
-cdef Py_ssize_t _put_renamed(
-    Connection server, int kind, const unsigned char *frame, Py_ssize_t total, Py_ssize_t name, bytes known
-) except -3:
-    """Put the beginning of a message, with the name that the connection knows. Returns how many bytes of
-    the frame are done with."""
-    cdef const unsigned char *end = <const unsigned char *> memchr(frame + name, 0, total - name)
+cdef int _put_renamed(Connection server, Frame *frame, Py_ssize_t name, bytes known) except -1:
+    """Put the beginning of a message, with the name that the connection knows. The rest follows as it is."""
+    cdef const unsigned char *rest = _behind_name(frame, name) - 1  # with the zero byte
     cdef unsigned char head[HEADER_BYTES]
-    write_head(head, kind, total - 1 - (end - frame - name) + len(known))
+    write_head(head, frame.kind, frame.total - 1 - (rest - frame.data - name) + len(known))
     put(server, head, HEADER_BYTES)
-    put(server, frame + HEADER_BYTES, name - HEADER_BYTES)
+    put(server, frame.data + HEADER_BYTES, name - HEADER_BYTES)
     put(server, known, len(known))
-    return end - frame
+    frame.unsent = rest
+    return NOTED
 
 
 cdef Statement _meant(Borrower client, Statement statement):
@@ -369,14 +360,13 @@ cdef bint must_forget(Borrower client, bytes text, object reading) except -1:
     return not is_told_right(client) and client.sessions.texts.asks(client, text, reading)
 
 
-cdef Py_ssize_t _use_sql_prepared(Borrower client, int kind, bytes name) except -3:
+cdef int _use_sql_prepared(Borrower client, int kind, bytes name) except -1:
     """As ``use_named``, for what the client may have prepared by SQL: then the database knows it
     by the same name, and running or closing it is what SQL would do."""
     if kind != c"D":
         verb = b"EXECUTE" if kind == c"B" else b"DEALLOCATE"
         client.sessions.texts.examine(client, b'%b "%b"' % (verb, name.replace(b'"', b'""')))
-    client.server.ledger.push(awaited(kind), FORWARD)
-    return 0
+    return PASSES
 
 
 cdef int _close(Borrower client, Named entry) except -1:
