@@ -44,8 +44,8 @@ def test_a_pin_is_a_warning_with_its_reason_its_end_and_its_statement(
         "WARNING",
         (
             "The client session was pinned to the database connection [dbConnection=4711] until"
-            " UNLISTEN. The proxy can't reuse this connection until then. Reason: It listens. Digest:"
-            ' "LISTEN news".'
+            " UNLISTEN. The proxy can't reuse this connection until then. Reason: It listens."
+            ' Digest: "LISTEN news".'
         ),
         {"reason": "LISTEN", "client": "", **WHO},
     )

@@ -209,7 +209,7 @@ def test_what_drops_all_statements_is_told_to_the_client(
 def test_what_the_login_asked_for_is_put_back_when_it_is_taken_back(proxy: Proxy) -> None:
     client = proxy.client(("timezone", "Asia/Tokyo"))
     proxy.texts.executes(client, b"RESET work_mem")
-    assert client.follow_up is None
+    assert not client.follow_up
     proxy.texts.executes(client, b"RESET timezone")
     assert b"Asia/Tokyo" in client.follow_up.outside
     proxy.texts.executes(client, b"SET timezone = 'UTC'")
