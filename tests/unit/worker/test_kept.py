@@ -3,6 +3,7 @@
 from forebay.sql.reading import Reading
 from forebay.worker import kept
 from forebay.worker.pool.manager import Limits
+from tests.playbooks import wording
 from tests.playbooks.rig import PARAMETERS, Rig
 
 NAMED = (("application_name", "web"),)
@@ -29,6 +30,18 @@ def test_parameters_say_how_texts_are_read() -> None:
         assert kept.reading_of(client) == Reading("LATIN1", True)
         assert kept.as_reading(other.reading) is other.reading
         assert kept.as_reading(None) is None
+
+
+def test_a_text_is_read_as_the_clients_connection_reads_it() -> None:
+    """Which may have been told otherwise by a function, say, and not by the client."""
+    with Rig() as rig:
+        client = rig.client("a")
+        rig.send("a", wording.encode("Query BEGIN"))
+        server = rig.servers["db1"]
+        server.parameters = rig.intern.parameters({"standard_conforming_strings": "off"})
+        assert kept.parameters_of(client).values == PARAMETERS
+        assert kept.reading_of(client) == kept.parameters_of(server).reading
+        assert not kept.reading_of(client).standard_conforming_strings
 
 
 def test_notes_begin_with_nothing_and_stay() -> None:

@@ -77,6 +77,7 @@ class Client:
         self.prefers_last = False
         self.application = Application()
         self.dropped = 0
+        self.redefined: list[bytes] = []
 
     def set_pinned(self, pinned: bool) -> None:
         self.pinned = pinned
@@ -87,6 +88,7 @@ class Client:
     def redefine(self, name: bytes, statement: object) -> None:
         assert self.statements is not None
         self.statements[name] = statement
+        self.redefined.append(name)
 
     def note_dropping(self) -> None:
         self.dropped += 1

@@ -6,6 +6,7 @@ import pytest
 
 from forebay.session.audit import VALUE_CHARACTERS
 from forebay.session.causes import PinReason
+from forebay.session.restoration import TakenBack
 from forebay.session.settings import RESET_BY_CLIENT, WITHOUT_TIMEOUT
 from forebay.worker.kept import notes_of
 from forebay.worker.sessions.auditor import ASK_AGAIN_S, ASKED_LIMIT
@@ -58,11 +59,14 @@ def test_what_holds_pins_and_what_does_not_hold_any_more_ends(proxy: Proxy) -> N
 
 
 def test_settings_that_the_database_does_not_list_are_asked_for_by_name(proxy: Proxy) -> None:
-    client = proxy.client(("app.tenant", "7"), ("role", "reader"))
-    notes_of(client).custom.add("app.shop")
+    """Those it had when it came, those it has, and those that it may have made since."""
+    client = proxy.client(("app.login", "7"))
+    client.settings = proxy.intern.settings((("app.now", "7"), ("work_mem", "1MB")))
+    notes_of(client).custom.add("app.since")
     question = ask(proxy, client)
-    for name in (b"app.tenant", b"app.shop", b"'role'"):
+    for name in (b"'app.login'", b"'app.now'", b"'app.since'"):
         assert name in question
+    assert b"'work_mem'" not in question
 
 
 def test_what_a_login_asked_for_stays_unless_it_was_changed(proxy: Proxy) -> None:
@@ -71,6 +75,39 @@ def test_what_a_login_asked_for_stays_unless_it_was_changed(proxy: Proxy) -> Non
     client.server.answer(("", "work_mem", "2MB"))
     assert client.settings.values == (("timezone", "UTC"), ("work_mem", "2MB"))
     assert client.server.settings.values == (("work_mem", "2MB"),)
+
+
+def test_what_was_reset_is_what_the_login_asked_for_again(proxy: Proxy) -> None:
+    client = proxy.client(("app.tenant", "7"))
+    ask(proxy, client)
+    client.server.answer(("", "app.tenant", ""))
+    assert client.settings.values == (("app.tenant", ""),), "it was set to nothing"
+    notes_of(client).restored = {"app.tenant": TakenBack()}
+    ask(proxy, client)
+    client.server.answer(("", "app.tenant", ""))
+    assert client.settings.values == (("app.tenant", "7"),)
+    assert client.server.settings.values == (("app.tenant", ""),)
+
+
+def test_a_client_knows_what_its_connection_reports(proxy: Proxy) -> None:
+    client = proxy.client()
+    client.server.parameters = proxy.intern.parameters({"client_encoding": "LATIN1"})
+    ask(proxy, client)
+    client.server.answer()
+    assert client.parameters is client.server.parameters
+
+
+def test_a_pin_is_told_with_the_statement_that_has_made_it(
+    proxy: Proxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = proxy.client()
+    ask(proxy, client, PinReason.LISTEN, statement=b"LISTEN old")
+    client.server.answer()
+    notes_of(client).statement = b"EXECUTE new"
+    notes_of(client).doubt_all()
+    ask(proxy, client, statement=b"EXECUTE new")
+    client.server.answer(("LISTEN", "", ""))
+    assert 'Digest: "execute new".' in caplog.text
 
 
 def test_where_there_is_an_init_query_what_was_taken_back_is_not_its(proxy: Proxy) -> None:
@@ -221,7 +258,7 @@ def test_statements_mean_the_same_under_other_settings(proxy: Proxy) -> None:
     client.statements = dict(before)
     ask(proxy, client)
     client.server.answer(("", "work_mem", "1MB"))
-    assert client.statements == before, "literals do not depend on that"
+    assert client.redefined == [], "literals do not depend on that"
     ask(proxy, client)
     client.server.answer(("", "datestyle", "German"))
     for name, text in texts.items():

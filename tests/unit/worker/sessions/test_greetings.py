@@ -97,11 +97,10 @@ def test_what_was_seen_last_holds() -> None:
 
 def test_only_so_many_are_kept_and_those_seen_last() -> None:
     memory = Memory()
-    memory.remember(UTC)
-    memory.remember(TOKYO)
+    for settings in (UTC, TOKYO, UTC):
+        memory.remember(settings)
     for number in range(GREETINGS_KEPT - 1):
         memory.remember((("work_mem", str(number)),))
-        memory.remember(UTC)
     assert memory.find(TOKYO) is None
     assert memory.find(UTC) is not None
     assert memory.find((("work_mem", "0"),)) is not None

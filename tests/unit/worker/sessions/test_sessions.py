@@ -9,10 +9,13 @@ from typing import Any, cast
 
 import pytest
 
+from forebay.config.settings import ProxySettings, TargetSettings
 from forebay.protocol.errors import PgError
 from forebay.protocol.messages import parse_backend_key_data
+from forebay.relay import Client
 from forebay.session.causes import PinReason
 from forebay.session.settings import Settings
+from forebay.worker.sessions.functions import sought_by
 from forebay.worker.sessions.sessions import LAST_WORD_S, LONG_KEY_BYTES, SHORT_KEY_BYTES
 from tests.playbooks import wording
 from tests.playbooks.rig import Rig
@@ -20,7 +23,7 @@ from tests.playbooks.rig import Rig
 
 @pytest.fixture
 def rig() -> Iterator[Rig]:
-    with Rig() as made:
+    with Rig(limit=3) as made:
         yield made
         for actor in made.actors.values():
             actor.receive()
@@ -43,10 +46,11 @@ def test_who_is_not_waits_for_a_connection_and_the_next_does_not(rig: Rig) -> No
         if name == "a":
             assert not client.greeted
             rig.send("db1", wording.encode("ParameterStatus application_name web, Result, Ready I"))
+            rig.manager.retire_all()
         greeting, _ = wording.frames(rig.received(name))
         assert [frame[:1] for frame in greeting] == [b"S", b"S", b"S", b"K", b"Z"]
         rig.actors[name].inbox = b""
-    assert rig.manager.opened == 1
+    assert (rig.manager.opened, len(rig.manager.servers)) == (1, 0)
     rig.received("db1")
 
 
@@ -225,7 +229,37 @@ def test_who_does_not_read_its_last_word_is_dropped_after_a_while() -> None:
         rig.received("a")
 
 
+@pytest.mark.parametrize("evacuates", [False, True])
+def test_the_databases_that_it_needed_alone_are_not_held_back_any_more(
+    rig: Rig, evacuates: bool
+) -> None:
+    over: list[Client] = []
+
+    def end(client: Client) -> None:
+        over.append(client)
+        client.evacuation = None
+
+    rig.sessions.evacuations = cast(Any, SimpleNamespace(over=end))
+    client = rig.client("a")
+    client.evacuation = object() if evacuates else None
+    rig.leave("a")
+    assert over == ([client] if evacuates else [])
+
+
 # ---- how they are pinned ----
+
+
+def test_a_list_of_functions_holds_for_who_is_there_and_who_comes(rig: Rig) -> None:
+    target = TargetSettings(hosts=["db"])
+    settings = ProxySettings(target=target, session_functions={"app.take": "LISTEN"})
+    there, before = rig.client("a"), rig.client("b")
+    rig.send("b", wording.encode("Query 'SELECT app.take()'"))
+    assert not before.suspect
+    rig.sessions.apply("minimal", sought_by(settings))
+    comes = rig.client("c")
+    for name in "ac":
+        rig.send(name, wording.encode("Query 'SELECT app.take()'"))
+    assert (there.suspect, comes.suspect) == (True, True)
 
 
 def test_another_pinning_holds_for_who_is_there_and_who_comes(rig: Rig) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from forebay.config.settings import ProxySettings, TargetSettings
 from forebay.protocol.errors import PgError
+from forebay.relay import PREFIX
 from forebay.relay.statements.statement import Account
 from forebay.session.causes import PinReason
 from forebay.worker.kept import known_notes, notes_of
@@ -45,6 +46,14 @@ def test_a_text_that_changes_nothing_leaves_its_client_as_it_is(proxy: Proxy) ->
     proxy.texts.executes(client, PLAIN)
     assert not client.suspect
     assert client.meanwhile is None
+    assert known_notes(client) is None
+
+
+@pytest.mark.parametrize("text", [b"SET LOCAL work_mem = '1MB'", b"SELECT nextval('s')"])
+def test_nor_does_one_whose_effect_ends_with_its_transaction(proxy: Proxy, text: bytes) -> None:
+    client = proxy.client()
+    proxy.texts.examine(client, text)
+    assert not client.suspect
     assert known_notes(client) is None
 
 
@@ -109,7 +118,8 @@ def test_a_function_that_is_listed_does_what_is_said_of_it(proxy: Proxy) -> None
         (PinReason.CURSOR, b"CLOSE c", True),
         (PinReason.CURSOR, PLAIN, False),
         (PinReason.TEMPORARY_OBJECT, b"DROP TABLE t", True),
-        (PinReason.TEMPORARY_OBJECT, PLAIN, False),
+        (PinReason.CURSOR, b"SELECT closed FROM shop", True),
+        (PinReason.TEMPORARY_OBJECT, b"SELECT closed FROM shop", False),
         (PinReason.SETTING, PLAIN, True),
     ],
 )
@@ -133,7 +143,10 @@ def test_a_long_text_that_is_not_certain_pins_and_little_of_it_is_kept(
     assert (client.pinned, lasting(client)) == (True, {"STATEMENT_TOO_LONG"})
     assert len(notes_of(client).statement) == KEPT_BYTES
     assert f"exceeded the {EXAMINED_BYTES} byte limit" in caplog.text
-    assert proxy.texts.binds(proxy.client(), b"SET a.b = 1;" + LONG, False) is False
+    other = proxy.client()
+    assert proxy.texts.binds(other, b"SET search_path = tenant;" + LONG, False) is False
+    proxy.texts.executes(other, b"SET search_path = tenant;" + LONG)
+    assert other.meanwhile is None
 
 
 def test_one_byte_less_is_read(proxy: Proxy) -> None:
@@ -168,6 +181,19 @@ def test_what_is_not_read_may_create_temporary_things_where_names_are_temporary(
     other = proxy.client()
     proxy.texts.is_not_read(other, b"CREATE TABLE t ()" + LONG)
     assert not other.suspect
+
+
+@pytest.mark.parametrize("of_old", ["the login's", "the connection's", "nobody's"])
+@pytest.mark.parametrize("text", [b"RESET search_path", b"DISCARD ALL"])
+def test_names_are_temporary_again_when_a_path_is_taken_back(
+    proxy: Proxy, text: bytes, of_old: str
+) -> None:
+    client = proxy.client(*[("search_path", "pg_temp")] * (of_old == "the login's"))
+    client.server.begins_under_pg_temp = of_old == "the connection's"
+    proxy.texts.examine(client, b"RESET work_mem")
+    assert not client.under_pg_temp
+    proxy.texts.examine(client, text)
+    assert client.under_pg_temp is (of_old != "nobody's")
 
 
 # ---- what follows when it runs ----
@@ -206,6 +232,17 @@ def test_what_drops_all_statements_is_told_to_the_client(
     assert client.dropped == dropped
 
 
+@pytest.mark.parametrize(
+    ("text", "stale"), [(b"DEALLOCATE " + PREFIX + b"1", True), (b"DEALLOCATE p", False)]
+)
+def test_what_drops_a_statement_of_forebays_own_is_not_relied_on(
+    proxy: Proxy, text: bytes, stale: bool
+) -> None:
+    client = proxy.client()
+    proxy.texts.executes(client, text)
+    assert client.server.stale is stale
+
+
 def test_what_the_login_asked_for_is_put_back_when_it_is_taken_back(proxy: Proxy) -> None:
     client = proxy.client(("timezone", "Asia/Tokyo"))
     proxy.texts.executes(client, b"RESET work_mem")
@@ -236,6 +273,8 @@ def test_who_asks_what_it_has_drawn_keeps_its_connection_and_so_do_its_kind(prox
     first = proxy.client()
     proxy.texts.examine(first, draws)
     assert not first.pinned, "nobody of its kind has asked"
+    proxy.texts.examine(first, PLAIN)
+    assert first.prefers_last, "it may ask yet"
     proxy.texts.examine(first, asks)
     same = proxy.client()
     proxy.texts.examine(same, PLAIN)
@@ -245,6 +284,7 @@ def test_who_asks_what_it_has_drawn_keeps_its_connection_and_so_do_its_kind(prox
     other = proxy.client(user="other")
     proxy.texts.examine(other, draws)
     assert not other.pinned
+    assert not proxy.client(user="other").prefers_last
 
 
 # ---- as RDS Proxy ----
@@ -313,6 +353,18 @@ def test_who_has_temporary_tables_means_its_own(proxy: Proxy) -> None:
     mine = proxy.texts.statement(client, PLAIN + b"\0\0\0")
     assert mine is not shared
     assert proxy.texts.statement(client, PLAIN + b"\0\0\0") is mine
+
+
+def test_who_is_pinned_as_rds_proxy_pins_is_not_followed_and_means_its_own() -> None:
+    proxy = Proxy(as_rds=True)
+    client, other = proxy.client(), proxy.client()
+    assert proxy.texts.statement(client, PLAIN + b"\0\0\0") is proxy.texts.statement(
+        other, PLAIN + b"\0\0\0"
+    )
+    proxy.texts.examine(client, b"SET search_path = tenant")
+    mine = proxy.texts.statement(client, PLAIN + b"\0\0\0")
+    assert mine is not None
+    assert mine is not proxy.texts.statement(other, PLAIN + b"\0\0\0")
 
 
 def test_where_there_is_no_room_it_is_refused_and_told_once_in_a_while(
