@@ -10,6 +10,7 @@ ROOT = Path(forebay.__file__).parent
 HERE = Path(__file__).parent
 FOLDERS = (
     *("channel", "cli", "config", "demo", "embedded", "identity", "net", "node", "protocol"),
+    "worker",
 )
 # Files without one, and what tests them instead.
 ELSEWHERE = {

@@ -1,0 +1,207 @@
+"""A database connection is made ready: before a database that has said everything already."""
+
+import socket
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from forebay.net import connector
+from forebay.net.connector import ConnectError, DatabaseConnection, Target
+from forebay.net.stream import Stream
+from forebay.net.tls import ClientContexts
+from forebay.protocol import messages
+from forebay.protocol.errors import PgError, Severity
+from forebay.relay import Relay, Server
+from forebay.worker.kept import parameters_of
+from forebay.worker.pool.budget import LIMITS_QUERY
+from forebay.worker.pool.opener import (
+    AGE_SPREAD,
+    BEGINNING_QUERY,
+    TIMEOUT_QUERY,
+    Login,
+    Opener,
+)
+from tests.unit.net.servers import READY, data_row
+from tests.unit.worker.pool.pools import World
+
+TARGET = Target("db.internal")
+INIT_QUERY = "SET a.b = 1"
+LIMITS = data_row("100", "3", "2", "0") + READY
+BEGINNING = data_row('"$user", public', "public", "0") + READY
+DONE = messages.message(b"C", b"SET\0") + READY
+
+
+class Database:
+    """What connections are opened to. `answers`: to each question, whatever it is."""
+
+    def __init__(self, relay: Relay) -> None:
+        self.world = World()
+        self.answers: list[bytes] = [LIMITS, BEGINNING]
+        self.passwords: list[str | None] = []
+        self.sockets: list[socket.socket] = []
+        self.servers: list[Server] = []
+        self.opener = Opener(
+            cast(Any, SimpleNamespace(poller=relay.poller)),
+            self.world.intern,
+            self.login(),
+            lambda: TARGET,
+            ClientContexts(),
+        )
+
+    def login(self, init_query: str = "", connect_timeout_s: float = 60.0) -> Login:
+        return Login({"app": "hush"}.get, init_query, connect_timeout_s)
+
+    async def connect(
+        self, target: Target, *, password: str | None, **how: Any
+    ) -> DatabaseConnection:
+        assert target is TARGET
+        assert (how["user"], how["database"], how["parameters"]) == ("app", "shop", {})
+        self.passwords.append(password)
+        here, there = socket.socketpair()
+        there.sendall(b"".join(self.answers))
+        there.setblocking(False)
+        self.sockets.append(there)
+        parameters = {"server_version": "15.0", "client_encoding": "UTF8"}
+        place = (socket.AF_INET, ("192.0.2.1", 5432))
+        return DatabaseConnection(Stream(here), 4711, b"key!", parameters, False, place)
+
+    async def open(self, user: str = "app") -> tuple[Server, tuple[int, int]]:
+        server, told = await self.opener.open(self.world.pool(user))
+        self.servers.append(server)
+        return server, told
+
+    def asked(self) -> bytes:
+        return self.sockets[-1].recv(100_000)
+
+    def close(self) -> None:
+        for server in self.servers:
+            server.shut("the test is over")
+        for sock in self.sockets:
+            sock.close()
+
+
+@pytest.fixture
+async def database(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
+    relay = Relay()
+    made = Database(relay)
+    monkeypatch.setattr(connector, "connect", made.connect)
+    yield made
+    made.close()
+    relay.close()
+
+
+async def test_a_connection_knows_what_it_is_and_tells_the_limits(database: Database) -> None:
+    server, told = await database.open()
+    assert told == (100, 5)
+    assert (server.pid, server.cancel_key) == (4711, b"key!")
+    assert server.place == (socket.AF_INET, ("192.0.2.1", 5432))
+    assert server.pool is database.world.pool()
+    assert server.settings is database.world.intern.none
+    assert server.search_path == '"$user", public'
+    assert not server.begins_hasty
+    assert not server.begins_under_pg_temp
+    assert 1.0 - AGE_SPREAD <= server.age_jitter <= 1.0
+    assert not server.retired
+    assert database.passwords == ["hush"]
+    assert database.asked() == messages.query(LIMITS_QUERY) + messages.query(BEGINNING_QUERY)
+
+
+async def test_init_query_runs_before_anybody_looks_what_it_has_made(database: Database) -> None:
+    database.opener.login = database.login(INIT_QUERY)
+    reported = messages.parameter_status("TimeZone", "Asia/Tokyo")
+    database.answers = [LIMITS, reported + DONE, data_row("0") + READY, BEGINNING]
+    server, _ = await database.open()
+    questions = (LIMITS_QUERY, INIT_QUERY, TIMEOUT_QUERY, BEGINNING_QUERY)
+    assert database.asked() == b"".join(map(messages.query, questions))
+    assert parameters_of(server).values["TimeZone"] == "Asia/Tokyo"
+
+
+async def test_an_init_query_that_fails_says_so_and_the_connection_is_closed(
+    database: Database,
+) -> None:
+    database.opener.login = database.login(INIT_QUERY)
+    refused = PgError(Severity.ERROR, "42704", "no such setting", "a detail")
+    database.answers = [LIMITS, refused.encode() + READY]
+    with pytest.raises(PgError) as caught:
+        await database.open()
+    assert caught.value.sqlstate == "42704"
+    assert caught.value.message == "init_query failed: no such setting"
+    assert caught.value.detail == "a detail"
+    assert database.asked().endswith(messages.query(INIT_QUERY) + messages.terminate())
+    assert database.asked() == b""
+
+
+async def test_what_the_database_says_of_forebays_own_question_is_not_init_querys(
+    database: Database,
+) -> None:
+    database.answers = [PgError(Severity.ERROR, "42501", "permission denied").encode() + READY]
+    with pytest.raises(PgError, match=r"^permission denied$"):
+        await database.open()
+    assert database.asked().endswith(messages.terminate())
+
+
+async def test_a_user_without_a_password_here_is_refused_and_nobody_is_asked(
+    database: Database,
+) -> None:
+    with pytest.raises(PgError) as caught:
+        await database.open("stranger")
+    assert (caught.value.sqlstate, caught.value.severity.value) == ("28000", "FATAL")
+    assert "stranger" in caught.value.message
+    assert database.passwords == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ([READY], "did not tell its connection limits"),
+        ([data_row("100", "3", "0", None) + READY], "did not tell its connection limits"),
+        ([data_row("0", "3", "0", "0") + READY], "impossible connection limits"),
+        ([LIMITS, READY], "did not tell what its sessions begin with"),
+        ([LIMITS, data_row("public", None, "0") + READY], "did not tell what its sessions begin"),
+        ([LIMITS, messages.message(b"R")], "unexpected message"),
+    ],
+)
+async def test_what_is_no_postgresql_is_not_asked_again(
+    database: Database, answers: list[bytes], said: str
+) -> None:
+    database.answers = answers
+    with pytest.raises(ConnectError, match=said) as caught:
+        await database.open()
+    assert not caught.value.transient
+    assert database.asked().endswith(messages.terminate())
+
+
+async def test_one_that_does_not_answer_in_time_may_be_asked_again(database: Database) -> None:
+    database.answers = [LIMITS]
+    database.opener.login = database.login(connect_timeout_s=0.0)
+    with pytest.raises(ConnectError, match="did not answer in time") as caught:
+        await database.open()
+    assert caught.value.transient
+    assert database.asked().endswith(messages.terminate())
+
+
+@pytest.mark.parametrize(
+    ("path", "reset_to", "limit", "under_pg_temp", "hasty"),
+    [
+        ("pg_temp, public", "public", "0", True, False),
+        ("public", "public, pg_temp", "0", True, False),
+        ("public", "public", "20ms", False, True),
+        ("public", "public", "1min", False, False),
+    ],
+)
+async def test_what_sessions_begin_with_is_known(
+    database: Database, path: str, reset_to: str, limit: str, under_pg_temp: bool, hasty: bool
+) -> None:
+    database.answers = [LIMITS, data_row(path, reset_to, limit) + READY]
+    server, _ = await database.open()
+    assert server.begins_under_pg_temp is under_pg_temp
+    assert server.begins_hasty is hasty
+
+
+async def test_a_timeout_of_init_query_counts_too(database: Database) -> None:
+    database.opener.login = database.login(INIT_QUERY)
+    database.answers = [LIMITS, DONE, data_row("20ms") + READY, BEGINNING]
+    server, _ = await database.open()
+    assert server.begins_hasty

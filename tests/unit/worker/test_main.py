@@ -1,0 +1,263 @@
+"""The worker's process, without the process: what the node says to it, and what it answers."""
+
+import asyncio
+import logging
+import resource
+import socket
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, Self, cast
+
+import pytest
+
+from forebay.channel import (
+    Channel,
+    Configure,
+    Drain,
+    Drained,
+    Evacuate,
+    NodeMessage,
+    Ready,
+    Refused,
+    Reopen,
+    Stats,
+    StatsRequest,
+    WorkerMessage,
+    node_end,
+    worker_end,
+)
+from forebay.relay import Relay
+from forebay.worker import main
+from forebay.worker.main import WorkerProcess, raise_descriptor_limit
+
+CONFIGURE = Configure(generation=7, proxies=[], drain_timeout_s=30)
+
+
+class Plane:
+    """A data plane that notes what it is to do. `refuses`: what it raises when configured."""
+
+    def __init__(self) -> None:
+        self.refuses: Exception | None = None
+        self.drains: list[float] = []
+        self.heard: list[object] = []
+        self.may_drain = asyncio.Event()
+        self.may_drain.set()
+        self.fails: Exception | None = None
+        self.evacuator = cast(Any, self)
+
+    def hear(self, message: object) -> None:
+        self.heard.append(message)
+
+    async def configure(self, message: Configure) -> list[str]:
+        if self.refuses is not None:
+            raise self.refuses
+        return ["one thing"]
+
+    async def drain(self, timeout_s: float) -> None:
+        self.drains.append(timeout_s)
+        if self.fails is not None:
+            raise self.fails
+        await self.may_drain.wait()
+
+    def stats(self) -> dict[str, dict[str, int | float]]:
+        if self.fails is not None:
+            raise self.fails
+        return {"a": {"clients": 1}}
+
+
+class Worker:
+    """A worker's process on one end of a channel; a test has the other end."""
+
+    def __init__(
+        self,
+        node: Channel[NodeMessage, WorkerMessage],
+        here: Channel[WorkerMessage, NodeMessage],
+    ) -> None:
+        self.plane = Plane()
+        self.node, self.here = node, here
+        self.process = WorkerProcess(self.plane, here)
+        self.task = asyncio.get_running_loop().create_task(self.process.run())
+
+    @classmethod
+    async def start(cls) -> Self:
+        ours, theirs = socket.socketpair()
+        return cls(await node_end(ours), await worker_end(theirs))
+
+    async def say(self, message: NodeMessage) -> None:
+        assert await self.node.send(message)
+
+    async def hear(self) -> WorkerMessage | None:
+        return await self.node.receive()
+
+    async def serve(self) -> None:
+        await self.say(CONFIGURE)
+        assert await self.hear() == Ready(generation=7, unchanged=["one thing"])
+
+
+@pytest.fixture
+async def worker() -> AsyncIterator[Worker]:
+    started = await Worker.start()
+    yield started
+    started.task.cancel()
+    await asyncio.gather(started.task, return_exceptions=True)
+    for end in (started.node, started.here):
+        end.close()
+        await end.wait_closed()
+
+
+async def test_it_serves_what_it_is_told_until_it_is_drained(worker: Worker) -> None:
+    await worker.serve()
+    await worker.say(Drain(timeout_s=3))
+    assert await worker.hear() == Drained()
+    assert await worker.hear() is None
+    assert await worker.task == 0
+    assert worker.plane.drains == [3]
+
+
+@pytest.mark.parametrize("error", [ValueError("no such key"), KeyError("x"), RuntimeError()])
+async def test_one_that_cannot_begin_says_why_and_ends(worker: Worker, error: Exception) -> None:
+    worker.plane.refuses = error
+    await worker.say(CONFIGURE)
+    reason = str(error) or "RuntimeError"
+    assert await worker.hear() == Refused(generation=7, reason=reason)
+    assert await worker.hear() == Drained()
+    assert await worker.task == 1
+
+
+async def test_one_that_refuses_a_change_serves_on(worker: Worker) -> None:
+    await worker.serve()
+    worker.plane.refuses = ValueError("not so")
+    await worker.say(CONFIGURE)
+    assert await worker.hear() == Refused(generation=7, reason="not so")
+    await worker.say(StatsRequest(id=1))
+    assert await worker.hear() == Stats(id=1, proxies={"a": {"clients": 1}})
+
+
+async def test_statistics_that_cannot_be_told_end_nothing(
+    worker: Worker, caplog: pytest.LogCaptureFixture
+) -> None:
+    await worker.serve()
+    worker.plane.fails = RuntimeError("no luck")
+    await worker.say(StatsRequest(id=1))
+    await worker.say(CONFIGURE)
+    assert await worker.hear() == Ready(generation=7, unchanged=["one thing"])
+    assert "The statistics can't be told" in caplog.text
+
+
+async def test_what_concerns_other_workers_is_heard(worker: Worker) -> None:
+    await worker.serve()
+    said: list[NodeMessage] = [Evacuate(id=1, server=("db", 5432), alone=[b"shop"]), Reopen(id=1)]
+    for message in said:
+        await worker.say(message)
+    await worker.say(StatsRequest(id=2))
+    await worker.hear()
+    assert worker.plane.heard == said
+
+
+async def test_a_signal_drains_and_a_second_one_at_once(worker: Worker) -> None:
+    await worker.serve()
+    worker.plane.may_drain.clear()
+    worker.process.on_terminate()
+    worker.process.on_terminate()
+    await asyncio.sleep(0)
+    assert worker.plane.drains == [30, 0]
+    worker.plane.may_drain.set()
+    assert await worker.task == 0
+
+
+async def gone(worker: Worker) -> None:
+    """The node dies."""
+    worker.node.close()
+    await worker.node.wait_closed()
+
+
+async def test_without_its_node_it_serves_on_until_a_signal(
+    worker: Worker, caplog: pytest.LogCaptureFixture
+) -> None:
+    await worker.serve()
+    said = _heard(caplog, "serving on with what is known")
+    await gone(worker)
+    await said
+    assert not worker.task.done()
+    worker.process.on_terminate()
+    assert await worker.task == 0
+    assert worker.plane.drains == [30]
+
+
+async def test_without_a_configuration_there_is_nothing_to_serve(worker: Worker) -> None:
+    await gone(worker)
+    assert await worker.task == 1
+
+
+async def test_a_drain_that_lasts_too_long_ends_all_the_same(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await worker.serve()
+    monkeypatch.setattr(main, "DRAIN_GRACE_S", 0.0)
+    worker.plane.may_drain.clear()
+    await worker.say(Drain(timeout_s=0))
+    assert await worker.task == 1
+    assert "Draining took longer than 0 s" in caplog.text
+
+
+async def test_a_drain_that_fails_is_told_of(
+    worker: Worker, caplog: pytest.LogCaptureFixture
+) -> None:
+    await worker.serve()
+    worker.plane.fails = RuntimeError("no luck")
+    await worker.say(Drain(timeout_s=3))
+    assert await worker.task == 1
+    assert "Draining failed" in caplog.text
+
+
+def _heard(caplog: pytest.LogCaptureFixture, words: str) -> Coroutine[Any, Any, object]:
+    """Is over when the log has said so."""
+    said = asyncio.Event()
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if words in record.getMessage():
+                said.set()
+
+    logging.getLogger("forebay.worker").addHandler(listener := Listener())
+
+    async def wait() -> None:
+        try:
+            await said.wait()
+        finally:
+            logging.getLogger("forebay.worker").removeHandler(listener)
+
+    return wait()
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "may", "expected"),
+    [
+        (1024, 4096, True, 4096),
+        (4096, 4096, True, 4096),
+        (1024, resource.RLIM_INFINITY, True, main.MANY_DESCRIPTORS),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, True, main.MANY_DESCRIPTORS),
+        (1024, 4096, False, 1024),
+    ],
+)
+def test_it_takes_as_many_descriptors_as_it_may(
+    soft: int, hard: int, may: bool, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_to: list[tuple[int, int]] = []
+
+    def setrlimit(which: int, limits: tuple[int, int]) -> None:
+        if not may:
+            raise ValueError("not permitted")
+        set_to.append(limits)
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", setrlimit)
+    assert raise_descriptor_limit() == expected
+    assert set_to == ([(expected, hard)] if may and soft not in (expected, -1) else [])
+
+
+def test_the_loop_is_the_relays() -> None:
+    loop: Any = main.relay_loop()
+    try:
+        assert isinstance(loop._selector, Relay)
+    finally:
+        loop.close()
