@@ -22,6 +22,9 @@ cdef inline bint is_expected_in(int entry) noexcept:
     return entry & _EXPECTED != 0
 
 
+cdef bint _fits(int kind, int message) noexcept
+
+
 @cython.final
 cdef class Ledger:
     cdef bytearray ring

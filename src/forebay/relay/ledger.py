@@ -58,6 +58,36 @@ _COPY_OUT_RESPONSE = ord("H")
 _FUNCTION_CALL_RESPONSE = ord("V")
 
 
+def _fits(kind, message):
+    """Whether a message of this type may be one of the replies to what was sent."""
+    if message == _READY_FOR_QUERY:
+        return kind <= SYNC
+    if message == _ROW_DESCRIPTION or message == _NO_DATA:
+        return kind == DESCRIBE or kind == QUERY
+    if message == _PARAMETER_DESCRIPTION:
+        return kind == DESCRIBE
+    if message == _PARSE_COMPLETE:
+        return kind == PARSE
+    if message == _BIND_COMPLETE:
+        return kind == BIND
+    if message == _CLOSE_COMPLETE:
+        return kind == CLOSE
+    if message == _FUNCTION_CALL_RESPONSE:
+        return kind == FUNCTION
+    if message == _ERROR_RESPONSE:
+        return True
+    return (kind == QUERY or kind == EXECUTE) and message in (
+        _COMMAND_COMPLETE,
+        _DATA_ROW,
+        _EMPTY_QUERY,
+        _PORTAL_SUSPENDED,
+        _COPY_IN_RESPONSE,
+        _COPY_OUT_RESPONSE,
+        _COPY_DATA,
+        _COPY_DONE,
+    )
+
+
 class Ledger:
     """The replies that one database connection still owes."""
 
@@ -169,61 +199,26 @@ class Ledger:
             return FORWARD if message == _ERROR_RESPONSE else DESYNC
         kind = self.ring[self.head] & _KIND
         action = (self.ring[self.head] >> _ACTION_SHIFT) & _ACTION
+        if not _fits(kind, message):
+            return DESYNC
         if message == _READY_FOR_QUERY:
-            if kind > SYNC:
-                return DESYNC
             self.copy_in = False
             self._pop()
+        elif message == _ERROR_RESPONSE:
+            self.doubtful = self.doubtful or (self.copying and self.ignored_syncs > 0)
+            self._end_copy_in()
+            if kind > SYNC:
+                self._fail()
+        elif message == _COPY_IN_RESPONSE:
+            self._begin_copy_in()
         elif (
             message == _COMMAND_COMPLETE or message == _EMPTY_QUERY or message == _PORTAL_SUSPENDED
         ):
             self._end_copy_in()
             if kind == EXECUTE:
                 self._pop()
-            elif kind != QUERY:
-                return DESYNC
-        elif message == _ERROR_RESPONSE:
-            self.doubtful = self.doubtful or (self.copying and self.ignored_syncs > 0)
-            self._end_copy_in()
-            if kind > SYNC:
-                self._fail()
-        elif message == _ROW_DESCRIPTION or message == _NO_DATA:
-            if kind == DESCRIBE:
-                self._pop()
-            elif kind != QUERY:
-                return DESYNC
-        elif message == _PARSE_COMPLETE:
-            if kind != PARSE:
-                return DESYNC
+        elif kind > SYNC and kind != EXECUTE and message != _PARAMETER_DESCRIPTION:
             self._pop()
-        elif message == _BIND_COMPLETE:
-            if kind != BIND:
-                return DESYNC
-            self._pop()
-        elif message == _CLOSE_COMPLETE:
-            if kind != CLOSE:
-                return DESYNC
-            self._pop()
-        elif message == _COPY_IN_RESPONSE:
-            if kind != QUERY and kind != EXECUTE:
-                return DESYNC
-            self._begin_copy_in()
-        elif message == _PARAMETER_DESCRIPTION:
-            if kind != DESCRIBE:
-                return DESYNC
-        elif message == _FUNCTION_CALL_RESPONSE:
-            if kind != FUNCTION:
-                return DESYNC
-        elif (
-            message == _DATA_ROW
-            or message == _COPY_DATA
-            or message == _COPY_DONE
-            or message == _COPY_OUT_RESPONSE
-        ):
-            if kind != QUERY and kind != EXECUTE:
-                return DESYNC
-        else:
-            return DESYNC
         return action
 
     def _pop(self):

@@ -14,6 +14,8 @@ cdef class Server(Connection):
     cpdef start(self)
     cpdef cancel_finished(self)
 
+    cdef int _forwarded(self, int kind) except -1
+    cdef int _treat(self, int action, const unsigned char *frame, Py_ssize_t total) except -1
     cdef bint _is_gathered(self, int kind) except -1
     cdef int _judge(
         self, int kind, const unsigned char *frame, Py_ssize_t total, bint whole

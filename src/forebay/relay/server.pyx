@@ -126,45 +126,52 @@ cdef class Server(Connection):
                     at = count
                     break
                 at += total
-                if kind == c"Z" and self.ledger.count == 0:
+                if (kind == c"Z" and self.ledger.count == 0) or self.ledger.fakes or self.fatal_forwarded:
                     pass_on(self, data + passed, at - passed)
                     passed = at
-                    ready_for_query(self)
-                elif self.ledger.fakes:
-                    pass_on(self, data + passed, at - passed)
-                    passed = at
-                    answer_fakes(self)
-                elif kind == c"E" and self.fatal_forwarded:
-                    pass_on(self, data + passed, at - passed)
-                    self.lost("the database ended it")
-                    return count
+                    self._forwarded(kind)
                 continue
             pass_on(self, data + passed, at - passed)
             if action == DESYNC:
                 self.shut(f"the database sent an unexpected message (type {chr(kind)!r})")
                 return count
+            self._treat(action, data + at, total)
             at += total
             passed = at
-            if action == REFUSED:
-                self._refuse_turn()
-                return count
-            if action == REPLACE:
-                pass_on(self, self.instead, len(self.instead))
-                self.instead = None
-            elif action == DROP and kind == c"Z":
-                begin_follow_up(self)
-            elif action == SWALLOW:
-                self._swallow(data + at - total, total)
-                if kind == c"Z":
-                    command_done(self)
-                elif self.ledger.fakes:
-                    answer_fakes(self)
         if self.fd < 0:
             return count
         pass_on(self, data + passed, at - passed)
         if self.client is not None:
             self._let_client_go_on()
         return at
+
+    cdef int _forwarded(self, int kind) except -1:
+        """A message has been passed on behind which something else is due."""
+        if kind == c"Z" and self.ledger.count == 0:
+            return ready_for_query(self)
+        if self.ledger.fakes:
+            return answer_fakes(self)
+        if kind == c"E" and self.fatal_forwarded:
+            return self.lost("the database ended it")
+        return 0
+
+    cdef int _treat(self, int action, const unsigned char *frame, Py_ssize_t total) except -1:
+        """A message is not passed on, but does what `action` says."""
+        cdef int kind = frame[0]
+        if action == REFUSED:
+            return self._refuse_turn()
+        if action == REPLACE:
+            pass_on(self, self.instead, len(self.instead))
+            self.instead = None
+        elif action == DROP and kind == c"Z":
+            return begin_follow_up(self)
+        elif action == SWALLOW:
+            self._swallow(frame, total)
+            if kind == c"Z":
+                return command_done(self)
+            if self.ledger.fakes:
+                return answer_fakes(self)
+        return 0
 
     cdef bint _is_gathered(self, int kind) except -1:
         """Whether a message must be there as a whole before it is passed on."""

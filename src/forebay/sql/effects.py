@@ -6,6 +6,7 @@ function that changes settings in its body, a serial column's default) is not fo
 operator has listed the function.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -164,14 +165,17 @@ def _of_statement(
         found += command(lexed, tokens)
         if command is _do:
             found += _in_body(lexed, tokens, functions)
+    # Once for a statement: it may have thousands of calls.
+    stored = _is_definition(tokens)
+    updates = functools.cache(lambda: _updates(tokens))
     for index, token in enumerate(tokens):
         value = token.value
-        if value == b"pg_settings" and word(tokens, 0) in _MAY_UPDATE and _updates(tokens):
+        if value == b"pg_settings" and word(tokens, 0) in _MAY_UPDATE and updates():
             # The view takes UPDATE as set_config takes its arguments.
             found.append((Reason.SETTING, SettingChange("set_config", "", None, exact=False)))
         elif value in watched:
             if value in functions.names:
-                found += _call(lexed, tokens, index, functions)
+                found += _call(lexed, tokens, index, functions, stored)
             if value in _CLAUSES and token.kind is Kind.WORD:
                 found += _clause(tokens, index)
         elif value.startswith(TEMPORARY_SCHEMA):
@@ -208,14 +212,17 @@ def _updates(tokens: list[Token]) -> bool:
     return any(token.value == b"update" and token.kind is Kind.WORD for token in tokens)
 
 
-def _call(lexed: Lexed, tokens: list[Token], index: int, functions: Functions) -> Found:
-    """A watched function's name: is it called here?"""
+def _call(
+    lexed: Lexed, tokens: list[Token], index: int, functions: Functions, stored: bool
+) -> Found:
+    """A watched function's name: is it called here? `stored`: not by this statement, but by what it
+    defines."""
     token = tokens[index]
     if token.kind not in NAMES or index + 1 >= len(tokens) or tokens[index + 1].value != b"(":
         return []
     known, listed = functions.called(_schema(tokens, index), token.value)
     name = decoded(token.value)
-    stored = Reason.SEQUENCE in (known, *listed) and _is_definition(tokens)
+    stored = stored and Reason.SEQUENCE in (known, *listed)
     found: Found = [(reason, Call(name, listed=True, stored=stored)) for reason in listed]
     if known is Reason.SETTING:
         change = set_config_change(lexed.text, tokens, index + 1, lexed.standard_conforming_strings)

@@ -1,5 +1,6 @@
 """The facts of a text, and the cache of them."""
 
+import sys
 from typing import Any
 
 import pytest
@@ -161,3 +162,39 @@ class TestCache:
         for name in b"abcdefghijkl":
             cache.facts(b"LISTEN " + bytes((name,)))
         assert cache.text_bytes == 80
+
+
+def _steps(text: bytes) -> int:
+    """How many calls it takes to see what a text does. (No clock tells as much of a machine.)"""
+    calls = 0
+
+    def count(_frame: object, event: str, _what: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        FactsCache().facts(text)
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("beginning", "piece"),
+    [
+        (b"create table t default ", b"nextval("),
+        (b"alter table t ", b"nextval("),
+        (b"with ", b"pg_settings "),
+        (b"with ", b"set_config("),
+        (b"create ", b"temp "),
+        (b"select ", b"into temp "),
+        (b"explain ", b"execute "),
+        (b"declare c cursor ", b"with hold "),
+        (b"create rule r do (", b"; nextval("),
+        (b"create database d ", b"template "),
+    ],
+)
+def test_the_work_grows_with_the_text_and_no_faster(beginning: bytes, piece: bytes) -> None:
+    few, many = (_steps(beginning + piece * count) for count in (200, 800))
+    assert many < 6 * few
