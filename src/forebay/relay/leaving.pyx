@@ -64,6 +64,8 @@ cdef int end(Borrower client, object reason, bint vanished) except -1:
         leave_queue(client)
     if server is not None:
         abandon(server, vanished)
+    if client.names is not None:
+        client.names.end()
     client.state = moved(client.state, GONE)
     client.finish()
     client.sessions.closed(client, reason)

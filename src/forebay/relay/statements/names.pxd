@@ -30,6 +30,7 @@ cdef class Names:
     cdef int drop_all(self, Message message) except -1
     cdef int clear(self) except -1
     cdef int forget(self) except -1
+    cdef int end(self) except -1
     cdef int look_again(self) except -1
     cdef bint keeps_connection(self) except -1
     cdef bytes name_of(self, bytes known_name)

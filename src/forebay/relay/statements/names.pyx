@@ -105,6 +105,15 @@ cdef class Names:
         self.asked = None
         return 0
 
+    cdef int end(self) except -1:
+        """The client has ended. A connection may keep the entry of its unnamed statement until that is replaced,
+        but nobody will prepare it again: its text is not needed any more."""
+        cdef Unnamed entry
+        for entry in (self.unnamed.confirmed, self.unnamed.now()):
+            if entry is not None:
+                entry.definition = entry.portal = None
+        return 0
+
     cdef int look_again(self) except -1:
         """See that the unnamed statement is examined when it runs: the operator lists other functions now, and it
         may be harmless no more."""
