@@ -1,5 +1,5 @@
-"""Statements that are gone leave nothing behind: neither those of a client that lives long and prepares
-ever new ones, nor the last one of a client that has left."""
+"""Statements that are gone leave nothing behind: neither those of a client that lives long and
+prepares ever new ones, nor the last one of a client that has left."""
 
 import gc
 import tracemalloc

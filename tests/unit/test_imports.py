@@ -7,6 +7,7 @@ the command line knows the demo.
 
 import ast
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import forebay
@@ -35,11 +36,20 @@ PURE = {"protocol", "sql", "session"}
 IMPURE = {"socket", "asyncio", "time", "threading", "subprocess", "selectors", "ssl"}
 
 
-def imported(path: Path) -> Iterator[str]:
-    """The full names of the modules that a file imports, `if TYPE_CHECKING` included."""
+class _WithoutTypes(ast.NodeTransformer):
+    """Takes out what is there for type checkers alone."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        is_for_types = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        return None if is_for_types else node
+
+
+def imported(path: Path, types: bool = True) -> Iterator[str]:
+    """The full names of the modules that a file imports; with `types`, for its types alone too."""
     package = list(path.relative_to(ROOT.parent).with_suffix("").parts[:-1])
     if path.suffix in (".py", ".pyi"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree if types else _WithoutTypes().visit(tree)):
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
@@ -105,3 +115,19 @@ def test_what_is_pure_stays_pure() -> None:
 def test_the_test_sees_imports() -> None:
     names = {name for _, name in imports_of("worker")}
     assert {"forebay.protocol.errors", "forebay.relay", "asyncio"} <= names
+
+
+def test_no_module_imports_one_that_imports_it() -> None:
+    modules = {
+        ".".join(path.relative_to(ROOT.parent).with_suffix("").parts): path
+        for path in ROOT.rglob("*.py")
+        if path.name != "__init__.py"  # it only hands on what its modules have
+    }
+    graph = {
+        module: {name for name in imported(path, types=False) if name in modules}
+        for module, path in modules.items()
+    }
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        raise AssertionError(" -> ".join(error.args[1])) from None

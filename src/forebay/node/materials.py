@@ -8,8 +8,13 @@ from typing import Literal
 from forebay.channel import Credential
 from forebay.config.settings import AuthSettings, Config, ProxySettings
 from forebay.identity import secrets
-from forebay.node import certificates
-from forebay.node.certificates import Certificate, CertificateError, Certificates
+from forebay.node.certificates import (
+    Certificate,
+    CertificateError,
+    Certificates,
+    key_is_world_readable,
+)
+from forebay.node.certificates import concerns as concerns_of_certificate
 
 log = logging.getLogger("forebay.node")
 
@@ -81,11 +86,11 @@ def concerns(config: Config, materials: Mapping[str, Material]) -> list[tuple[st
     found: list[tuple[str, str]] = []
     for name, proxy in config.proxies.items():
         open_to_all = [a.secret for a in proxy.auth if secrets.world_readable(a.secret)]
-        if proxy.tls_private_key and certificates.key_is_world_readable(proxy.tls_private_key):
+        if proxy.tls_private_key and key_is_world_readable(proxy.tls_private_key):
             open_to_all.append(proxy.tls_private_key)
         found += ((name, f"{each} can be read by every user here") for each in open_to_all)
         if name in materials:
-            found += ((name, each) for each in certificates.concerns(materials[name].certificate))
+            found += ((name, each) for each in concerns_of_certificate(materials[name].certificate))
     return found
 
 

@@ -22,12 +22,17 @@ from forebay.config.addresses import Address
 from forebay.config.errors import ConfigError
 from forebay.config.settings import Config
 from forebay.net.tasks import spawn
-from forebay.node import materials
 from forebay.node.certificates import Certificates
 from forebay.node.changes import compare, compare_materials
 from forebay.node.evacuations import Evacuations
 from forebay.node.listeners import Listener, ListenError, open_listeners
-from forebay.node.materials import Material, MaterialError
+from forebay.node.materials import (
+    Material,
+    MaterialError,
+    concerns,
+    gather,
+    secret_variables,
+)
 from forebay.node.notify import notify, reloading
 from forebay.node.report import Limits, limits_in, start_fields, start_line
 from forebay.node.worker_process import WorkerError, WorkerProcess
@@ -145,7 +150,7 @@ class Node:
     async def start(self) -> None:
         """Open the sockets, start the worker, and return when it serves. Raises NodeError."""
         try:
-            self._materials = materials.gather(self._config, self._certificates, self._environ)
+            self._materials = gather(self._config, self._certificates, self._environ)
             for name, proxy in self._config.proxies.items():
                 self._listeners[name] = open_listeners(proxy.listen_addresses())
         except (MaterialError, ListenError) as error:
@@ -176,7 +181,7 @@ class Node:
             for listener in own
             for sock in listener.sockets
         ]
-        hidden = materials.secret_variables(self._config)
+        hidden = secret_variables(self._config)
         environ = {name: text for name, text in self._environ.items() if name not in hidden}
         level = logging.getLogger("forebay").getEffectiveLevel()
         environ.setdefault(logs.ENV_LEVEL, logs.level_name(level))
@@ -223,7 +228,7 @@ class Node:
         return limits
 
     def _tell_concerns(self) -> None:
-        for name, concern in materials.concerns(self._config, self._materials):
+        for name, concern in concerns(self._config, self._materials):
             log.warning("%s", concern, extra={"fields": {"proxy": name}})
 
     # --- keep a worker running ----------------------------------------------------------------
@@ -311,7 +316,7 @@ class Node:
         """What the proxies need; of one that was removed nothing may be there any more."""
         there = {name: each for name, each in effective.proxies.items() if name in new.proxies}
         config = msgspec.structs.replace(effective, proxies=there)
-        found = materials.gather(config, self._certificates, self._environ)
+        found = gather(config, self._certificates, self._environ)
         return {name: found.get(name) or self._materials[name] for name in effective.proxies}
 
     # --- the end ------------------------------------------------------------------------------
