@@ -47,6 +47,7 @@ class FarEnd:
 
     def received(self) -> bytes:
         """What has come since this was asked last."""
+        self.settle()
         before = -1
         while before < len(self.actor.inbox):
             before = len(self.actor.inbox)
