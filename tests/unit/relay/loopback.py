@@ -14,8 +14,8 @@ from forebay.relay import Census, Client, MicroPool, Relay, Server
 from forebay.relay.ports import ParametersPort, SettingsPort
 from tests.harness.descriptors import descriptors
 from tests.playbooks import wording
-from tests.playbooks.actors import Actor, connect
-from tests.unit.relay.fakes import PARAMETERS, PLAIN, Changeover, Manager, Sessions
+from tests.playbooks.actors import Actor, NearEnd, connect
+from tests.unit.relay.fakes import PARAMETERS, PLAIN, Changeover, Manager, Sessions, guarded
 
 # What lets a session forget what others have drawn from sequences, and the answer.
 FORGET = query("DISCARD SEQUENCES")
@@ -97,6 +97,13 @@ class FarDatabase(FarEnd):
     def serves(self, client: FarClient) -> bool:
         self.settle()
         return self.peer.client is client.peer and client.peer.server is self.peer
+
+    def changes_to(self, name: str, behind: str) -> None:
+        """A change-over to these settings has come, and `behind` together with it."""
+        data, change = self.received(), guarded(name)
+        assert data[: len(change)] == change, data
+        wrong = wording.compare(wording.frames(data[len(change) :])[0], wording.messages(behind))
+        assert wrong is None, wrong
 
     def answers(self, asked: str, answer: str) -> None:
         """Exactly `asked` has come, and is answered."""
@@ -186,10 +193,11 @@ class Loopback:
         tls: bool = False,
         early: bytes = b"",
         buffer_bytes: int = 0,
+        ends: tuple[Actor, NearEnd] | None = None,
     ) -> FarDatabase:
         """A new database connection, free."""
         number = len(self.databases) + 1
-        actor, end = connect(f"database {number}", "server" if tls else "", buffer_bytes)
+        actor, end = ends or connect(f"database {number}", "server" if tls else "", buffer_bytes)
         far = FarDatabase(actor, self.settle)
         far.peer = Server(
             self.poller,

@@ -113,9 +113,7 @@ class TestParting:
             "Parse '' 'SELECT 1', Bind, Execute, Sync",
             "ParseComplete, BindComplete, CommandComplete 'SELECT 0', Ready I",
         )
-        client.gets(
-            "ParseComplete, BindComplete, CommandComplete 'SELECT 0', Ready I, Fatal 57P01"
-        )
+        client.gets("ParseComplete, BindComplete, CommandComplete 'SELECT 0', Ready I, Fatal 57P01")
 
     def test_an_error_is_not_sent_into_half_a_reply(self, loopback: Loopback) -> None:
         database, client = loopback.database(), loopback.client()

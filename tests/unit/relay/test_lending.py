@@ -3,7 +3,7 @@
 import pytest
 
 from tests.playbooks import wording
-from tests.unit.relay.fakes import PLAIN, Settings, guarded
+from tests.unit.relay.fakes import PLAIN, Settings
 from tests.unit.relay.loopback import Loopback
 
 RESULT = "Result, Ready I"
@@ -64,7 +64,7 @@ def test_settings_that_may_not_stay_are_taken_off(loopback: Loopback) -> None:
     resting = Settings("resting", at_rest=PLAIN)
     database, client = loopback.database(), loopback.client(resting)
     client.sends("Query 'SELECT 1'")
-    assert database.received() == guarded("resting") + wording.encode("Query 'SELECT 1'")
+    database.changes_to("resting", "Query 'SELECT 1'")
     database.sends(f"Changed, {RESULT}")
     client.gets(RESULT)
     database.answers("Query REST", "CommandComplete RESET, Ready I")
