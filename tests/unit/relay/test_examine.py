@@ -2,8 +2,8 @@
 
 import pytest
 
+from forebay.protocol.messages import query
 from forebay.relay.scan.names import FunctionNames
-from tests.playbooks import wording
 from tests.unit.relay.loopback import Loopback
 
 RESULT = "Result, Ready I"
@@ -66,8 +66,8 @@ class TestSimpleQueries:
 class TestLongStatements:
     def test_a_harmless_one_is_looked_at_as_it_passes(self, loopback: Loopback) -> None:
         database, client = loopback.database(), loopback.client()
-        client.transmits(wording.encode(f"Query '{LONG}'"))
-        assert database.received() == wording.encode(f"Query '{LONG}'")
+        client.transmits(query(LONG))
+        assert database.received() == query(LONG)
         database.sends(RESULT)
         client.gets(RESULT)
         assert database.is_idle
@@ -75,7 +75,7 @@ class TestLongStatements:
 
     def test_another_pins(self, loopback: Loopback) -> None:
         database, client = loopback.database(), loopback.client()
-        client.transmits(wording.encode(f"Query '{LONG}; SET x = 1'"))
+        client.transmits(query(f"{LONG}; SET x = 1"))
         assert database.received()
         assert loopback.sessions.pinner.pinned == [(client.peer, "STATEMENT_TOO_LONG", None)]
 
@@ -83,7 +83,7 @@ class TestLongStatements:
         loopback.database()
         client = loopback.client()
         client.peer.look_for(FunctionNames([b"mine"]))
-        client.transmits(wording.encode(f"Query '{LONG} + mine()'"))
+        client.transmits(query(f"{LONG} + mine()"))
         assert [reason for _, reason, _ in loopback.sessions.pinner.pinned] == [
             "STATEMENT_TOO_LONG"
         ]
@@ -91,7 +91,7 @@ class TestLongStatements:
     def test_any_pins_a_strict_client(self, loopback: Loopback) -> None:
         loopback.database()
         client = loopback.client(strict=True)
-        client.transmits(wording.encode(f"Query '{LONG}'"))
+        client.transmits(query(LONG))
         ((pinned, reason, statement),) = loopback.sessions.pinner.pinned
         assert (pinned, reason) == (client.peer, "STATEMENT_TOO_LONG")
         assert statement == LONG[:1024].encode()
@@ -99,7 +99,7 @@ class TestLongStatements:
     def test_who_has_all_read_is_told(self, loopback: Loopback) -> None:
         loopback.sessions.applications.application.asks = True
         loopback.database()
-        loopback.client().transmits(wording.encode(f"Query '{LONG}'"))
+        loopback.client().transmits(query(LONG))
         assert loopback.sessions.texts.of("is_not_read") == [LONG[:1024].encode()]
 
 

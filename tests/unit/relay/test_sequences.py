@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.playbooks import wording
+from forebay.protocol.messages import query
 from tests.unit.relay.fakes import AUDIT
 from tests.unit.relay.loopback import FarClient, FarDatabase, Loopback
 
@@ -74,7 +74,7 @@ def test_a_statement_that_is_too_long_to_be_read_may_ask(
     ends: tuple[FarDatabase, FarClient, FarClient],
 ) -> None:
     database, client, _ = ends
-    client.transmits(wording.encode(f"Query 'SELECT {'1 + ' * 50_000}1'")[:100_000])
+    client.transmits(query(f"SELECT {'1 + ' * 50_000}1")[:100_000])
     database.gets("Forget")
 
 

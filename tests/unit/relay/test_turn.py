@@ -113,7 +113,7 @@ class TestWhatFollows:
 def test_half_a_message_keeps_the_connection(loopback: Loopback) -> None:
     """Its beginning has gone there."""
     database, client = loopback.database(), loopback.client()
-    text = wording.encode(f"Query 'SELECT {'1 + ' * 50_000}1'")
+    text = query(f"SELECT {'1 + ' * 50_000}1")
     client.transmits(wording.encode("Query 'SELECT 1'") + text[:100_000])
     assert database.received() == wording.encode("Query 'SELECT 1'") + text[:100_000]
     database.sends(RESULT)
