@@ -160,13 +160,17 @@ class Loopback:
         parameters: ParametersPort | None = PARAMETERS,
         tls: bool = False,
         early: bytes = b"",
+        pending: bytes = b"",
         buffer_bytes: int = 0,
         strict: bool = False,
     ) -> FarClient:
-        """A client that has just logged in. `parameters` None: they are not known yet."""
+        """A client that has just logged in. `parameters` None: they are not known yet. `pending`:
+        came behind its login, and TLS has it."""
         number = len(self.clients) + 1
         actor, end = connect(f"client {number}", "client" if tls else "", buffer_bytes)
         far = FarClient(actor, self.settle)
+        if end.incoming is not None:
+            end.incoming.write(actor.wrap(pending))
         far.peer = Client(
             self.poller,
             end.fd,

@@ -1,7 +1,6 @@
 """What goes to a database connection in one write, although parts of it were rewritten."""
 
 import socket
-from collections.abc import Iterator
 
 import pytest
 
@@ -10,12 +9,10 @@ from tests.playbooks.actors import Actor, NearEnd
 from tests.unit.relay.loopback import FarDatabase, Loopback
 
 PARSE = "Parse one 'SELECT 1'"
-# Of the text of a statement that is not gathered with others.
-LONG = 100_000
 
 
 @pytest.fixture
-def database(loopback: Loopback) -> Iterator[FarDatabase]:
+def database(loopback: Loopback) -> FarDatabase:
     """One to which each write comes as a packet of its own."""
     far, near = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for each in (far, near):
@@ -74,11 +71,12 @@ def test_nothing_of_one_batch_is_left_for_the_next(loopback: Loopback) -> None:
     first.gets("Parse _forebay_# 'SELECT 1', Sync")
 
 
-def test_more_than_is_gathered_comes_in_order(loopback: Loopback) -> None:
+@pytest.mark.parametrize("long", [10_000, 60_000, 100_000])
+def test_more_than_is_gathered_comes_in_order(loopback: Loopback, long: int) -> None:
     """Long statements that the connection lacks, all prepared again for one batch."""
     count = 20
     first, client = loopback.database(), loopback.client()
-    texts = [f"SELECT {number}".encode() + b" " * LONG for number in range(count)]
+    texts = [f"SELECT {number}".encode() + b" " * long for number in range(count)]
     for number, text in enumerate(texts):
         body = b"n%d\0" % number + text + b"\0\0\0"
         client.transmits(b"P" + (len(body) + 4).to_bytes(4, "big") + body)
