@@ -67,11 +67,10 @@ class TestRefusing:
         assert loopback.sessions.ended == [(client.peer, "it could not be served")]
 
     def test_who_does_not_wait_is_not_refused(self, loopback: Loopback) -> None:
-        client = loopback.client()
+        database, client = loopback.database(), loopback.client()
         client.peer.refuse(ERROR)
         client.gets("")
-        client.sends("Sync")
-        client.gets("Ready I")
+        client.asks("Query 'SELECT 1'", database, RESULT)
 
 
 class TestWhatItIsDoing:

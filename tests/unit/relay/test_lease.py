@@ -1,5 +1,6 @@
 """One borrow of a database connection."""
 
+from forebay.protocol.messages import query
 from tests.unit.relay.loopback import Loopback
 
 RESULT = "Result, Ready I"
@@ -54,3 +55,18 @@ def test_a_connection_cannot_be_rolled_back_twice_under_one(loopback: Loopback) 
         client.leaves()
         database.answers("Query ROLLBACK", "CommandComplete ROLLBACK, Ready I")
     assert database.is_idle
+
+
+def test_what_follows_a_turn_is_part_of_it(loopback: Loopback) -> None:
+    """Its client goes on when that is over, whatever is answered before."""
+    database, client = loopback.database(), loopback.client()
+    client.peer.follow_up = (query("SET x"), b"")
+    client.sends("Query 'RESET ALL', Query 'SELECT 1'")
+    database.answers("Query 'RESET ALL'", "CommandComplete RESET")
+    database.gets("")
+    database.sends("Ready I")
+    database.answers("Query 'SET x'", "CommandComplete SET")
+    database.gets("")
+    database.sends("Ready I")
+    database.answers("Query 'what does the session hold?'", "HoldsNothing, Ready I")
+    database.gets("Query 'SELECT 1'")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from forebay.protocol.messages import query
 from tests.playbooks import wording
 from tests.unit.relay.fakes import PLAIN, Settings
 from tests.unit.relay.loopback import Loopback
@@ -70,6 +71,14 @@ def test_settings_that_may_not_stay_are_taken_off(loopback: Loopback) -> None:
     database.answers("Query REST", "CommandComplete RESET, Ready I")
     assert database.is_idle
     assert database.peer.settings is PLAIN
+
+
+def test_half_a_message_cannot_be_taken_back(loopback: Loopback) -> None:
+    database, client = loopback.database(), loopback.client()
+    client.transmits(query(f"SELECT {'1 + ' * 50_000}1")[:100_000])
+    client.leaves()
+    assert database.received().endswith(wording.encode("Terminate"))
+    assert database.is_let_go
 
 
 def test_replies_to_a_client_that_is_gone_are_dropped(loopback: Loopback) -> None:

@@ -1,5 +1,7 @@
 """Errors of Forebay's own in the middle of a batch: in order, with PostgreSQL's consequences."""
 
+import pytest
+
 from tests.unit.relay.fakes import NO_ROOM
 from tests.unit.relay.loopback import Loopback
 
@@ -57,7 +59,16 @@ def test_what_stands_for_it_must_not_succeed(loopback: Loopback) -> None:
     client.gets("Fatal 08006")
 
 
-def test_in_an_aborted_transaction_a_changed_result_is_not_heard_of(loopback: Loopback) -> None:
+@pytest.mark.parametrize(
+    ("answer", "heard"),
+    [
+        ("Error 42703 'no such column', Ready T", "Error 0A000, Ready T"),
+        ("Error 25P02 aborted, Ready E", "Error 25P02 aborted, Ready E"),
+    ],
+)
+def test_in_an_aborted_transaction_a_changed_result_is_not_heard_of(
+    loopback: Loopback, answer: str, heard: str
+) -> None:
     first, second = loopback.database(), loopback.database()
     client, other = loopback.client(), loopback.client()
     client.sends("Parse one 'SELECT * FROM t', Describe S one, Sync")
@@ -72,10 +83,8 @@ def test_in_an_aborted_transaction_a_changed_result_is_not_heard_of(loopback: Lo
         "Parse _forebay_# 'SELECT * FROM t', Describe S _forebay_#, Flush",
         "ParseComplete, ParameterDescription, RowDescription x y",
     )
-    first.answers(
-        "Parse _forebay_0 'SELECT _forebay_0', Execute, Sync", "Error 25P02 aborted, Ready E"
-    )
-    client.gets("Error 25P02 aborted, Ready E")
+    first.answers("Parse _forebay_0 'SELECT _forebay_0', Execute, Sync", answer)
+    client.gets(heard)
 
 
 def test_statements_for_which_there_is_no_room_are_refused(loopback: Loopback) -> None:

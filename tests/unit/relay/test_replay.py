@@ -91,6 +91,28 @@ class TestGuarded:
         database.gets("Query 'CHANGE mine'")
 
 
+class TestConfirmed:
+    @pytest.fixture(autouse=True)
+    def must_be(self, loopback: Loopback) -> None:
+        loopback.changeover.must_confirm = True
+
+    def test_it_leaves_alone_and_without_a_guard(self, ends: tuple[FarDatabase, FarClient]) -> None:
+        database, client = ends
+        client.sends("Query 'SELECT 1'")
+        database.answers("Query 'CHANGE mine'", "CommandComplete SET, Ready I")
+        client.gets("")
+        database.gets("Query 'SELECT 1'")
+
+    def test_if_it_fails_nothing_of_the_client_was_sent(
+        self, loopback: Loopback, ends: tuple[FarDatabase, FarClient]
+    ) -> None:
+        database, client = ends
+        client.sends("Query 'SELECT 1'")
+        database.answers("Query 'CHANGE mine'", "Error 22023 refused, Ready I")
+        assert [confirming for _, confirming in loopback.changeover.failures] == [True]
+        database.gets("Query 'DISCARD ALL'")
+
+
 class TestWhatTheClientKnows:
     def test_parameters_that_the_change_over_has_changed_are_announced(
         self, ends: tuple[FarDatabase, FarClient]

@@ -110,6 +110,21 @@ class TestWhatFollows:
         assert database.is_idle
 
 
+def test_copy_data_behind_an_error_goes_where_it_has_begun_to_go(loopback: Loopback) -> None:
+    """Nothing is owed for it."""
+    database, client = loopback.database(), loopback.client()
+    client.asks("Query 'COPY t FROM STDIN'", database, "CopyInResponse")
+    data = wording.encode("CopyData x 200000")
+    client.transmits(data[:100_000])
+    assert database.received() == data[:100_000]
+    database.sends("Error 22P04 'bad data', Ready I")
+    client.gets("Error 22P04 'bad data', Ready I")
+    assert database.serves(client)
+    client.transmits(data[100_000:])
+    assert database.received() == data[100_000:]
+    assert database.is_idle
+
+
 def test_half_a_message_keeps_the_connection(loopback: Loopback) -> None:
     """Its beginning has gone there."""
     database, client = loopback.database(), loopback.client()
