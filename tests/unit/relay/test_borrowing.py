@@ -149,3 +149,37 @@ class TestLosingTheConnection:
         second.answers("Query 'CHANGE mine'", SUCCESS)
         assert client.peer.greeted
         assert client.peer.parameters is PARAMETERS
+
+    def test_one_that_has_its_settings_will_do_at_once(self, loopback: Loopback) -> None:
+        mine = Settings("mine")
+        second, first = loopback.database(mine), loopback.database()
+        client = loopback.client(mine)
+        loopback.pool.take(second.peer)
+        loopback.changeover.must_confirm = True
+        client.sends("Query 'SELECT 1'")
+        first.gets("Query 'CHANGE mine'")
+        second.peer.go_free()
+        first.leaves()
+        second.answers("Query 'SELECT 1'", RESULT)
+        client.gets(RESULT)
+
+
+class TestTheEndOfATransaction:
+    def test_of_who_needed_a_database_alone_is_told(self, loopback: Loopback) -> None:
+        database, client = loopback.database(), loopback.client()
+        client.asks("Query BEGIN", database, "CommandComplete BEGIN, Ready T")
+        client.peer.evacuation = object()
+        client.asks("Query 'SELECT 1'", database, "Result, Ready T")
+        assert loopback.sessions.evacuations.ended == []
+        client.asks("Query COMMIT", database, "CommandComplete COMMIT, Ready I")
+        assert loopback.sessions.evacuations.ended == [client.peer]
+
+    def test_ends_what_its_settings_do_not_show(self, loopback: Loopback) -> None:
+        database, client = loopback.database(), loopback.client()
+        client.asks("Query BEGIN", database, "CommandComplete BEGIN, Ready T")
+        client.peer.set_pinned(True)
+        client.peer.meanwhile = changes = (object(),)
+        client.asks("Sync", database, "Ready T")
+        assert client.peer.meanwhile is changes
+        client.asks("Sync", database, "Ready I")
+        assert client.peer.meanwhile is None

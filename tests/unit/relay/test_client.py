@@ -1,6 +1,10 @@
 """An established client: what the relay and Python ask of it."""
 
+import pytest
+
 from forebay.protocol import errors
+from forebay.protocol.messages import query
+from forebay.relay.scan.names import FunctionNames
 from tests.playbooks import wording
 from tests.unit.relay.loopback import Loopback
 
@@ -14,6 +18,13 @@ class TestBeginning:
         loopback.sessions.greeting = wording.encode("ParameterStatus a 1, Ready I")
         client = loopback.client(early=wording.encode("Sync"))
         client.gets("ParameterStatus a 1, Ready I, Ready I")
+
+    def test_it_learns_its_parameters_of_an_idle_connection(self, loopback: Loopback) -> None:
+        database = loopback.database()
+        client = loopback.client(parameters=None)
+        assert client.peer.greeted
+        assert client.peer.parameters is database.peer.parameters
+        assert database.is_idle
 
     def test_what_it_sends_before_its_greeting_is_held(self, loopback: Loopback) -> None:
         query = wording.encode("Query 'SELECT 1'")
@@ -66,6 +77,15 @@ class TestRefusing:
         assert client.is_let_go
         assert loopback.sessions.ended == [(client.peer, "it could not be served")]
 
+    def test_who_is_to_part_does(self, loopback: Loopback) -> None:
+        client = loopback.client()
+        client.sends("Query 'SELECT 1'")
+        client.peer.part(FATAL)
+        client.gets("")
+        client.peer.refuse(ERROR)
+        assert client.received() == ERROR + wording.encode("Ready I") + FATAL
+        assert client.is_let_go
+
     def test_who_does_not_wait_is_not_refused(self, loopback: Loopback) -> None:
         database, client = loopback.database(), loopback.client()
         client.peer.refuse(ERROR)
@@ -92,6 +112,47 @@ class TestWhatItIsDoing:
         client.gets(RESULT)
         assert not client.peer.is_busy
 
+    def test_half_a_request_is_not_waited_for(self, loopback: Loopback) -> None:
+        database, client = loopback.database(), loopback.client()
+        text = query(f"SELECT {'1 + ' * 50_000}1")
+        client.transmits(text[:100_000])
+        assert (client.peer.is_busy, client.peer.is_stalled) == (False, True)
+        database.received()
+        client.transmits(text[100_000:])
+        assert client.peer.is_busy
+
+    def test_a_flush_is_waited_for(self, loopback: Loopback) -> None:
+        database, client = loopback.database(), loopback.client()
+        client.sends("Parse '' 'SELECT 1'")
+        assert not client.peer.is_busy
+        client.sends("Flush")
+        assert client.peer.is_busy
+        database.sends("ParseComplete")
+        assert not client.peer.is_busy
+
+    def test_a_database_that_does_not_take_what_is_sent_is_waited_for(
+        self, loopback: Loopback
+    ) -> None:
+        database = loopback.database(buffer_bytes=16384)
+        client = loopback.client(buffer_bytes=16384)
+        client.asks("Query 'COPY t FROM STDIN'", database, "CopyInResponse")
+        with pytest.raises(AssertionError, match="not taken"):
+            client.transmits(wording.encode("CopyData x 30000") * 100)
+        assert (client.peer.is_busy, client.peer.is_stalled) == (True, False)
+
+    def test_who_does_not_take_its_result_is_stalled(self, loopback: Loopback) -> None:
+        database = loopback.database(buffer_bytes=16384)
+        client = loopback.client(buffer_bytes=16384)
+        client.sends("Query 'SELECT 1'")
+        with pytest.raises(AssertionError, match="not taken"):
+            database.transmits(wording.encode("DataRow x 30000") * 100)
+        assert (client.peer.is_busy, client.peer.is_stalled) == (False, True)
+        before = client.peer.last_progress
+        assert client.actor.sock.recv(1 << 20)  # a part of what there is
+        client.settle()
+        assert client.peer.is_stalled
+        assert client.peer.last_progress > before
+
     def test_stalled_within_a_message_a_batch_or_a_copy(self, loopback: Loopback) -> None:
         for begins, answer in (
             (wording.encode("Query 'SELECT 1'")[:8], ""),
@@ -112,6 +173,18 @@ class TestItsStatements:
         client.sends("Parse one 'SELECT 1', Parse two 'SELECT 2', Close S one, Sync")
         make = loopback.sessions.texts.make
         assert client.peer.statements == {b"two": make(b"SELECT 2")}
+
+    def test_of_which_one_may_be_no_longer_harmless(self, loopback: Loopback) -> None:
+        database, client = loopback.database(), loopback.client()
+        client.asks(
+            "Parse '' 'SELECT lower(x)', Bind, Sync",
+            database,
+            "ParseComplete, BindComplete, Ready I",
+        )
+        assert loopback.sessions.texts.told == []
+        client.peer.look_for(FunctionNames([b"lower"]))
+        client.sends("Bind, Sync")
+        assert loopback.sessions.texts.of("binds") == [b"SELECT lower(x)"]
 
     def test_can_be_given_another_meaning_or_none(self, loopback: Loopback) -> None:
         database, client = loopback.database(), loopback.client()

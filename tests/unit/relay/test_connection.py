@@ -101,6 +101,17 @@ def test_a_client_is_read_as_its_connection_reports(loopback: Loopback) -> None:
     assert client.peer.parameters is not now
 
 
+def test_what_a_session_may_hold_cannot_be_had_elsewhere(loopback: Loopback) -> None:
+    """So who waits for the answer of a connection that is lost is not given another."""
+    loopback.database()
+    database, client = loopback.database(), loopback.client()
+    client.asks("Query 'SET x = 1'", database, "CommandComplete SET, Ready I")
+    client.sends("Query 'SELECT 1'")
+    database.gets("Query 'what does the session hold?'")
+    database.leaves()
+    client.gets("Fatal 08006")
+
+
 class TestShutting:
     def test_says_goodbye_to_the_database_and_why_to_the_rest(self, loopback: Loopback) -> None:
         database, client = loopback.database(), loopback.client()

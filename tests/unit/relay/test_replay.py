@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.playbooks import wording
 from tests.unit.relay.fakes import PARAMETERS, PLAIN, Notes, Parameters, Settings
 from tests.unit.relay.loopback import FarClient, FarDatabase, Loopback
 
@@ -84,6 +85,38 @@ class TestGuarded:
         client.gets("Ready I")
         assert not client.peer.is_waiting
 
+    def test_if_it_fails_who_said_goodbye_is_gone(
+        self, loopback: Loopback, ends: tuple[FarDatabase, FarClient]
+    ) -> None:
+        database, client = ends
+        client.sends("Query 'SELECT 1', Terminate")
+        database.received()
+        database.sends(FAILED)
+        client.gets("")
+        assert client.is_let_go
+        assert loopback.pool.waiting == 0
+
+    def test_if_it_fails_who_is_to_part_hears_both(
+        self, ends: tuple[FarDatabase, FarClient]
+    ) -> None:
+        database, client = ends
+        client.sends("Query 'SELECT 1'")
+        client.peer.part(wording.encode("Fatal 57P01 bye"))
+        database.received()
+        database.sends(FAILED)
+        client.gets("Error 22023 refused, Ready I, Fatal 57P01 bye")
+        assert client.is_let_go
+
+    def test_if_it_fails_databases_that_were_needed_alone_are_let_go(
+        self, loopback: Loopback, ends: tuple[FarDatabase, FarClient]
+    ) -> None:
+        database, client = ends
+        client.sends("Query 'SELECT 1'")
+        client.peer.evacuation = object()
+        database.received()
+        database.sends(FAILED)
+        assert loopback.sessions.evacuations.ended == [client.peer]
+
     def test_a_message_in_parts_has_no_guard(self, loopback: Loopback) -> None:
         """A statement_timeout would run from the guard on, and fire in the middle of it."""
         database, client = loopback.database(), loopback.client(Settings("mine"))
@@ -123,6 +156,9 @@ class TestWhatTheClientKnows:
         database.sends("CloseComplete, ParameterStatus a 1, CommandComplete SET, Ready I")
         client.gets("ParameterStatus a 1")
         assert client.peer.parameters is database.peer.parameters
+        database.sends(f"ParameterDescription, RowDescription, CloseComplete, {RESULT}")
+        client.gets(RESULT)
+        assert database.is_idle  # the client has changed nothing, and nobody asks
 
     def test_a_connection_that_reports_other_parameters_is_announced(
         self, loopback: Loopback
@@ -168,6 +204,29 @@ class TestWhatOthersHaveLeft:
         database.sends("CommandComplete 'DISCARD PLANS', Ready T, Result, Ready T")
         client.gets("Result, Ready T")
         assert not database.peer.plans_stale
+
+    def test_in_a_batch_plans_are_discarded_as_part_of_it(self, loopback: Loopback) -> None:
+        database, client = loopback.database(), loopback.client()
+        client.asks("Query BEGIN", database, "CommandComplete BEGIN, Ready T")
+        client.sends("Parse '' 'SELECT 1'")
+        database.received()
+        database.peer.plans_stale = True
+        client.sends("Bind, Execute, Sync")
+        own = "_forebay_own"
+        database.gets(
+            f"Parse {own} 'DISCARD PLANS', Bind {own} {own}, Execute {own}, Close P {own},"
+            f" Close S {own}, Bind, Execute, Sync"
+        )
+
+    def test_a_batch_that_has_failed_has_no_plans_to_discard(self, loopback: Loopback) -> None:
+        database, client = loopback.database(), loopback.client()
+        client.asks("Query BEGIN", database, "CommandComplete BEGIN, Ready T")
+        client.sends("Parse '' nonsense")
+        database.answers("Parse '' nonsense", "Error 42601 'syntax error'")
+        database.peer.plans_stale = True
+        client.sends("Bind, Execute, Sync")
+        database.gets("Bind, Execute, Sync")
+        assert database.peer.plans_stale
 
     def test_discarding_plans_is_tried_again(self, loopback: Loopback) -> None:
         database, client = loopback.database(), loopback.client()
