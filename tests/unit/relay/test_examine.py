@@ -2,7 +2,7 @@
 
 import pytest
 
-from forebay.protocol.messages import query
+from forebay.protocol.messages import message, query
 from forebay.relay.scan.names import FunctionNames
 from tests.unit.relay.loopback import Loopback
 
@@ -61,6 +61,18 @@ class TestSimpleQueries:
         client.gets("CommandComplete DEALLOCATE, Ready I")
         database.gets("Query 'what does the session hold?'")
         assert client.peer.statements == {}
+
+    def test_deallocate_waits_for_what_may_abort_its_transaction(self, loopback: Loopback) -> None:
+        database, client = loopback.database(), loopback.client()
+        client.sends("Parse one 'SELECT 1', Sync")
+        database.answers("Parse _forebay_# 'SELECT 1', Sync", "ParseComplete, Ready I")
+        client.gets("ParseComplete, Ready I")
+        client.asks("Query BEGIN", database, "CommandComplete BEGIN, Ready T")
+        loopback.sessions.texts.deallocated[b"DEALLOCATE one"] = b"one"
+        client.sends("Query 'SELECT 1/0', Query 'DEALLOCATE one'")
+        database.answers("Query 'SELECT 1/0'", "Error 22012 no, Ready E")
+        client.gets("Error 22012 no, Ready E")
+        database.gets("Query 'DEALLOCATE one'")  # which fails there
 
 
 class TestLongStatements:
@@ -123,10 +135,27 @@ class TestPortals:
         )
         assert loopback.sessions.texts.of("executes") == [b"SET x = 1"] * 2
 
+    def test_what_must_wait_waits_when_it_is_executed(self, loopback: Loopback) -> None:
+        database, client = loopback.database(), loopback.client()
+        loopback.sessions.texts.following.add(b"DROP DATABASE x")
+        loopback.sessions.evacuations.needing.add(b"DROP DATABASE x")
+        client.sends("Parse '' 'DROP DATABASE x', Bind, Execute, Sync")
+        database.gets("Parse '' 'DROP DATABASE x', Bind")
+        loopback.sessions.evacuations.needing.clear()
+        client.peer.evacuated()
+        database.gets("Execute, Sync")
+
     def test_a_strict_client_is_announced_that_a_parse_pins(self, loopback: Loopback) -> None:
         loopback.database()
         loopback.client(strict=True).sends("Parse '' 'SET x = 1', Parse '' 'SELECT 1'")
         assert loopback.sessions.texts.of("announce_pin") == [b"SET x = 1"]
+
+
+def test_a_long_statement_must_end_where_its_message_does(loopback: Loopback) -> None:
+    loopback.database()
+    client = loopback.client()
+    client.transmits(message(b"Q", LONG.encode()))  # without a zero byte
+    assert [reason for _, reason, _ in loopback.sessions.pinner.pinned] == ["STATEMENT_TOO_LONG"]
 
 
 @pytest.mark.parametrize("data", [b"Q\0\0\0\x0cSELECT 1", b"P\0\0\0\5x"], ids=["Query", "Parse"])

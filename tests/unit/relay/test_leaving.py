@@ -77,6 +77,18 @@ class TestVanishing:
         assert database.is_idle
         assert client.peer.is_closed
 
+    def test_behind_half_a_message_in_the_queue_ends_with_it(self, loopback: Loopback) -> None:
+        """What looks like Terminate is a part of it."""
+        client = loopback.client()
+        text = wording.encode(f"Query 'SELECT {'x' * 50}'")
+        client.transmits(wording.encode("Query 'SELECT 1'") + text[:30] + b"X\0\0\0\4")
+        client.leaves()
+        assert loopback.pool.waiting == 1
+        database = loopback.database()
+        assert database.received().startswith(wording.encode("Query 'SELECT 1'"))
+        database.sends(RESULT)
+        assert client.peer.is_closed
+
     def test_without_a_word_in_the_queue_does_nothing(self, loopback: Loopback) -> None:
         client = loopback.client()
         client.sends("Query 'INSERT'")
@@ -86,6 +98,17 @@ class TestVanishing:
 
 
 class TestParting:
+    def test_who_vanishes_before_it_has_taken_its_last_word_is_let_go(
+        self, loopback: Loopback
+    ) -> None:
+        client = loopback.client(buffer_bytes=16384)
+        client.peer.say(wording.encode("Notice x") * 10_000)
+        client.peer.fail(FAREWELL, "it was told to go")
+        assert not client.peer.is_closed
+        client.leaves()
+        assert client.peer.is_closed
+        assert len(loopback.sessions.ended) == 1
+
     def test_an_idle_client_parts_at_once(self, loopback: Loopback) -> None:
         client = loopback.client()
         client.peer.part(FAREWELL)

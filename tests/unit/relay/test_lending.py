@@ -133,3 +133,23 @@ def test_a_retired_connection_is_taken_away_when_it_is_free(loopback: Loopback) 
     client.gets("CommandComplete COMMIT, Ready I")
     assert loopback.manager.taken == [database.peer]
     assert database.received() == wording.encode("Terminate")
+
+
+def test_a_copy_of_which_too_many_answers_may_come_costs_the_connection(
+    loopback: Loopback,
+) -> None:
+    """Whether the database had read a Sync before the copy failed cannot be known."""
+    database, client = loopback.database(), loopback.client()
+    client.sends("Parse '' 'COPY t FROM STDIN', Bind, Execute, Sync")
+    database.answers(
+        "Parse '' 'COPY t FROM STDIN', Bind, Execute, Sync",
+        "ParseComplete, BindComplete, CopyInResponse",
+    )
+    client.received()
+    client.sends("CopyData x, CopyDone, Sync")
+    database.gets("CopyData x, CopyDone, Sync")
+    database.sends("Error 22P04 'bad data', Ready I")
+    client.gets("Error 22P04 'bad data', Ready I")
+    client.sends("Terminate")
+    database.gets("Terminate")
+    assert database.is_let_go

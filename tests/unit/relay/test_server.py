@@ -98,6 +98,15 @@ class TestParameters:
         database.sends("ParameterStatus a 1")
         assert loopback.sessions.texts.told == [("undone", b"")]
 
+    def test_how_texts_are_read_may_change_for_a_transaction_alone(
+        self, loopback: Loopback
+    ) -> None:
+        database, client = loopback.database(), loopback.client()
+        client.asks("Query BEGIN", database, "CommandComplete BEGIN, Ready T")
+        client.sends("Query 'SELECT 1'")
+        database.sends("ParameterStatus standard_conforming_strings off, Result, Ready T")
+        assert client.peer.suspect
+
 
 class TestNotifications:
     def test_of_the_clients_own_name_it_as_it_was_told(self, loopback: Loopback) -> None:
@@ -107,6 +116,35 @@ class TestNotifications:
         for pid, told in ((BACKEND_PID + 1, client.peer.process_id), (7, 7)):
             database.transmits(message(b"A", pid.to_bytes(4, "big") + b"news\0\0"))
             assert client.received() == message(b"A", told.to_bytes(4, "big") + b"news\0\0")
+
+
+class TestClientsThatAreGone:
+    def test_a_copy_that_begins_is_failed(self, loopback: Loopback) -> None:
+        database, client = loopback.database(), loopback.client()
+        client.sends("Query 'COPY t FROM STDIN'")
+        client.leaves()
+        database.answers("Query 'COPY t FROM STDIN'", "CopyInResponse")
+        database.answers("CopyFail 'client disconnected'", "Error 57014 failed, Ready I")
+        assert database.is_idle
+
+    def test_so_is_one_of_who_has_said_goodbye(self, loopback: Loopback) -> None:
+        database, client = loopback.database(), loopback.client()
+        client.sends("Query 'COPY t FROM STDIN', Terminate")
+        database.answers("Query 'COPY t FROM STDIN'", "CopyInResponse")
+        database.gets("CopyFail 'client disconnected'")
+
+    def test_a_client_that_becomes_suspect_while_it_does_nothing_is_asked_about(
+        self, loopback: Loopback
+    ) -> None:
+        database, client = loopback.database(), loopback.client()
+        client.asks("Query BEGIN", database, "CommandComplete BEGIN, Ready T")
+        client.peer.set_pinned(True)
+        client.asks("Sync", database, "Ready I")
+        database.peer.look_again()
+        database.gets("")
+        client.peer.suspect = True
+        database.peer.look_again()
+        database.gets("Query 'what does the session hold?'")
 
 
 class TestTheEnd:
@@ -155,6 +193,17 @@ class TestTags:
         error = "Error 0A000 'cached plan must not change result type' RevalidateCachedQuery"
         client.asks("Query 'EXECUTE x'", database, f"{error}, Ready I")
         assert loopback.manager.changes == 1
+
+    @pytest.mark.parametrize(("tag", "undone"), [("COMMIT", 1), ("ROLLBACK", 1), ("SELECT 1", 0)])
+    def test_what_was_changed_in_a_transaction_ends_with_it(
+        self, loopback: Loopback, tag: str, undone: int
+    ) -> None:
+        """Though the transaction goes on behind COMMIT AND CHAIN, say."""
+        database, client = loopback.database(), loopback.client()
+        client.asks("Query BEGIN", database, "CommandComplete BEGIN, Ready T")
+        client.peer.meanwhile = (object(),)
+        client.asks("Query 'SELECT 1'", database, f"CommandComplete '{tag}', Ready T")
+        assert len(loopback.sessions.texts.of("undone")) == undone
 
     def test_discard_all_ends_what_was_prepared(self, loopback: Loopback) -> None:
         database, client = loopback.database(), loopback.client()

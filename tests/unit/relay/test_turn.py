@@ -97,6 +97,35 @@ class TestWhatFollows:
         assert notes.restored == {}
         assert database.is_idle
 
+    def test_nothing_follows_what_is_skipped(self, loopback: Loopback) -> None:
+        database, client = loopback.database(), loopback.client()
+        client.peer.notes = notes = Notes({"work_mem": "1MB"})
+        client.sends("Parse '' nonsense")
+        database.answers("Parse '' nonsense", "Error 42601 no")
+        client.gets("Error 42601 no")
+        client.peer.follow_up = self.FOLLOW_UP
+        client.sends("Bind, Execute, Query 'RESET ALL', Sync")
+        database.answers("Bind, Execute, Query 'RESET ALL', Sync", "Ready I")
+        client.gets("Ready I")
+        assert notes.restored == {}
+
+    def test_nothing_may_be_to_follow_in_a_block(self, loopback: Loopback) -> None:
+        database, client = loopback.database(), loopback.client()
+        client.asks("Query BEGIN", database, "CommandComplete BEGIN, Ready T")
+        client.peer.follow_up = (query("SET outside"), b"")
+        client.asks("Query 'RESET ALL'", database, "CommandComplete RESET, Ready T")
+        database.gets("")
+
+    def test_behind_pipelined_statements_its_turn_is_waited_for(self, loopback: Loopback) -> None:
+        database, client = loopback.database(), loopback.client()
+        client.sends("Query 'SELECT 1'")
+        client.peer.follow_up = self.FOLLOW_UP
+        client.sends("Query 'RESET ALL'")
+        database.answers("Query 'SELECT 1', Query 'RESET ALL'", RESULT)
+        client.gets(RESULT)
+        database.sends("CommandComplete RESET, Ready I")
+        database.gets("Query 'SET outside'")
+
     def test_the_client_hears_of_its_parameters_once(self, loopback: Loopback) -> None:
         database, client = loopback.database(), loopback.client()
         client.peer.follow_up = self.FOLLOW_UP

@@ -78,6 +78,18 @@ def test_a_long_message_streams_through(loopback: Loopback) -> None:
     assert database.is_idle
 
 
+def test_a_client_that_does_not_take_what_is_answered_here_is_not_read(
+    loopback: Loopback,
+) -> None:
+    client = loopback.client(buffer_bytes=16384)
+    with pytest.raises(AssertionError, match="not taken"):
+        for _ in range(100):
+            client.transmits(wording.encode("Sync") * 2000)
+    assert client.peer.queued_bytes < 512 * 1024
+    answers = client.received()
+    assert answers == wording.encode("Ready I") * (len(answers) // 6)
+
+
 def test_a_function_call_pins(loopback: Loopback) -> None:
     database, client = loopback.database(), loopback.client()
     client.asks("FunctionCall", database, "FunctionCallResponse, Ready I")
@@ -90,11 +102,16 @@ def test_a_client_far_ahead_of_its_answers_is_not_read_meanwhile(loopback: Loopb
     database, client = loopback.database(), loopback.client()
     pair = wording.encode("Bind, Execute")
     client.sends("Parse '' 'INSERT'")
-    taken, sent = 0, 0
+    taken = sent = 0
     with pytest.raises(AssertionError, match="not taken"):
         while sent < 200_000:
             client.transmits(pair * 1000)
             sent += 1000
             taken += len(database.received())
     assert taken < 20_000 * len(pair)
+    database.received()
+    database.sends("ParseComplete")
+    database.transmits(wording.encode("BindComplete, CommandComplete 'INSERT 0 1'") * 10_000)
+    client.received()
+    assert len(database.received()) > 0, "it is not read any more"
     database.leaves()

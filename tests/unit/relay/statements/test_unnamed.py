@@ -129,3 +129,40 @@ def test_what_changes_the_session_is_told_when_it_is_bound_again(
     client.sends("Bind, Sync")
     assert loopback.sessions.texts.of("binds") == [b"SET x = 1"]
     assert database.received().startswith(wording.encode("Parse '' 'SET x = 1'"))
+
+
+def test_described_where_another_has_its_own_it_is_prepared_again(
+    ends: tuple[FarDatabase, FarClient, FarClient],
+) -> None:
+    database, client, other = ends
+    other.asks("Parse '' 'SELECT 2', Sync", database, DONE)
+    client.sends("Describe S, Sync")
+    database.answers(
+        "Parse '' 'SELECT 1', Describe S, Sync",
+        "ParseComplete, ParameterDescription, RowDescription a, Ready I",
+    )
+    client.gets("ParameterDescription, RowDescription a, Ready I")
+
+
+def test_what_an_earlier_batch_makes_of_it_is_waited_for(loopback: Loopback) -> None:
+    database, client = loopback.database(), loopback.client()
+    client.sends("Parse '' 'SELECT 1', Sync, Bind, Execute, Sync")
+    database.answers("Parse '' 'SELECT 1', Sync", "ParseComplete")
+    database.gets("Bind, Execute, Sync")
+
+
+def test_what_a_portal_was_described_as_counts_for_it(loopback: Loopback) -> None:
+    other, database = loopback.database(), loopback.database()
+    client, occupant = loopback.client(), loopback.client()
+    client.asks(
+        "Parse '' 'SELECT * FROM t', Bind, Describe P, Sync",
+        database,
+        "ParseComplete, BindComplete, RowDescription a, Ready I",
+    )
+    occupant.asks("Query BEGIN", database, "CommandComplete BEGIN, Ready T")
+    client.sends("Bind, Sync")
+    other.answers(
+        "Parse '' 'SELECT * FROM t', Describe S, Flush",
+        "ParseComplete, ParameterDescription, RowDescription a",
+    )
+    other.gets("Bind, Sync")
