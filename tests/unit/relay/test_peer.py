@@ -218,3 +218,12 @@ class TestTLS:
         assert far.is_let_go
         ended = [reason for _, reason in (*loopback.sessions.ended, *loopback.manager.lost)]
         assert ended == ["the TLS connection broke"]
+
+
+def test_a_client_with_tls_that_is_let_go_is_told_so(loopback: Loopback) -> None:
+    """Or what came before might have been cut off by anybody."""
+    client = loopback.client(tls=True)
+    client.peer.fail(wording.encode("Fatal 57P01 bye"), "it was told to go")
+    client.gets("Fatal 57P01 bye")
+    assert client.actor.tls is not None
+    assert client.actor.tls.read(1) == b""  # or SSLWantReadError

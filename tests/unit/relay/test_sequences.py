@@ -120,3 +120,27 @@ def test_a_connection_that_cannot_forget_is_of_no_use(
         database.answers("Forget", "Error 0A000 'not supported', Ready I")
     database.gets("Terminate")
     client.gets("Fatal 08006")
+
+
+def test_a_statement_with_a_name_that_asks_waits_too(showing: Loopback) -> None:
+    asks = "SELECT lastval(), set_config('a', 'b', false)"
+    showing.sessions.texts.asking.add(asks.encode())
+    database, client, other = showing.database(), showing.client(), showing.client()
+    client.sends(f'Parse one "{asks}", Sync')
+    database.answers(f'Parse _forebay_# "{asks}", Sync', "ParseComplete, Ready I")
+    client.received()
+    other.sends("Query 'SELECT 2'")
+    database.answers("Forget, Query 'SELECT 2'", f"Forgotten, {RESULT}")
+    client.sends("Bind one, Execute, Sync")
+    database.answers("WithinForget", "WithinForgotten")
+    database.gets("Bind _forebay_#, Execute, Sync")
+
+
+@pytest.mark.parametrize("status", ["T", "E"])
+def test_in_an_aborted_transaction_nothing_is_told_anyway(
+    ends: tuple[FarDatabase, FarClient, FarClient], status: str
+) -> None:
+    database, client, _ = ends
+    client.asks("Query BEGIN", database, f"CommandComplete BEGIN, Ready {status}")
+    client.sends(QUERY)
+    database.gets("Forget" if status == "T" else QUERY)

@@ -68,6 +68,22 @@ class TestErrors:
             "ParseComplete, BindComplete, Error 08P01 'statement \"two\" requires 1', Ready I"
         )
 
+    def test_name_a_statement_that_only_one_client_has_by_its_name(
+        self, loopback: Loopback
+    ) -> None:
+        """Whatever message they come for."""
+        database, client = prepared(loopback)
+        name = loopback.sessions.texts.make(b"SELECT 1").known.name.decode()
+        client.sends("Query 'SELECT 1'")
+        database.sends(f"Error XX000 'not \"{name}\" now', Ready I")
+        client.gets("Error XX000 'not \"one\" now', Ready I")
+
+    def test_of_others_statements_are_passed_on(self, loopback: Loopback) -> None:
+        database, client = prepared(loopback)
+        client.sends("Query 'SELECT 1'")
+        database.sends("Error XX000 'not \"_forebay_99\" now', Ready I")
+        client.gets("Error XX000 'not \"_forebay_99\" now', Ready I")
+
     def test_that_a_statement_is_gone_make_the_connection_stale(self, loopback: Loopback) -> None:
         database, client = prepared(loopback)
         name = loopback.sessions.texts.make(b"SELECT 1").known.name.decode()

@@ -114,3 +114,52 @@ def test_types_of_parameters_that_were_told_stay(loopback: Loopback) -> None:
         "ParseComplete, ParameterDescription 23, NoData",
     )
     other.gets("Bind _forebay_#, Execute, Sync")
+
+
+def test_types_that_the_connection_has_found_itself_are_no_reason_to_prepare_again(
+    loopback: Loopback,
+) -> None:
+    other, database = loopback.database(), loopback.database()
+    client, occupant = loopback.client(), loopback.client()
+    asked = "Parse _forebay_# 'SELECT $1', Describe S _forebay_#, Sync"
+    found = "ParseComplete, ParameterDescription 23, RowDescription a, Ready I"
+    client.sends("Parse one 'SELECT $1', Sync")
+    database.answers(asked, found)
+    client.gets("ParseComplete, Ready I")
+    occupant.asks("Query BEGIN", database, "CommandComplete BEGIN, Ready T")
+    loopback.manager.schema_changed(loopback.pool)  # so that the other connection is asked as well
+    client.sends("Parse two 'SELECT $1', Sync")
+    other.answers(asked, found)
+    client.gets("ParseComplete, Ready I")
+    client.sends("Bind one, Sync")
+    other.gets("Bind _forebay_#, Sync")
+
+
+def test_a_portal_that_is_described_again_needs_no_note(loopback: Loopback) -> None:
+    database, client = loopback.database(), loopback.client()
+    client.sends("Parse one 'SELECT a', Bind one, Describe P, Sync")
+    database.received()
+    database.sends("ParseComplete, BindComplete, RowDescription a, Ready I")
+    client.received()
+    for _ in range(2):
+        client.sends("Bind one, Describe P, Execute, Sync")
+        database.answers(
+            "Bind _forebay_#, Describe P, Execute, Sync",
+            "BindComplete, RowDescription a, DataRow 1, CommandComplete 'SELECT 1', Ready I",
+        )
+        client.gets(
+            "BindComplete, RowDescription a, DataRow 1, CommandComplete 'SELECT 1', Ready I"
+        )
+
+
+def test_a_question_that_would_be_skipped_is_not_waited_for(
+    moved: tuple[FarDatabase, FarClient],
+) -> None:
+    database, client = moved
+    client.sends("Parse '' nonsense")
+    database.answers("Parse '' nonsense", "Error 42601 'syntax error'")
+    client.gets("Error 42601 'syntax error'")
+    client.sends("Bind one, Execute, Sync")
+    assert database.received().endswith(b"S\0\0\0\4")
+    database.sends("Ready I")
+    client.gets("Ready I")

@@ -109,6 +109,49 @@ class TestParse:
         )
         client.gets(DONE)
 
+    def test_too_long_of_a_taken_name_fails_for_the_name(
+        self, ends: tuple[FarDatabase, FarClient]
+    ) -> None:
+        database, client = ends
+        client.transmits(message(b"P", b"one\0SELECT" + b" " * (8 << 20) + b"1\0\0\0"))
+        client.sends("Sync")
+        database.answers(f"{MISSING}, Sync", FAILS)
+        client.gets("Error 42P05, Ready I")
+
+
+class TestWaiting:
+    """What an earlier batch decides, and is not answered yet, is not guessed."""
+
+    def test_for_what_the_client_calls_so(self, ends: tuple[FarDatabase, FarClient]) -> None:
+        database, client = ends
+        client.sends("Close S one, Parse one nonsense, Sync, Bind one, Sync")
+        database.answers("Parse _forebay_# nonsense, Sync", "Error 42601 'syntax error', Ready I")
+        client.gets("CloseComplete, Error 42601 'syntax error', Ready I")
+        database.gets(f"{MISSING}, Sync")
+
+    def test_for_what_the_connection_has(self, loopback: Loopback) -> None:
+        database, client = loopback.database(), loopback.client()
+        client.sends("Parse one 'SELECT 1', Sync, Parse two 'SELECT 1', Sync")
+        database.gets("Parse _forebay_# 'SELECT 1', Sync")
+        database.sends("ParseComplete")
+        # A statement behind which an error may come is prepared again.
+        database.gets("Close S _forebay_#, Parse _forebay_# 'SELECT 1', Sync")
+
+    def test_not_for_other_statements(self, ends: tuple[FarDatabase, FarClient]) -> None:
+        database, client = ends
+        client.sends("Parse two 'SELECT 2', Sync, Bind one, Sync, Bind nothing, Sync")
+        database.gets(f"Parse _forebay_# 'SELECT 2', Sync, Bind _forebay_#, Sync, {MISSING}, Sync")
+
+    def test_not_while_the_database_waits_for_copy_data(
+        self, ends: tuple[FarDatabase, FarClient]
+    ) -> None:
+        database, client = ends
+        client.sends("Parse two 'SELECT 2', Sync, Query 'COPY t FROM STDIN'")
+        database.received()
+        database.sends("ParseComplete, Ready I, CopyInResponse")
+        client.sends("Parse three 'SELECT 3', Sync, Bind three, Sync, CopyDone")
+        assert database.received().endswith(b"c\0\0\0\4")
+
 
 class TestClose:
     def test_is_answered_here_in_its_turn(self, ends: tuple[FarDatabase, FarClient]) -> None:
