@@ -2,6 +2,7 @@
 
 import pytest
 
+from forebay.protocol.messages import query
 from tests.playbooks import wording
 from tests.unit.relay.fakes import PARAMETERS, PLAIN, Notes, Parameters, Settings
 from tests.unit.relay.loopback import FarClient, FarDatabase, Loopback
@@ -159,6 +160,22 @@ class TestWhatTheClientKnows:
         database.sends(f"ParameterDescription, RowDescription, CloseComplete, {RESULT}")
         client.gets(RESULT)
         assert database.is_idle  # the client has changed nothing, and nobody asks
+
+    def test_what_was_announced_is_not_told_again_at_the_end_of_a_turn_that_something_follows(
+        self, ends: tuple[FarDatabase, FarClient]
+    ) -> None:
+        database, client = ends
+        client.peer.follow_up = (query("SET x"), b"")
+        client.sends("Query 'SELECT 1'")
+        database.received()
+        database.sends(
+            "CloseComplete, ParameterStatus a 1, CommandComplete SET, Ready I,"
+            " ParameterDescription, RowDescription, CloseComplete"
+        )
+        client.gets("ParameterStatus a 1")
+        database.sends(RESULT)
+        database.answers("Query 'SET x'", "CommandComplete SET, Ready I")
+        client.gets(RESULT)
 
     def test_a_connection_that_reports_other_parameters_is_announced(
         self, loopback: Loopback

@@ -50,17 +50,25 @@ class TestWhatIsReturned:
         assert b"C0A000\0Mcached plan must not change result type\0" in told
         assert b"\0RRevalidateCachedQuery\0" in told
 
-    def test_what_is_said_of_a_name_and_type_counts_and_not_the_table(
-        self, moved: tuple[FarDatabase, FarClient]
+    @pytest.mark.parametrize(
+        ("column", "is_same"),
+        [
+            ("61 00 0000004d 0003 00000019 ffff ffffffff 0000", True),  # `a`, text, of table 77
+            ("61 00 00000000 0000 00000017 ffff ffffffff 0000", False),  # integer
+            ("61 00 00000000 0000 00000019 ffff 00000007 0000", False),  # of at most 7 characters
+            ("62 00 00000000 0000 00000019 ffff ffffffff 0000", False),  # `b`
+        ],
+    )
+    def test_names_and_types_of_columns_count_and_tables_do_not(
+        self, moved: tuple[FarDatabase, FarClient], column: str, is_same: bool
     ) -> None:
         database, client = moved
         client.sends("Bind one, Execute, Sync")
-        # One column `a` of type text, of table 77.
-        column = "61 00 0000004d 0003 00000019 ffff ffffffff 0000"
         database.answers(
             ASKS, f"ParseComplete, ParameterDescription, Bytes 54 0000001a 0001 {column}"
         )
-        database.gets("Bind _forebay_#, Execute, Sync")
+        use = "Bind _forebay_#" if is_same else "Parse _forebay_0 'SELECT _forebay_0'"
+        database.gets(f"{use}, Execute, Sync")
 
     def test_who_describes_again_hears_what_is_there_now(
         self, moved: tuple[FarDatabase, FarClient]

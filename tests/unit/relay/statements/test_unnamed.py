@@ -166,3 +166,26 @@ def test_what_a_portal_was_described_as_counts_for_it(loopback: Loopback) -> Non
         "ParseComplete, ParameterDescription, RowDescription a",
     )
     other.gets("Bind, Sync")
+
+
+def test_what_a_command_of_forebays_makes_of_it_is_waited_for(loopback: Loopback) -> None:
+    database, client = loopback.database(), loopback.client()
+    client.asks("Query BEGIN", database, "CommandComplete BEGIN, Ready T")
+    client.asks("Parse '' 'SELECT 1', Sync", database, "ParseComplete, Ready T")
+    database.peer.run(b"SHOW x", None)
+    client.sends("Sync, Bind, Execute, Sync")
+    database.answers("Query 'SHOW x', Sync", "CommandComplete SHOW, Ready T")
+    database.gets("Parse '' 'SELECT 1', Bind, Execute, Sync")
+
+
+def test_elsewhere_it_has_the_types_that_the_client_was_told(loopback: Loopback) -> None:
+    other, database = loopback.database(), loopback.database()
+    client, occupant = loopback.client(), loopback.client()
+    client.asks(
+        "Parse '' 'SELECT $1', Describe S, Sync",
+        database,
+        "ParseComplete, ParameterDescription 23, NoData, Ready I",
+    )
+    occupant.asks("Query BEGIN", database, "CommandComplete BEGIN, Ready T")
+    client.sends("Bind, Sync")
+    other.gets("Parse '' 'SELECT $1' 23, Describe S, Flush")

@@ -129,6 +129,12 @@ class TestWaiting:
         client.gets("CloseComplete, Error 42601 'syntax error', Ready I")
         database.gets(f"{MISSING}, Sync")
 
+    def test_for_a_close_that_may_be_skipped(self, ends: tuple[FarDatabase, FarClient]) -> None:
+        database, client = ends
+        client.sends("Parse '' nonsense, Close S one, Sync, Bind one, Sync")
+        database.answers("Parse '' nonsense, Sync", "Error 42601 'syntax error', Ready I")
+        database.gets("Bind _forebay_#, Sync")
+
     def test_for_what_the_connection_has(self, loopback: Loopback) -> None:
         database, client = loopback.database(), loopback.client()
         client.sends("Parse one 'SELECT 1', Sync, Parse two 'SELECT 1', Sync")
