@@ -2,11 +2,24 @@
 
 from tests.playbooks import wording
 from tests.unit.relay.fakes import PARAMETERS, PLAIN, Parameters, Settings
-from tests.unit.relay.loopback import Loopback
+from tests.unit.relay.loopback import FarDatabase, Loopback
 
 RESULT = "Result, Ready I"
 SUCCESS = "CommandComplete SET, Ready I"
 REFUSED = "Error 22023 no, Ready I"
+
+
+def occupy(loopback: Loopback, database: FarDatabase) -> None:
+    """An idle connection runs something of Forebay's own."""
+    loopback.pool.take(database.peer)
+    database.peer.run(b"SHOW x", None)
+    database.gets("Query 'SHOW x'")
+
+
+def free(database: FarDatabase) -> None:
+    """... and has done so."""
+    database.sends("CommandComplete SHOW, Ready I")
+    assert database.is_idle
 
 
 class TestBorrowing:
@@ -32,14 +45,14 @@ class TestBorrowing:
     ) -> None:
         other, last, client = loopback.database(), loopback.database(), loopback.client()
         client.asks("Query 'SELECT 1'", last, RESULT)
-        loopback.pool.take(other.peer)
-        other.peer.go_free()  # the newest now
+        occupy(loopback, other)
+        free(other)  # the newest now
         client.peer.prefers_last = True
         client.asks("Query 'SELECT 2'", last, RESULT)
         client.peer.prefers_last = False
         client.asks("Query 'SELECT 3'", last, RESULT)
-        loopback.pool.take(other.peer)
-        other.peer.go_free()
+        occupy(loopback, other)
+        free(other)
         client.asks("Query 'SELECT 4'", other, RESULT)
 
     def test_who_does_not_know_its_parameters_borrows_to_learn_them(
@@ -154,11 +167,11 @@ class TestLosingTheConnection:
         mine = Settings("mine")
         second, first = loopback.database(mine), loopback.database()
         client = loopback.client(mine)
-        loopback.pool.take(second.peer)
+        occupy(loopback, second)
         loopback.changeover.must_confirm = True
         client.sends("Query 'SELECT 1'")
         first.gets("Query 'CHANGE mine'")
-        second.peer.go_free()
+        free(second)
         first.leaves()
         second.answers("Query 'SELECT 1'", RESULT)
         client.gets(RESULT)
