@@ -10,8 +10,9 @@ ROOT = Path(forebay.__file__).parent
 HERE = Path(__file__).parent
 FOLDERS = (
     *("channel", "cli", "config", "demo", "embedded", "identity", "net", "node", "protocol"),
-    "worker",
+    *("relay", "session", "sql", "worker"),
 )
+SUFFIXES = {".py", ".pyx"}
 # Files without one, and what tests them instead.
 ELSEWHERE = {
     "cli/serve.py": "integration/test_node_serve.py",  # a process with its signals
@@ -24,26 +25,28 @@ NOTHING_IN_IT = {"embedded/errors.py"}
 
 
 def sources(folder: str) -> list[str]:
+    """Python's and Cython's source files."""
     return sorted(
         str(path.relative_to(ROOT))
-        for path in (ROOT / folder).rglob("*.py")
-        if path.name != "__init__.py"
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in SUFFIXES and path.name != "__init__.py"
     )
+
+
+def mirror_of(name: str) -> Path:
+    """The file of unit tests of a source file."""
+    return (HERE / name).with_name(f"test_{Path(name).stem}.py")
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_each_source_file_has_unit_tests(folder: str) -> None:
     assert sources(folder)
-    missing = [
-        name
-        for name in sources(folder)
-        if not (HERE / name).with_name(f"test_{Path(name).name}").exists()
-    ]
+    missing = [name for name in sources(folder) if not mirror_of(name).exists()]
     assert set(missing) <= ELSEWHERE.keys() | NOTHING_IN_IT
 
 
 def test_exceptions_are_needed_and_tested_elsewhere() -> None:
     for name in (*ELSEWHERE, *NOTHING_IN_IT):
         assert (ROOT / name).exists()
-        assert not (HERE / name).with_name(f"test_{Path(name).name}").exists()
+        assert not mirror_of(name).exists()
     assert all((HERE.parent / where).exists() for where in ELSEWHERE.values())

@@ -1,0 +1,229 @@
+"""A relayed socket: bytes in, bytes out, with back-pressure and TLS, and no buffer while idle."""
+
+import contextlib
+import ssl
+
+import pytest
+
+from forebay.protocol.messages import message
+from forebay.relay import Client
+from tests.playbooks import wording
+from tests.playbooks.actors import connect
+from tests.unit.relay.fakes import PARAMETERS, PLAIN
+from tests.unit.relay.loopback import FarEnd, Loopback
+
+RESULT = "Result, Ready I"
+SMALL = 16384  # of the kernel's buffers
+# What one peer may hold and queue: a message held back, what one read can bring, and some slack.
+PEER_BYTES = 512 * 1024
+ROW = message(b"D", b"\0\1\0\0\x75\x30" + b"x" * 30_000)
+COPY_DATA = message(b"d", b"x" * 30_000)
+LIMIT = 4 << 20
+
+
+def stuff(far: FarEnd, data: bytes) -> int:
+    """Send `data` again and again, as long as it is taken. Returns how many bytes were."""
+    sent = 0
+    while sent < LIMIT:
+        at = sent % len(data)
+        try:
+            sent += far.actor.sock.send(data[at:])
+        except BlockingIOError:
+            far.settle()
+            try:
+                sent += far.actor.sock.send(data[at:])
+            except BlockingIOError:
+                break
+        far.settle()
+    return sent
+
+
+class TestBackPressure:
+    def test_who_does_not_read_lets_the_other_side_wait(self, loopback: Loopback) -> None:
+        database = loopback.database(buffer_bytes=SMALL)
+        client, other = loopback.client(buffer_bytes=SMALL), loopback.client()
+        client.sends("Query 'SELECT 1'")
+        sent = stuff(database, ROW)
+        assert sent < LIMIT, "the connection is read though its client reads nothing"
+        assert 0 < client.peer.queued_bytes + database.peer.held_bytes < PEER_BYTES
+        assert client.peer.unsent_bytes > client.peer.queued_bytes
+        other.asks("Query 'SELECT 2'", loopback.database(), RESULT)
+        received = client.received()
+        assert len(received) == sent
+        assert received == (ROW * (sent // len(ROW) + 1))[:sent]
+        assert client.peer.queued_bytes == 0
+
+    def test_in_the_other_direction_too(self, loopback: Loopback) -> None:
+        database = loopback.database(buffer_bytes=SMALL)
+        client = loopback.client(buffer_bytes=SMALL)
+        client.asks("Query 'COPY t FROM STDIN'", database, "CopyInResponse")
+        sent = stuff(client, COPY_DATA)
+        assert sent < LIMIT, "the client is read though the database reads nothing"
+        assert 0 < database.peer.queued_bytes + client.peer.held_bytes < PEER_BYTES
+        assert len(database.received()) == sent
+
+    def test_what_a_waiting_client_sends_is_held_within_limits(self, loopback: Loopback) -> None:
+        client = loopback.client(buffer_bytes=SMALL)
+        sent = stuff(client, wording.encode("Query 'SELECT 1'"))
+        assert sent < LIMIT
+        assert 0 < client.peer.held_bytes < PEER_BYTES
+        client.peer.refuse(wording.encode("Error 53300 no"))
+        client.gets("Error 53300 no, Ready I")
+
+    def test_who_is_idle_holds_nothing(self, loopback: Loopback) -> None:
+        database, client = loopback.database(), loopback.client()
+        client.transmits(wording.encode("Query 'SELECT 1'")[:8])
+        assert client.peer.held_bytes == 8
+        client.transmits(wording.encode("Query 'SELECT 1'")[8:])
+        database.sends(RESULT)
+        client.gets(RESULT)
+        database.gets("Query 'SELECT 1'")
+        for peer in (client.peer, database.peer):
+            assert (peer.held_bytes, peer.queued_bytes, peer.unsent_bytes) == (0, 0, 0)
+
+
+class TestWriting:
+    def test_what_is_put_off_leaves_with_the_next(self, loopback: Loopback) -> None:
+        client = loopback.client()
+        client.peer.put_off(wording.encode("Notice one"))
+        client.gets("")
+        client.peer.say(wording.encode("Notice two"))
+        client.gets("Notice one, Notice two")
+
+    def test_or_when_it_is_pushed(self, loopback: Loopback) -> None:
+        client = loopback.client()
+        client.peer.put_off(wording.encode("Notice one"))
+        client.peer.push()
+        client.gets("Notice one")
+        assert client.peer.queued_bytes == 0
+
+    def test_what_was_said_leaves_before_the_end(self, loopback: Loopback) -> None:
+        client = loopback.client(buffer_bytes=SMALL)
+        client.peer.say(ROW * 20)
+        client.peer.fail(wording.encode("Fatal 57P01 bye"), "it was told to go")
+        assert not client.peer.is_closed
+        assert client.received() == ROW * 20 + wording.encode("Fatal 57P01 bye")
+        assert client.is_let_go
+        assert client.peer.is_closed
+
+    def test_what_is_said_to_who_has_gone_goes_nowhere(self, loopback: Loopback) -> None:
+        client = loopback.client()
+        client.actor.close()
+        client.peer.say(ROW)
+        client.settle()
+        assert client.peer.is_closed
+        client.peer.say(ROW)
+        assert client.peer.queued_bytes == 0
+
+
+class TestTheEnd:
+    def test_what_was_not_read_does_not_reset_what_was_said(self, loopback: Loopback) -> None:
+        client = loopback.client()
+        client.actor.sock.send(b"!\0\0\0\4" + bytes(200_000))
+        client.settle()
+        assert client.actor.sock.recv(1000).startswith(b"E")
+        assert client.actor.sock.recv(1000) == b""  # or ConnectionResetError
+
+    def test_who_was_never_started_lets_its_socket_go(self, loopback: Loopback) -> None:
+        actor, end = connect("far")
+        Client(
+            loopback.poller,
+            end.fd,
+            loopback.pool,
+            loopback.sessions,
+            1,
+            settings=PLAIN,
+            parameters=PARAMETERS,
+        )
+        actor.receive()
+        assert actor.ended
+        actor.close()
+
+    def test_a_mistake_costs_the_connection_where_it_happens_alone(
+        self, loopback: Loopback, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        database = loopback.database()
+        client, other = loopback.client(), loopback.client()
+        loopback.sessions.texts.told = None  # type: ignore[assignment]
+        client.sends("Query 'SET x = 1'")
+        assert client.is_let_go
+        assert [record.getMessage() for record in caplog.records] == [
+            "a relayed connection failed inside Forebay; it is closed"
+        ]
+        caplog.clear()
+        database.sends("Ready I")
+        other.sends("Sync")
+        other.gets("Ready I")
+
+
+@pytest.mark.parametrize("whose", ["client", "database"])
+class TestTLS:
+    @staticmethod
+    def ends(loopback: Loopback, whose: str) -> tuple[FarEnd, FarEnd]:
+        """A client and a database, one of which has TLS."""
+        database = loopback.database(tls=whose == "database")
+        return loopback.client(tls=whose == "client"), database
+
+    def test_all_passes(self, loopback: Loopback, whose: str) -> None:
+        client, database = self.ends(loopback, whose)
+        query = message(b"Q", b"SELECT '" + b"x" * 300_000 + b"'\0")
+        client.transmits(query)
+        assert database.received() == query
+        answer = ROW * 4 + wording.encode("CommandComplete 'SELECT 4', Ready I")
+        database.transmits(answer)
+        assert client.received() == answer
+
+    def test_records_may_come_in_parts(self, loopback: Loopback, whose: str) -> None:
+        client, database = self.ends(loopback, whose)
+        for far, near, text in (
+            (client, database, "Query 'SELECT 1'"),
+            (database, client, RESULT),
+        ):
+            ciphered = far.actor.wrap(wording.encode(text))
+            for at in range(0, len(ciphered), 7):
+                far.actor.sock.send(ciphered[at : at + 7])
+                far.settle()
+            near.gets(text)
+
+    def test_who_says_that_no_more_comes_has_ended(self, loopback: Loopback, whose: str) -> None:
+        client, database = self.ends(loopback, whose)
+        far = client if whose == "client" else database
+        assert far.actor.tls is not None
+        with contextlib.suppress(ssl.SSLWantReadError):
+            far.actor.tls.unwrap()
+        far.actor.sock.send(far.actor.outgoing.read())
+        assert far.is_let_go
+
+    def test_what_came_before_that_is_taken(self, loopback: Loopback, whose: str) -> None:
+        client, database = self.ends(loopback, whose)
+        far = client if whose == "client" else database
+        assert far.actor.tls is not None
+        text = "Query 'SELECT 1'" if far is client else RESULT
+        if far is database:
+            client.sends("Query 'SELECT 1'")
+        data = far.actor.wrap(wording.encode(text))
+        with contextlib.suppress(ssl.SSLWantReadError):
+            far.actor.tls.unwrap()
+        far.actor.sock.send(data + far.actor.outgoing.read())
+        far.settle()
+        if far is database:
+            client.gets(RESULT)
+        else:
+            database.gets(text)
+
+    def test_what_is_no_tls_is_the_end(self, loopback: Loopback, whose: str) -> None:
+        client, database = self.ends(loopback, whose)
+        far = client if whose == "client" else database
+        far.actor.sock.send(b"Q\0\0\0\x0dSELECT 1\0")
+        assert far.is_let_go
+        ended = [reason for _, reason in (*loopback.sessions.ended, *loopback.manager.lost)]
+        assert ended == ["the TLS connection broke"]
+
+
+def test_a_client_with_tls_that_is_let_go_is_told_so(loopback: Loopback) -> None:
+    """Or what came before might have been cut off by anybody."""
+    client = loopback.client(tls=True)
+    client.peer.fail(wording.encode("Fatal 57P01 bye"), "it was told to go")
+    client.gets("Fatal 57P01 bye")
+    assert client.actor.tls is not None
+    assert client.actor.tls.read(1) == b""  # or SSLWantReadError
