@@ -59,7 +59,6 @@ cdef class Prepared:
     cdef int end_batch(self) except -1
     cdef int forget_all(self) except -1
     cdef int note_outcome(self, bint itself=*, bint cut_short=*) except -1
-    cdef Message head(self)
     cdef object role(self)
     cdef int note_types(self, bytes types) except -1
     cdef int note_description(self, bytes description) except -1

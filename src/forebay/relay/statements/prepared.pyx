@@ -184,10 +184,6 @@ cdef class Prepared:
             ledger.dropped = 0
         return 0
 
-    cdef Message head(self):
-        """What hangs on the message that is being answered, or None."""
-        return self.unanswered.first if self.ledger.is_expected() else None
-
     cdef object role(self):
         """The role of the message that is being answered, or None."""
         return self.unanswered.first.role if self.ledger.is_expected() else None

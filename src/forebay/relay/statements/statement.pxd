@@ -57,7 +57,6 @@ cdef class Statement:
     cdef Statement told_as
 
     cdef Told told_of(self, bytes shape, bytes types)
-    cdef bint is_defined_as(self, Statement other) except -1
     cdef Py_ssize_t cost(self) noexcept
 
 

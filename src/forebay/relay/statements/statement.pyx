@@ -128,10 +128,6 @@ cdef class Statement:
             told.shape, told.types = shape, types
         return told
 
-    cdef bint is_defined_as(self, Statement other) except -1:
-        """Whether both are defined by the same Parse, whatever it means."""
-        return self is other or (self.source.sql == other.source.sql and self.tail == other.tail)
-
     cdef Py_ssize_t cost(self) noexcept:
         """Returns how many bytes the statement counts towards its client's limit, as if the client had a copy of
         the text of its own."""
