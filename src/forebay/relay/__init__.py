@@ -3,7 +3,7 @@
 poller     one epoll set and the owners of its descriptors
 selector   Relay: asyncio's selector, which serves relayed sockets inside select()
 openssl    what Python's ssl module cannot be asked for; handshakes: threads for its handshakes
-peer       a relayed socket: buffers, back-pressure, TLS
+peer       a relayed socket: buffers and back-pressure; records: TLS under it
 ledger     which replies are owed, and to whom they go
 micropool  idle connections and the queue of one (database, user)
 application  what is known of all clients of one kind
@@ -18,7 +18,7 @@ A database connection and its client:
     replay      the connection changes over to its client's settings
     lending     who has it, and what is done before the next client gets it
     turn        its client's turns begin and end
-    server      what the database sends
+    server      what the database sends; noting: what is taken note of in it
     client      what is asked of an established client
     walk        what it sends; examine: read before it is sent
     borrowing   how it stands with its connection

@@ -6,8 +6,6 @@ from .poller cimport Poller
 cdef enum:
     RECEIVE_BYTES = 131072  # taken from a socket at once
     GATHER_BYTES = 65536  # what may be held back until a message is whole
-    TLS_RECORD_BYTES = 8192  # of plain text in one record that Forebay writes
-    TLS_RECORD_LIMIT = 16384  # of plain text in one record that it reads (RFC 8446, 5.1)
 
 
 cdef class Peer:

@@ -18,10 +18,10 @@ from libc.string cimport memcpy, memmove
 from posix.unistd cimport close as close_descriptor
 
 import os
-import ssl
 
 from .openssl cimport SharedBios
 from .poller cimport EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
+from .records cimport FAILED, NOTHING_YET, TLS_RECORD_LIMIT, decrypt, encrypt, say_goodbye
 
 cdef extern from "<sys/socket.h>" nogil:
     enum:
@@ -31,12 +31,6 @@ cdef extern from "<sys/socket.h>" nogil:
     ssize_t send(int fd, const void *buffer, size_t count, int flags)
     int shutdown(int fd, int how)
 
-cdef extern from "Python.h":
-    enum:
-        PyBUF_READ
-        PyBUF_WRITE
-    object PyMemoryView_FromMemory(char *memory, Py_ssize_t size, int flags)
-
 cdef extern from "<sys/ioctl.h>" nogil:
     int ioctl(int fd, unsigned long request, ...)
 
@@ -44,16 +38,9 @@ cdef extern from "<linux/sockios.h>" nogil:
     enum:
         SIOCOUTQ
 
-cdef enum:
-    NOTHING_YET = -1
-    FAILED = -2
-
 # Held bytes, then what one read adds: with TLS that may include a record that was already half received.
 cdef unsigned char SCRATCH[GATHER_BYTES + RECEIVE_BYTES + 4 * TLS_RECORD_LIMIT]
 cdef unsigned char CIPHERED[RECEIVE_BYTES]
-
-cdef object SSLWantRead = ssl.SSLWantReadError
-cdef object SSLError = ssl.SSLError
 
 
 cdef class Peer:
@@ -232,36 +219,16 @@ cdef class Peer:
                 return FAILED
 
     cdef Py_ssize_t _receive_tls(self, unsigned char *into) except -3:
-        """As ``_receive``, decrypted. All that came is decrypted: nothing waits inside the TLS
-        object."""
-        cdef Py_ssize_t total = 0
+        """As ``_receive``, decrypted."""
         cdef Py_ssize_t count = self._receive(CIPHERED)
         if count <= 0:
             return count
-        self.incoming.write(PyMemoryView_FromMemory(<char *> CIPHERED, count, PyBUF_READ))
         try:
-            while True:
-                count = self.tls.read(
-                    TLS_RECORD_LIMIT,
-                    PyMemoryView_FromMemory(<char *> into + total, TLS_RECORD_LIMIT, PyBUF_WRITE),
-                )
-                total += count
-                self.tls_ended = count == 0
-                if count == 0 or (not self.incoming.pending and not self.tls.pending()):
-                    break
-        except SSLWantRead:
-            if total == 0:
-                total = NOTHING_YET
-        except SSLError:
-            if total == 0:
-                total = FAILED
+            return decrypt(self.tls, self.incoming, CIPHERED, count, into, &self.tls_ended)
         finally:
-            if self.incoming.pending:  # what nobody will read must not be there for others to read
-                self.incoming.read()
             if self.outgoing.pending:  # a key update, an alert
                 self._take_ciphered()
                 self.flush()
-        return total
 
     # ---- writing ----
 
@@ -346,15 +313,8 @@ cdef class Peer:
         return 0
 
     cdef int _encrypt(self, const unsigned char *data, Py_ssize_t count) except -1:
-        cdef Py_ssize_t part
         try:
-            while count:
-                part = min(count, <Py_ssize_t> TLS_RECORD_BYTES)
-                self.tls.write(PyMemoryView_FromMemory(<char *> data, part, PyBUF_READ))
-                data += part
-                count -= part
-        except SSLError:
-            pass  # the reading side notices and says why
+            encrypt(self.tls, data, count)
         finally:
             self._take_ciphered()
         return 0
@@ -393,9 +353,7 @@ cdef class Peer:
         self.finishing = True
         if self.tls is not None:
             try:
-                self.tls.shutdown()
-            except SSLError:
-                pass  # close_notify is queued; the answer to it is not waited for
+                say_goodbye(self.tls)
             finally:
                 self._take_ciphered()
         self.flush()

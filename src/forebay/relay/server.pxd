@@ -29,9 +29,3 @@ cdef class Server(Connection):
     cdef int _refuse_turn(self) except -1
     cdef int _let_client_go_on(self) except -1
     cdef int _swallow(self, const unsigned char *frame, Py_ssize_t total) except -1
-    cdef bint _note_parameter(self, const unsigned char *body, Py_ssize_t count) except -1
-    cdef int _note_tag(self, const unsigned char *tag, Py_ssize_t count) except -1
-    cdef bint _note_forgotten(self, const unsigned char *tag, Py_ssize_t count) except -1
-    cdef bint _alters(self, bytes tag) except -1
-    cdef bint _is_last_word(self, const unsigned char *frame, Py_ssize_t total) except -1
-    cdef int _note_error(self, const unsigned char *frame, Py_ssize_t total) except -1

@@ -12,9 +12,10 @@ from libc.stdint cimport uint32_t
 
 from .frames cimport HEADER_BYTES, LARGE_MESSAGE_LIMIT, length_word, message
 from .ledger cimport DESYNC, FORWARD, REPLACE, SWALLOW, SYNC, action_of, head_of, is_expected_in
-from .connection cimport LEDGER_LIMIT, NOBODY, Borrower, Connection
+from .connection cimport LEDGER_LIMIT, Borrower, Connection
 from .lease cimport UNGUARDED
 from .lending cimport fail_copy, go_free
+from .noting cimport UNKNOWN_STATEMENT, is_last_word, note_error, note_forgotten, note_parameter, note_tag
 from .peer cimport GATHER_BYTES
 from .sequences cimport NOT_DRAWN, with_hint
 from .statements.entries cimport Held
@@ -25,34 +26,8 @@ from .turn cimport (
     answer_fakes, begin_follow_up, command_done, pass_on, ready_for_query, release_if_free,
 )
 
-# Commands that may change what a statement means: which tables, functions and types its names find, and
-# so what it takes and returns. (CREATE TABLE AS and the like have the tag of a SELECT; they only matter where
-# something was dropped before, or stands behind in the search_path.)
-cdef frozenset ALTERING = frozenset(
-    b"%b %b\0" % (verb, kind)
-    for verb in (b"CREATE", b"ALTER", b"DROP")
-    for kind in (
-        b"TABLE", b"FOREIGN TABLE", b"VIEW", b"MATERIALIZED VIEW", b"TYPE", b"DOMAIN", b"CAST", b"OPERATOR",
-        b"FUNCTION", b"PROCEDURE", b"ROUTINE", b"AGGREGATE", b"SCHEMA", b"EXTENSION", b"OWNED",
-    )
-)
-# Of these the most by far are of temporary tables, which mean something to their own client only.
-cdef tuple OFTEN_TEMPORARY = (b"CREATE TABLE\0", b"DROP TABLE\0")
-# The routine that finds a prepared statement's result changed (the field is never translated).
-cdef bytes CHANGED_BY_ROUTINE = b"\0RRevalidateCachedQuery\0"
 cdef bytes CUT_SHORT = b"\0C57"  # a cancel or a timeout: says nothing about what it has hit
-cdef bytes UNKNOWN_STATEMENT = b"\0C26000\0"
-cdef bytes DISCARD_ALL = b"DISCARD ALL\0"
-cdef bytes DISCARD_SEQUENCES = b"DISCARD SEQUENCES\0"
-cdef tuple UNDOING = (b"ROLLBACK\0", b"COMMIT\0")  # where the transaction, or the next, goes on
-cdef bytes DEALLOCATE_ALL = b"DEALLOCATE ALL\0"
 cdef object OWN_NAME = re.compile(rb'"(%b\d+)"' % PREFIX)
-cdef bytes HOW_TEXT_IS_READ = b"standard_conforming_strings\0"
-# Reported settings on which it depends what statements mean.
-cdef tuple OF_MEANING = (
-    HOW_TEXT_IS_READ, b"client_encoding\0", b"TimeZone\0", b"DateStyle\0", b"IntervalStyle\0",
-    b"search_path\0", b"session_authorization\0",
-)
 cdef Py_ssize_t NUMBER_END = HEADER_BYTES + 4  # in a NotificationResponse: the process that has sent it
 # More than an audit yields of a session whose settings are within the limits.
 cdef int COMMAND_ROWS_LIMIT = 2000
@@ -204,7 +179,7 @@ cdef class Server(Connection):
         if kind == c"N":
             return SWALLOW if action == SWALLOW else FORWARD
         if kind == c"S":
-            if not self._note_parameter(frame + HEADER_BYTES, total - HEADER_BYTES):
+            if not note_parameter(self, frame + HEADER_BYTES, total - HEADER_BYTES):
                 return DESYNC
             if self.lease.parameters_told is not None:
                 return DROP
@@ -231,9 +206,9 @@ cdef class Server(Connection):
             self.prepared.note_outcome()
         if kind == c"C" and whole:
             if action == FORWARD:
-                self._note_tag(frame + HEADER_BYTES, total - HEADER_BYTES)
+                note_tag(self, frame + HEADER_BYTES, total - HEADER_BYTES)
             elif action == SWALLOW:
-                self._note_forgotten(frame + HEADER_BYTES, total - HEADER_BYTES)
+                note_forgotten(self, frame + HEADER_BYTES, total - HEADER_BYTES)
         elif kind == c"G" and action == FORWARD and self.ledger.copy_in:
             if self.client is None or self.client.terminating:
                 fail_copy(self, False)
@@ -268,14 +243,14 @@ cdef class Server(Connection):
         if action == SWALLOW and kind > SYNC:
             action = FORWARD  # asked for the client's sake: it is the client's message that fails
         self.prepared.note_outcome(is_noted, cut_short)
-        if (self.client is None or action == SWALLOW) and whole and self._is_last_word(frame, total):
+        if (self.client is None or action == SWALLOW) and whole and is_last_word(frame, total):
             # It may take its time to close the connection, or the network may never say so.
             self.pool.manager.ended(self, frame[HEADER_BYTES:total])
             return DESYNC
         if action == FORWARD:
             self.lease.turn_failed = True
         if action == FORWARD and whole:
-            self._note_error(frame, total)
+            note_error(self, frame, total)
             if self.client is not None and NOT_DRAWN in frame[:min(total, <Py_ssize_t> 80)]:
                 self.instead = with_hint(self.client, frame[:total])
                 return REPLACE
@@ -356,8 +331,6 @@ cdef class Server(Connection):
                 client.resume_reading()
         return 0
 
-    # ---- what is taken note of ----
-
     cdef int _swallow(self, const unsigned char *frame, Py_ssize_t total) except -1:
         """Part of the answer to a command of Forebay's own."""
         if frame[0] == c"E":
@@ -367,75 +340,4 @@ cdef class Server(Connection):
                 self.commands[0].rows.append(frame[HEADER_BYTES:total])
             else:
                 self.commands[0].is_cut = True
-        return 0
-
-    cdef bint _note_parameter(self, const unsigned char *body, Py_ssize_t count) except -1:
-        """False: it cannot be read."""
-        try:
-            self.parameters = self.pool.changeover.parameter_changed(self.parameters, body[:count])
-        except ValueError:
-            return False
-        if self.client is None or self.lease.replaying:
-            return True
-        if body[:count].startswith(HOW_TEXT_IS_READ):
-            # What was sent meanwhile may have been read otherwise than the database does, even if
-            # the change is local.
-            self.client.suspect = True
-        if self.lease.meanwhile is None and body[:count].startswith(OF_MEANING):
-            self.client.sessions.texts.undone(self.client)  # a function has changed it
-        return True
-
-    cdef int _note_tag(self, const unsigned char *tag, Py_ssize_t count) except -1:
-        """Some commands end all prepared statements, those that Forebay made too; others may change
-        what they mean."""
-        if self.client is not None and self.lease.meanwhile is not None and tag[:count] in UNDOING:
-            self.client.sessions.texts.undone(self.client)
-        if count > 1 and (tag[0] == c"A" or (tag[1] == c"R" and (tag[0] == c"C" or tag[0] == c"D"))):
-            self.altered = self.altered or self._alters(tag[:count])
-        if self._note_forgotten(tag, count):
-            self.lease.sequences_discarded += 1
-            if self.client is not None:
-                self.client.may_have_drawn_elsewhere = False
-        if count != len(DISCARD_ALL) and count != len(DEALLOCATE_ALL):
-            return 0
-        if tag[:count] == DISCARD_ALL or tag[:count] == DEALLOCATE_ALL:
-            if tag[:count] == DISCARD_ALL:
-                self.lease.discarded = True
-            self.prepared.forget_all()
-            if self.client is not None and self.client.names is not None:
-                self.client.names.clear()
-        return 0
-
-    cdef bint _note_forgotten(self, const unsigned char *tag, Py_ssize_t count) except -1:
-        """Whether a command has let the session forget all values of sequences: from now on it
-        remembers those of its client alone."""
-        if count < 2 or tag[0] != c"D" or not (tag[:count] == DISCARD_ALL or tag[:count] == DISCARD_SEQUENCES):
-            return False
-        self.drawn_by = NOBODY if self.client is None else self.client.process_id
-        self.forgetting = False
-        self.forgotten_not = 0
-        return True
-
-    cdef bint _alters(self, bytes tag) except -1:
-        """Whether statements may mean something else to other clients behind such a command."""
-        cdef Borrower client = self.client
-        if tag in OFTEN_TEMPORARY and client is not None and client.sessions.pinner.has_temporary(client):
-            return False
-        return tag in ALTERING
-
-    cdef bint _is_last_word(self, const unsigned char *frame, Py_ssize_t total) except -1:
-        """Whether the connection ends with this error."""
-        cdef bytes start = frame[HEADER_BYTES:min(total, <Py_ssize_t> 80)]
-        return b"\0VFATAL\0" in start or b"\0VPANIC\0" in start
-
-    cdef int _note_error(self, const unsigned char *frame, Py_ssize_t total) except -1:
-        """After a FATAL error the connection ends, and the client knows why. Others show that the
-        connection does not have what it had."""
-        cdef bytes start = frame[HEADER_BYTES:min(total, <Py_ssize_t> 80)]
-        if self._is_last_word(frame, total):
-            self.fatal_forwarded = True
-        if CHANGED_BY_ROUTINE in frame[:total]:
-            self.pool.manager.schema_changed(self.pool)
-        elif UNKNOWN_STATEMENT in start and PREFIX in frame[:total]:
-            self.stale = True  # a function has ended prepared statements
         return 0
