@@ -1,6 +1,7 @@
 """What programs do not do, because it is known to differ (see differences.NOT_ASKED and KNOWN), or
 ends the server: the pieces are changed so that they do something like it."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from tests.equivalence.lanes import Step
@@ -78,30 +79,31 @@ def _ended(steps: list[Step]) -> list[Step]:
 def _apart(steps: list[Step]) -> list[Step]:
     """Nothing follows what takes settings back to those of the login in its batch: they are put
     back behind that, and are gone for as long as a transaction in it is aborted (docs/sessions.md).
-    If nothing was asked for at the login, no transaction begins behind DISCARD ALL."""
+    If nothing was asked for at the login, no transaction begins behind DISCARD ALL. A name may
+    stand for any text that it was ever given: a Parse may be skipped."""
     asked: set[int] = set()
-    texts: dict[tuple[int, str], str] = {}
+    texts: dict[tuple[int, str], list[str]] = defaultdict(list)
     found: list[Step] = []
     for step in steps:
         ops: list[Op] = []
-        reset = ""
+        reset = False
         for op in step.ops:
             if op[0] == "connect":
                 (asked.add if len(op) > 1 else asked.discard)(step.lane)
             elif op[0] == "P":
-                texts[step.lane, op[1]] = op[2]
+                texts[step.lane, op[1]].append(op[2])
             if op[0] == "S":
-                reset = ""
+                reset = False
             elif op[0] in ("P", "B", "D", "Q") and reset:
-                text = op[-1] if op[0] in "PQ" else texts.get((step.lane, op[2]), "")
-                begins = op[0] in "BQ" and text.startswith(("BEGIN", "START"))
+                begun = texts[step.lane, op[2]] if op[0] == "B" else op[1:2] * (op[0] == "Q")
+                begins = any(text.startswith(("BEGIN", "START")) for text in begun)
                 if begins or (step.lane in asked and op[:2] != ("D", "P")):
                     ops.append(("S",))
-                    reset = ""
+                    reset = False
             if op[0] == "B":
-                text = texts.get((step.lane, op[2]), "")
-                if text == "DISCARD ALL" or (step.lane in asked and _resets(text)):
-                    reset = text
+                is_asked = step.lane in asked
+                for text in texts[step.lane, op[2]]:
+                    reset |= text == "DISCARD ALL" or (is_asked and _resets(text))
             ops.append(op)
         found.append(Step(step.lane, tuple(ops)))
     return found
