@@ -17,14 +17,11 @@ LITERALS = (
 )
 
 
-def without_known(steps: list[Step]) -> list[Step]:
-    """The program without what is known to differ."""
-    return _ended(_undescribed(_parsed_again(_closed(_apart(steps)))))
-
-
-def allowed(steps: Sequence[Step]) -> list[Step]:
-    """As ``without_known``, of what is left of a program where parts of it were taken out."""
-    return without_known([Step(step.lane, tuple(bound(step.ops))) for step in steps])
+def without_known(steps: Sequence[Step]) -> list[Step]:
+    """The program, or what is left of one, without what is known to differ."""
+    found = _undescribed(_parsed_again(_closed(_apart(list(steps)))))
+    # Some Syncs have been added.
+    return _ended([Step(step.lane, tuple(bound(step.ops))) for step in found])
 
 
 def bound(ops: Sequence[Op]) -> list[Op]:

@@ -15,7 +15,7 @@ import pytest
 from forebay.protocol.errors import PgError
 from tests.equivalence import dense, statements
 from tests.equivalence.dense import CROWDS, Crowd
-from tests.equivalence.exclusions import allowed
+from tests.equivalence.exclusions import without_known
 from tests.equivalence.lanes import Difference, Step, World, differs
 from tests.equivalence.seeds import NEW_SEQUENCES, again, given, is_left_out
 from tests.equivalence.shrink import shrunk
@@ -94,8 +94,9 @@ def test_generated_sequences(make_world: Callable[[int], World], name: str, part
 def _explained(world: World, steps: list[Step], found: Difference, together: int) -> str:
     """The difference, and a small program that shows it."""
     try:
-        small = shrunk(steps, lambda left: differs(world, allowed(left), together) is not None)
-        small = allowed(small)
+        small = without_known(
+            shrunk(steps, lambda left: differs(world, without_known(left), together) is not None)
+        )
         again = differs(world, small, together) or found
     except (OSError, PgError) as error:
         return f"{found}\nand not made smaller: {error}"
