@@ -58,6 +58,10 @@ NOT_ASKED = {
     " may still be set behind it: that is done only as the first thing in a transaction.",
     "names beyond ASCII": "After a change of client_encoding PostgreSQL reads other names in the"
     " same bytes; Forebay compares bytes.",
+    "half a transaction": "A Query behind an Execute without a Sync between begins what PostgreSQL"
+    " 18.6 does not end at a Sync that follows at once, or behind Close: the next statement of the"
+    " connection fails (XX000), whosever it is. Nor behind a Parse that Forebay answers itself: so"
+    " something is bound between.",
     "hidden changes": "What the body of a function or the default of a column changes is not seen.",
 }
 

@@ -1,6 +1,9 @@
 """What programs do not do, because it is known to differ (see differences.NOT_ASKED and KNOWN), or
 ends the server: the pieces are changed so that they do something like it."""
 
+from collections import defaultdict
+from collections.abc import Sequence
+
 from tests.equivalence.lanes import Step
 from tests.equivalence.wire import Op
 
@@ -14,18 +17,20 @@ LITERALS = (
 )
 
 
-def without_known(steps: list[Step]) -> list[Step]:
-    """The program without what is known to differ."""
-    return _undescribed(_parsed_again(_closed(_apart(steps))))
+def without_known(steps: Sequence[Step]) -> list[Step]:
+    """The program, or what is left of one, without what is known to differ."""
+    found = _undescribed(_parsed_again(_closed(_apart(list(steps)))))
+    # Some Syncs have been added.
+    return _ended([Step(step.lane, tuple(bound(step.ops))) for step in found])
 
 
-def bound(ops: list[Op]) -> list[Op]:
+def bound(ops: Sequence[Op]) -> list[Op]:
     """Nothing is executed in the unnamed portal that the same batch has not bound: what a failed
     simple query has left there crashes PostgreSQL 18.6 in an aborted transaction."""
     found: list[Op] = []
     bound = False
     for op in ops:
-        bound = op[0] != "S" and (bound or op[:2] == ("B", ""))
+        bound = op[0] not in "SQ" and (bound or op[:2] == ("B", ""))
         if bound or (op[:2] != ("E", "") and op[:3] != ("D", "P", "")):
             found.append(op)
     return found
@@ -45,33 +50,57 @@ def told(ops: list[Op]) -> list[Op]:
     return found
 
 
-def _apart(steps: list[Step]) -> list[Step]:
-    """Nothing follows what takes settings back to those of the login in its batch: they are put
-    back behind that, and are gone for as long as a transaction in it is aborted (docs/sessions.md).
-    If nothing was asked for at the login, no transaction begins behind DISCARD ALL."""
-    asked: set[int] = set()
-    texts: dict[tuple[int, str], str] = {}
+def _ended(steps: list[Step]) -> list[Step]:
+    """Behind a Query that follows an Execute something is bound before the Sync: PostgreSQL 18.6
+    forgets else to end their transaction, and fails the next statement (see
+    differences.NOT_ASKED)."""
     found: list[Step] = []
     for step in steps:
         ops: list[Op] = []
-        reset = ""
+        executed = open_ended = False
+        for op in step.ops:
+            if op[0] == "S":
+                ops += [("P", "", "SELECT 1"), ("B", "", "")] if open_ended else []
+                executed = open_ended = False
+            elif op[0] == "E":
+                executed, open_ended = True, False
+            elif op[0] == "Q":
+                open_ended = executed
+            elif op[0] in "BD":
+                open_ended = False
+            ops.append(op)
+        found.append(Step(step.lane, tuple(ops)))
+    return found
+
+
+def _apart(steps: list[Step]) -> list[Step]:
+    """Nothing follows what takes settings back to those of the login in its batch: they are put
+    back behind that, and are gone for as long as a transaction in it is aborted (docs/sessions.md).
+    If nothing was asked for at the login, no transaction begins behind DISCARD ALL. A name may
+    stand for any text that it was ever given: a Parse may be skipped."""
+    asked: set[int] = set()
+    texts: dict[tuple[int, str], list[str]] = defaultdict(list)
+    found: list[Step] = []
+    for step in steps:
+        ops: list[Op] = []
+        reset = False
         for op in step.ops:
             if op[0] == "connect":
                 (asked.add if len(op) > 1 else asked.discard)(step.lane)
             elif op[0] == "P":
-                texts[step.lane, op[1]] = op[2]
+                texts[step.lane, op[1]].append(op[2])
             if op[0] == "S":
-                reset = ""
-            elif op[0] in "PBD" and reset:
-                text = op[2] if op[0] == "P" else texts.get((step.lane, op[2]), "")
-                begins = op[0] == "B" and text.startswith(("BEGIN", "START"))
+                reset = False
+            elif op[0] in ("P", "B", "D", "Q") and reset:
+                begun = texts[step.lane, op[2]] if op[0] == "B" else op[1:2] * (op[0] == "Q")
+                begins = any(text.startswith(("BEGIN", "START")) for text in begun)
                 if begins or (step.lane in asked and op[:2] != ("D", "P")):
                     ops.append(("S",))
-                    reset = ""
+                    reset = False
             if op[0] == "B":
-                text = texts.get((step.lane, op[2]), "")
-                if text == "DISCARD ALL" or (step.lane in asked and _resets(text)):
-                    reset = text
+                is_asked = step.lane in asked
+                for text in texts[step.lane, op[2]]:
+                    reset |= text == "DISCARD ALL" or (is_asked and _resets(text))
             ops.append(op)
         found.append(Step(step.lane, tuple(ops)))
     return found
@@ -118,6 +147,8 @@ def _closed(steps: list[Step]) -> list[Step]:
         ops: list[Op] = []
         names: list[str] = []
         for op in step.ops:
+            if op[0] == "Q":
+                ops += [("C", "S", name) for name in names]
             ops.append(op)
             if op[0] == "P" and op[1] and _has_literal(op[2]):
                 names.append(op[1])
@@ -151,7 +182,7 @@ def _parsed_again(steps: list[Step]) -> list[Step]:
                 if "place" in op[2] or _has_literal(op[2]):
                     changing.add(step.lane)
                 fresh = True
-            elif op[0] == "S":
+            elif op[0] in "SQ":
                 fresh = False
             elif step.lane in changing and not fresh and _uses_unnamed(op):
                 ops.append(("P", "", unnamed[step.lane]))

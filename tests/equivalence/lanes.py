@@ -15,14 +15,12 @@ from typing import NamedTuple, Self
 
 from forebay.protocol.errors import PgError
 from tests.equivalence.differences import are_same, is_late, normal
-from tests.equivalence.wire import Op, Told, flights
+from tests.equivalence.wire import Op, Told, flights, is_answered
 from tests.harness import raw
 from tests.harness.clients import TestDatabase
 from tests.harness.raw import Message, RawClient
 from tests.harness.waiting import eventually
 
-# Answers to messages of the extended protocol, one each.
-ANSWERS = "123nTCsI"
 # How long a client may stay unanswered before another goes on: it may wait for a connection.
 PATIENCE_S = 0.005
 LOGIN_POLL_S = 0.002
@@ -52,8 +50,8 @@ class Step(NamedTuple):
     ``ops``: one ("connect", name, value, …) with settings for the startup packet, ("query", sql),
     or messages of the extended protocol, the last of which is Sync: ("P", name, sql), ("B", portal,
     name, value, …), ("D", "S" or "P", name), ("E", portal, rows), ("C", "S" or "P", name), ("H",),
-    ("S",). In all texts {me} stands for a name that is the client's own, and
-    {key} for a number that is.
+    ("S",), and ("Q", sql) among them. In all texts {me} stands for a name that is the client's own,
+    and {key} for a number that is.
     """
 
     lane: int
@@ -121,7 +119,7 @@ class Side:
     client: Client | None = None
     login: Future[Client] | None = None
     answer: list[Message] = field(default_factory=list)
-    flights: deque[tuple[bytes, int, int]] = field(default_factory=deque)
+    flights: deque[tuple[bytes, str]] = field(default_factory=deque)
     ended: bool = False
     logged_in: int = 0  # how often
     status: bytes = b"I"  # of the last ReadyForQuery
@@ -148,18 +146,10 @@ class Side:
         if not self._logged_in():
             return False
         while self.flights:
-            _, answers, readies = self.flights[0]
-            have = [message.kind for message in self.answer]
-            if have.count("Z") < readies:
-                done = False
-            else:
-                behind = have[len(have) - have[::-1].index("Z") :] if "Z" in have else have
-                done = "E" in behind or sum(kind in ANSWERS for kind in behind) >= answers
-            if done:
+            if is_answered(self.flights[0][1], [message.kind for message in self.answer]):
                 self.flights.popleft()
                 self._send()
-                continue
-            if not self._receive():
+            elif not self._receive():
                 return False
         return True
 

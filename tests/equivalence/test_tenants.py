@@ -1,10 +1,9 @@
 """Whatever is cut short, nobody reads or writes another tenant's rows.
 
-FOREBAY_TEST_SEQUENCES=3000 makes many rounds that nobody has tried before; FOREBAY_TEST_SEED
-repeats the program of a round (not its timing).
+FOREBAY_TEST_SEQUENCES=3000 makes many rounds that nobody has tried before;
+FOREBAY_TEST_SEED=tenants:1234 repeats the program of a round (not its timing).
 """
 
-import os
 import random
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from forebay.embedded.errors import SetupError
 from tests.equivalence.lanes import World
+from tests.equivalence.seeds import NEW_SEQUENCES, again, given, is_left_out
 from tests.equivalence.tenants import (
     LOCAL,
     SCHEMA,
@@ -32,7 +32,6 @@ CONNECTIONS = 2
 STEPS = 40
 # Longer than any client waits, unless another one keeps a connection for good.
 BORROW_S = 10
-NEW_SEQUENCES = int(os.environ.get("FOREBAY_TEST_SEQUENCES", "0"))
 ROUNDS = -(-NEW_SEQUENCES // (10 * CLIENTS)) or 1
 ROUND_TIMEOUT_S = 120
 AT_LOGIN = ("startup",)
@@ -51,6 +50,7 @@ STORMS = {
 }
 
 
+@pytest.mark.skipif(is_left_out("tenants"), reason="another program is run again")
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", STORMS)
 def test_every_row_is_its_tenants(
@@ -63,10 +63,10 @@ def test_every_row_is_its_tenants(
         postgres.sql(
             f'ALTER {storm.default_of} "{which}" SET statement_timeout = {storm.default_ms}'
         )
-    given = os.environ.get("FOREBAY_TEST_SEED")
+    chosen = given("tenants")
     chance = random.Random()
-    for number in range(1 if given else ROUNDS):
-        seed = int(given) if given else chance.randrange(2**32)
+    for number in range(ROUNDS if chosen is None else 1):
+        seed = chance.randrange(2**32) if chosen is None else chosen
         _patiently(postgres, "TRUNCATE book", database.name)
         # A Forebay that has seen a replay fail may be careful from then on: each round has its own.
         with Forebay(
@@ -79,7 +79,7 @@ def test_every_row_is_its_tenants(
             try:
                 _round(World(postgres.port, forebay.port, database), storm, seed, postgres)
             except AssertionError as error:
-                raise AssertionError(f"FOREBAY_TEST_SEED={seed}\n{error}") from error
+                raise AssertionError(f"{again('tenants', seed)}\n{error}") from error
 
 
 def _round(world: World, storm: Storm, seed: int, postgres: Postgres) -> None:

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from tests.equivalence.wire import CHANGED, FLOAT8, INT8, Op, Told, encoded, flights
+from tests.equivalence.wire import CHANGED, FLOAT8, INT8, Op, Told, encoded, flights, is_answered
 from tests.harness.raw import Message, bind
 
 S: Op = ("S",)
@@ -20,12 +20,12 @@ FAILED = [Message("E", b"SERROR\0C0A000\0M" + CHANGED + b"\0"), Message("Z", b"I
 def test_values_are_of_the_types_that_were_told() -> None:
     told = Told()
     told.learn((("P", "q", "..."), ("D", "S", "q"), S), TOLD)
-    ((data, _, _),) = flights((("B", "", "q", "42"), S), told)
+    ((data, _),) = flights((("B", "", "q", "42"), S), told)
     assert struct.pack("!iq", 8, 42) in data
-    ((data, _, _),) = flights((("B", "", "q", "42"), S), None)
+    ((data, _),) = flights((("B", "", "q", "42"), S), None)
     assert bind("42", name="q") in data
     told.learn((("P", "q", "..."), S), [Message("1", b""), Message("Z", b"I")])
-    ((data, _, _),) = flights((("B", "", "q", "42"), S), told)
+    ((data, _),) = flights((("B", "", "q", "42"), S), told)
     assert struct.pack("!i", 2) + b"42" in data
 
 
@@ -65,3 +65,34 @@ def test_a_description_of_what_has_lost_its_table_is_excused(sqlstate: str, excu
     shared = [f"E b'SERROR\\x00VERROR\\x00C{sqlstate}\\x00Mgone'", "Z b'I'"]
     assert Told().excuses(direct, shared) == excused
     assert not Told().excuses([shared[0], "Z b'I'"], ["n b''", "Z b'I'"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "heard", "lacking"),
+    [
+        ("PBDES", "12TDDCZ", "Z"),
+        ("PDBE", "1tT2DC", "C"),
+        ("PBEBES", "1EZ", "Z"),
+        ("PBE", "E", "E"),
+        ("CPS" * 2, "31Z3EZ", "Z"),
+        ("Q", "TDCSEZ", "Z"),
+        ("PQBES", "1TDCZ2DCZ", "Z"),
+        ("PQBES", "1ZEZ", "Z"),
+        ("PBQBES", "1EZ", "Z"),
+        ("PBQS" + "Q", "1EZ" + "EZ", "Z"),
+    ],
+)
+def test_what_is_answered(asked: str, heard: str, lacking: str) -> None:
+    assert is_answered(asked, heard)
+    assert not is_answered(asked, heard[: heard.rindex(lacking)])
+
+
+def test_a_query_that_was_skipped_has_no_answer_to_learn_from() -> None:
+    told = Told()
+    ops: list[Op] = [("B", "", "none"), ("Q", "SELECT 1"), S, ("P", "q", "..."), ("D", "S", "q"), S]
+    told.learn(ops, [Message("E", b"SERROR\0"), Message("Z", b"I"), *TOLD])
+    assert told.types == {"q": (INT8,)}
+    ops[0] = ("P", "", "...")
+    told = Told()
+    told.learn(ops, [Message("1", b""), *[Message("Z", b"I")] * 2, *TOLD])
+    assert told.types == {"q": (INT8,)}

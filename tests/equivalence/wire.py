@@ -15,6 +15,8 @@ from tests.harness import raw
 from tests.harness.raw import Message
 
 Op = tuple[str, ...]
+# Answers to messages of the extended protocol, one each.
+ANSWERS = "123nTCsI"
 BOOLEAN, INT8, INT2, INT4, FLOAT4, FLOAT8 = 16, 20, 21, 23, 700, 701
 TEXTS = 25, 705, 1043  # text, unknown, varchar
 TIMES = 1114, 1184  # timestamp, timestamptz
@@ -91,7 +93,7 @@ class Told:
         heard = deque(message for message in answer if message.kind in "123tTnCsIEZ")
         skipping = False
         for op in ops:
-            if op[0] == "S":
+            if op[0] == "S" or (op[0] == "Q" and not skipping):
                 while heard and heard.popleft().kind != "Z":
                     pass
                 skipping = False
@@ -127,32 +129,47 @@ class Told:
         return True
 
 
-def flights(ops: Sequence[Op], told: Told | None) -> Iterator[tuple[bytes, int, int]]:
-    """Messages that are sent in one go, and what they are answered with: so many answers behind so
-    many ReadyForQuery. `told`: bind in binary what was told of."""
+def flights(ops: Sequence[Op], told: Told | None) -> Iterator[tuple[bytes, str]]:
+    """Messages that are sent in one go, and the kinds of all that were sent up to then. `told`:
+    bind in binary what was told of."""
     if ops[0][0] == "query":
-        yield messages.query(ops[0][1]), 0, 1
+        yield messages.query(ops[0][1]), "Q"
         return
-    data, answers, readies = b"", 0, 0
+    data, kinds = b"", ""
     fresh: set[str] = set()  # prepared in this step: nothing was told of them
     for kind, *values in ops:
-        if kind == "S":
-            data += messages.sync()
-            answers, readies = 0, readies + 1
-        elif kind == "H":
-            yield data + raw.flush(), answers, readies
+        if kind == "H":
+            yield data + raw.flush(), kinds
             data = b""
+            continue
+        kinds += kind
+        if kind == "P":
+            fresh.add(values[0])
+        if kind == "B" and told is not None:
+            types = () if values[1] in fresh else told.types.get(values[1], ())
+            data += bind_binary(values[0], values[1], values[2:], types)
         else:
-            if kind == "P":
-                fresh.add(values[0])
-            if kind == "B" and told is not None:
-                types = () if values[1] in fresh else told.types.get(values[1], ())
-                data += bind_binary(values[0], values[1], values[2:], types)
-            else:
-                data += _message(kind, values)
-            answers += 1
+            data += _message(kind, values)
     if data:
-        yield data, answers, readies
+        yield data, kinds
+
+
+def is_answered(asked: str, heard: Sequence[str]) -> bool:
+    """Whether messages of these kinds have had all their answers. Behind an error those up to the
+    Sync, be it a Query, are answered with nothing."""
+    answers = iter([kind for kind in heard if kind in ANSWERS + "EZ"])
+    skipping = False
+    for kind in asked:
+        if kind == "S" or (kind == "Q" and not skipping):
+            if "Z" not in answers:
+                return False
+            skipping = False
+        elif not skipping:
+            answer = next(answers, None)
+            if answer is None:
+                return False
+            skipping = answer == "E"
+    return True
 
 
 def _message(kind: str, values: Sequence[str]) -> bytes:
@@ -167,4 +184,8 @@ def _message(kind: str, values: Sequence[str]) -> bytes:
             return raw.execute(values[0], int(values[1]))
         case "C":
             return raw.close(values[0], values[1])
+        case "Q":
+            return messages.query(values[0])
+        case "S":
+            return messages.sync()
     raise AssertionError(kind)
