@@ -325,24 +325,4 @@ def program(seed: int, length: int) -> list[Step]:
         steps.append(dealer.step(lane))
     for lane in range(lanes):
         steps += dealer.last(lane)
-    return without_known(_without_found(steps))
-
-
-def _without_found(steps: list[Step]) -> list[Step]:
-    """Without what is known to go wrong, and is to be mended: a Query behind an unsynced batch of
-    a client that has asked for settings at its login, or one that may change settings; DEALLOCATE
-    of one name."""
-    asked: set[int] = set()
-    found: list[Step] = []
-    for step in steps:
-        if step.ops[0][0] == "connect":
-            (asked.add if len(step.ops[0]) > 1 else asked.discard)(step.lane)
-        ops = [op for op in step.ops if op[0] != "Q" or (step.lane not in asked and _keeps(op[1]))]
-        if ops[0] in {("query", f"DEALLOCATE {name}") for name in NAMES}:
-            ops = [("query", "DEALLOCATE ALL")]
-        found.append(Step(step.lane, tuple(ops)))
-    return found
-
-
-def _keeps(text: str) -> bool:
-    return not text.startswith(("SET", "RESET", "SELECT set_config", "DISCARD ALL"))
+    return without_known(steps)

@@ -9,6 +9,8 @@ from .connection cimport Borrower, Connection
 from .frames cimport Frame
 from .peer cimport GATHER_BYTES, RECEIVE_BYTES
 
+cdef bytes FLUSH = b"H\x00\x00\x00\x04"
+
 cdef unsigned char ASSEMBLY[GATHER_BYTES + RECEIVE_BYTES]
 cdef Py_ssize_t assembled = 0
 
@@ -42,6 +44,11 @@ cdef int send_put(Connection server, const unsigned char *data, Py_ssize_t count
     count = assembled
     assembled = 0
     return server.write(ASSEMBLY, count)
+
+
+cdef int put_flush(Connection server) except -1:
+    """Append a Flush: the database answers what it has got, though no Sync ends the batch yet."""
+    return put(server, FLUSH, len(FLUSH))
 
 
 cdef int put_before(Borrower client, Frame *frame) except -1:

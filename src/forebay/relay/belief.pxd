@@ -36,6 +36,7 @@ cdef class Cell(Place):
     cdef Change newest
 
     cpdef object now(self)
+    cpdef bint is_possible(self)
     cpdef bint is_uncertain(self, uint64_t batch)
 
 

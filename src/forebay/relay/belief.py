@@ -70,6 +70,10 @@ class Cell(Place):
         """What is believed."""
         return self.confirmed if self.newest is None else self.newest.value
 
+    def is_possible(self):
+        """Whether it may turn out that there is one."""
+        return self.confirmed is not None or self.newest is not None
+
     def is_uncertain(self, batch):
         """Whether a batch before this one, not answered yet, decides what it is."""
         return self.newest is not None and self.newest.batch < batch

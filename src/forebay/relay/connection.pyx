@@ -161,7 +161,7 @@ cdef class Connection(Peer):
         """A simple Query of Forebay's own is sent."""
         cdef Message query
         self.commands.append(command)
-        if self.prepared.unnamed.now() is None:
+        if not self.prepared.unnamed.is_possible():
             self.ledger.push(QUERY, SWALLOW)
         else:
             query = new_message()

@@ -5,7 +5,7 @@ what becomes of the message (its FATE).
 
 from libc.string cimport memchr
 
-from .assembly cimport put_before
+from .assembly cimport put_before, put_flush
 from .belief cimport Message, new_message, note
 from .connection cimport Borrower
 from .frames cimport HEADER_BYTES, NOTED, PASSES, WAITS, Frame, replaced
@@ -42,20 +42,29 @@ cdef enum:
 
 cdef int query(Borrower client, Frame *frame) except -1:
     cdef Py_ssize_t there = frame.there - HEADER_BYTES
-    cdef int seen = _examine(client, frame.data + HEADER_BYTES, there, frame.there == frame.total)
+    cdef int seen
+    if client.server.ledger.failed:
+        return PASSES  # the database skips it
+    seen = _examine(client, frame.data + HEADER_BYTES, there, frame.there == frame.total)
     if seen == MUST_WAIT:
         return WAITS
     if seen == ASKS:
         return _forget_first(client, frame)
     if seen != DEALLOCATES:
         return PASSES
-    if client.server.ledger.count and not client.lease.unsynced and not client.server.ledger.copy_in:
-        return WAITS  # its transaction may be aborted by then
+    if client.server.ledger.count and not client.server.ledger.copy_in:
+        # Its transaction may be aborted by then, or its connection not changed over to its settings.
+        if client.lease.guarded:
+            put_before(client, frame)
+            put_flush(client.server)  # or the guard would not be answered
+        return WAITS
     put_before(client, frame)
     return _answer_deallocate(client, frame)
 
 
 cdef int call_function(Borrower client, Frame *frame) except -1:
+    if client.server.ledger.failed:
+        return PASSES  # the database skips it
     if not is_told_right(client):
         return _forget_first(client, frame)  # which function is called by its number is not looked at
     client.sessions.pinner.pin(client, "FUNCTION_CALL", None)
@@ -106,6 +115,7 @@ cdef bint is_followed(Borrower client) noexcept:
 
 cdef int execute(Borrower client, Frame *frame) except -1:
     cdef tuple bound
+    client.lease.executed = True
     if not is_followed(client):
         return PASSES
     if memchr(frame.data + HEADER_BYTES, 0, frame.total - HEADER_BYTES) == NULL:

@@ -29,7 +29,7 @@ cdef int _fill() noexcept:
     _row(c"C",  SHORT, CLOSE,    close,         WHOLE | BORROWS | OPENS)
     _row(c"H",  SHORT, 0,        NULL,          OPENS)  # Flush
     _row(c"S",  SHORT, SYNC,     NULL,          ENDS)
-    _row(c"F",  LONG,  FUNCTION, call_function, WHOLE | BORROWS)
+    _row(c"F",  LONG,  FUNCTION, call_function, WHOLE | BORROWS | ENDS)
     _row(c"d",  LONG,  0,        NULL,          0)  # CopyData
     _row(c"c",  SHORT, COPY_END, NULL,          0)  # CopyDone
     _row(c"f",  SHORT, COPY_END, NULL,          0)  # CopyFail

@@ -6,4 +6,3 @@ cdef int replay(Connection server, Borrower client, bint confirming) except -1
 cdef int replayed(Connection server, object error) except -1
 cdef int discard_plans(Connection server, bint in_batch) except -1
 cdef bytes forget_sequences(Connection server, bint in_batch)
-cdef bint is_forgetting_command(object command) noexcept

@@ -162,8 +162,3 @@ def _forgotten(Connection server, command):
     server.forgotten_not += 1
     if server.forgotten_not >= FORGETTING_LIMIT:
         server.shut("the values of sequences that others have used could not be discarded")
-
-
-cdef bint is_forgetting_command(object command) noexcept:
-    """Whether it lets the session forget sequences."""
-    return command.done is _forgotten

@@ -13,7 +13,7 @@ from .frames cimport HEADER_BYTES
 from .lease cimport Lease
 from .ledger cimport PARSE, QUERY
 from .lending cimport settle, take_back
-from .replay cimport is_forgetting_command, replay, replayed
+from .replay cimport replay, replayed
 from .states cimport SETTLING, UNSETTLED
 
 cdef bytes PARSE_COMPLETE = b"1\x00\x00\x00\x04"
@@ -182,7 +182,7 @@ cdef int command_done(Connection server) except -1:
         if was_audit:
             _answered(server, client)
         else:
-            if not is_forgetting_command(command) or client.state != UNSETTLED:
+            if client.state != UNSETTLED:  # it goes on with its message here
                 release_if_free(server)
             client.turn_ended()
     return 0

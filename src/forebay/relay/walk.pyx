@@ -4,16 +4,16 @@ Messages are looked at by their type and length; what else happens to each type 
 `kinds`). Whole spans go to the database in one write.
 """
 
-from .assembly cimport begin_putting, send_put
+from .assembly cimport begin_putting, put_before, put_flush, send_put
 from .belief cimport ALL, Message, UNKNOWN, new_message, note
 from .borrowing cimport READY_IDLE, borrow
-from .connection cimport LEDGER_LIMIT, Borrower
+from .connection cimport LEDGER_LIMIT, Borrower, Connection
 from .examine cimport is_followed, look_on
 from .frames cimport FATE, HEADER_BYTES, PASSES, WAITS, Frame, length_word
 from .kinds cimport KINDS, MessageKind
 from .lease cimport GUARD_SPENT
 from .leaving cimport end_with, may_part, terminate
-from .ledger cimport FORWARD, QUERY
+from .ledger cimport FORWARD, QUERY, SYNC
 from .peer cimport GATHER_BYTES
 from .replay cimport discard_plans
 from .statements.prepared cimport Prepared, note_unnamed
@@ -65,6 +65,8 @@ cdef Py_ssize_t walk(Borrower client, const unsigned char *data, Py_ssize_t coun
     if client.fd < 0 or client.finishing:
         return count
     _send(client, &frame)
+    if client.state == UNSETTLED:
+        client.server.push()  # what was put off, to leave with the message that waits now
     if client.is_blocked() or (
         client.server is not None
         and (client.server.is_blocked() or client.server.ledger.count > LEDGER_LIMIT)
@@ -145,15 +147,18 @@ cdef bint _pass(Borrower client, MessageKind *row, Frame *frame) except -1:
     cdef FATE fate = PASSES
     if client.lease.guarded == GUARD_SPENT:
         return False
-    if client.server.plans_stale and client.server.status != c"E" and frame.kind != c"S":
+    if client.lease.unsynced and row.borrows and row.ends_batch:
+        if _waits_for_batch(client, frame):
+            return False
+    elif client.server.plans_stale and client.server.status != c"E" and frame.kind != c"S":
         _send(client, frame)
         begin_putting()
         discard_plans(client.server, client.lease.unsynced)
-    client.last_kind = frame.kind
     if row.handler != NULL:
         fate = <FATE> row.handler(client, frame)
         if fate == WAITS:
             return False
+    client.last_kind = frame.kind
     if row.opens_batch:
         client.lease.unsynced = True
     if fate == PASSES:
@@ -168,6 +173,34 @@ cdef bint _pass(Borrower client, MessageKind *row, Frame *frame) except -1:
     return True
 
 
+cdef bint _waits_for_batch(Borrower client, Frame *frame) except -1:
+    """Whether a Query or FunctionCall has to wait for answers to the batch in which it stands, with no Sync before it.
+
+    The database runs it if nothing before it in the batch has failed, and skips it otherwise. What it does to the
+    session is noted when it is sent: so it is sent when that is known.
+    """
+    cdef Connection server = client.server
+    if server.ledger.failed or server.ledger.copy_in:
+        return False  # it is skipped, or ends the COPY with an error
+    if server.ledger.count:
+        if client.last_kind == c"H":
+            return True
+        put_before(client, frame)
+    elif server.plans_stale and server.status != c"E":
+        _send(client, frame)
+        begin_putting()
+        discard_plans(server, True)
+    else:
+        if client.lease.executed and server.status == c"I":
+            # PostgreSQL (18.6, for one) leaves the transaction half open behind the Sync that follows. The next
+            # statement fails ("StartTransactionCommand: unexpected state"), and would be another client's.
+            server.retired = True
+        return False
+    client.last_kind = c"H"
+    put_flush(server)
+    return True
+
+
 cdef int _note_sent(Borrower client, MessageKind *row) except -1:
     """Tell the ledger which reply the message will have."""
     if row.ends_batch:
@@ -178,15 +211,18 @@ cdef int _note_sent(Borrower client, MessageKind *row) except -1:
 
 
 cdef int _end_batch(Borrower client, int reply) except -1:
-    """A Sync or a simple Query is sent. A Query ends the unnamed statement: the connection's, which
+    """A Sync, a simple Query or a FunctionCall is sent. A Query ends the unnamed statement: the connection's, which
     may be another client's, and this client's."""
     cdef Prepared prepared = client.server.prepared
     cdef Message ending = None
-    if reply != QUERY:
-        client.lease.unsynced = False
+    if reply != SYNC and client.server.ledger.failed:
+        return 0  # the database skips it
+    if reply == SYNC or not client.server.ledger.copy_in:
+        client.lease.unsynced = client.lease.executed = False
+    if reply == SYNC:
         if client.lease.guarded:
             client.lease.guarded = GUARD_SPENT
-    elif _has_unnamed(client):
+    elif reply == QUERY and _may_have_unnamed(client):
         ending = new_message()
         note_unnamed(prepared, ending, None if client.names is None else client.names.unnamed, None)
     if client.lease.drops_all:
@@ -204,7 +240,7 @@ cdef int _end_batch(Borrower client, int reply) except -1:
     return prepared.end_batch()
 
 
-cdef bint _has_unnamed(Borrower client) except -1:
-    if client.names is not None and client.names.unnamed.now() is not None:
+cdef bint _may_have_unnamed(Borrower client) except -1:
+    if client.names is not None and client.names.unnamed.is_possible():
         return True
-    return client.server.prepared.unnamed.now() is not None
+    return client.server.prepared.unnamed.is_possible()

@@ -67,9 +67,9 @@ def test_what_is_looked_into_is_there_as_a_whole_and_needs_a_connection() -> Non
     assert looked_into == having("is_whole") == having("borrows") == set("QFPBDEC")
 
 
-def test_a_batch_is_opened_by_the_extended_protocol_and_ended_by_sync_and_query() -> None:
+def test_a_batch_is_opened_by_the_extended_protocol_and_ended_by_what_is_answered_at_once() -> None:
     assert having("opens_batch") == EXTENDED
-    assert having("ends_batch") == {"S", "Q"}
+    assert having("ends_batch") == {"S", "Q", "F"}
 
 
 def test_terminate_alone_ends_the_client() -> None:

@@ -9,7 +9,7 @@ returns before the client's message leaves.
 
 from libc.string cimport memchr
 
-from ..assembly cimport put
+from ..assembly cimport put, put_flush
 from ..connection cimport Borrower, Connection
 from ..frames cimport HEADER_BYTES, Frame
 from ..frames cimport message as framed
@@ -19,8 +19,6 @@ from .portals cimport Portals
 from .prepared cimport Prepared, Question
 from .repair cimport prepare
 from .statement cimport Statement, Told, types_behind
-
-cdef bytes FLUSH = b"H\x00\x00\x00\x04"
 
 
 cdef Statement as_told(Borrower client, Statement statement, Told told):
@@ -78,7 +76,7 @@ cdef int ask(Connection server, Question question, Borrower client, bytes descri
     question.is_open = True
     client.names.asked = question
     put(server, describe, len(describe))
-    return put(server, FLUSH, len(FLUSH))
+    return put_flush(server)
 
 
 cdef Question owe_question(
