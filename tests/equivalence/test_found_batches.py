@@ -1,5 +1,5 @@
-"""Small programs that once showed a difference or hung: simple queries within batches, and what has to
-wait behind what Forebay sends for itself."""
+"""Small programs that once showed a difference or hung: simple queries within batches, and what has
+to wait behind what Forebay sends for itself."""
 
 from collections.abc import Callable
 
