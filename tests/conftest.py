@@ -6,6 +6,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith(QUICK) and item.get_closest_marker("slow") is None:
             item.add_marker(pytest.mark.quick)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def runtime_directory() -> Iterator[None]:
+    """A short-named place for the control sockets of this process's nodes, which goes with it."""
+    with tempfile.TemporaryDirectory(prefix="forebay-test-") as directory:
+        os.environ["XDG_RUNTIME_DIR"] = directory
+        for name in ("RUNTIME_DIRECTORY", "FOREBAY_CONTROL_SOCKET"):
+            os.environ.pop(name, None)
+        yield
 
 
 @pytest.fixture(scope="session")
