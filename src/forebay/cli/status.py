@@ -100,7 +100,7 @@ def reload_lines(reload: Reload) -> Iterator[str]:
     yield from (f"Changed: {each}" for each in reload.changed)
     yield from (f"Warning: {each}" for each in reload.warnings)
     if reload.ok and not reload.changed:
-        yield "Nothing was to be changed" if not reload.waiting else "Nothing else has changed"
+        yield "Nothing has changed" if not reload.waiting else "Nothing else has changed"
 
 
 def _proxy(proxy: ProxyStatus) -> Iterator[str]:

@@ -19,7 +19,7 @@ import msgspec
 
 from forebay.channel import ChannelError, Framer, encode
 from forebay.control.messages import MAX_ANSWER_BYTES, Answer, Failed, Progress, Request
-from forebay.control.peer import may_be_believed, peer_of, user_name
+from forebay.control.peer import may_be_believed, peer_of, remedy, user_name
 from forebay.control.places import too_long
 
 A = TypeVar("A", bound=msgspec.Struct)
@@ -57,9 +57,7 @@ class ControlClient:
             peer = peer_of(self._sock)
             if not may_be_believed(peer.uid):
                 owner = user_name(peer.uid)
-                raise ControlError(
-                    f"{path}: is a socket of {owner}: run this as {owner} or as root"
-                )
+                raise ControlError(f"{path}: is a socket of {owner}: {remedy(peer.uid)}")
             self._process = _open_process(peer.pid)
         except BaseException:
             self._sock.close()
@@ -167,16 +165,15 @@ def _reason(path: str, error: OSError) -> ControlError:
             text = "no Forebay runs there: nobody listens; its node has ended without removing it"
             return StaleError(f"{path}: {text}")
         case errno.EACCES | errno.EPERM:
-            return ControlError(f"{path}: permission denied{_way_out(path)}")
+            return ControlError(f"{path}: permission denied: {_way_out(path)}")
     return ControlError(f"{path}: {error.strerror or error}")
 
 
 def _way_out(path: str) -> str:
     try:
-        owner = user_name(Path(path).lstat().st_uid)
+        return remedy(Path(path).lstat().st_uid)
     except OSError:
-        return ": run this as the node's user, or as root"
-    return f": it is {owner}'s; run this as {owner} or as root"
+        return "run this as the node's user or as root"
 
 
 def _open_process(pid: int) -> int | None:

@@ -39,6 +39,11 @@ def may_be_believed(uid: int) -> bool:
     return os.geteuid() == ROOT or may_command(uid)
 
 
+def remedy(uid: int) -> str:
+    """What somebody should do who may not reach that user's node."""
+    return "run this as root" if uid == ROOT else f"run this as {user_name(uid)} or as root"
+
+
 def user_name(uid: int) -> str:
     """A user in words: ``postgres``, or ``uid 4711`` where no name is known."""
     try:

@@ -88,7 +88,7 @@ def test_the_last_reload() -> None:
 @pytest.mark.parametrize(
     ("reload", "text"),
     [
-        (Reload(at=0, ok=True), ["Nothing was to be changed"]),
+        (Reload(at=0, ok=True), ["Nothing has changed"]),
         (Reload(at=0, ok=True, waiting=["a stays"]), ["a stays", "Nothing else has changed"]),
         (
             Reload(at=0, ok=True, changed=["b"], waiting=["a"], warnings=["c"]),

@@ -104,12 +104,10 @@ def test_one_that_may_not_be_used(path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     path.touch()
     monkeypatch.setattr(socket.socket, "connect", connect)
-    monkeypatch.setattr(client, "user_name", lambda _: "postgres")
+    monkeypatch.setattr(client, "remedy", lambda uid: f"run this as {uid}")
     with pytest.raises(ControlError) as caught:
         ControlClient(str(path))
-    assert str(caught.value) == (
-        f"{path}: permission denied: it is postgres's; run this as postgres or as root"
-    )
+    assert str(caught.value) == (f"{path}: permission denied: run this as {os.geteuid()}")
 
 
 def test_one_of_a_user_who_is_not_to_be_believed(

@@ -3,7 +3,7 @@ import socket
 
 import pytest
 
-from forebay.control.peer import Peer, may_be_believed, may_command, peer_of, user_name
+from forebay.control.peer import Peer, may_be_believed, may_command, peer_of, remedy, user_name
 
 
 def test_who_is_at_the_other_end() -> None:
@@ -29,6 +29,11 @@ def test_root_commands_the_nodes_of_all(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert [may_command(uid) for uid in (0, 1000)] == [True, False]
     assert [may_be_believed(uid) for uid in (0, 1000)] == [True, True]
+
+
+def test_what_others_should_do() -> None:
+    assert remedy(0) == "run this as root"
+    assert remedy(3_999_999_999) == "run this as uid 3999999999 or as root"
 
 
 def test_a_user_in_words() -> None:
