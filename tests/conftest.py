@@ -6,7 +6,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -68,13 +67,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def runtime_directory() -> Iterator[None]:
-    """A short-named place for the control sockets of this process's nodes, which goes with it."""
-    with tempfile.TemporaryDirectory(prefix="forebay-test-") as directory:
-        os.environ["XDG_RUNTIME_DIR"] = directory
-        for name in ("RUNTIME_DIRECTORY", "FOREBAY_CONTROL_SOCKET"):
-            os.environ.pop(name, None)
-        yield
+def runtime_directory(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Where this process's nodes have their control sockets, unless a test says otherwise."""
+    os.environ["XDG_RUNTIME_DIR"] = str(tmp_path_factory.mktemp("run"))
+    for name in ("RUNTIME_DIRECTORY", "FOREBAY_CONTROL_SOCKET"):
+        os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")

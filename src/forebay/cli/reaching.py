@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from forebay.cli.output import EXIT_FAILED, EXIT_WRONG_USE, complain
-from forebay.control import ControlClient, ControlError, SeveralError, find
+from forebay.control import ChoiceError, ControlClient, ControlError, find
 
 
 class ReachError(Exception):
@@ -28,14 +28,10 @@ def reach(socket: str | None, config: str | None) -> Iterator[ControlClient]:
     """A connection to the node that the options name; see `forebay.control.find`.
 
     Raises ReachError, also for what goes wrong while it is used."""
-    if socket is not None and config is not None:
-        raise ReachError("give --socket or --config, not both", EXIT_WRONG_USE)
-    if "\0" in f"{socket}{config}":
-        raise ReachError("a path holds a zero byte", EXIT_WRONG_USE)
     try:
         with ControlClient(find(socket, config, os.environ)) as client:
             yield client
-    except SeveralError as error:
+    except ChoiceError as error:
         raise ReachError(str(error), EXIT_WRONG_USE) from None
     except ControlError as error:
         raise ReachError(str(error)) from None

@@ -1,7 +1,7 @@
 """The control socket: how ``forebay status``, ``reload`` and ``stop`` reach a running node."""
 
 from forebay.control.client import ControlClient, ControlError
-from forebay.control.finding import SeveralError, find
+from forebay.control.finding import ChoiceError, find
 from forebay.control.listener import (
     ControlSocket,
     ControlSocketError,
@@ -21,6 +21,7 @@ from forebay.control.messages import (
 from forebay.control.server import ControlServer
 
 __all__ = [
+    "ChoiceError",
     "ControlClient",
     "ControlError",
     "ControlServer",
@@ -30,7 +31,6 @@ __all__ = [
     "Progress",
     "ReloadAnswer",
     "ReloadRequest",
-    "SeveralError",
     "StatusAnswer",
     "StatusRequest",
     "StopRequest",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from forebay.config.loading import MAX_FILE_BYTES
+from forebay.config.loading import MAX_FILE_BYTES, means_url
 from forebay.control.client import ControlClient, ControlError, StaleError
 from forebay.control.messages import Who, WhoRequest
 from forebay.control.places import sockets
@@ -16,8 +16,8 @@ WHO_TIMEOUT_S = 10.0
 _SOCKET_VARIABLES = ("FOREBAY_CONTROL_SOCKET", "FOREBAY_NODE_CONTROL_SOCKET")
 
 
-class SeveralError(ControlError):
-    """More than one node may be meant."""
+class ChoiceError(ControlError):
+    """It does not say which node is meant: another command line would."""
 
 
 @dataclass(slots=True)
@@ -33,15 +33,22 @@ def find(socket: str | None, config: str | None, environ: Mapping[str, str]) -> 
 
     ``socket``: a path that was named; ``config``: a file whose node is meant. Without both, the
     variables FOREBAY_CONTROL_SOCKET and FOREBAY_CONFIG are asked; without these too, it is the only
-    node that runs. Raises ControlError when there is none, SeveralError when there are several.
+    node that runs. Raises ControlError when there is none, ChoiceError when there are several, or
+    both were named, or what can be no path. No error repeats what may be a URL with a password.
     """
+    if socket is not None and config is not None:
+        raise ChoiceError("give --socket or --config, not both")
     if socket is not None:
-        return socket
-    if config is None:
+        return _path("--socket", socket)
+    if config is not None:
+        config = _path("--config", config)
+    else:
         for name in _SOCKET_VARIABLES:
             if path := environ.get(name):
-                return os.path.abspath(path)  # noqa: PTH100 - resolves no links
+                return os.path.abspath(_path(name, path))  # noqa: PTH100 - resolves no links
         config = environ.get("FOREBAY_CONFIG") or None
+        if config is not None and means_url(config):  # a node with a URL is one among all
+            config = None
     file = None if config is None else str(Path(config).resolve())
     candidates, sought = sockets(environ)
     if file is not None and (named := _socket_in(file)):
@@ -52,7 +59,15 @@ def find(socket: str | None, config: str | None, environ: Mapping[str, str]) -> 
     which = f" with {file}" if file else ""
     if not search.nodes:
         raise ControlError("\n".join((_none(which, sought), *search.others)))
-    raise SeveralError(_several(which, search.nodes))
+    raise ChoiceError(_several(which, search.nodes))
+
+
+def _path(where: str, text: str) -> str:
+    if means_url(text):
+        raise ChoiceError(f"{where} names a file, not a URL")
+    if "\0" in text:
+        raise ChoiceError(f"{where}: holds a zero byte")
+    return text
 
 
 def _look(candidates: list[Path], file: str | None) -> _Search:

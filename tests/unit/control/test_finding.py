@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from forebay.control import SeveralError, find, places
+from forebay.control import ChoiceError, find, places
 from forebay.control.client import ControlError
 from tests.unit.control.fakes import FakeNode, serving
 
@@ -55,6 +55,36 @@ async def test_one_that_is_named(place: Path) -> None:
     assert relative == str(Path.cwd() / "d")
 
 
+async def test_not_both(place: Path) -> None:
+    with pytest.raises(ChoiceError, match="not both"):
+        await found(place, socket="/a", config="/b")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("postgresql://u:hunter2@h/db", " names a file, not a URL"),
+        ("u:hunter2@h/db", " names a file, not a URL"),
+        ("a\0b", ": holds a zero byte"),
+    ],
+)
+async def test_what_is_no_path_is_not_repeated(place: Path, text: str, told: str) -> None:
+    for given, name in (
+        ({"socket": text}, "--socket"),
+        ({"config": text}, "--config"),
+        ({"environ": {"FOREBAY_CONTROL_SOCKET": text}}, "FOREBAY_CONTROL_SOCKET"),
+    ):
+        with pytest.raises(ChoiceError) as caught:
+            await found(place, **given)  # type: ignore[arg-type]
+        assert str(caught.value) == f"{name}{told}"
+
+
+async def test_a_url_in_the_environment_names_no_file(place: Path, run: Run) -> None:
+    path = await run("node-1.sock", "URL")
+    environ = {"FOREBAY_CONFIG": "postgresql://u:hunter2@h/db"}
+    assert await found(place, environ=environ) == str(path)
+
+
 async def test_the_only_one(place: Path, run: Run) -> None:
     path = await run("node-1.sock", "/etc/a.toml")
     assert await found(place) == str(path)
@@ -72,7 +102,7 @@ async def test_within_a_unit_the_units_own(place: Path, run: Run) -> None:
 async def test_none(place: Path) -> None:
     with pytest.raises(ControlError) as caught:
         await found(place)
-    assert not isinstance(caught.value, SeveralError)
+    assert not isinstance(caught.value, ChoiceError)
     assert str(caught.value).startswith(f"no Forebay was found in {place}/forebay, ")
     assert str(caught.value).endswith("(--socket PATH) or its configuration (--config FILE)")
 
@@ -91,7 +121,7 @@ async def test_one_that_has_died(place: Path) -> None:
 async def test_several(place: Path, run: Run) -> None:
     one = await run("node-1.sock", "/etc/a.toml")
     two = await run("node-2.sock", "environment")
-    with pytest.raises(SeveralError) as caught:
+    with pytest.raises(ChoiceError) as caught:
         await found(place)
     process = f"process {os.getpid()}"
     assert str(caught.value).splitlines() == [
@@ -121,7 +151,7 @@ async def test_several_with_one_configuration(place: Path, run: Run) -> None:
     file = str((place / "a.toml").resolve())
     await run("node-1.sock", file)
     await run("node-2.sock", file)
-    with pytest.raises(SeveralError, match=f"2 Forebays with {file} run here"):
+    with pytest.raises(ChoiceError, match=f"2 Forebays with {file} run here"):
         await found(place, config=file)
 
 
