@@ -155,6 +155,8 @@ class ControlServer:
                 connection.is_busy = True
                 await self._answer(connection, request)
                 connection.is_busy = False
+                if self._ended.done():  # whoever was told of the end waits for the process's
+                    break
                 if connection in self._connections:  # it has been used last
                     self._connections[connection] = self._connections.pop(connection)
         except _GoneError:

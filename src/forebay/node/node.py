@@ -143,10 +143,11 @@ class Node:
         """What it is and does now. Takes at most STATS_TIMEOUT_S."""
         figures: dict[str, dict[str, int | float]] = {}
         silence = ""
-        try:
-            figures = await self.stats()
-        except WorkerUnavailableError as error:
-            silence = str(error)
+        if self.state != "starting":  # a worker that is being configured does not answer
+            try:
+                figures = await self.stats()
+            except WorkerUnavailableError as error:
+                silence = str(error)
         worker = self._worker
         return describe(
             self._config,

@@ -155,6 +155,7 @@ class TestNobodyHoldsItUp:
         self, node: FakeNode, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(server, "SEND_TIMEOUT_S", 0.1)
+        monkeypatch.setattr(server, "FAREWELL_S", 0.1)
         node.padding = "x" * 200_000
         talk = await Talk.to(path)
         talk.writer.transport.pause_reading()  # type: ignore[attr-defined]
@@ -227,8 +228,9 @@ class TestNobodyHoldsItUp:
 
 class TestStop:
     async def test_it_is_told_how_many_are_left_and_when_it_is_over(
-        self, node: FakeNode, path: Path
+        self, node: FakeNode, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(server, "FAREWELL_S", 3600)  # the end waits for no goodbye
         async with serving(node, path) as control:
             talk = await Talk.to(path)
             assert await talk.ask(StopRequest(id=1)) == Progress(id=1, clients=4)
