@@ -30,7 +30,7 @@ from forebay.control.messages import (
     Who,
     WhoRequest,
 )
-from forebay.control.peer import may_command, peer_of, user_name
+from forebay.control.peer import may_command, peer_of
 from forebay.net.tasks import spawn
 from forebay.node import WorkerUnavailableError
 from forebay.node.reloads import Reload
@@ -40,6 +40,8 @@ log = logging.getLogger("forebay.control")
 
 # Connections at once. One more takes the place of the one that has been idle for longest.
 MAX_CONNECTIONS = 64
+# Other users that the log names; their number is bounded by nothing else.
+MAX_STRANGERS = 64
 # Within this time a whole request must have come; commands send theirs at once.
 REQUEST_TIMEOUT_S = 30.0
 # A peer that does not read for so long is gone.
@@ -130,11 +132,12 @@ class ControlServer:
             return False
         if may_command(peer.uid):
             return True
-        if peer.uid not in self._strangers:  # told once of each
+        # Told once of each, by number: a name would have to be looked up, perhaps far away.
+        if peer.uid not in self._strangers and len(self._strangers) < MAX_STRANGERS:
             self._strangers.add(peer.uid)
             fields = {"uid": peer.uid, "pid": peer.pid}
-            text = "A command of %s was refused: only the node's own user and root may give any"
-            log.warning(text, user_name(peer.uid), extra={"fields": fields})
+            text = "A command of uid %d was refused: only the node's own user and root may give any"
+            log.warning(text, peer.uid, extra={"fields": fields})
         return False
 
     def _make_room(self) -> bool:

@@ -24,6 +24,7 @@ from forebay.control.messages import (
     Who,
     WhoRequest,
 )
+from forebay.control.peer import Peer
 from forebay.control.server import MAX_CONNECTIONS, ControlServer
 from tests.unit.control.fakes import FakeNode, serving, until
 
@@ -224,6 +225,12 @@ class TestNobodyHoldsItUp:
             await talk.close()
         assert node.stops == []
         assert caplog.text.count("was refused: only the node's own user and root may") == 1
+        monkeypatch.setattr(server, "MAX_STRANGERS", 1)
+        monkeypatch.setattr(server, "peer_of", lambda _: Peer(1, 4711))
+        talk = await Talk.to(path)
+        assert await talk.channel.receive() is None
+        await talk.close()
+        assert "4711" not in caplog.text
 
 
 class TestStop:
