@@ -66,6 +66,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.quick)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def runtime_directory(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Where this process's nodes have their control sockets, unless a test says otherwise."""
+    os.environ["XDG_RUNTIME_DIR"] = str(tmp_path_factory.mktemp("run"))
+    for name in ("RUNTIME_DIRECTORY", "FOREBAY_CONTROL_SOCKET"):
+        os.environ.pop(name, None)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL for this process's tests; it may lack TLS."""

@@ -7,7 +7,7 @@ between them; ``psql`` and ``pgbench`` are real clients. Tests then read as sent
 from forebay.embedded.postgres import Postgres
 from tests.harness.clients import Finished, TestDatabase, pgbench, psql
 from tests.harness.faults import FaultProxy
-from tests.harness.forebay import Forebay
+from tests.harness.forebay import Forebay, run_command, start_command
 from tests.harness.waiting import eventually
 
 __all__ = [
@@ -19,4 +19,6 @@ __all__ = [
     "eventually",
     "pgbench",
     "psql",
+    "run_command",
+    "start_command",
 ]

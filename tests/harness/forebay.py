@@ -22,6 +22,29 @@ MAIN = "import sys; from forebay.cli import main; sys.exit(main())"
 STOP_TIMEOUT_S = 40.0
 
 
+def start_command(*arguments: str, **environ: str) -> subprocess.Popen[str]:
+    """Starts ``forebay ARGUMENTS``, with more variables in its environment."""
+    return subprocess.Popen(
+        [sys.executable, "-c", MAIN, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=clean_environment() | environ,
+    )
+
+
+def run_command(*arguments: str, **environ: str) -> Finished:
+    """Runs ``forebay ARGUMENTS`` to its end, within STOP_TIMEOUT_S."""
+    with start_command(*arguments, **environ) as process:
+        try:
+            out, err = process.communicate(timeout=STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+    return Finished(process.returncode, out, err)
+
+
 class Forebay:
     """One ``forebay serve`` with one proxy in front of one server.
 
@@ -131,12 +154,20 @@ class Forebay:
 
     def reload(self, **sections: Mapping[str, Any]) -> None:
         """Changes sections (``pool={...}``), reloads with SIGHUP and waits until it says so."""
-        for name, values in sections.items():
-            self._sections[name] |= values
-        self._write()
+        self.write(**sections)
         before = len(self.text)
         self.signal(signal.SIGHUP)
         eventually(lambda: re.search("[Rr]eloaded", self.text[before:]), "a word on the reload")
+
+    def command(self, name: str, *options: str) -> Finished:
+        """Runs ``forebay NAME`` for this one."""
+        return run_command(name, "--config", str(self.config), *options)
+
+    def write(self, **sections: Mapping[str, Any]) -> None:
+        """Changes sections (``pool={...}``) of the configuration."""
+        for name, values in sections.items():
+            self._sections[name] |= values
+        self._write()
 
     @property
     def pid(self) -> int:

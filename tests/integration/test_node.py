@@ -247,7 +247,7 @@ async def test_reload_changes_what_can_change_and_names_the_rest(
     changed = CONFIG.replace("= 90", "= 50").replace(":0", ":6439").replace("20", "21")
     (folder / "forebay.toml").write_text(changed)
     (folder / "app.json").write_text('{"username": "app2", "password": "pw-app"}')
-    assert await node.reload() is True
+    assert (await node.reload()).ok
     assert await ask(node, "percent") == "50"
     assert await ask(node, "users") == "app2,other"
     assert node.config.proxies["app"].listen == "127.0.0.1:0"
@@ -268,7 +268,7 @@ async def test_the_target_stays_even_if_the_worker_is_replaced(
 ) -> None:
     caplog.set_level(logging.INFO, "forebay.node")
     (folder / "forebay.toml").write_text(CONFIG.replace("127.0.0.1:1", "127.0.0.1:2"))
-    assert await node.reload() is True
+    assert (await node.reload()).ok
     assert node.config.proxies["app"].target.hosts == ["127.0.0.1:1"]
     assert 'target.hosts can\'t change while running; it stays ["127.0.0.1:1"]' in caplog.text
     assert "Changed" not in caplog.text
@@ -283,7 +283,7 @@ async def test_a_removed_proxy_goes_on_without_its_secrets(
     async with make_node() as node:
         (folder / "forebay.toml").write_text(CONFIG.replace("= 90", "= 50"))
         (folder / "gone.json").unlink()
-        assert await node.reload() is True
+        assert (await node.reload()).ok
         assert "proxies.gone was removed; it goes on as it was until a restart" in caplog.text
         assert await ask(node, "percent") == "50"
         assert node.certificate_pem("gone")
@@ -293,12 +293,12 @@ async def test_a_bad_configuration_leaves_the_old_one_running(
     node: Node, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (folder / "forebay.toml").write_text(CONFIG.replace("= 90", "= 900").replace("20", "-1"))
-    assert await node.reload() is False
+    assert not (await node.reload()).ok
     assert "max_connections_percent: is 900" in caplog.text
     assert "drain_timeout: is -1" in caplog.text
     (folder / "forebay.toml").write_text(CONFIG)
     (folder / "app.json").unlink()
-    assert await node.reload() is False
+    assert not (await node.reload()).ok
     assert "app.json: can't be read: No such file" in caplog.text
     assert await ask(node, "percent") == "90"
     assert await ask(node, "users") == "app,other"
@@ -309,7 +309,7 @@ async def test_what_the_worker_refuses_does_not_stay(
 ) -> None:
     (folder / "forebay.toml").write_text(CONFIG.replace("= 90", "= 50"))
     (folder / "refuse").touch()
-    assert await node.reload() is False
+    assert not (await node.reload()).ok
     assert "told to refuse" in caplog.text
     assert node.config.proxies["app"].pool.max_connections_percent == 90
 

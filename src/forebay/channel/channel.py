@@ -71,17 +71,19 @@ def encode(message: Any) -> bytes:
 
 
 class Channel(Generic[S, R]):
-    """One end of the socketpair. One task receives; any may send."""
+    """One end of the socketpair. One task receives; any may send. ``limit_bytes``: of a message
+    that it receives."""
 
     def __init__(
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         receives: Any,
+        limit_bytes: int = MAX_MESSAGE_BYTES,
     ) -> None:
         self._reader = reader
         self._writer = writer
-        self._framer = Framer()
+        self._framer = Framer(limit_bytes)
         self._frames: list[bytes] = []  # complete, in reverse order of arrival
         self._decoder: msgspec.msgpack.Decoder[R] = msgspec.msgpack.Decoder(receives)
 

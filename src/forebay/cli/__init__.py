@@ -25,6 +25,21 @@ app.command(
     help="Try a configuration: log in, show the limits, warn about what will bite.",
 )
 app.command(
+    "forebay.cli.status:status",
+    name="status",
+    help="Tell whether a running Forebay serves, and what it does now.",
+)
+app.command(
+    "forebay.cli.reload:reload",
+    name="reload",
+    help="Let a running Forebay read its configuration again.",
+)
+app.command(
+    "forebay.cli.stop:stop",
+    name="stop",
+    help="Let a running Forebay finish its transactions and end.",
+)
+app.command(
     "forebay.cli.explain:explain",
     name="explain",
     help="Tell what statements do to the session, and whether they pin.",

@@ -12,6 +12,7 @@ from forebay.cli import listening, warnings
 from forebay.cli.output import EXIT_FAILED, EXIT_FINE, EXIT_WRONG_USE, complain, interpreter_problem
 from forebay.cli.probing import Facts, Login, probe
 from forebay.config import Config, ConfigError, PoolSettings, load_any, means_url
+from forebay.control import obstacle
 from forebay.node import materials
 from forebay.node.certificates import Certificates
 from forebay.node.materials import Material, MaterialError
@@ -123,12 +124,15 @@ async def _check(config: Config, found: dict[str, Material]) -> Report:
                 warnings=[*heard[name].warnings, *doubts, *said],
             )
         )
+    problem = obstacle(config.node.control_socket) if config.node.control_socket else None
     return Report(
-        ok=all(
+        ok=problem is None
+        and all(
             not proxy.problems and all(user.error is None for user in proxy.users)
             for proxy in proxies
         ),
         source=config.source,
+        problems=[f"node.control_socket: {problem}"] if problem else [],
         warnings=list(warnings.about_all(config)),
         proxies=proxies,
     )
@@ -166,6 +170,7 @@ def _lines(report: Report, config: Config) -> list[str]:
                 f" {user.facts.server_version}, {user.facts.tls or 'not encrypted'}"
             )
         lines += (f"  warning  {text}" for text in proxy.warnings)
+    lines += (f"FAILED   {text}" for text in report.problems)
     lines += (f"warning  {text}" for text in report.warnings)
     count = len(report.warnings) + sum(len(proxy.warnings) for proxy in report.proxies)
     verdict = "would work" if report.ok else "would not work"

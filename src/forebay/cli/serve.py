@@ -11,6 +11,12 @@ from cyclopts import Parameter
 from forebay import __version__, logs
 from forebay.cli.output import EXIT_FAILED, EXIT_FINE, EXIT_WRONG_USE, complain
 from forebay.config import Config, ConfigError, load_any
+from forebay.control import (
+    ControlServer,
+    ControlSocket,
+    ControlSocketError,
+    open_control_socket,
+)
 from forebay.net.tasks import spawn
 from forebay.node import Node, NodeError
 
@@ -26,8 +32,8 @@ def serve(
 ) -> int:
     """Run the proxy.
 
-    SIGTERM and Ctrl-C let transactions finish first (a second one ends at once). SIGHUP reads
-    configuration, secrets and certificates again.
+    SIGTERM, Ctrl-C and forebay stop let transactions finish first (a second signal ends at once).
+    SIGHUP and forebay reload read configuration, secrets and certificates again.
 
     Parameters
     ----------
@@ -56,23 +62,64 @@ def serve(
     def read_again() -> Config:
         return load_any(config, environ)
 
-    return asyncio.run(_serve(Node(settings, reload_from=read_again, environ=environ)))
+    try:
+        control = open_control_socket(settings.node.control_socket, environ)
+    except ControlSocketError as error:
+        if settings.node.control_socket:
+            complain("serve", [f"node.control_socket: {error}"])
+            return EXIT_FAILED
+        log.warning("No commands reach this node, for it has no control socket: %s", error)
+        control = None
+    try:
+        node = Node(settings, reload_from=read_again, environ=environ)
+        return asyncio.run(_serve(node, control))
+    finally:
+        if control is not None:
+            control.close()
 
 
-async def _serve(node: Node) -> int:
-    loop = asyncio.get_running_loop()
-    asked = asyncio.Event()
+class _End:
+    """Asked for by signals, or on the control socket; what drains the node waits for ``asked``."""
 
-    def on_end() -> None:
-        if asked.is_set():
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self.asked = asyncio.Event()
+
+    def on_signal(self) -> None:
+        """The first one drains, another one ends at once."""
+        if self.asked.is_set():
             log.warning("Asked to end again: ending at once")
-            spawn(node.drain(0), "drain at once")
-        asked.set()
+        self.ask(at_once=self.asked.is_set())
 
+    def ask(self, at_once: bool) -> None:
+        """Drain; ``at_once`` leaves no time for it, also to a drain that is under way."""
+        if at_once and self._node.state != "starting":
+            spawn(self._node.drain(0), "drain at once")
+        self.asked.set()
+
+
+async def _serve(node: Node, control: ControlSocket | None) -> int:
+    loop = asyncio.get_running_loop()
+    end = _End(node)
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_end)
+        loop.add_signal_handler(number, end.on_signal)
     loop.add_signal_handler(signal.SIGHUP, lambda: spawn(node.reload(), "reload"))
     log.debug("Forebay %s", __version__)
+    server = ControlServer(node, end.ask)
+    if control is not None:
+        await server.start(control)
+        log.info("Commands are taken at %s", control.path)
+    code = EXIT_FAILED
+    try:
+        code = await _run(node, end.asked)
+    finally:
+        await server.finish(code == EXIT_FINE)
+    return code
+
+
+async def _run(node: Node, asked: asyncio.Event) -> int:
+    """Start the node, and drain it when that is asked for. Returns the exit code."""
+    loop = asyncio.get_running_loop()
     starting = loop.create_task(node.start())
     asking = loop.create_task(asked.wait())
     await asyncio.wait([starting, asking], return_when=asyncio.FIRST_COMPLETED)

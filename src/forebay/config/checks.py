@@ -82,6 +82,8 @@ def _node(node: NodeSettings) -> Found:
         parse_address(node.control_listen, wildcard=True)
     except ValueError as error:
         yield ("control_listen",), str(error)
+    if node.control_socket and "\0" in node.control_socket:
+        yield ("control_socket",), "holds a zero byte"
 
 
 def _proxy(proxy: ProxySettings) -> Found:

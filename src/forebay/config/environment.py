@@ -63,6 +63,8 @@ def _upper(text: str) -> str:
 
 _PROXY_KEYS = {_upper("_".join(map(str, path))): _Key(path, t) for path, t in leaves(ProxySettings)}
 _NODE_KEYS = {_upper("_".join(map(str, path))): _Key(path, t) for path, t in leaves(NodeSettings)}
+# Keys of the node that may be written without NODE_: the commands read this one, too.
+_SHORT_NODE_KEYS = ("CONTROL_SOCKET",)
 
 
 def overlay(raw: dict[str, Any], environ: Mapping[str, str], reading: Reading) -> None:
@@ -114,6 +116,8 @@ def _secret_variables(environ: Mapping[str, str], proxies: dict[str, Any]) -> It
 def _resolve(name: str, in_file: list[str]) -> tuple[Path, Any]:
     """The key's path and type. Raises ValueError with what is wrong about the name."""
     rest = name.removeprefix(PREFIX)
+    if rest in _SHORT_NODE_KEYS:
+        rest = f"NODE_{rest}"
     if rest.startswith("NODE_"):
         key = _NODE_KEYS.get(rest.removeprefix("NODE_"))
         if key is None:

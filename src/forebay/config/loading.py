@@ -142,6 +142,9 @@ def _read(
         check_together(proxies, reading)
     if reading.problems or node is None:
         raise ConfigError(reading.problems)
+    if node.control_socket:
+        path = str((base / node.control_socket).absolute())
+        node = msgspec.structs.replace(node, control_socket=path)
     return Config(node=node, proxies=proxies, given_secrets=given or {}, source=reading.source)
 
 

@@ -134,6 +134,7 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """What belongs to the process, not to one proxy."""
 
     control_listen: str = "127.0.0.1:6480"
+    control_socket: str | None = None  # None: in the first directory that will do; "": none at all
     drain_timeout: Annotated[float, Meta(ge=0, le=3600)] = 30.0
 
 

@@ -21,7 +21,7 @@ from forebay.embedded.errors import SetupError
 from forebay.embedded.postgres import Postgres
 from forebay.embedded.surroundings import HOST, free_port
 from forebay.logs import ENV_LEVEL
-from forebay.node.node import Node, NodeError, WorkerUnavailableError
+from forebay.node import Node, NodeError, WorkerUnavailableError
 
 PROXY = "demo"
 USUAL_PORT = 6432

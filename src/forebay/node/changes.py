@@ -12,7 +12,7 @@ from forebay.node.materials import Material
 
 # Sockets are opened once and inherited by the workers: these keys name what is listened on.
 FIXED_PROXY_KEYS = ("listen",)
-FIXED_NODE_KEYS = ("control_listen",)
+FIXED_NODE_KEYS = ("control_listen", "control_socket")
 # Connections to the old one are open: a worker could not follow, but the next one would.
 FIXED_TARGET_KEYS = TargetSettings.__struct_fields__
 
@@ -102,6 +102,8 @@ def _differences(old: Any, new: Any, path: Path) -> Iterator[str]:
 
 
 def _text(value: Any) -> str:
+    if value is None:
+        return "unset"
     if isinstance(value, float):
         return f"{value:g}"  # as people write it: 30, not 30.0
     return msgspec.json.encode(value).decode()

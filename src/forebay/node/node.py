@@ -12,6 +12,7 @@ import asyncio
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -24,6 +25,7 @@ from forebay.config.settings import Config
 from forebay.net.tasks import spawn
 from forebay.node.certificates import Certificates
 from forebay.node.changes import compare, compare_materials
+from forebay.node.errors import NodeError, WorkerUnavailableError
 from forebay.node.evacuations import Evacuations
 from forebay.node.listeners import Listener, ListenError, open_listeners
 from forebay.node.materials import (
@@ -34,7 +36,9 @@ from forebay.node.materials import (
     secret_variables,
 )
 from forebay.node.notify import notify, reloading
+from forebay.node.reloads import Reload, refused, reloaded, tell
 from forebay.node.report import Limits, limits_in, start_fields, start_line
+from forebay.node.status import State, Status, WorkerStatus, describe, full_source
 from forebay.node.worker_process import WorkerError, WorkerProcess
 
 log = logging.getLogger("forebay.node")
@@ -56,18 +60,6 @@ DEADLINE_CHECK_S = 0.2
 RESTART_DELAY_S = 0.1
 RESTART_DELAY_MAX_S = 10.0
 RAN_WELL_S = 30.0
-
-
-class NodeError(Exception):
-    """The node can't start or do what was asked. ``problems`` has one sentence for each reason."""
-
-    def __init__(self, *problems: str) -> None:
-        self.problems = problems
-        super().__init__("\n".join(problems))
-
-
-class WorkerUnavailableError(NodeError):
-    """There is no worker to ask at the moment: one is being started."""
 
 
 class Node:
@@ -100,6 +92,9 @@ class Node:
         self._drain_deadline = float("inf")
         self._supervisor: asyncio.Task[None] | None = None
         self._teller: asyncio.Task[None] | None = None
+        self._last_reload: Reload | None = None
+        self.source = full_source(config)
+        self.started_at = time.time()
         self.restarts = 0  # workers started because another had died
 
     # --- what it is now -----------------------------------------------------------------------
@@ -137,6 +132,35 @@ class Node:
             return await self._worker.stats(STATS_TIMEOUT_S)
         except WorkerError as error:
             raise WorkerUnavailableError(str(error)) from None
+
+    @property
+    def state(self) -> State:
+        if self._draining:
+            return "draining"
+        return "starting" if self._supervisor is None else "serving"
+
+    async def status(self) -> Status:
+        """What it is and does now. Takes at most STATS_TIMEOUT_S."""
+        figures: dict[str, dict[str, int | float]] = {}
+        silence = ""
+        if self.state != "starting":  # a worker that is being configured does not answer
+            try:
+                figures = await self.stats()
+            except WorkerUnavailableError as error:
+                silence = str(error)
+        worker = self._worker
+        return describe(
+            self._config,
+            self.addresses,
+            figures,
+            silence,
+            state=self.state,
+            configuration=self.source,
+            started_at=self.started_at,
+            worker=WorkerStatus(pid=worker.pid, started_at=worker.started_at) if worker else None,
+            worker_restarts=self.restarts,
+            reload=self._last_reload,
+        )
 
     # --- start --------------------------------------------------------------------------------
 
@@ -227,9 +251,11 @@ class Node:
             await asyncio.sleep(LIMITS_INTERVAL_S)
         return limits
 
-    def _tell_concerns(self) -> None:
-        for name, concern in concerns(self._config, self._materials):
+    def _tell_concerns(self) -> list[str]:
+        found = concerns(self._config, self._materials)
+        for name, concern in found:
             log.warning("%s", concern, extra={"fields": {"proxy": name}})
+        return [f"proxies.{name}: {concern}" for name, concern in found]
 
     # --- keep a worker running ----------------------------------------------------------------
 
@@ -268,31 +294,30 @@ class Node:
 
     # --- reload -------------------------------------------------------------------------------
 
-    async def reload(self) -> bool:
+    async def reload(self) -> Reload:
         """Read configuration, secrets and certificates again and put them in force.
 
-        Returns False when something is wrong with the new ones: the old ones stay then. Everything
-        is logged: what changed, what can't change while running, what is wrong.
+        When something is wrong with the new ones, the old ones stay. Everything is logged: what
+        changed, what can't change while running, what is wrong.
         """
         async with self._reloading:
             if self._draining:
-                return False
+                return refused(["it is stopping"])
             notify(reloading(), self._environ)
             try:
-                return await self._reload()
+                self._last_reload = answer = await self._reload()
+                tell(answer, log)
+                return answer
             finally:
                 notify("READY=1", self._environ)
 
-    async def _reload(self) -> bool:
+    async def _reload(self) -> Reload:
         try:
             new = self._config if self._reload_from is None else self._reload_from()
             changes = compare(self._config, new)
             gathered = self._gather(changes.effective, new)
         except (ConfigError, MaterialError) as error:
-            for problem in error.problems:
-                log.error("%s", problem)
-            log.error("Not reloaded: the configuration before stays in force")
-            return False
+            return refused(map(str, error.problems))
         changed = changes.changed + compare_materials(self._materials, gathered)
         before = self._config, self._materials
         self._config, self._materials = changes.effective, gathered
@@ -302,15 +327,8 @@ class Node:
                 unchanged = await self._worker.configure(self._configuration(), CONFIGURE_TIMEOUT_S)
             except WorkerError as error:
                 self._config, self._materials = before
-                log.error("Not reloaded: %s", error)
-                return False
-        for each in (*changes.fixed, *unchanged):
-            log.warning("%s", each)
-        for each in changed:
-            log.info("Changed: %s", each)
-        self._tell_concerns()
-        log.info("Reloaded", extra={"fields": {"changes": len(changed)}})
-        return True
+                return refused([str(error)])
+        return reloaded(changed, (*changes.fixed, *unchanged), self._tell_concerns())
 
     def _gather(self, effective: Config, new: Config) -> dict[str, Material]:
         """What the proxies need; of one that was removed nothing may be there any more."""

@@ -38,7 +38,7 @@ def start_line(
     """One sentence for all proxies."""
     return "Serving " + "; ".join(
         f"{name} on {', '.join(map(str, addresses[name]))}"
-        f" → {', '.join(proxy.target.hosts)}, {_in_words(proxy, limits.get(name))}"
+        f" → {', '.join(proxy.target.hosts)}, {limit_in_words(proxy, limits.get(name))}"
         for name, proxy in config.proxies.items()
     )
 
@@ -54,7 +54,8 @@ def start_fields(
     }
 
 
-def _in_words(proxy: ProxySettings, limits: Limits | None) -> str:
+def limit_in_words(proxy: ProxySettings, limits: Limits | None) -> str:
+    """The limit of a proxy's pool and what it comes from; ``limits`` None: not known yet."""
     percent = proxy.pool.max_connections_percent
     if limits is None:
         return f"{percent} % of a max_connections that is not known yet"

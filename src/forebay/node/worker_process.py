@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from itertools import count
 
@@ -54,6 +55,7 @@ class WorkerProcess:
         self._numbers = count(1)
         self._expected: dict[tuple[str, int], asyncio.Future[Answer]] = {}
         self._is_gone = False
+        self.started_at = time.time()
         self.drained = False
         self._evacuations = evacuations
         evacuations.join(self)

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from forebay.channel import channel
-from forebay.channel.channel import ChannelError, Framer, encode, node_end, worker_end
+from forebay.channel.channel import Channel, ChannelError, Framer, encode, node_end, worker_end
 from forebay.channel.messages import Drain, Drained, Notice
 
 
@@ -52,6 +52,20 @@ async def test_who_does_not_read_is_owed_no_more_than_a_bound() -> None:
     while node.post(Drain(timeout_s=posted)):
         posted += 1
         assert posted < 1_000_000
+    theirs.close()
+    node.close()
+    await node.wait_closed()
+
+
+async def test_an_end_that_takes_only_short_messages() -> None:
+    ours, theirs = socket.socketpair()
+    reader, writer = await asyncio.open_connection(sock=ours)
+    node: Channel[Drain, Drain] = Channel(reader, writer, Drain, limit_bytes=40)
+    theirs.sendall(encode(Drain(timeout_s=1)) + b"\0\0\0\x29")
+    with pytest.raises(ChannelError, match="41 bytes; 40 are allowed"):
+        async with asyncio.timeout(20):
+            while await node.receive() is not None:
+                pass
     theirs.close()
     node.close()
     await node.wait_closed()

@@ -30,12 +30,21 @@ def test_version() -> None:
     assert (done.returncode, done.stdout.split()[0]) == (0, "forebay")
 
 
-@pytest.mark.parametrize("command", ["serve", "check"])
-def test_help(command: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("serve", "postgresql://"),
+        ("check", "postgresql://"),
+        ("status", "--json"),
+        ("reload", "FOREBAY_CONTROL_SOCKET"),
+        ("stop", "--now"),
+    ],
+)
+def test_help(command: str, told: str) -> None:
     assert command in forebay("--help").stdout
     done = forebay(command, "--help")
     assert done.returncode == 0
-    assert "postgresql://" in done.stdout
+    assert told in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -127,6 +136,9 @@ def test_what_cannot_be_used_of_a_url_never_shows_its_password(url: str) -> None
         ["check", "--config={}"],
         ["demo", "--port", "{}"],
         ["serve", "--log-format", "{}"],
+        ["status", "--config", "{}"],
+        ["reload", "--socket={}"],
+        ["stop", "{}"],
     ],
 )
 def test_a_password_in_the_wrong_place_is_not_repeated(arguments: list[str]) -> None:

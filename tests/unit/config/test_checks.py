@@ -51,6 +51,7 @@ def test_what_is_right(settings: object) -> None:
         (PoolSettings(init_query="SET x = 'é'"), "is not plain ASCII"),
         (PoolSettings(init_query="\0"), "holds a zero byte"),
         (NodeSettings(control_listen="x:y:z"), "control_listen"),
+        (NodeSettings(control_socket="a\0b"), "holds a zero byte"),
     ],
 )
 def test_what_is_wrong(settings: object, text: str) -> None:

@@ -155,6 +155,11 @@ def test_variables_that_are_no_settings(tmp_path: Path) -> None:
     assert read(tmp_path, ONE, environ).proxies["app"].listen == "127.0.0.1:6432"
 
 
+@pytest.mark.parametrize("name", ["FOREBAY_CONTROL_SOCKET", "FOREBAY_NODE_CONTROL_SOCKET"])
+def test_the_control_socket_has_a_short_name_too(tmp_path: Path, name: str) -> None:
+    assert read(tmp_path, ONE, {name: "/run/c.sock"}).node.control_socket == "/run/c.sock"
+
+
 ALL = [
     *(variable(("proxies", "app", *path)) for path, _ in leaves(ProxySettings)),
     *(variable(("node", *path)) for path, _ in leaves(NodeSettings)),

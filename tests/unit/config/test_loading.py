@@ -77,6 +77,15 @@ def test_the_idle_percentage_follows_the_maximum(tmp_path: Path) -> None:
     assert read(tmp_path, text).proxies["app"].pool.max_idle_connections_percent == 15
 
 
+def test_the_control_socket_is_relative_to_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "forebay.toml"
+    for given, meant in (("c.sock", f"{tmp_path}/c.sock"), ("/run/c", "/run/c"), ("", "")):
+        path.write_text(f"node = {{control_socket = {given!r}}}\n{MINIMAL}")
+        assert load(path, {}).node.control_socket == meant
+    path.write_text(MINIMAL)
+    assert load(path, {}).node.control_socket is None
+
+
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     text = FROM_THE_DESIGN.replace('"prefer"', '"verify-full"\nsslrootcert = "ca.pem"')
     proxy = read(tmp_path, text).proxies["app"]

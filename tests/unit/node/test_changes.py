@@ -43,13 +43,14 @@ def test_what_can_change() -> None:
 
 def test_what_cannot_change() -> None:
     other = msgspec.structs.replace(APP, listen=":7000", idle_client_timeout=60)
-    new = config(NodeSettings(control_listen=":1"), app=other, another=APP)
+    new = config(NodeSettings(control_listen=":1", control_socket="/c"), app=other, another=APP)
     changes = compare(config(app=APP, gone=APP), new)
     assert changes.fixed == [
         f'proxies.app.listen {STAYS} "127.0.0.1:6432" until a restart',
         "proxies.gone was removed; it goes on as it was until a restart",
         "proxies.another is new; it starts with a restart",
         f'node.control_listen {STAYS} "127.0.0.1:6480" until a restart',
+        f"node.control_socket {STAYS} unset until a restart",
     ]
     assert changes.changed == ["proxies.app.idle_client_timeout: 1800 → 60"]
     assert changes.effective.proxies["app"].listen == "127.0.0.1:6432"
