@@ -51,7 +51,8 @@ class Forebay:
     target_port: of PostgreSQL or of a FaultProxy, on 127.0.0.1. database: who may log in (more with
     ``users``), and what ``dsn`` names by default. ``proxy``, ``target``, ``pool`` and ``node`` are
     keys of the sections of the configuration file. ``others``: names of more proxies like the
-    first, each with the port of its target; ``ports`` has those on which they listen.
+    first, each with the port of its target; ``ports`` has those on which they listen. ``auth``:
+    more keys of users' ``[[auth]]`` entries. ``environ``: more variables of the program's.
     """
 
     def __init__(
@@ -66,6 +67,8 @@ class Forebay:
         pool: Mapping[str, Any] | None = None,
         node: Mapping[str, Any] | None = None,
         others: Mapping[str, int] | None = None,
+        auth: Mapping[str, Mapping[str, Any]] | None = None,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         self.host = HOST
         self.port = free_port()
@@ -88,6 +91,8 @@ class Forebay:
             "pool": dict(pool or {}),
         }
         self._targets = dict(others or {})
+        self._auth = dict(auth or {})
+        self._environ = dict(environ or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._others: dict[int, int] = {}
 
@@ -121,7 +126,7 @@ class Forebay:
                 stdout=log,
                 stderr=log,
                 cwd=self.directory,
-                env=clean_environment(),
+                env=clean_environment() | self._environ,
                 start_new_session=True,  # apart from pytest: signals and scheduling
             )
         eventually(lambda: self._is_serving(before), "forebay serves", timeout_s=30)
@@ -254,12 +259,12 @@ class Forebay:
         return "Serving " in self.text[said_before:]
 
     def _write(self) -> None:
-        secrets = []
+        secrets: list[dict[str, Any]] = []
         for number, (user, password) in enumerate(self._users.items()):
             path = self.directory / f"user-{number}.json"
             path.write_text(json.dumps({"username": user, "password": password}))
             path.chmod(0o600)
-            secrets.append(f"file:{path}")
+            secrets.append({"secret": f"file:{path}", **self._auth.get(user, {})})
         lines = ["[node]", *_lines(self._sections["node"])]
         lines += _proxy(NAME, self._sections, secrets)
         for name, port in self._targets.items():
@@ -270,11 +275,13 @@ class Forebay:
         self.config.write_text("\n".join(lines) + "\n")
 
 
-def _proxy(name: str, sections: Mapping[str, Mapping[str, Any]], secrets: list[str]) -> list[str]:
+def _proxy(
+    name: str, sections: Mapping[str, Mapping[str, Any]], secrets: list[dict[str, Any]]
+) -> list[str]:
     """The sections of one proxy."""
     lines = [f"[proxies.{name}]", *_lines(sections["proxy"])]
     for secret in secrets:
-        lines += [f"[[proxies.{name}.auth]]", f"secret = {json.dumps(secret)}"]
+        lines += [f"[[proxies.{name}.auth]]", *_lines(secret)]
     for section in ("target", "pool"):
         lines += [f"[proxies.{name}.{section}]", *_lines(sections[section])]
     return lines

@@ -29,6 +29,7 @@ FOREIGN_WORDS = frozenset(
     {
         *("application_name", "client_encoding", "default_transaction_read_only", "row_security"),
         *("max_connections", "search_path", "session_authorization", "standard_conforming_strings"),
+        "generate_db_auth_token",
         *("prepare_threshold", "prepared_max", "statement_cache_size", "server_version"),
         *("pg_advisory_lock", "pg_advisory_xact_lock", "pg_try_advisory_lock"),
         *("pg_stat_activity", "pg_terminate_backend", "idle_in_transaction_session_timeout"),

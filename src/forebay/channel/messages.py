@@ -8,14 +8,18 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from forebay.config.settings import ProxySettings
+from forebay.identity.access_keys import AccessKey
+
+LoginMethod = Literal["scram-sha-256", "md5", "iam", "iam-or-scram-sha-256", "iam-or-md5"]
+"""How clients prove who they are; see forebay.net.login.methods."""
 
 
 class Credential(NamedTuple):
-    """One user of a proxy; ``auth`` is how clients prove that they know the password."""
+    """One user of a proxy; ``auth`` is how its clients log in."""
 
     username: str
     password: str
-    auth: Literal["scram-sha-256", "md5"]
+    auth: LoginMethod
 
     def __repr__(self) -> str:
         return f"Credential({self.username!r}, ***, {self.auth!r})"
@@ -30,6 +34,7 @@ class WorkerProxy(msgspec.Struct, frozen=True, kw_only=True):
     credentials: list[Credential]
     tls_certificate_pem: str
     tls_private_key_pem: str
+    access_keys: list[AccessKey] = []  # what IAM tokens are signed with
 
     def __repr__(self) -> str:
         users = ", ".join(each.username for each in self.credentials)

@@ -45,6 +45,11 @@ app.command(
     help="Tell what statements do to the session, and whether they pin.",
 )
 app.command(
+    "forebay.cli.token:token",
+    name="token",
+    help="Print an IAM token, for development and CI.",
+)
+app.command(
     "forebay.cli.demo:demo",
     name="demo",
     help="Show 300 clients at work on a database that allows 45 connections.",

@@ -33,6 +33,7 @@ def about_proxy(
 ) -> Iterator[str]:
     """Warnings for one proxy."""
     yield from _settings(proxy, self_made=self_made)
+    yield from _iam(proxy, credentials)
     if proxy.max_client_connections + SPARE_DESCRIPTORS > descriptor_limit:
         yield (
             f"max_client_connections is {proxy.max_client_connections}, but this user may have only"
@@ -81,6 +82,34 @@ def _settings(proxy: ProxySettings, *, self_made: bool) -> Iterator[str]:
         )
     if proxy.login_timeout < 1:
         yield f"login_timeout is {proxy.login_timeout:g} s: a busy client machine may not make it"
+
+
+def _iam(proxy: ProxySettings, credentials: Sequence[Credential]) -> Iterator[str]:
+    """Why tokens that clients make will be refused, as far as it can be told from here."""
+    if proxy.iam is None:
+        return
+    if all(auth.iam_auth == "DISABLED" for auth in proxy.auth):
+        names = _names(sorted(f'"{each.username}"' for each in credentials))
+        yield (
+            f'there is an iam table, but iam_auth is "DISABLED" for every user ({names}): their'
+            ' tokens are refused as wrong passwords; set iam_auth = "REQUIRED" (or "ENABLED") for'
+            " those who are to log in with tokens, and add a secret for each who has none"
+        )
+    listen = [each for each in proxy.listen_addresses() if not each.is_unix]
+    if not listen:
+        yield "it listens on Unix sockets alone, which have no TLS: no IAM token is taken there"
+        return
+    ports = {each.port for each in listen}
+    if 0 in ports:  # any free one: nobody knows it yet
+        return
+    hosts = proxy.iam.host_names()
+    strange = [host for host in hosts if int(host.rpartition(":")[2]) not in ports]
+    if strange:
+        yield (
+            f"iam.hosts has {_names(strange)}, but the proxy listens on port"
+            f" {_names([str(port) for port in sorted(ports)])}: the port is signed in a token, so"
+            " this is right only if clients connect to another port that is mapped to this one"
+        )
 
 
 def _server(proxy: ProxySettings, users: int, facts: Facts) -> Iterator[str]:

@@ -8,6 +8,7 @@ from forebay.config.addresses import Address, parse_address
 from forebay.config.reading import Check, Path, Reading
 from forebay.config.settings import (
     AuthSettings,
+    IamSettings,
     NodeSettings,
     PoolSettings,
     ProxySettings,
@@ -25,6 +26,12 @@ MAX_SESSION_FUNCTIONS = 1000
 MAX_SESSION_SETTINGS = 100
 _CUSTOM_SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)+")
 _MAX_SETTING_CHARACTERS = 256
+MAX_IAM_HOSTS = 100
+MAX_ACCESS_KEYS = 1000
+_REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
+# As clients sign them: a name or an address, no wildcard.
+_IAM_HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]+")
+_ACCESS_KEY = re.compile(r"(file|env):.+", re.DOTALL)
 _SECRET = re.compile(r"(file|env|given):.+|arn:[\w-]+:secretsmanager:.+", re.DOTALL)
 
 Found = Iterator[tuple[Path, str]]
@@ -128,6 +135,12 @@ def _users(proxy: ProxySettings) -> Found:
         if auth.secret in seen:
             yield ("auth", index, "secret"), f"is the same as that of auth[{seen[auth.secret]}]"
         seen.setdefault(auth.secret, index)
+        if auth.iam_auth != "DISABLED" and proxy.iam is None:
+            text = (
+                f'is "{auth.iam_auth}", but nothing says how tokens are verified: add a table'
+                ' [proxies.NAME.iam] with verifier = "keys", or use "DISABLED"'
+            )
+            yield ("auth", index, "iam_auth"), text
 
 
 def _session_functions(proxy: ProxySettings) -> Found:
@@ -169,8 +182,34 @@ def _session_settings(proxy: ProxySettings) -> Found:
 def _user(auth: AuthSettings) -> Found:
     if not _SECRET.fullmatch(auth.secret):
         yield ("secret",), f"must be {SECRET_FORMS}; the value given is not shown"
-    if auth.iam_auth != "DISABLED":
-        yield ("iam_auth",), f'is "{auth.iam_auth}", which is not supported yet; use "DISABLED"'
+
+
+def _iam(iam: IamSettings) -> Found:
+    if not _REGION.fullmatch(iam.region):
+        yield ("region",), f"is {iam.region!r}; it must be the region in tokens, as in us-east-1"
+    if not 0 < len(iam.hosts) <= MAX_IAM_HOSTS:
+        text = f"has {len(iam.hosts)} items; it must have 1 to {MAX_IAM_HOSTS}: what clients"
+        yield ("hosts",), f'{text} connect to, as in ["db.example.com:6432"]'
+    seen: set[str] = set()
+    for index, host in enumerate(iam.hosts):
+        try:
+            name = str(parse_address(host, wildcard=False)).lower()
+        except ValueError as error:
+            yield ("hosts", index), str(error)
+            continue
+        if not _IAM_HOST.fullmatch(name):
+            yield ("hosts", index), f"{host!r} is not host:port, as clients connect to it"
+        elif name in seen:
+            yield ("hosts", index), f"{host!r} is there twice"
+        seen.add(name)
+    if not 0 < len(iam.access_keys) <= MAX_ACCESS_KEYS:
+        text = f"has {len(iam.access_keys)} items; it must have 1 to {MAX_ACCESS_KEYS}"
+        yield ("access_keys",), f'{text}, as in ["file:keys/dev.json"]'
+    for index, source in enumerate(iam.access_keys):
+        if not _ACCESS_KEY.fullmatch(source):
+            yield ("access_keys", index), "must be file:PATH or env:NAME; the value is not shown"
+        elif source in iam.access_keys[:index]:
+            yield ("access_keys", index), f"is there twice: {source}"
 
 
 def _target(target: TargetSettings) -> Found:
@@ -213,6 +252,7 @@ CHECKS: dict[type, Check] = {
     NodeSettings: _node,
     ProxySettings: _proxy,
     AuthSettings: _user,
+    IamSettings: _iam,
     TargetSettings: _target,
     PoolSettings: _pool,
 }

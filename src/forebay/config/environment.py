@@ -101,8 +101,11 @@ def overlay(raw: dict[str, Any], environ: Mapping[str, str], reading: Reading) -
 
 
 def _secret_variables(environ: Mapping[str, str], proxies: dict[str, Any]) -> Iterator[str]:
-    """Names that ``secret = "env:NAME"`` refers to: they may start with FOREBAY_ too."""
+    """Names that ``secret = "env:NAME"`` and ``access_keys = ["env:NAME"]`` refer to: they may
+    start with FOREBAY_ too."""
     for name, text in environ.items():
+        if name.startswith(PREFIX) and name.endswith("_IAM_ACCESS_KEYS"):
+            yield from re.findall(r"env:([^,\s\"\]]+)", text)
         if name.startswith(PREFIX) and name.endswith("_SECRET") and text.startswith("env:"):
             yield text.removeprefix("env:")
     for proxy in proxies.values():
@@ -111,6 +114,11 @@ def _secret_variables(environ: Mapping[str, str], proxies: dict[str, Any]) -> It
             secret = item.get("secret") if isinstance(item, dict) else None
             if isinstance(secret, str) and secret.startswith("env:"):
                 yield secret.removeprefix("env:")
+        iam = proxy.get("iam") if isinstance(proxy, dict) else None
+        keys = iam.get("access_keys") if isinstance(iam, dict) else None
+        for source in keys if isinstance(keys, list) else ():
+            if isinstance(source, str) and source.startswith("env:"):
+                yield source.removeprefix("env:")
 
 
 def _resolve(name: str, in_file: list[str]) -> tuple[Path, Any]:

@@ -154,19 +154,23 @@ def _absolute(proxy: ProxySettings, base: Path) -> ProxySettings:
     def absolute(path: str | None) -> str | None:
         return None if path is None else str((base / path).absolute())
 
+    def source(text: str) -> str:
+        return f"file:{absolute(text[5:])}" if text.startswith("file:") else text
+
     def with_path(auth: AuthSettings) -> AuthSettings:
-        if not auth.secret.startswith("file:"):
-            return auth
-        path = absolute(auth.secret.removeprefix("file:"))
-        return msgspec.structs.replace(auth, secret=f"file:{path}")
+        return msgspec.structs.replace(auth, secret=source(auth.secret))
 
     target = proxy.target
     if target.sslrootcert != "system":
         target = msgspec.structs.replace(target, sslrootcert=absolute(target.sslrootcert))
+    iam = proxy.iam
+    if iam is not None:
+        iam = msgspec.structs.replace(iam, access_keys=list(map(source, iam.access_keys)))
     return msgspec.structs.replace(
         proxy,
         tls_certificate=absolute(proxy.tls_certificate),
         tls_private_key=absolute(proxy.tls_private_key),
+        iam=iam,
         target=target,
         auth=[with_path(auth) for auth in proxy.auth],
     )

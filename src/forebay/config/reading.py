@@ -7,6 +7,7 @@ over the structs is done here, and msgspec converts the leaves.
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
@@ -18,7 +19,7 @@ Path = tuple[str | int, ...]
 T = TypeVar("T", bound=msgspec.Struct)
 
 # Values of these keys are never repeated in an error: someone may have put the secret itself there.
-_NEVER_SHOWN = frozenset({"secret", "auth"})
+_NEVER_SHOWN = frozenset({"secret", "auth", "access_keys"})
 _SHOWN_LENGTH = 60
 
 
@@ -65,7 +66,9 @@ def dotted(path: Path) -> str:
 
 
 def struct_in(annotation: Any) -> type[msgspec.Struct] | None:
-    """The settings struct that a field holds, directly or as the items of a list or dict."""
+    """The settings struct that a field holds, directly, or None, or as items of a list or dict."""
+    if get_origin(annotation) is UnionType:
+        return next(filter(None, map(struct_in, get_args(annotation))), None)
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
         return annotation
     if get_origin(annotation) in (list, dict):
@@ -81,7 +84,7 @@ def leaves(cls: type[msgspec.Struct], *, prefix: Path = ()) -> Iterator[tuple[Pa
             yield (*prefix, item.encode_name), item.type
         elif get_origin(item.type) is list:
             yield from leaves(inner, prefix=(*prefix, item.encode_name, 0))
-        elif get_origin(item.type) is None:
+        elif get_origin(item.type) in (None, UnionType):
             yield from leaves(inner, prefix=(*prefix, item.encode_name))
 
 

@@ -18,6 +18,7 @@ DEFAULT_PROXY = "default"
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 Pinning = Literal["minimal", "rds"]
 IamAuth = Literal["DISABLED", "REQUIRED", "ENABLED"]
+IamVerifier = Literal["keys"]
 ClientPasswordAuthType = Literal["POSTGRES_SCRAM_SHA_256", "POSTGRES_MD5"]
 PinningFilter = Literal["EXCLUDE_VARIABLE_SETS"]
 # What calling a function does to the session: reasons for pins, and NONE.
@@ -73,6 +74,21 @@ class AuthSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     client_password_auth_type: ClientPasswordAuthType = "POSTGRES_SCRAM_SHA_256"  # noqa: S105
 
 
+class IamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How IAM tokens are verified. ``keys``: by computing their signature with ``access_keys``,
+    which the operator holds. ``hosts`` are what clients connect to, and so what tokens are for."""
+
+    verifier: IamVerifier
+    region: Annotated[str, Meta(max_length=64)]
+    hosts: list[str]
+    access_keys: list[str]
+
+    def host_names(self) -> list[str]:
+        """``hosts``, each as the host:port that is signed. Raises ValueError on one that was not
+        checked by loading."""
+        return [str(parse_address(host, wildcard=False)).lower() for host in self.hosts]
+
+
 class TargetSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The database server behind a proxy; ``sslmode`` and ``sslrootcert`` mean what libpq means."""
 
@@ -121,6 +137,7 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     session_settings: list[str] = []
     debug_logging: bool = False
     auth: list[AuthSettings] = []
+    iam: IamSettings | None = None
     target: TargetSettings
     pool: PoolSettings = PoolSettings()
 

@@ -21,6 +21,11 @@ MAX_SECRET_BYTES = 65_536
 # NAMEDATALEN - 1 is what PostgreSQL keeps of a role's name; RDS Proxy's API takes 128.
 MAX_USERNAME_LENGTH = 128
 
+_WHAT_FOR = {
+    "username": "",
+    "password": ": Forebay logs in to the database with it, even if clients use IAM tokens",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Secret:
@@ -52,7 +57,7 @@ def resolve(
     first_source: dict[str, str] = {}
     for source in sources:
         try:
-            secret = _parse(source, _fetch(source, environ, given or {}))
+            secret = _parse(source, fetch(source, environ, given or {}))
         except ValueError as error:
             problems.append(f"{shown(source)}: {error}")
             continue
@@ -83,7 +88,10 @@ def world_readable(source: str) -> bool:
     return bool(mode & stat.S_IROTH)
 
 
-def _fetch(source: str, environ: Mapping[str, str], given: Mapping[str, Hidden]) -> bytes:
+def fetch(source: str, environ: Mapping[str, str], given: Mapping[str, Hidden]) -> bytes:
+    """What a source holds, at most one byte more than MAX_SECRET_BYTES of a file.
+
+    Raises ValueError with what is wrong, and nothing of what is there."""
     kind, _, name = source.partition(":")
     if kind == "file":
         return _read_file(name)
@@ -123,7 +131,7 @@ def _parse(source: str, content: bytes) -> Secret:
         raise ValueError('must be a JSON object: {"username": "…", "password": "…"}')
     for key in ("username", "password"):
         if key not in value:
-            raise ValueError(f'has no key "{key}"')
+            raise ValueError(f'has no key "{key}"{_WHAT_FOR[key]}')
         if not isinstance(value[key], str) or not value[key]:
             raise ValueError(f'"{key}" must be a string that is not empty')
         if "\0" in value[key]:

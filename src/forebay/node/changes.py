@@ -69,6 +69,8 @@ def compare_materials(old: Mapping[str, Material], new: Mapping[str, Material]) 
             for user in now.keys() & was.keys()
             if now[user].password != was[user].password
         )
+        if before.access_keys != material.access_keys:
+            changed.append(f"{where}: the access keys for IAM tokens are others")
         if before.certificate != material.certificate:
             changed.append(f"{where}: the TLS certificate is another")
     return sorted(changed)
@@ -93,7 +95,7 @@ def _differences(old: Any, new: Any, path: Path) -> Iterator[str]:
         if before == after:
             continue
         here = (*path, item.encode_name)
-        if isinstance(after, msgspec.Struct):
+        if isinstance(after, msgspec.Struct) and isinstance(before, msgspec.Struct):
             yield from _differences(before, after, here)
         elif item.name == "auth":  # who came and went is told from the credentials
             yield f"{dotted(here)}: the entries are others"

@@ -1,13 +1,14 @@
 """What a worker needs beyond the settings: credentials and certificates, looked up."""
 
 import logging
+import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
 
-from forebay.channel import Credential
+from forebay.channel import Credential, LoginMethod
 from forebay.config.settings import AuthSettings, Config, ProxySettings
 from forebay.identity import secrets
+from forebay.identity.access_keys import AccessKey, resolve_access_keys
 from forebay.node.certificates import (
     Certificate,
     CertificateError,
@@ -18,19 +19,24 @@ from forebay.node.certificates import concerns as concerns_of_certificate
 
 log = logging.getLogger("forebay.node")
 
-Method = Literal["scram-sha-256", "md5"]
-AUTH_METHODS: dict[str, Method] = {
-    "POSTGRES_SCRAM_SHA_256": "scram-sha-256",
-    "POSTGRES_MD5": "md5",
+# By iam_auth and client_password_auth_type.
+AUTH_METHODS: dict[tuple[str, str], LoginMethod] = {
+    ("DISABLED", "POSTGRES_SCRAM_SHA_256"): "scram-sha-256",
+    ("DISABLED", "POSTGRES_MD5"): "md5",
+    ("REQUIRED", "POSTGRES_SCRAM_SHA_256"): "iam",
+    ("REQUIRED", "POSTGRES_MD5"): "iam",
+    ("ENABLED", "POSTGRES_SCRAM_SHA_256"): "iam-or-scram-sha-256",
+    ("ENABLED", "POSTGRES_MD5"): "iam-or-md5",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """One proxy's users and its certificate."""
+    """One proxy's users, its certificate, and the access keys that its tokens are signed with."""
 
     credentials: list[Credential]
     certificate: Certificate
+    access_keys: list[AccessKey] = field(default_factory=list)
 
 
 class MaterialError(Exception):
@@ -47,17 +53,23 @@ def gather(config: Config, kept: Certificates, environ: Mapping[str, str]) -> di
     problems: list[str] = []
     for name, proxy in config.proxies.items():
         credentials: list[Credential] = []
+        access_keys: list[AccessKey] = []
         certificate = None
         try:
             credentials = read_credentials(proxy, config, environ)
         except secrets.SecretError as error:
             problems += (f"proxies.{name}.auth: {each}" for each in error.problems)
         try:
+            sources = [] if proxy.iam is None else proxy.iam.access_keys
+            access_keys = resolve_access_keys(sources, environ=environ)
+        except secrets.SecretError as error:
+            problems += (f"proxies.{name}.iam.access_keys: {each}" for each in error.problems)
+        try:
             certificate = kept.get(name, proxy)
         except CertificateError as error:
             problems.append(f"proxies.{name}.tls_certificate: {error}")
         if certificate is not None:
-            found[name] = Material(credentials, certificate)
+            found[name] = Material(credentials, certificate, access_keys)
     if problems:
         raise MaterialError(problems)
     return found
@@ -76,30 +88,42 @@ def read_credentials(
     ]
 
 
-def method(auth: AuthSettings) -> Method:
-    """How this user's clients prove the password: "scram-sha-256" or "md5"."""
-    return AUTH_METHODS[auth.client_password_auth_type]
+def method(auth: AuthSettings) -> LoginMethod:
+    """How this user's clients log in: by password, by IAM token, or by either."""
+    return AUTH_METHODS[auth.iam_auth, auth.client_password_auth_type]
 
 
 def concerns(config: Config, materials: Mapping[str, Material]) -> list[tuple[str, str]]:
     """What works and yet should be told, as (proxy, sentence)."""
+    now_s = time.time()
     found: list[tuple[str, str]] = []
     for name, proxy in config.proxies.items():
-        open_to_all = [a.secret for a in proxy.auth if secrets.world_readable(a.secret)]
+        open_to_all = list(filter(secrets.world_readable, _sources(proxy)))
         if proxy.tls_private_key and key_is_world_readable(proxy.tls_private_key):
             open_to_all.append(proxy.tls_private_key)
         found += ((name, f"{each} can be read by every user here") for each in open_to_all)
         if name in materials:
             found += ((name, each) for each in concerns_of_certificate(materials[name].certificate))
+            found += (
+                (name, f"the access key {key.shown_id} in iam.access_keys has expired")
+                for key in materials[name].access_keys
+                if key.expires_at_s is not None and key.expires_at_s <= now_s
+            )
     return found
 
 
 def secret_variables(config: Config) -> frozenset[str]:
     """Environment variables that hold secrets: a worker has no need to inherit them."""
     named = (
-        auth.secret.removeprefix("env:")
+        source.removeprefix("env:")
         for proxy in config.proxies.values()
-        for auth in proxy.auth
-        if auth.secret.startswith("env:")
+        for source in _sources(proxy)
+        if source.startswith("env:")
     )
     return frozenset({*named, "FOREBAY_DATABASE_URL", "PGPASSWORD"})
+
+
+def _sources(proxy: ProxySettings) -> list[str]:
+    """Where everything secret of a proxy's comes from, certificates apart."""
+    access_keys = [] if proxy.iam is None else proxy.iam.access_keys
+    return [*(auth.secret for auth in proxy.auth), *access_keys]

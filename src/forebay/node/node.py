@@ -231,6 +231,7 @@ class Node:
                     credentials=self._materials[name].credentials,
                     tls_certificate_pem=self._materials[name].certificate.certificate_pem,
                     tls_private_key_pem=self._materials[name].certificate.private_key_pem,
+                    access_keys=self._materials[name].access_keys,
                 )
                 for name, proxy in self._config.proxies.items()
             ],

@@ -171,6 +171,20 @@ def wrong_password(role: str) -> PgError:
     return _fatal("28P01", f"The password that was provided for the role {role} is wrong.")
 
 
+def iam_failed(role: str) -> PgError:
+    """No IAM token, or one that is not valid. The SQLSTATE is the one that RDS Proxy gives."""
+    return _fatal(
+        "28P01",
+        f"The IAM authentication failed for the role {role}. "
+        "Check the IAM token for this role and try again.",
+    )
+
+
+def iam_requires_tls() -> PgError:
+    """A user who logs in with IAM tokens alone, without TLS."""
+    return _fatal("28000", "IAM authentication is allowed only with SSL connections.")
+
+
 def unsupported_authentication() -> PgError:
     """The client chose a mechanism that was not offered, or sent an empty password."""
     return _fatal("28000", "RDS supports only IAM, MD5, or SCRAM authentication.")

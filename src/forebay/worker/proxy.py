@@ -15,6 +15,7 @@ import msgspec
 
 from forebay.channel import WorkerProxy
 from forebay.config.settings import ProxySettings
+from forebay.identity.verifier import KeysVerifier
 from forebay.net import handshake
 from forebay.net.connector import Target
 from forebay.net.login import (
@@ -256,7 +257,15 @@ async def _policy(given: WorkerProxy, old: LoginPolicy | None) -> LoginPolicy:
         throttle=Throttle() if old is None else old.throttle,
         login_timeout_s=given.settings.login_timeout,
         refuse_options=given.settings.pinning == "rds",
+        verifier=_verifier(given),
     )
+
+
+def _verifier(given: WorkerProxy) -> KeysVerifier | None:
+    iam = given.settings.iam
+    if iam is None:
+        return None
+    return KeysVerifier(given.access_keys, region=iam.region, hosts=iam.host_names())
 
 
 def _limits(settings: ProxySettings) -> Limits:

@@ -7,6 +7,7 @@ import pytest
 
 from forebay.channel import Credential, NodeMessage, WorkerMessage, WorkerProxy
 from forebay.config import ProxySettings, TargetSettings
+from forebay.identity.access_keys import AccessKey
 
 
 @pytest.mark.parametrize("union", [NodeMessage, WorkerMessage], ids=["node", "worker"])
@@ -24,13 +25,20 @@ def test_secrets_are_not_printed() -> None:
         credentials=[user],
         tls_certificate_pem="certificate",
         tls_private_key_pem="k3y",
+        access_keys=[AccessKey("AKIA1", "acc3ss")],
     )
     assert "app" in repr(user)
     assert "shop" in repr(proxy)
-    assert not any(secret in repr([user, proxy]) for secret in ("s3cret", "k3y"))
+    assert not any(secret in repr([user, proxy]) for secret in ("s3cret", "k3y", "acc3ss"))
 
 
 def test_a_credential_travels_whole() -> None:
     user = Credential("app", "s3cret", "md5")
     data = msgspec.msgpack.encode(user)
     assert msgspec.msgpack.decode(data, type=Credential) == user
+
+
+def test_an_access_key_travels_whole() -> None:
+    for key in (AccessKey("AKIA1", "s3cret"), AccessKey("ASIA2", "s3cret", "session", 1.5)):
+        data = msgspec.msgpack.encode(key)
+        assert msgspec.msgpack.decode(data, type=AccessKey) == key

@@ -4,7 +4,15 @@ import pytest
 from forebay.channel import Credential
 from forebay.cli.probing import Facts, Login
 from forebay.cli.warnings import about_all, about_proxy, budget
-from forebay.config import Address, Config, PoolSettings, ProxySettings, TargetSettings
+from forebay.config import (
+    Address,
+    AuthSettings,
+    Config,
+    IamSettings,
+    PoolSettings,
+    ProxySettings,
+    TargetSettings,
+)
 
 HOST = Address("10.0.0.1", 5432)
 PROXY = ProxySettings(
@@ -47,6 +55,33 @@ def warnings(
 
 def test_nothing_to_say() -> None:
     assert warnings() == ""
+
+
+IAM = IamSettings(
+    verifier="keys", region="us-east-1", hosts=["db:6432", "db"], access_keys=["env:K"]
+)
+IAM_USER = AuthSettings(secret="env:A", iam_auth="REQUIRED")
+USER = AuthSettings(secret="env:A")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"auth": [USER], "listen": [":6432", ":5432"]},
+            'iam_auth is "DISABLED" for every user ("app")',
+        ),
+        ({"auth": [IAM_USER]}, "iam.hosts has db:5432, but the proxy listens on port 6432"),
+        ({"auth": [IAM_USER], "listen": "/run/x:6432"}, "listens on Unix sockets alone"),
+        ({"auth": [IAM_USER], "listen": [":6432", "127.0.0.1:5432"], "require_tls": True}, ""),
+        ({"auth": [IAM_USER, USER], "listen": "127.0.0.1:0"}, ""),
+        ({"auth": [USER], "iam": None}, ""),
+    ],
+)
+def test_iam(change: dict[str, object], said: str) -> None:
+    proxy = msgspec.structs.replace(PROXY, **({"iam": IAM} | change))
+    found = warnings(proxy)
+    assert said in found if said else found == ""
 
 
 def test_the_limits() -> None:

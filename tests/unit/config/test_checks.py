@@ -2,7 +2,14 @@
 
 import pytest
 
-from forebay.config import AuthSettings, NodeSettings, PoolSettings, ProxySettings, TargetSettings
+from forebay.config import (
+    AuthSettings,
+    IamSettings,
+    NodeSettings,
+    PoolSettings,
+    ProxySettings,
+    TargetSettings,
+)
 from forebay.config.checks import CHECKS, MAX_USERS, check_name, check_together
 from forebay.config.reading import Reading
 
@@ -14,11 +21,16 @@ def found(settings: object) -> list[str]:
     return [f"{path[0]} {text}" for path, text in CHECKS[type(settings)](settings)]
 
 
+def iam(**settings: object) -> IamSettings:
+    given = {"verifier": "keys", "region": "us-east-1", "hosts": ["h:1"], "access_keys": ["env:K"]}
+    return IamSettings(**(given | settings))  # type: ignore[arg-type]
+
+
 def proxy(**settings: object) -> ProxySettings:
     return ProxySettings(**({"auth": [USER], "target": TARGET} | settings))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("settings", [proxy(), USER, TARGET, PoolSettings(), NodeSettings()])
+@pytest.mark.parametrize("settings", [proxy(), USER, TARGET, PoolSettings(), NodeSettings(), iam()])
 def test_what_is_right(settings: object) -> None:
     assert found(settings) == []
 
@@ -37,7 +49,18 @@ def test_what_is_right(settings: object) -> None:
         (proxy(session_settings=["work_mem"]), "has no dot"),
         (proxy(session_settings=["app.ä"]), "is no name of a setting"),
         (AuthSettings(secret="hunter2"), "the value given is not shown"),
-        (AuthSettings(secret="env:A", iam_auth="REQUIRED"), "not supported yet"),
+        (proxy(auth=[AuthSettings(secret="env:A", iam_auth="REQUIRED")]), "add a table"),
+        (proxy(auth=[AuthSettings(secret="env:A", iam_auth="ENABLED")]), "add a table"),
+        (iam(region="us east"), "it must be the region in tokens"),
+        (iam(hosts=[]), "has 0 items; it must have 1 to 100"),
+        (iam(hosts=["h:1"] * 101), "has 101 items"),
+        (iam(hosts=["h:1", "H:1"]), "'H:1' is there twice"),
+        (iam(hosts=[":6432"]), "names no host"),
+        (iam(hosts=["/run/x:1"]), "is not host:port, as clients connect to it"),
+        (iam(hosts=["dä.example.com:1"]), "is not host:port, as clients connect to it"),
+        (iam(access_keys=[]), "has 0 items; it must have 1 to 1000"),
+        (iam(access_keys=["hunter2"]), "must be file:PATH or env:NAME"),
+        (iam(access_keys=["env:A", "env:A"]), "is there twice: env:A"),
         (TargetSettings(hosts=[]), "hosts is empty"),
         (TargetSettings(hosts=["db"], sslmode="verify-ca"), "sslrootcert is missing"),
         (
@@ -57,6 +80,11 @@ def test_what_is_right(settings: object) -> None:
 def test_what_is_wrong(settings: object, text: str) -> None:
     assert any(text in each for each in found(settings))
     assert "hunter2" not in "".join(found(settings))
+
+
+def test_iam_users_with_a_verifier() -> None:
+    user = AuthSettings(secret="env:A", iam_auth="REQUIRED")
+    assert found(proxy(auth=[user], iam=iam())) == []
 
 
 def test_no_more_users_than_rds_proxy_takes() -> None:

@@ -134,6 +134,39 @@ def test_what_is_wrong(tmp_path: Path, environ: dict[str, str], said: str) -> No
     assert said in problems(tmp_path, ONE, environ)
 
 
+def test_a_table_that_may_be_absent(tmp_path: Path) -> None:
+    environ = {
+        "FOREBAY_IAM_VERIFIER": "keys",
+        "FOREBAY_IAM_REGION": "us-east-1",
+        "FOREBAY_IAM_HOSTS": "a:1,b:2",
+        "FOREBAY_IAM_ACCESS_KEYS": "env:FOREBAY_KEY,file:/k",
+        "FOREBAY_KEY": "a key that is no setting",
+    }
+    iam = read(tmp_path, ONE, environ).proxies["app"].iam
+    assert iam is not None
+    assert (iam.hosts, iam.access_keys) == (["a:1", "b:2"], ["env:FOREBAY_KEY", "file:/k"])
+    assert read(tmp_path, ONE, {}).proxies["app"].iam is None
+    as_json = environ | {"FOREBAY_IAM_ACCESS_KEYS": '["env:FOREBAY_KEY"]'}
+    iam = read(tmp_path, ONE, as_json).proxies["app"].iam
+    assert iam is not None
+    assert iam.access_keys == ["env:FOREBAY_KEY"]
+
+
+def test_a_key_that_the_file_refers_to_is_no_setting(tmp_path: Path) -> None:
+    text = (
+        ONE
+        + """
+    [proxies.app.iam]
+    verifier = "keys"
+    region = "us-east-1"
+    hosts = ["a:1"]
+    access_keys = ["env:FOREBAY_KEY"]
+    """
+    )
+    environ = {"FOREBAY_KEY": "a key that is no setting"}
+    assert read(tmp_path, text, environ).proxies["app"].iam is not None
+
+
 def test_the_short_form_needs_a_single_proxy(tmp_path: Path) -> None:
     said = problems(tmp_path, TWO, {"FOREBAY_LISTEN": ":1"})
     assert "does not say which proxy; write FOREBAY_PROXIES_APP_LISTEN" in said

@@ -232,11 +232,49 @@ def test_what_stands_in_the_place_of_a_secret_is_never_shown(tmp_path: Path, aut
     assert not any("hunter2" in each for each in found)
 
 
+IAM = """
+[proxies.app.iam]
+verifier = "keys"
+region = "us-east-1"
+hosts = ["Db.example.com:6432", "db.example.com"]
+access_keys = ["file:keys/dev.json", "file:/keys/ci.json", "env:FOREBAY_KEY"]
+"""
+
+
 @pytest.mark.parametrize("word", ["REQUIRED", "ENABLED"])
-def test_iam_is_not_there_yet(tmp_path: Path, word: str) -> None:
+def test_iam_needs_a_verifier(tmp_path: Path, word: str) -> None:
     text = MINIMAL.replace("[proxies.app.target]", f'iam_auth = "{word}"\n[proxies.app.target]')
     (found,) = problems(tmp_path, text)
-    assert f'iam_auth: is "{word}", which is not supported yet' in found
+    assert f'auth[0].iam_auth: is "{word}", but nothing says how tokens are verified' in found
+    path = tmp_path / "with.toml"
+    path.write_text(text + IAM)
+    proxy = load(path, {}).proxies["app"]
+    assert proxy.auth[0].iam_auth == word
+    assert proxy.iam is not None
+    assert proxy.iam.host_names() == ["db.example.com:6432", "db.example.com:5432"]
+    assert proxy.iam.access_keys == [
+        f"file:{tmp_path}/keys/dev.json",
+        "file:/keys/ci.json",
+        "env:FOREBAY_KEY",
+    ]
+
+
+def test_an_access_key_is_never_shown(tmp_path: Path) -> None:
+    text = MINIMAL + IAM.replace('["file:keys/dev.json"', '["hunter2"')
+    (found,) = problems(tmp_path, text)
+    assert "iam.access_keys[0]: must be file:PATH or env:NAME; the value is not shown" in found
+    for wrong in ('"hunter2"', "[['hunter2']]"):
+        text = MINIMAL + IAM.replace(IAM[IAM.index("access_keys") :], f"access_keys = {wrong}\n")
+        (found,) = problems(tmp_path, text)
+        assert "(not shown)" in found
+        assert "hunter2" not in found
+
+
+def test_a_table_that_is_empty_is_told_what_it_lacks(tmp_path: Path) -> None:
+    found = problems(tmp_path, MINIMAL + "[proxies.app.iam]\n")
+    keys = ("verifier", "region", "hosts", "access_keys")
+    for key, text in zip(keys, found, strict=True):
+        assert f"proxies.app.iam.{key}: is missing; it must be" in text
 
 
 def test_everything_is_told_at_once(tmp_path: Path) -> None:

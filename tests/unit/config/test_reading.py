@@ -20,6 +20,7 @@ class Tree(msgspec.Struct, kw_only=True):
     leaf: Leaf = msgspec.field(default_factory=Leaf)
     several: list[Leaf] = []
     words: dict[str, Literal["A", "B"]] = {}
+    perhaps: Leaf | None = None
 
 
 def read(raw: object) -> tuple[Tree | None, list[str]]:
@@ -52,6 +53,18 @@ def test_names_that_are_free() -> None:
     _, problems = read({"name": "x", "words": {"f": "C", "s": {"g": "A"}}})
     assert problems[0] == 'tree.words.f is "C"; it must be one of "A", "B"'
     assert "a name with a dot in it is quoted" in problems[1]
+
+
+def test_a_table_that_may_be_absent() -> None:
+    tree, problems = read({"name": "x", "perhaps": {"size": 3}})
+    assert not problems
+    assert tree is not None
+    assert tree.perhaps == Leaf(size=3)
+    assert read({"name": "x"})[0] == Tree(name="x")
+    assert read({"name": "x", "perhaps": {"size": 10}})[1] == [
+        "tree.perhaps.size is 10; it must be a whole number from 1 to 9"
+    ]
+    assert read({"name": "x", "perhaps": 3})[1] == ["tree.perhaps is 3; it must be a table"]
 
 
 def test_no_table_at_all() -> None:

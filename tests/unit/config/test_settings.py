@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from forebay.config.settings import Hidden, PoolSettings, ProxySettings, TargetSettings
+from forebay.config.settings import Hidden, IamSettings, PoolSettings, ProxySettings, TargetSettings
 
 
 def test_hidden_text_shows_nowhere() -> None:
@@ -30,3 +30,9 @@ def test_addresses() -> None:
     assert str(proxy.target.addresses()[0]) == "db:5432"
     with pytest.raises(ValueError):
         TargetSettings(hosts=[":5432"]).addresses()
+
+
+def test_hosts_are_what_is_signed() -> None:
+    hosts = ["Db.example.com:6432", "db", "[::1]:1"]
+    iam = IamSettings(verifier="keys", region="us-east-1", hosts=hosts, access_keys=["env:K"])
+    assert iam.host_names() == ["db.example.com:6432", "db:5432", "[::1]:1"]

@@ -41,7 +41,7 @@ def test_every_source(tmp_path: Path) -> None:
         ("[" * 60_000, "is not JSON"),
         ('["hunter2"]', "must be a JSON object"),
         ('{"password": "hunter2"}', 'has no key "username"'),
-        ('{"username": "u"}', 'has no key "password"'),
+        ('{"username": "u"}', 'has no key "password": Forebay logs in to the database with it'),
         ('{"username": "u", "password": ""}', '"password" must be a string that is not empty'),
         ('{"username": "u", "password": 5}', '"password" must be a string that is not empty'),
         ('{"username": "u", "password": "hunter2\\u0000"}', "zero byte"),

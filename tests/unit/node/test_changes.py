@@ -1,8 +1,16 @@
 import msgspec
 
 from forebay.channel import Credential
-from forebay.config import AuthSettings, Config, NodeSettings, PoolSettings, ProxySettings
+from forebay.config import (
+    AuthSettings,
+    Config,
+    IamSettings,
+    NodeSettings,
+    PoolSettings,
+    ProxySettings,
+)
 from forebay.config import TargetSettings as Target
+from forebay.identity.access_keys import AccessKey
 from forebay.node.certificates import Certificate
 from forebay.node.changes import compare, compare_materials
 from forebay.node.materials import Material
@@ -39,6 +47,20 @@ def test_what_can_change() -> None:
         "proxies.app.pool.max_idle_connections_percent: 50 → 20",
     ]
     assert changes.effective.proxies["app"] == new
+
+
+IAM = IamSettings(verifier="keys", region="us-east-1", hosts=["h:1"], access_keys=["env:K"])
+
+
+def test_a_table_that_comes_and_goes() -> None:
+    with_iam = msgspec.structs.replace(APP, iam=IAM)
+    added = compare(config(app=APP), config(app=with_iam))
+    assert added.changed[0].startswith('proxies.app.iam: unset → {"verifier":"keys"')
+    assert added.effective.proxies["app"].iam == IAM
+    assert compare(config(app=with_iam), config(app=APP)).changed[0].endswith("} → unset")
+    other = msgspec.structs.replace(APP, iam=msgspec.structs.replace(IAM, region="eu-west-1"))
+    changes = compare(config(app=with_iam), config(app=other))
+    assert changes.changed == ['proxies.app.iam.region: "us-east-1" → "eu-west-1"']
 
 
 def test_what_cannot_change() -> None:
@@ -88,3 +110,12 @@ def test_secrets_and_certificates() -> None:
         'proxies.app: user "goes" is gone',
     ]
     assert compare_materials(old, old) == []
+
+
+def test_other_access_keys() -> None:
+    certificate = Certificate("certificate", "key", self_made=False)
+    old = Material([], certificate, [AccessKey("AKIA1", "s3cret")])
+    new = Material([], certificate, [AccessKey("AKIA1", "other")])
+    assert compare_materials({"app": old}, {"app": old}) == []
+    (text,) = compare_materials({"app": old}, {"app": new})
+    assert text == "proxies.app: the access keys for IAM tokens are others"

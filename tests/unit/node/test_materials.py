@@ -1,10 +1,18 @@
 """What a worker needs beyond the settings, looked up; everything that is wrong at once."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from forebay.config import AuthSettings, Config, Hidden, ProxySettings, TargetSettings
+from forebay.config import (
+    AuthSettings,
+    Config,
+    Hidden,
+    IamSettings,
+    ProxySettings,
+    TargetSettings,
+)
 from forebay.node.certificates import Certificates
 from forebay.node.materials import MaterialError, concerns, gather, method, secret_variables
 
@@ -40,11 +48,54 @@ def test_all_that_is_wrong_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [("POSTGRES_SCRAM_SHA_256", "scram-sha-256"), ("POSTGRES_MD5", "md5")]
+    ("kind", "iam_auth", "name"),
+    [
+        ("POSTGRES_SCRAM_SHA_256", "DISABLED", "scram-sha-256"),
+        ("POSTGRES_MD5", "DISABLED", "md5"),
+        ("POSTGRES_SCRAM_SHA_256", "REQUIRED", "iam"),
+        ("POSTGRES_MD5", "REQUIRED", "iam"),
+        ("POSTGRES_SCRAM_SHA_256", "ENABLED", "iam-or-scram-sha-256"),
+        ("POSTGRES_MD5", "ENABLED", "iam-or-md5"),
+    ],
 )
-def test_methods(kind: str, name: str) -> None:
-    auth = AuthSettings(secret="env:A", client_password_auth_type=kind)  # type: ignore[arg-type]
+def test_methods(kind: str, iam_auth: str, name: str) -> None:
+    auth = AuthSettings(
+        secret="env:A",
+        client_password_auth_type=kind,  # type: ignore[arg-type]
+        iam_auth=iam_auth,  # type: ignore[arg-type]
+    )
     assert method(auth) == name
+
+
+KEY = {"AccessKeyId": "AKIA1", "SecretAccessKey": "s3cret"}
+
+
+def iam(*access_keys: str) -> IamSettings:
+    return IamSettings(
+        verifier="keys", region="us-east-1", hosts=["h:1"], access_keys=list(access_keys)
+    )
+
+
+def test_access_keys() -> None:
+    settings = config("env:A", iam=iam("env:K"))
+    environ = ENVIRON | {"K": json.dumps(KEY)}
+    found = gather(settings, Certificates(), environ)
+    assert found["shop"].access_keys == [("AKIA1", "s3cret", None, None)]
+    assert concerns(settings, found) == []
+    with pytest.raises(MaterialError) as caught:
+        gather(settings, Certificates(), ENVIRON | {"K": '{"AccessKeyId": "s3cret"}'})
+    (text,) = caught.value.problems
+    assert text.startswith('proxies.shop.iam.access_keys: env:K: has no key "SecretAccessKey"')
+
+
+def test_access_keys_that_should_be_told_of(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text(json.dumps(KEY | {"SessionToken": "x", "Expiration": "2020-01-01T00:00:00Z"}))
+    file.chmod(0o644)
+    settings = config("env:A", iam=iam(f"file:{file}"))
+    told = [text for _, text in concerns(settings, gather(settings, Certificates(), ENVIRON))]
+    assert told[0] == f"file:{file} can be read by every user here"
+    assert told[1] == "the access key …KIA1 in iam.access_keys has expired"
 
 
 def test_a_secret_that_everybody_can_read(tmp_path: Path) -> None:
@@ -59,5 +110,5 @@ def test_a_secret_that_everybody_can_read(tmp_path: Path) -> None:
 
 
 def test_variables_that_a_worker_does_not_inherit() -> None:
-    hidden = secret_variables(config("env:A", "file:/x", "given:x"))
-    assert hidden == {"A", "FOREBAY_DATABASE_URL", "PGPASSWORD"}
+    hidden = secret_variables(config("env:A", "file:/x", "given:x", iam=iam("env:K", "file:/y")))
+    assert hidden == {"A", "K", "FOREBAY_DATABASE_URL", "PGPASSWORD"}

@@ -8,6 +8,10 @@ from typing import Any, cast
 
 import pytest
 
+from forebay.channel import WorkerProxy
+from forebay.config import IamSettings, ProxySettings, TargetSettings
+from forebay.identity.access_keys import AccessKey
+from forebay.identity.tokens import Reason, generate_db_auth_token
 from forebay.net.login import Credentials, LoggedIn, LoginFailed, LoginPolicy, Throttle
 from forebay.net.stream import Stream
 from forebay.net.tls import self_signed_certificate, server_context
@@ -161,3 +165,28 @@ async def test_a_database_that_reports_something_else_is_not_greeted_for_from_me
         pool = SimpleNamespace(database="shop", user="app")
         assert await proxy._open(pool) == (server, (100, 3))
     assert forgotten == ["16.0"]
+
+
+def given(iam: IamSettings | None) -> WorkerProxy:
+    certificate, key = self_signed_certificate()
+    return WorkerProxy(
+        name="app",
+        listen_fds=[],
+        settings=ProxySettings(target=TargetSettings(hosts=["db:5432"]), iam=iam),
+        credentials=[],
+        tls_certificate_pem=certificate,
+        tls_private_key_pem=key,
+        access_keys=[AccessKey("AKIA1", "s3cret")],
+    )
+
+
+async def test_tokens_are_verified_by_what_the_node_gives() -> None:
+    iam = IamSettings(verifier="keys", region="us-east-1", hosts=["Db:6432"], access_keys=["env:K"])
+    policy = await endpoint._policy(given(iam), None)
+    token = generate_db_auth_token("db", 6432, "app", "us-east-1", AccessKey("AKIA1", "s3cret"), 0)
+    token = token.replace("1970", "2970")
+    assert policy.verifier is not None
+    refusal = policy.verifier.check(token.encode(), "app", 0)
+    assert refusal is not None
+    assert refusal.reason is Reason.FROM_THE_FUTURE  # host, region and user are right
+    assert (await endpoint._policy(given(None), policy)).verifier is None

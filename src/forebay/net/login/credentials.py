@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from forebay.net.login.methods import METHODS
+from forebay.net.login.methods import METHODS, UNKNOWN_USERS, Method
 from forebay.net.tasks import in_crypto_thread
 
 
@@ -32,6 +32,13 @@ class Credentials:
     def get(self, user: str) -> UserAuth | None:
         """How this user logs in, None if there is no such user."""
         return self.users.get(user)
+
+    @property
+    def of_unknown_users(self) -> Method:
+        """How users who do not exist are asked: as all are where all have IAM tokens alone, so that
+        the question does not tell who exists."""
+        have_tokens = bool(self.users) and all(u.method == "iam" for u in self.users.values())
+        return METHODS["iam"] if have_tokens else UNKNOWN_USERS
 
     @classmethod
     async def derive(

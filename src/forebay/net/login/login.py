@@ -9,11 +9,14 @@ import contextlib
 import functools
 import ssl
 import struct
+import time
 from dataclasses import dataclass, field
 from typing import Final
 
+from forebay.identity.tokens import Reason, Refusal
+from forebay.identity.verifier import KeysVerifier
 from forebay.net.login.credentials import Credentials
-from forebay.net.login.methods import METHODS, UNKNOWN_USERS
+from forebay.net.login.methods import METHODS, NotProvedError
 from forebay.net.login.throttle import Throttle
 from forebay.net.stream import PeerGoneError, Stream, TLSError
 from forebay.protocol import errors, messages
@@ -32,6 +35,8 @@ from forebay.protocol.startup import (
 
 MAX_AUTH_MESSAGE_BYTES: Final = 8192
 """Passwords and SASL messages from a client that is not authenticated yet."""
+MAX_PASSWORD_MESSAGE_BYTES: Final = 65_535
+"""Of a client that is asked for an IAM token, once TLS is up: PostgreSQL's own limit."""
 LAST_WORD_S: Final = 1.0
 """How long a client that is refused may take to receive the reason."""
 
@@ -67,6 +72,8 @@ class LoginPolicy:
     login_timeout_s: float = 15.0
     refuse_options: bool = False
     """As RDS Proxy: no `options`, and few startup parameters."""
+    verifier: KeysVerifier | None = None
+    """Of IAM tokens; without it all are refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +157,8 @@ async def refuse(stream: Stream, error: PgError) -> None:
 
 def _failed(error: PgError, login: "_Login") -> LoginFailed:
     detail = "" if error.detail is None else f" ({error.detail})"
-    return LoginFailed(error.message + detail, login.user, error.sqlstate)
+    reason = f" ({login.reason})" if login.reason else ""
+    return LoginFailed(error.message + detail + reason, login.user, error.sqlstate)
 
 
 class _Login:
@@ -158,6 +166,8 @@ class _Login:
 
     def __init__(self, stream: Stream, policy: LoginPolicy, peer: str) -> None:
         self.user: str | None = None
+        self.reason = ""
+        """Why it was refused, beyond what the client is told."""
         self._stream = stream
         self._policy = policy
         self._peer = peer
@@ -250,19 +260,25 @@ class _Login:
     # ---- Authentication --------------------------------------------------------------------------
 
     async def _authenticate(self, user: str) -> None:
-        known = self._policy.credentials.get(user)
-        method = UNKNOWN_USERS if known is None else METHODS[known.method]
+        credentials = self._policy.credentials
+        known = credentials.get(user)
+        method = credentials.of_unknown_users if known is None else METHODS[known.method]
         kept = None if known is None else known.kept
-        if await method.prove(self, user, kept) and known is not None:
-            self._policy.throttle.succeeded(user, self._peer)
-            return
+        wrong = errors.no_credentials(user) if known is None else errors.wrong_password(user)
+        try:
+            if await method.prove(self, user, kept) and known is not None:
+                self._policy.throttle.succeeded(user, self._peer)
+                return
+        except NotProvedError as failure:
+            if known is not None:
+                wrong, self.reason = failure.error, failure.reason
         now_s = asyncio.get_running_loop().time()
         await asyncio.sleep(self._policy.throttle.failed(user, self._peer, now_s))
-        raise errors.no_credentials(user) if known is None else errors.wrong_password(user)
+        raise wrong
 
     @property
     def binding(self) -> bytes | None:
-        """See methods.Dialogue, also for the next two."""
+        """See methods.Dialogue, also for all that follows."""
         context = self._policy.tls_context if self._stream.tls is not None else None
         binding: bytes | None = getattr(context, "end_point", None)
         return binding
@@ -270,9 +286,25 @@ class _Login:
     def say(self, message: bytes) -> None:
         self._stream.write(message)
 
+    @property
+    def is_encrypted(self) -> bool:
+        return self._stream.tls is not None
+
+    def refusal(self, token: bytes, user: str) -> Refusal | None:
+        if self._policy.verifier is None:
+            return Refusal(Reason.NO_VERIFIER, "this proxy verifies no IAM tokens")
+        return self._policy.verifier.check(token, user, time.time())
+
     async def answer(self) -> bytes:
+        return await self._answer(MAX_AUTH_MESSAGE_BYTES)
+
+    async def long_answer(self) -> bytes:
+        long, short = MAX_PASSWORD_MESSAGE_BYTES, MAX_AUTH_MESSAGE_BYTES
+        return await self._answer(long if self.is_encrypted else short)
+
+    async def _answer(self, limit_bytes: int) -> bytes:
         await self._stream.drain()
-        kind, body = await self._stream.read_message(MAX_AUTH_MESSAGE_BYTES)
+        kind, body = await self._stream.read_message(limit_bytes)
         if kind == ord("X"):
             raise PeerGoneError("the client said goodbye")
         if kind != ord("p"):

@@ -1,6 +1,9 @@
 """Who may log in."""
 
+import pytest
+
 from forebay.net.login import Credentials
+from forebay.net.login.methods import METHODS
 from forebay.protocol import md5, scram
 
 
@@ -34,3 +37,21 @@ async def test_secrets_are_not_printed() -> None:
     table = await Credentials.derive([("app", "s3cret", "scram-sha-256"), ("old", "s3cret", "md5")])
     assert "s3cret" not in repr(table)
     assert md5.stored_hash("old", "s3cret") not in repr(table)
+
+
+@pytest.mark.parametrize(
+    ("methods", "asked_by"),
+    [
+        ([], "scram-sha-256"),
+        (["md5"], "scram-sha-256"),
+        (["iam"], "iam"),
+        (["iam", "iam"], "iam"),
+        (["iam", "scram-sha-256"], "scram-sha-256"),
+        (["iam-or-scram-sha-256"], "scram-sha-256"),
+    ],
+)
+async def test_how_unknown_users_are_asked(methods: list[str], asked_by: str) -> None:
+    table = await Credentials.derive(
+        [(f"user{number}", "secret", method) for number, method in enumerate(methods)]
+    )
+    assert table.of_unknown_users is METHODS[asked_by]

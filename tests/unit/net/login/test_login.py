@@ -7,12 +7,17 @@ import os
 import socket
 import ssl
 import struct
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
 import pytest
 
+from forebay.identity.access_keys import AccessKey
+from forebay.identity.tokens import generate_db_auth_token
+from forebay.identity.verifier import KeysVerifier
 from forebay.net.login import Credentials, LoggedIn, LoginFailed, LoginPolicy, Throttle, log_in
+from forebay.net.login.login import MAX_AUTH_MESSAGE_BYTES, MAX_PASSWORD_MESSAGE_BYTES
 from forebay.net.stream import PeerGoneError, Stream
 from forebay.net.tls import client_context, self_signed_certificate, server_context
 from forebay.protocol import md5, messages, scram
@@ -20,6 +25,8 @@ from forebay.protocol.errors import PgError
 from forebay.protocol.startup import CancelRequest
 
 SERVER = server_context(*self_signed_certificate())
+KEY = AccessKey("AKIAFOREBAYTEST00001", "s3cr3t", "s" * 63_000)
+VERIFIER = KeysVerifier([KEY], region="us-east-1", hosts=["db:6432"])
 AUTHENTICATION_OK = messages.authentication_ok()
 
 
@@ -119,10 +126,15 @@ class Door:
 @pytest.fixture
 async def door() -> AsyncIterator[Door]:
     credentials = await Credentials.derive(
-        [("app", "secret", "scram-sha-256"), ("old", "secret", "md5")]
+        [
+            ("app", "secret", "scram-sha-256"),
+            ("old", "secret", "md5"),
+            ("lambda", "secret", "iam"),
+            ("both", "secret", "iam-or-scram-sha-256"),
+        ]
     )
     throttle = Throttle(first_delay_s=0, max_delay_s=0)
-    door = Door(LoginPolicy(credentials, False, SERVER, throttle, 30))
+    door = Door(LoginPolicy(credentials, False, SERVER, throttle, 30, verifier=VERIFIER))
     yield door
     await door.close()
 
@@ -469,3 +481,129 @@ async def test_a_cancelled_login_closes_the_connection(door: Door) -> None:
     client.login.cancel()
     with pytest.raises(PeerGoneError):
         await client.stream.read_exactly(1)
+
+
+# ---- IAM tokens ----------------------------------------------------------------------------------
+
+
+def token(user: str, *, at_s: float | None = None, region: str = "us-east-1") -> str:
+    now_s = time.time() if at_s is None else at_s
+    return generate_db_auth_token("db", 6432, user, region, KEY, now_s)
+
+
+async def send_plain(client: Client, user: str, password: str) -> None:
+    """Answers the request for a password with the password as it is, over TLS."""
+    await client.encrypt()
+    client.send(startup(user=user))
+    assert await client.request() == (messages.AUTHENTICATION_CLEARTEXT_PASSWORD, b"")
+    client.stream.write(messages.password_message(password))
+    await client.stream.drain()
+
+
+@pytest.mark.parametrize("user", ["lambda", "both"])
+async def test_a_token_as_long_as_any(door: Door, user: str) -> None:
+    client = door.open(require_tls=True)
+    await send_plain(client, user, token(user))
+    assert (await client.logged_in()).user == user
+    assert len(token(user)) > 60_000
+
+
+async def test_either_token_or_password(door: Door) -> None:
+    client = door.open()
+    await send_plain(client, "both", "secret")
+    assert (await client.logged_in()).user == "both"
+    client = door.open()
+    await send_plain(client, "both", "wrong")
+    assert (await client.refused())[1] == (
+        "The password that was provided for the role both is wrong."
+    )
+    client = door.open()
+    client.send(startup(user="both"))
+    assert await client.scram("secret") == ["SCRAM-SHA-256"]
+    assert (await client.logged_in()).user == "both"
+
+
+@pytest.mark.parametrize("user", ["lambda", "both"])
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"at_s": 1e9}, "the token has expired"), ({"region": "eu-west-1"}, "another region")],
+)
+async def test_the_reason_is_for_the_log(
+    door: Door, user: str, changes: dict[str, float], said: str
+) -> None:
+    client = door.open()
+    sent = token(user, **changes)  # type: ignore[arg-type]
+    await send_plain(client, user, sent)
+    sqlstate, message = await client.refused()
+    assert sqlstate == "28P01"
+    assert message == (
+        f"The IAM authentication failed for the role {user}."
+        " Check the IAM token for this role and try again."
+    )
+    with pytest.raises(LoginFailed) as caught:
+        await client.login
+    assert said in caught.value.reason
+    assert f'signed for user "{user}" at host db:6432' in caught.value.reason
+    assert not any(part in caught.value.reason for part in ("sss", "s3cr3t", sent[-64:]))
+    assert door.policy.throttle.wrong_passwords == 1
+    assert len(door.policy.throttle) == 1
+
+
+async def test_wrong_tokens_are_slowed_until_a_right_one(door: Door) -> None:
+    throttle = Throttle(first_delay_s=0, max_delay_s=0)
+    for right, entries in ((False, 1), (False, 1), (True, 0)):
+        client = door.open(throttle=throttle)
+        await send_plain(client, "lambda", token("lambda" if right else "both"))
+        await (client.logged_in() if right else client.refused())
+        assert len(throttle) == entries
+    assert throttle.wrong_passwords == 2
+
+
+async def test_tokens_need_tls(door: Door) -> None:
+    client = door.open()
+    client.send(startup(user="lambda"))
+    assert await client.refused() == (
+        "28000",
+        "IAM authentication is allowed only with SSL connections.",
+    )
+    assert door.policy.throttle.wrong_passwords == 0  # nothing was tried
+
+
+@pytest.mark.parametrize("right", [True, False])
+async def test_unknown_users_are_asked_as_all_others_are(door: Door, right: bool) -> None:
+    credentials = await Credentials.derive([("lambda", "secret", "iam")])
+    throttle = Throttle(first_delay_s=0, max_delay_s=0)
+    client = door.open(credentials=credentials, throttle=throttle)
+    await send_plain(client, "ghost", token("ghost" if right else "other"))
+    state, text = await client.refused()
+    assert (state, text[:52]) == ("28000", "This RDS proxy has no credentials for the role ghost")
+    assert throttle.wrong_passwords == 1
+    client = door.open(credentials=credentials)
+    client.send(startup(user="ghost"))
+    assert (await client.refused())[1] == (
+        "IAM authentication is allowed only with SSL connections."
+    )
+
+
+async def test_without_a_verifier_no_token_is_right(door: Door) -> None:
+    client = door.open(verifier=None)
+    await send_plain(client, "lambda", token("lambda"))
+    assert (await client.refused())[0] == "28P01"
+
+
+@pytest.mark.parametrize(
+    ("user", "limit_bytes"),
+    [("lambda", MAX_PASSWORD_MESSAGE_BYTES), ("app", MAX_AUTH_MESSAGE_BYTES)],
+)
+async def test_how_long_answers_may_be(door: Door, user: str, limit_bytes: int) -> None:
+    for too_many in (0, 1):
+        client = door.open()
+        await client.encrypt()
+        client.send(startup(user=user))
+        await client.request()
+        client.stream.write(messages.message(b"p", b"x" * (limit_bytes - 1 + too_many) + b"\0"))
+        with contextlib.suppress(OSError):
+            await client.stream.drain()
+        sqlstate, message = await client.refused()
+        assert (message == "invalid message length") is bool(too_many)
+        assert not too_many or sqlstate == "08P01"

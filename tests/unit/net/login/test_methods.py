@@ -4,20 +4,29 @@ from collections.abc import Callable
 
 import pytest
 
-from forebay.net.login.methods import METHODS, UNKNOWN_USERS, Method
+from forebay.identity.tokens import Reason, Refusal
+from forebay.net.login.methods import METHODS, UNKNOWN_USERS, Method, NotProvedError
 from forebay.node.materials import AUTH_METHODS
 from forebay.protocol import md5, messages, scram
 from forebay.protocol.errors import PgError
 from forebay.protocol.messages import MalformedMessageError
 
 HASH = b"h" * 32
+TOKEN = b"db:1/?X-Amz-"
 
 
 class Talk:
-    """A client that gives these answers, each a function of what it was asked."""
+    """A client that gives these answers, each a function of what it was asked. The token TOKEN of
+    the user "app" is right."""
 
-    def __init__(self, *answers: Callable[[bytes], bytes], binding: bytes | None = None) -> None:
+    def __init__(
+        self,
+        *answers: Callable[[bytes], bytes],
+        binding: bytes | None = None,
+        is_encrypted: bool = True,
+    ) -> None:
         self.binding = binding
+        self.is_encrypted = is_encrypted
         self.said: list[bytes] = []
         self._answers = list(answers)
 
@@ -26,6 +35,16 @@ class Talk:
 
     async def answer(self) -> bytes:
         return self._answers.pop(0)(self.said[-1])
+
+    async def long_answer(self) -> bytes:
+        assert self.is_encrypted
+        return await self.answer()
+
+    def refusal(self, token: bytes, user: str) -> Refusal | None:
+        if token == TOKEN and user == "app":
+            return None
+        is_token = token.startswith(TOKEN)
+        return Refusal(Reason.EXPIRED if is_token else Reason.NOT_A_TOKEN, "said in the log")
 
 
 def asked(message: bytes) -> bytes:
@@ -59,7 +78,7 @@ def test_each_method_of_the_configuration_is_there() -> None:
     assert METHODS.keys() == set(AUTH_METHODS.values())
 
 
-@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+@pytest.mark.parametrize("method", [METHODS["md5"], METHODS["scram-sha-256"]])
 def test_any_number_of_passwords(method: Method) -> None:
     assert len(method.derive("app", ("new", "old"))) == 2
 
@@ -120,3 +139,109 @@ async def test_nonsense(name: str) -> None:
 async def test_an_empty_md5_answer() -> None:
     with pytest.raises(PgError, match="supports only"):
         await METHODS["md5"].prove(Talk(lambda _: b"\0"), "app", ("hash",))
+
+
+def plain(answer: bytes, **settings: bool) -> Talk:
+    """A client that answers with a password, or a token, as it is."""
+    return Talk(lambda _: answer + b"\0", **settings)
+
+
+async def told(name: str, answer: bytes, user: str = "app") -> tuple[str, str, str]:
+    """SQLSTATE and text for the client, and the reason for the log, of what is refused."""
+    method = METHODS[name]
+    with pytest.raises(NotProvedError) as caught:
+        await method.prove(plain(answer), user, method.derive(user, ("new", "old")))
+    return caught.value.error.sqlstate, caught.value.error.message, caught.value.reason
+
+
+IAM_FAILED = (
+    "The IAM authentication failed for the role {}."
+    " Check the IAM token for this role and try again."
+)
+
+
+async def test_a_token() -> None:
+    talk = plain(TOKEN)
+    assert await METHODS["iam"].prove(talk, "app", METHODS["iam"].derive("app", ("new",)))
+    assert talk.said == [messages.authentication_cleartext_password()]
+
+
+@pytest.mark.parametrize("answer", [b"new", b"", TOKEN + b"x"])
+async def test_what_is_no_right_token(answer: bytes) -> None:
+    expected = ("28P01", IAM_FAILED.format("app"), "said in the log")
+    assert await told("iam", answer) == expected
+
+
+async def test_a_token_of_another_user() -> None:
+    assert (await told("iam", TOKEN, "other"))[1] == IAM_FAILED.format("other")
+
+
+async def test_tokens_need_encryption() -> None:
+    talk = plain(TOKEN, is_encrypted=False)
+    with pytest.raises(PgError) as caught:
+        await METHODS["iam"].prove(talk, "app", None)
+    assert caught.value.message == "IAM authentication is allowed only with SSL connections."
+    assert caught.value.sqlstate == "28000"
+    assert talk.said == []  # no password was asked for
+
+
+EITHER = pytest.mark.parametrize("name", ["iam-or-scram-sha-256", "iam-or-md5"])
+
+
+@EITHER
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        (TOKEN, True),
+        (b"new", True),
+        (b"old", True),
+        ("a\u00aa\u00ad".encode(), True),  # as RFC 4013 prepares it: "aa"
+        (b"x", False),
+        (b"new ", False),
+        (b"x" * 60_000, False),
+        (b"\xff", False),
+    ],
+)
+async def test_either_token_or_password(name: str, answer: bytes, right: bool) -> None:
+    method = METHODS[name]
+    kept = method.derive("app", ("new", "old", "aa"))
+    talk = plain(answer)
+    assert await method.prove(talk, "app", kept) is right
+    assert talk.said == [messages.authentication_cleartext_password()]
+
+
+@EITHER
+async def test_a_token_that_is_wrong_is_told_apart_from_a_password(name: str) -> None:
+    expected = ("28P01", IAM_FAILED.format("app"), "said in the log")
+    assert await told(name, TOKEN + b"x") == expected
+
+
+@EITHER
+async def test_a_password_that_looks_like_a_token(name: str) -> None:
+    method = METHODS[name]
+    kept = method.derive("app", ((TOKEN + b"x").decode(),))
+    assert await method.prove(plain(TOKEN + b"x"), "app", kept)
+
+
+@EITHER
+async def test_an_empty_answer(name: str) -> None:
+    method = METHODS[name]
+    with pytest.raises(PgError, match="supports only"):
+        await method.prove(plain(b""), "app", method.derive("app", ("new",)))
+
+
+@pytest.mark.parametrize(("password", "right"), [("new", True), ("x", False)])
+async def test_passwords_without_encryption_are_proved(password: str, right: bool) -> None:
+    talk, _ = scram_client(password)
+    talk.is_encrypted = False
+    method = METHODS["iam-or-scram-sha-256"]
+    assert await method.prove(talk, "app", method.derive("app", ("new",))) is right
+    talk = md5_client("app", password)
+    talk.is_encrypted = False
+    method = METHODS["iam-or-md5"]
+    assert await method.prove(talk, "app", method.derive("app", ("new",))) is right
+
+
+@EITHER
+def test_no_password_is_printed(name: str) -> None:
+    assert "s3cret" not in repr(METHODS[name].derive("app", ("s3cret",))[0])

@@ -1,0 +1,263 @@
+"""IAM tokens for databases: made as boto3's ``generate_db_auth_token`` makes them, and taken apart.
+
+A token is a presigned request without its ``https://``::
+
+    host:port/?Action=connect&DBUser=…&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=…
+    &X-Amz-Date=…&X-Amz-Expires=900&X-Amz-SignedHeaders=host[&X-Amz-Security-Token=…]
+    &X-Amz-Signature=…
+
+Pure: time is an argument, in seconds since 1970. Source: RDS user guide, "IAM database
+authentication", and botocore's signers.py.
+"""
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final
+from urllib.parse import unquote
+
+from forebay.identity.access_keys import AccessKey, shown_id
+from forebay.identity.sigv4 import ALGORITHM, canonical_query, encode, scope, sign
+
+SERVICE: Final = "rds-db"
+MAX_EXPIRES_S: Final = 900
+"""How long a token is valid at most; AWS makes them for exactly so long."""
+HTTPS_PORT: Final = 443
+"""Left out of the header that is signed, as HTTP has it."""
+MAX_SHOWN: Final = 128
+"""How many characters of a value that a token claims stand in a sentence."""
+
+_DATE_FORMAT: Final = "%Y%m%dT%H%M%SZ"
+_DATE_PARTS: Final = ((0, 4), (4, 6), (6, 8), (9, 11), (11, 13), (13, 15))
+# What `encode` leaves. Comparing it with what it should be shows whether it is encoded rightly.
+_ENCODED: Final = r"[A-Za-z0-9\-._~%]"
+_MAX_ENCODED_USER: Final = 128 * 4 * 3  # characters, of up to 4 bytes, each %XX
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\]):[1-9][0-9]{0,4}")
+_REGION: Final = re.compile(r"[a-z0-9-]{1,64}")
+_CREDENTIAL: Final = re.compile(
+    rf"(\w{{1,128}})%2F([0-9]{{8}})%2F({_REGION.pattern})%2F([a-z0-9-]{{1,64}})%2Faws4_request",
+    re.ASCII,
+)
+# Every parameter there is, and the form of its value.
+_FORMS: Final = {
+    "Action": re.compile("connect"),
+    "DBUser": re.compile(f"{_ENCODED}{{1,{_MAX_ENCODED_USER}}}"),
+    "X-Amz-Algorithm": re.compile(ALGORITHM),
+    "X-Amz-Credential": _CREDENTIAL,
+    "X-Amz-Date": re.compile(r"2[0-9]{7}T[0-9]{6}Z"),
+    "X-Amz-Expires": re.compile(r"[1-9][0-9]{0,8}"),
+    "X-Amz-Security-Token": re.compile(f"{_ENCODED}+"),
+    "X-Amz-SignedHeaders": re.compile("host"),
+    "X-Amz-Signature": re.compile(r"[0-9a-f]{64}"),
+}
+_OPTIONAL: Final = frozenset({"X-Amz-Security-Token"})
+
+
+class Reason(StrEnum):
+    """Why a token is refused."""
+
+    NOT_A_TOKEN = "not a token"  # noqa: S105 - a reason, as below
+    MALFORMED = "malformed"
+    WRONG_SERVICE = "wrong service"
+    WRONG_HOST = "wrong host"
+    WRONG_REGION = "wrong region"
+    WRONG_USER = "wrong user"
+    TOO_LONG_LIVED = "too long-lived"
+    FROM_THE_FUTURE = "from the future"
+    EXPIRED = "expired"
+    UNKNOWN_KEY = "unknown access key"
+    KEY_EXPIRED = "access key expired"
+    WRONG_SESSION_TOKEN = "wrong session token"  # noqa: S105
+    WRONG_SIGNATURE = "wrong signature"
+    NO_VERIFIER = "no verifier"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a token is refused, as a value and as a sentence for the log. The sentence may tell what
+    the token claims; it holds neither the token, nor its signature, nor any key."""
+
+    reason: Reason
+    sentence: str
+
+
+class TokenError(ValueError):
+    """A text is no token. ``refusal`` says why; nothing of the text is in it."""
+
+    def __init__(self, reason: Reason, sentence: str) -> None:
+        self.refusal = Refusal(reason, sentence)
+        super().__init__(sentence)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a token claims; nothing of it is verified. ``encoded_…`` are percent-encoded still.
+
+    ``host`` is what clients connect to, in lower case; ``query`` is what is signed of the
+    parameters. Times are in seconds.
+    """
+
+    host: str
+    encoded_user: str
+    access_key_id: str
+    region: str
+    date: str
+    signed_at_s: float
+    expires_s: int
+    query: str = field(repr=False)
+    encoded_session_token: str | None = field(repr=False)
+    signature: str = field(repr=False)
+
+    @property
+    def ends_at_s(self) -> float:
+        """When it expires."""
+        return self.signed_at_s + self.expires_s
+
+    @property
+    def signed_host(self) -> str:
+        """The value of the header ``host`` that is signed."""
+        return host_header(self.host)
+
+    @property
+    def claims(self) -> str:
+        """For whom, for what and from when to when it was signed, as a phrase for the log."""
+        user = unquote(self.encoded_user, errors="replace")
+        return (
+            f'signed for user "{_shown(user)}" at host {_shown(self.host)} in region {self.region},'
+            f" from {time_text(self.signed_at_s)} to {time_text(self.ends_at_s)}, with access key"
+            f" {shown_id(self.access_key_id)}"
+        )
+
+
+def generate_db_auth_token(
+    host: str, port: int, user: str, region: str, key: AccessKey, now_s: float
+) -> str:
+    """The token that boto3's function of this name makes at this time.
+
+    ``host`` is what clients connect to (an IPv6 address in brackets). Raises ValueError if a token
+    cannot be made of it.
+    """
+    place = f"{host}:{port}"
+    if not _HOST.fullmatch(place):
+        raise ValueError(f"{place!r} is not host:port")
+    if not _REGION.fullmatch(region):
+        raise ValueError(f"{region!r} is no region, as in us-east-1")
+    if not user:
+        raise ValueError("the user's name is empty")
+    date = datetime.fromtimestamp(int(now_s), UTC).strftime(_DATE_FORMAT)
+    credential = f"{key.access_key_id}/{scope(date[:8], region, SERVICE)}"
+    pairs = [
+        ("Action", "connect"),
+        ("DBUser", encode(user)),
+        ("X-Amz-Algorithm", ALGORITHM),
+        ("X-Amz-Credential", encode(credential)),
+        ("X-Amz-Date", date),
+        ("X-Amz-Expires", str(MAX_EXPIRES_S)),
+        ("X-Amz-SignedHeaders", "host"),
+    ]
+    if key.session_token is not None:
+        pairs.append(("X-Amz-Security-Token", encode(key.session_token)))
+    signature = sign(
+        key.secret_access_key,
+        host=host_header(place.lower()),
+        query=canonical_query(pairs),
+        date=date,
+        region=region,
+        service=SERVICE,
+    )
+    pairs.append(("X-Amz-Signature", signature))
+    return f"{place}/?" + "&".join(f"{name}={value}" for name, value in pairs)
+
+
+def parse(text: bytes) -> Token:
+    """Takes a token apart. Raises TokenError for any text that is none, and nothing else.
+
+    What was signed is taken as it stands: no part is decoded, and parameters that are repeated
+    (in whatever case), unknown or missing are refused.
+    """
+    if not is_token_like(text):
+        raise TokenError(Reason.NOT_A_TOKEN, "it is no IAM token")
+    if not text.isascii():
+        raise _malformed("it holds characters that no token has")
+    host, _, query = text.decode("ascii").partition("/?")
+    if not _HOST.fullmatch(host):
+        raise _malformed("it does not begin with host:port")
+    values = _parameters(query)
+    credential = _CREDENTIAL.fullmatch(values["X-Amz-Credential"])
+    assert credential is not None  # noqa: S101 - its form was checked
+    access_key_id, day, region, service = credential.groups()
+    if service != SERVICE:
+        sentence = f"it was signed for the service {service}, not {SERVICE}"
+        raise TokenError(Reason.WRONG_SERVICE, sentence)
+    date = values["X-Amz-Date"]
+    if day != date[:8]:
+        raise _malformed("its X-Amz-Date is of another day than its X-Amz-Credential")
+    return Token(
+        host=host.lower(),
+        encoded_user=values["DBUser"],
+        access_key_id=access_key_id,
+        region=region,
+        date=date,
+        signed_at_s=_seconds(date),
+        expires_s=int(values["X-Amz-Expires"]),
+        query=canonical_query(pair for pair in values.items() if pair[0] != "X-Amz-Signature"),
+        encoded_session_token=values.get("X-Amz-Security-Token"),
+        signature=values["X-Amz-Signature"],
+    )
+
+
+def is_token_like(text: bytes) -> bool:
+    """Whether it is meant to be a token, and not a password."""
+    return b"/?" in text and b"X-Amz-" in text
+
+
+def host_header(place: str) -> str:
+    """The header ``host`` for ``host:port``: without the port if it is that of HTTPS."""
+    return place.removesuffix(f":{HTTPS_PORT}")
+
+
+def time_text(time_s: float) -> str:
+    """A time as sentences have it: ``2026-11-28T10:30:00Z``."""
+    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _parameters(query: str) -> dict[str, str]:
+    """The parameters as they are written. Raises TokenError."""
+    if query.count("&") >= len(_FORMS):
+        raise _malformed("it has more parameters than any token")
+    values: dict[str, str] = {}
+    seen: set[str] = set()
+    for pair in query.split("&"):
+        name, _, value = pair.partition("=")
+        if name.casefold() in seen:
+            raise _malformed("a parameter is repeated")
+        seen.add(name.casefold())
+        form = _FORMS.get(name)
+        if form is None:
+            raise _malformed("it has a parameter that no token has")
+        if not form.fullmatch(value):
+            raise _malformed(f"its {name} is not of the form that tokens have")
+        values[name] = value
+    if missing := sorted(_FORMS.keys() - _OPTIONAL - values.keys()):
+        raise _malformed(f"it has no {missing[0]}; perhaps it was cut off")
+    return values
+
+
+def _seconds(date: str) -> float:
+    """Raises TokenError if there is no such date."""
+    try:
+        year, month, day, hour, minute, second = (int(date[a:b]) for a, b in _DATE_PARTS)
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp()
+    except ValueError:
+        raise _malformed("its X-Amz-Date is no date") from None
+
+
+def _malformed(sentence: str) -> TokenError:
+    return TokenError(Reason.MALFORMED, sentence)
+
+
+def _shown(text: str) -> str:
+    """What a token claims, as a log may have it: printable, and not too long."""
+    text = text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
+    return "".join(c if c.isprintable() and c != '"' else "?" for c in text)
