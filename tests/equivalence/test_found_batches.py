@@ -76,6 +76,15 @@ FOUND = {
             *(("Q", "SET LOCAL work_mem = '5MB'"), S),
         ),
     ],
+    "plans are discarded before a Query in a batch that has executed nothing": [
+        batch(0, ("P", "", "BEGIN"), ("B", "p", ""), ("E", "p", "0"), S),
+        batch(0, ("P", "b", "SELEC"), *runs("SELECT set_config('role', 'visitor', true)"), S, S),
+        batch(
+            0,
+            *(*runs("COMMIT"), S, ("C", "S", "b")),
+            *(("Q", "SELECT set_config('role', 'visitor', true)"), S),
+        ),
+    ],
     "what a Query behind an Execute leaves of a transaction hits nobody else": [
         *APPLICATIONS,
         query(0, "SELECT 1"),

@@ -189,7 +189,8 @@ cdef bint _waits_for_batch(Borrower client, Frame *frame) except -1:
     elif server.plans_stale and server.status != c"E":
         _send(client, frame)
         begin_putting()
-        discard_plans(server, True)
+        # An Execute of Forebay's own would make a pipeline of a batch that has none.
+        discard_plans(server, client.lease.executed)
     else:
         if client.lease.executed and server.status == c"I":
             # PostgreSQL (18.6, for one) leaves the transaction half open behind the Sync that follows. The next
