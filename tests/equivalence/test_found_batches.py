@@ -85,6 +85,30 @@ FOUND = {
             *(("Q", "SELECT set_config('role', 'visitor', true)"), S),
         ),
     ],
+    "plans are discarded behind a Flush, which makes no pipeline": [
+        batch(
+            0,
+            *(("P", "", "SET LOCAL app.whom = 'c'"), ("P", "", "BEGIN"), ("B", "", "")),
+            *(("E", "", "0"), S),
+        ),
+        batch(
+            0,
+            *(("P", "", "SET LOCAL app.whom = 'c'"), ("B", "", ""), ("B", "", "b")),
+            *(("E", "", "0"), S, S),
+        ),
+        batch(0, *runs("COMMIT"), S, ("H",), *runs("SET LOCAL app.whom = 'c'"), S),
+    ],
+    "plans are discarded behind a COMMIT in a batch, and a Query follows": [
+        batch(0, *runs("BEGIN"), S),
+        batch(
+            0,
+            *(("E", "p", "1"), S, ("P", "b", "COMMIT"), ("Q", "COMMIT")),
+            *(("P", "a", "SET app.whom = 'b'"), ("B", "", "a"), ("E", "", "0")),
+            *(("P", "", "SELECT * FROM nowhere"), S, *runs("COMMIT")),
+            *(("Q", "SELECT set_config('app.first', 'called', true)"), *runs("BEGIN"), S),
+        ),
+        query(0, "ROLLBACK"),
+    ],
     "what a Query behind an Execute leaves of a transaction hits nobody else": [
         *APPLICATIONS,
         query(0, "SELECT 1"),

@@ -86,6 +86,7 @@ cdef int parse(Borrower client, Frame *frame) except -1:
 
 cdef int bind(Borrower client, Frame *frame) except -1:
     cdef Py_ssize_t name = statement_name(frame)
+    client.lease.bound = True
     if name == 0:
         return PASSES
     return _use_unnamed(client, frame) if not frame.data[name] else _use_named(client, frame, name)

@@ -18,6 +18,7 @@ cdef class Lease:
     cdef int guarded  # how far what was sent behind it may go: see `GUARD`
     # What the client has sent.
     cdef bint unsynced  # part of an extended batch whose Sync is still to come
+    cdef bint bound  # ... with a Bind in it
     cdef bint executed  # ... with an Execute in it
     cdef bint drops_all  # what it sends now may end all prepared statements
     cdef public tuple meanwhile  # see `Borrower.meanwhile`

@@ -11,7 +11,7 @@ from .connection cimport LEDGER_LIMIT, Borrower, Connection
 from .examine cimport is_followed, look_on
 from .frames cimport FATE, HEADER_BYTES, PASSES, WAITS, Frame, length_word
 from .kinds cimport KINDS, MessageKind
-from .lease cimport GUARD_SPENT
+from .lease cimport GUARD_SPENT, Lease
 from .leaving cimport end_with, may_part, terminate
 from .ledger cimport FORWARD, QUERY, SYNC
 from .peer cimport GATHER_BYTES
@@ -150,10 +150,8 @@ cdef bint _pass(Borrower client, MessageKind *row, Frame *frame) except -1:
     if client.lease.unsynced and row.borrows and row.ends_batch:
         if _waits_for_batch(client, frame):
             return False
-    elif client.server.plans_stale and client.server.status != c"E" and frame.kind != c"S":
-        _send(client, frame)
-        begin_putting()
-        discard_plans(client.server, client.lease.unsynced)
+    elif client.server.plans_stale and frame.kind != c"S":
+        _discard_stale_plans(client, frame)
     if row.handler != NULL:
         fate = <FATE> row.handler(client, frame)
         if fate == WAITS:
@@ -186,20 +184,33 @@ cdef bint _waits_for_batch(Borrower client, Frame *frame) except -1:
         if client.last_kind == c"H":
             return True
         put_before(client, frame)
-    elif server.plans_stale and server.status != c"E":
-        _send(client, frame)
-        begin_putting()
-        # An Execute of Forebay's own would make a pipeline of a batch that has none.
-        discard_plans(server, client.lease.executed)
-    else:
-        if client.lease.executed and server.status == c"I":
-            # PostgreSQL (18.6, for one) leaves the transaction half open behind the Sync that follows. The next
-            # statement fails ("StartTransactionCommand: unexpected state"), and would be another client's.
-            server.retired = True
-        return False
-    client.last_kind = c"H"
-    put_flush(server)
-    return True
+        client.last_kind = c"H"
+        put_flush(server)
+        return True
+    if client.lease.executed and server.status == c"I":
+        # PostgreSQL (18.6, for one) leaves the transaction half open behind the Sync that follows. The next
+        # statement fails ("StartTransactionCommand: unexpected state"), and would be another client's.
+        server.retired = True
+    return False
+
+
+cdef int _discard_stale_plans(Borrower client, Frame *frame) except -1:
+    """The client has changed what plans are made by: discard those that there are, as soon as nobody sees it.
+
+    Within a batch that is open an Execute does so. Outside a transaction block it would make a pipeline of the batch,
+    in which some commands do something else, unless there was one before. A simple Query would end portals, and be
+    skipped if the batch has failed.
+    """
+    cdef Connection server = client.server
+    cdef Lease lease = client.lease
+    cdef bint in_batch = lease.unsynced and (lease.executed or server.status == c"T")
+    if server.status == c"E":
+        return 0
+    if lease.unsynced and not in_batch and (lease.bound or server.ledger.count):
+        return 0
+    _send(client, frame)
+    begin_putting()
+    return discard_plans(server, in_batch)
 
 
 cdef int _note_sent(Borrower client, MessageKind *row) except -1:
@@ -219,7 +230,7 @@ cdef int _end_batch(Borrower client, int reply) except -1:
     if reply != SYNC and client.server.ledger.failed:
         return 0  # the database skips it
     if reply == SYNC or not client.server.ledger.copy_in:
-        client.lease.unsynced = client.lease.executed = False
+        client.lease.unsynced = client.lease.bound = client.lease.executed = False
     if reply == SYNC:
         if client.lease.guarded:
             client.lease.guarded = GUARD_SPENT
