@@ -137,6 +137,7 @@ class Dealer:
         self._known: dict[tuple[int, str], Text] = {}
         self._open: set[int] = set()  # lanes that are probably in a transaction
         self._pinned: set[int] = set()
+        self._asked: set[int] = set()  # for settings, at their login
 
     def lane(self, last: int, lanes: int) -> int:
         """Who is next: mostly another one, unless the last is in a transaction."""
@@ -150,7 +151,9 @@ class Dealer:
             self._known.pop((lane, name), None)
         self._open.discard(lane)
         self._pinned.discard(lane)
-        return ("connect", *self._chance.choice(self._deck.connects))
+        setup = self._chance.choice(self._deck.connects)
+        (self._asked.add if setup else self._asked.discard)(lane)
+        return ("connect", *setup)
 
     def step(self, lane: int) -> Step:
         which = self._chance.random()
@@ -207,7 +210,9 @@ class Dealer:
         if chance.random() < 0.3:
             return f"DEALLOCATE {chance.choice(NAMES[1:])}"
         if chance.random() < 0.2:
-            return f"BEGIN; {chance.choice(self._deck.settings)}; {chance.choice(FINISHES)}"
+            setting, end = chance.choice(self._deck.settings), chance.choice(FINISHES)
+            # See differences.NOT_ASKED, "resets that are rolled back".
+            return f"BEGIN; {setting}; {'COMMIT' if setting in RESETS else end}"
         return self._text()[0] if chance.random() < 0.5 else self._inside(lane)
 
     def _text(self) -> Text:
@@ -229,7 +234,9 @@ class Dealer:
             elif which < 0.36:
                 ops.append(("H",))
             elif which < 0.42:
-                ops.append(("Q", self._inside(lane)))
+                text = self._inside(lane)
+                if lane not in self._asked or text not in (*RESETS, *ENDS):
+                    ops.append(("Q", text))
         return (*bound(told(ops)), ("S",))
 
     # -- pieces of a batch ----------------------------------------------------------------------

@@ -61,7 +61,10 @@ NOT_ASKED = {
     "half a transaction": "A Query behind an Execute without a Sync between begins what PostgreSQL"
     " 18.6 does not end at a Sync that follows at once, or behind Close: the next statement of the"
     " connection fails (XX000), whosever it is. Nor behind a Parse that Forebay answers itself: so"
-    " something is bound between.",
+    " something is bound between. Nor is the Query a reset of a client that asked for settings at"
+    " its login: what puts these back ends the half transaction sooner.",
+    "resets that are rolled back": "A RESET that the same request rolls back, of a client that"
+    " asked for settings at its login, leaves those of the login, not what it had set since.",
     "hidden changes": "What the body of a function or the default of a column changes is not seen.",
 }
 
