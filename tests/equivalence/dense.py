@@ -68,6 +68,7 @@ CALLED = (
     ("work_mem", "7MB"),
     ("app.first", "called"),
 )
+CHANGING = "INSERT", "UPDATE", "DELETE"
 RESETS = tuple(text for text in SESSION_ONLY if text.startswith("RESET"))
 DEPENDING = (
     "SELECT who FROM place",
@@ -268,7 +269,9 @@ class Dealer:
     def _portal(self, lane: int) -> list[Op]:
         """A portal with a name, a row at a time."""
         name = self._chance.choice(NAMES)
-        _, values = self._known.get((lane, name), ("", ()))
+        text, values = self._known.get((lane, name), ("", ()))
+        if text.startswith(CHANGING):
+            return self._run(lane, name)
         ops: list[Op] = [("B", "p", name, *values), ("E", "p", "1")]
         ops += self._chance.choice(((), (("E", "p", "0"),), (("C", "P", "p"),)))
         return ops

@@ -55,7 +55,8 @@ NOT_ASKED = {
     "literals read again": "A literal in a prepared statement is read by the settings under which"
     " that runs; directly, mostly, by those under which it was prepared.",
     "isolation behind Parse": "A Parse that Forebay answers itself takes no snapshot, so the level"
-    " may still be set behind it: that is done only as the first thing in a transaction.",
+    " may still be set behind it: that is done only as the first thing in a transaction. Nor does"
+    " it end the command before it, as Parse does: so a portal that changes rows is not suspended.",
     "names beyond ASCII": "After a change of client_encoding PostgreSQL reads other names in the"
     " same bytes; Forebay compares bytes.",
     "half a transaction": "A Query behind an Execute without a Sync between begins what PostgreSQL"
