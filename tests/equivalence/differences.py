@@ -19,7 +19,8 @@ KNOWN = {
     " ends the unnamed statement) is skipped.",
     "values": "A Bind with the wrong number of values fails in any case; where the statement must"
     " be prepared anew and cannot be (its search_path has changed, its table is gone), by that. So"
-    " does one with a value that is none of its type.",
+    " does one with a value that is none of its type. One whose table is gone may fail by what the"
+    " table had become before.",
     "described": "Describe of a statement that can be understood no longer, or would return"
     " something else by now, fails before its ParameterDescription, not behind it: what Forebay"
     " prepares or asks for it fails. If it returns nothing (DELETE), PostgreSQL still describes it"
@@ -71,6 +72,7 @@ NOT_ASKED = {
 
 FIRST_OWN_NUMBER = 16384  # PostgreSQL's own objects have lower ones
 WRONG_NUMBER = "bind message supplies"
+GONE, CHANGED = "C42P01", "cached plan must not change result type"  # of the same statement
 WRONG_VALUE = "unnamed portal parameter $"  # the context of an error in Bind
 NO_UNNAMED = b"unnamed prepared statement does not exist"
 LATE = b"\0C25P02\0", WRONG_NUMBER.encode(), NO_UNNAMED  # see "aborted"
@@ -90,7 +92,9 @@ def are_same(direct: Sequence[str], shared: Sequence[str]) -> bool:
 
 
 def _is_same(direct: str, shared: str) -> bool:
-    fails = WRONG_NUMBER in direct or WRONG_VALUE in direct
+    fails = (
+        WRONG_NUMBER in direct or WRONG_VALUE in direct or (GONE in direct and CHANGED in shared)
+    )
     return direct == shared or (fails and shared.startswith("E "))
 
 

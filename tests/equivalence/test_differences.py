@@ -18,6 +18,14 @@ def test_a_describe_that_fails_may_fail_before_its_parameters() -> None:
     assert are_same(twice, [*DESCRIBED, *rest])
 
 
+def test_what_is_gone_may_fail_by_what_it_had_become() -> None:
+    gone = "E b'SERROR\\x00C42P01\\x00Mrelation \"shape\" does not exist'"
+    changed = "E b'SERROR\\x00C0A000\\x00Mcached plan must not change result type'"
+    assert are_same([gone, "Z b'I'"], [changed, "Z b'I'"])
+    assert not are_same([changed, "Z b'I'"], [gone, "Z b'I'"])
+    assert not are_same([gone, "Z b'I'"], [FAILED, "Z b'I'"])
+
+
 @pytest.mark.parametrize(
     ("direct", "shared"),
     [
