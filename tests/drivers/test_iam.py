@@ -169,9 +169,6 @@ async def test_asyncpg(function: Function) -> None:
     connection = await asyncpg.connect(**arguments)
     assert await connection.fetchval("SELECT current_user") == function.database.user
     await connection.close()
-    arguments["password"] = function.database.password
-    with pytest.raises(asyncpg.InvalidPasswordError, match="The IAM authentication failed"):
-        await asyncpg.connect(**arguments)
 
 
 def test_a_tool_that_makes_tokens(function: Function) -> None:
