@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from forebay.identity.secrets import MAX_SECRET_BYTES, SecretError, fetch, shown
+from forebay.identity.secrets import MAX_SECRET_BYTES, fetch, read_each
 
 MAX_SECRET_CHARACTERS: Final = 1024
 """AWS's own have 40."""
@@ -52,24 +52,11 @@ def resolve_access_keys(
 ) -> list[AccessKey]:
     """Read every source, in order. Raises SecretError with everything that is wrong."""
     environ = os.environ if environ is None else environ
-    keys: list[AccessKey] = []
-    problems: list[str] = []
-    first_source: dict[str, str] = {}
-    for source in sources:
-        try:
-            key = parse_access_key(fetch(source, environ, {}))
-        except ValueError as error:
-            problems.append(f"{shown(source)}: {error}")
-            continue
-        if key.access_key_id in first_source:
-            other = shown(first_source[key.access_key_id])
-            problems.append(f"{shown(source)}: the same access key is in {other} already")
-            continue
-        first_source[key.access_key_id] = source
-        keys.append(key)
-    if problems:
-        raise SecretError(problems)
-    return keys
+    return read_each(
+        sources,
+        lambda source: parse_access_key(fetch(source, environ, {})),
+        lambda key: (key.access_key_id, "the same access key"),
+    )
 
 
 def parse_access_key(content: bytes) -> AccessKey:

@@ -8,13 +8,16 @@ Errors name the source and say what is wrong with it. They never show what it ho
 
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from forebay.config.settings import Hidden
+
+T = TypeVar("T")
 
 # Secrets Manager's own limit for one secret.
 MAX_SECRET_BYTES = 65_536
@@ -52,24 +55,37 @@ def resolve(
 ) -> list[Secret]:
     """Read every source, in order. Raises SecretError with everything that is wrong."""
     environ = os.environ if environ is None else environ
-    secrets: list[Secret] = []
+    return read_each(
+        sources,
+        lambda source: _parse(source, fetch(source, environ, given or {})),
+        lambda secret: (secret.username, f'user "{secret.username}"'),
+    )
+
+
+def read_each(
+    sources: Iterable[str], read: Callable[[str], T], known_by: Callable[[T], tuple[str, str]]
+) -> list[T]:
+    """What `read` makes of every source, in order. `known_by`: by what two of them would be the
+    same, and what that is called. Raises SecretError with everything that is wrong; `read` raises
+    ValueError."""
+    found: list[T] = []
     problems: list[str] = []
     first_source: dict[str, str] = {}
     for source in sources:
         try:
-            secret = _parse(source, fetch(source, environ, given or {}))
+            item = read(source)
         except ValueError as error:
             problems.append(f"{shown(source)}: {error}")
             continue
-        if secret.username in first_source:
-            other = shown(first_source[secret.username])
-            problems.append(f'{shown(source)}: user "{secret.username}" is in {other} already')
+        name, said = known_by(item)
+        if name in first_source:
+            problems.append(f"{shown(source)}: {said} is in {shown(first_source[name])} already")
             continue
-        first_source[secret.username] = source
-        secrets.append(secret)
+        first_source[name] = source
+        found.append(item)
     if problems:
         raise SecretError(problems)
-    return secrets
+    return found
 
 
 def shown(source: str) -> str:

@@ -118,7 +118,7 @@ cdef class Prepared:
         return self.owe_role(kind, FORWARD, naming)
 
     cdef int end_batch(self) except -1:
-        """A Sync or a simple Query is sent."""
+        """A Sync, a simple Query or a FunctionCall is sent."""
         self.unanswered.batch += 1
         return 0
 
