@@ -6,15 +6,15 @@ import threading
 from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
-from forebay.channel import Credential, WorkerProxy
+from forebay.channel import Apply, Begin, CallError, CertificatePair, WorkerProxy
 from forebay.config.settings import PoolSettings, ProxySettings, TargetSettings
 from forebay.net.tls import self_signed_certificate
-from forebay.worker.agenda import Agenda
-from forebay.worker.evacuation import Evacuator
+from forebay.worker.dataplane import DataPlane
 from forebay.worker.main import relay_loop
 from forebay.worker.pool.manager import PoolManager
 from forebay.worker.proxy import Proxy
 from tests.harness.clients import TestDatabase
+from tests.harness.credentials import credential
 
 HOST = "127.0.0.1"
 TIMEOUT_S = 30.0
@@ -36,7 +36,7 @@ class Inside:
         self._settings = ProxySettings(
             require_tls=False, target=target, pool=PoolSettings(**(pool or {}))
         )
-        self._credential = Credential(database.user, database.password, "scram-sha-256")
+        self._credential = credential(database.user, database.password)
         self._loop = relay_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._proxy: Proxy | None = None
@@ -67,14 +67,18 @@ class Inside:
     async def _start(self) -> None:
         listener = socket.create_server((HOST, 0))
         self.port = listener.getsockname()[1]
-        certificate, key = self_signed_certificate()
         given = WorkerProxy(
             name="app",
-            listen_fds=[listener.detach()],
+            listeners=[1],
             settings=self._settings,
             credentials=[self._credential],
-            tls_certificate_pem=certificate,
-            tls_private_key_pem=key,
+            certificates=[CertificatePair(*self_signed_certificate())],
         )
-        agenda = Agenda(self._loop, self._loop._selector.poller)  # type: ignore[attr-defined]
-        self._proxy = await Proxy.start(agenda, given, Evacuator(agenda))
+        plane = DataPlane(self._loop, no_node)
+        plane.begin(Begin(worker_number=1, cancel_secret=b"secret"))
+        await plane.apply(Apply(open=[given], drain_timeout_s=0), {1: listener})
+        self._proxy = plane._proxies["app"]
+
+
+async def no_node(request: object, expected: object, timeout_s: float) -> Any:
+    raise CallError("there is no node")

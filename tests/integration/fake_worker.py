@@ -10,11 +10,14 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
+import msgspec
+
 from forebay import logs
-from forebay.channel import Configure
+from forebay.channel import Apply, Begin, WorkerProxy
 from forebay.relay import Poller
 from forebay.worker import main
 from forebay.worker.agenda import Agenda
@@ -26,27 +29,38 @@ STEERING = Path(os.environ["FOREBAY_TEST_DIR"])
 class ToyPlane:
     """Answers ``pid``, ``percent``, ``users``, ``signals``; holds a drain until clients left."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, _: object) -> None:
         self._loop = loop
-        self._servers: list[asyncio.Server] = []
+        self._servers: dict[int, asyncio.Server] = {}
         self._clients: set[asyncio.StreamWriter] = set()
-        self._message: Configure | None = None
+        self._proxies: dict[str, WorkerProxy] = {}
         self.evacuator = Evacuator(Agenda(loop, cast(Poller, None)))
 
-    async def configure(self, message: Configure) -> list[str]:
+    def begin(self, begin: Begin) -> None:
+        self._number = begin.worker_number
+
+    async def apply(self, steps: Apply, passed: Mapping[int, socket.socket]) -> None:
         if (STEERING / "refuse").exists():
             raise ValueError("told to refuse")
-        first, self._message = self._message is None, message
-        if first:
-            for proxy in message.proxies:
-                for descriptor in proxy.listen_fds:
-                    sock = socket.socket(fileno=descriptor)
-                    self._servers.append(await asyncio.start_server(self._serve, sock=sock))
-            return []
-        return ["proxies.app.target: this toy can't change it"]
+        for name in steps.close:
+            del self._proxies[name]
+        for proxy in (*steps.open, *steps.change):
+            self._proxies[proxy.name] = proxy
+        for change in steps.credentials:
+            users = {each.username: each for each in self._proxies[change.proxy].credentials}
+            users.update((each.username, each) for each in change.users)
+            kept = [each for name, each in users.items() if name not in change.gone]
+            self._proxies[change.proxy] = msgspec.structs.replace(
+                self._proxies[change.proxy], credentials=kept
+            )
+        for number, sock in passed.items():
+            self._servers[number] = await asyncio.start_server(self._serve, sock=sock)
+        wanted = {number for each in self._proxies.values() for number in each.listeners}
+        for number in self._servers.keys() - wanted:
+            self._servers.pop(number).close()
 
     async def drain(self, timeout_s: float) -> None:
-        for server in self._servers:
+        for server in self._servers.values():
             server.close()
         if (STEERING / "hang").exists():
             await asyncio.sleep(3600)
@@ -57,14 +71,12 @@ class ToyPlane:
             client.close()
 
     def stats(self) -> dict[str, dict[str, int | float]]:
-        if self._message is None:
-            return {}
         limits = {
             "max_database_connections_allowed": 40,
             "server_max_connections": 48,
             "server_reserved_connections": 3,
         }
-        return {p.name: {"clients": len(self._clients), **limits} for p in self._message.proxies}
+        return {p.name: {"clients": len(self._clients), **limits} for p in self._proxies.values()}
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._clients.add(writer)
@@ -79,8 +91,7 @@ class ToyPlane:
             writer.close()
 
     def _answer(self, question: str) -> object:
-        assert self._message is not None
-        proxy = self._message.proxies[0]
+        proxy = next(iter(self._proxies.values()))
         match question:
             case "pid":
                 return os.getpid()
@@ -99,4 +110,6 @@ class ToyPlane:
 
 if __name__ == "__main__":
     logs.set_up()
-    sys.exit(main.run(int(sys.argv[1]), make_loop=asyncio.SelectorEventLoop, make_plane=ToyPlane))
+    sys.exit(
+        main.run(*map(int, sys.argv[1:]), make_loop=asyncio.SelectorEventLoop, make_plane=ToyPlane)
+    )

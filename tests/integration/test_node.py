@@ -67,8 +67,8 @@ async def node(make_node: MakeNode) -> AsyncIterator[Node]:
         yield node
 
 
-async def ask(node: Node, question: str) -> str:
-    reader, writer = await asyncio.open_connection(*node.endpoints["app"])
+async def ask(node: Node, question: str, proxy: str = "app") -> str:
+    reader, writer = await asyncio.open_connection(*node.endpoints[proxy])
     try:
         writer.write(f"{question}\n".encode())
         return (await reader.readline()).decode().strip()
@@ -209,13 +209,13 @@ async def test_a_worker_that_ended_in_order_need_not_be_heard(
 ) -> None:
     """Two signals at once: the worker ends with the second word unread, which resets the channel
     and may lose its last one."""
-    take = WorkerProcess._take
+    hear = WorkerProcess._hear
 
     def lose(self: WorkerProcess, message: WorkerMessage) -> None:
         if not isinstance(message, Drained):
-            take(self, message)
+            hear(self, message)
 
-    monkeypatch.setattr(WorkerProcess, "_take", lose)
+    monkeypatch.setattr(WorkerProcess, "_hear", lose)
     node = make_node()
     await node.start()
     assert await node.drain() is True
@@ -244,49 +244,73 @@ async def test_reload_changes_what_can_change_and_names_the_rest(
     node: Node, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "forebay.node")
-    changed = CONFIG.replace("= 90", "= 50").replace(":0", ":6439").replace("20", "21")
+    changed = CONFIG.replace("= 90", "= 50").replace("20", "21")
+    changed = changed.replace("[node]", '[node]\ncontrol_listen = "127.0.0.1:1"')
     (folder / "forebay.toml").write_text(changed)
     (folder / "app.json").write_text('{"username": "app2", "password": "pw-app"}')
     assert (await node.reload()).ok
     assert await ask(node, "percent") == "50"
     assert await ask(node, "users") == "app2,other"
-    assert node.config.proxies["app"].listen == "127.0.0.1:0"
     for text in (
         "proxies.app.pool.max_connections_percent: 90 → 50",
         "node.drain_timeout: 20 → 21",
         'user "app2" is new',
         'user "app" is gone',
-        'proxies.app.listen can\'t change while running; it stays "127.0.0.1:0" until a restart',
-        "proxies.app.target: this toy can't change it",
+        'node.control_listen can\'t change while running; it stays "127.0.0.1:6480"',
     ):
         assert text in caplog.text
     assert "pw-" not in caplog.text
 
 
-async def test_the_target_stays_even_if_the_worker_is_replaced(
+async def test_proxies_come_change_where_they_listen_and_go(
     node: Node, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "forebay.node")
-    (folder / "forebay.toml").write_text(CONFIG.replace("127.0.0.1:1", "127.0.0.1:2"))
+    before = node.endpoints["app"]
+    more = CONFIG[CONFIG.index("[proxies.app]") :].replace("proxies.app", "proxies.more")
+    (folder / "forebay.toml").write_text(CONFIG + more.replace("app.json", "more.json"))
+    (folder / "more.json").write_text('{"username": "more", "password": "pw-more"}')
     assert (await node.reload()).ok
-    assert node.config.proxies["app"].target.hosts == ["127.0.0.1:1"]
-    assert 'target.hosts can\'t change while running; it stays ["127.0.0.1:1"]' in caplog.text
-    assert "Changed" not in caplog.text
+    assert "Changed: proxies.more is new" in caplog.text
+    assert node.endpoints["app"] == before
+    added = node.endpoints["more"]
+    assert await ask(node, "hello", "more") == "hello"
+    elsewhere = CONFIG.replace('"127.0.0.1:0"', f'["127.0.0.1:0", "{folder}:7"]')
+    (folder / "forebay.toml").write_text(elsewhere)
+    (folder / "more.json").unlink()
+    assert (await node.reload()).ok
+    assert "Changed: proxies.more is gone" in caplog.text
+    assert node.endpoints == {"app": before}
+    await until(lambda: _is_refused(added))
+    reader, writer = await asyncio.open_unix_connection(folder / ".s.PGSQL.7")
+    writer.write(b"hello\n")
+    assert await reader.readline() == b"hello\n"
+    writer.close()
 
 
-async def test_a_removed_proxy_goes_on_without_its_secrets(
-    make_node: MakeNode, folder: Path, caplog: pytest.LogCaptureFixture
+async def test_if_an_address_is_taken_nothing_changes(
+    node: Node, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    gone = CONFIG[CONFIG.index("[proxies.app]") :].replace("proxies.app", "proxies.gone")
-    (folder / "forebay.toml").write_text(CONFIG + gone.replace("app.json", "gone.json"))
-    (folder / "gone.json").write_text('{"username": "gone", "password": "pw-gone"}')
-    async with make_node() as node:
-        (folder / "forebay.toml").write_text(CONFIG.replace("= 90", "= 50"))
-        (folder / "gone.json").unlink()
-        assert (await node.reload()).ok
-        assert "proxies.gone was removed; it goes on as it was until a restart" in caplog.text
-        assert await ask(node, "percent") == "50"
-        assert node.certificate_pem("gone")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        more = CONFIG[CONFIG.index("[proxies.app]") :].replace("proxies.app", "proxies.more")
+        more = more.replace(":0", f":{taken.getsockname()[1]}")
+        (folder / "forebay.toml").write_text(CONFIG.replace("= 90", "= 50") + more)
+        assert not (await node.reload()).ok
+    assert "can't listen on" in caplog.text
+    assert node.endpoints.keys() == {"app"}
+    assert await ask(node, "percent") == "90"
+
+
+async def test_what_was_changed_holds_for_the_next_worker(node: Node, folder: Path) -> None:
+    (folder / "forebay.toml").write_text(CONFIG.replace("= 90", "= 50"))
+    (folder / "app.json").write_text('{"username": "app2", "password": "pw-app"}')
+    assert (await node.reload()).ok
+    assert node.worker_pid is not None
+    os.kill(node.worker_pid, signal.SIGKILL)
+    await until(lambda: node.restarts == 1)
+    await _ask_again_if_cut(node)
+    assert await ask(node, "percent") == "50"
+    assert await ask(node, "users") == "app2,other"
 
 
 async def test_a_bad_configuration_leaves_the_old_one_running(

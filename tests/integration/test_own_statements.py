@@ -2,11 +2,11 @@
 
 import pytest
 
-from forebay.channel import Credential
 from forebay.cli.probing import probe
 from forebay.config.settings import ProxySettings, TargetSettings
 from forebay.worker.pool.manager import PoolManager
 from tests.harness import Forebay, Postgres, TestDatabase, eventually
+from tests.harness.credentials import credential
 from tests.harness.inside import Inside
 from tests.harness.observer import Observer
 from tests.harness.raw import RawClient
@@ -101,11 +101,10 @@ async def test_check_tells_what_is_so(postgres: Postgres, database: TestDatabase
         owner.query(TRAPS)
         owner.query(f'ALTER ROLE "{database.user}" SET search_path = {AHEAD}')
     target = TargetSettings(hosts=[f"127.0.0.1:{postgres.port}"], database=database.name)
-    credential = Credential(database.user, database.password, "scram-sha-256")
     proxy = ProxySettings(
         target=target, session_functions={"pg_catalog.now": "NONE", "nowhere": "NONE"}
     )
-    (login,) = await probe(proxy, [credential])
+    (login,) = await probe(proxy, [credential(database.user, database.password)])
     assert login.error == ""
     facts = login.facts
     assert facts is not None

@@ -25,6 +25,7 @@ from forebay.worker.cancel import OWN_STEP_S, Canceller
 from forebay.worker.pool.janitor import Janitor, Timeouts
 from forebay.worker.pool.manager import Limits, PoolManager
 from forebay.worker.sessions.sessions import Sessions
+from tests.harness.credentials import cancel_keys
 from tests.playbooks.actors import Actor, NearEnd, connect
 from tests.playbooks.agenda import Gate, ScriptedAgenda
 
@@ -77,7 +78,7 @@ class Rig:
         self.agenda = ScriptedAgenda(self.relay.poller)
         agenda = cast(Agenda, self.agenda)
         self.intern = InternTable()
-        self.sessions = Sessions(agenda, self.intern)
+        self.sessions = Sessions(agenda, self.intern, cancel_keys())
         self.manager = PoolManager(
             agenda, Limits(100, 100, queue, ""), self.intern, self._open, self._cancel
         )

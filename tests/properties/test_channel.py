@@ -10,18 +10,26 @@ from hypothesis import strategies as st
 
 from forebay.channel import (
     MAX_UNSENT_BYTES,
+    Answer,
+    Applied,
+    Apply,
+    Begin,
+    Call,
+    CertificatePair,
     Channel,
     ChannelError,
-    Configure,
-    Credential,
     Drain,
+    Failed,
     Framer,
+    MakeToken,
+    NewerSecret,
     NodeMessage,
     Notice,
-    Ready,
-    Refused,
+    Refreshed,
     Stats,
     StatsRequest,
+    Token,
+    VerifyToken,
     WorkerMessage,
     WorkerProxy,
     encode,
@@ -29,6 +37,7 @@ from forebay.channel import (
     worker_end,
 )
 from forebay.config import from_url
+from tests.harness.credentials import credential
 
 FRAMES = st.lists(st.binary(max_size=300), max_size=20)
 
@@ -68,24 +77,34 @@ def test_an_unfinished_frame_is_noticed(left: int) -> None:
     assert not framer.is_empty
 
 
-def configure() -> Configure:
+def apply() -> Apply:
     settings = from_url("postgresql://u:p@h/db", {}).proxies["default"]
     proxy = WorkerProxy(
         name="app",
-        listen_fds=[3, 4],
+        listeners=[3, 4],
         settings=settings,
-        credentials=[Credential("u", "hunter2", "md5")],
-        tls_certificate_pem="CERT",
-        tls_private_key_pem="hunter2 KEY",
+        credentials=[credential("u", "hunter2", "md5")],
+        certificates=[CertificatePair("CERT", "hunter2 KEY")],
     )
-    return Configure(generation=7, proxies=[proxy], drain_timeout_s=2.5)
+    return Apply(open=[proxy], close=["old"], passed=[3, 4], drain_timeout_s=2.5)
 
 
-FROM_NODE: list[NodeMessage] = [configure(), Drain(timeout_s=0.5), StatsRequest(id=3)]
+FROM_NODE: list[NodeMessage] = [
+    Begin(worker_number=3, cancel_secret=b"hunter2"),
+    Call(id=1, request=apply()),
+    Call(id=3, request=StatsRequest()),
+    Answer(id=1, result=Refreshed(changed=True)),
+    Answer(id=2, result=Token(token="hunter2")),
+    Failed(id=3, reason="no"),
+    Drain(timeout_s=0.5),
+]
 FROM_WORKER: list[WorkerMessage] = [
-    Ready(generation=1, unchanged=["x"]),
-    Refused(generation=2, reason="no"),
-    Stats(id=3, proxies={"app": {"a": 1, "b": 0.5}}),
+    Answer(id=1, result=Applied()),
+    Answer(id=3, result=Stats(proxies={"app": {"a": 1, "b": 0.5}})),
+    Failed(id=2, reason="no"),
+    Call(id=1, request=NewerSecret(proxy="app", user="u")),
+    Call(id=2, request=VerifyToken(proxy="app", token=b"hunter2")),
+    Call(id=3, request=MakeToken(proxy="app", user="u", host="h", port=1)),
     Notice(event="e", proxy="app", fields={"n": 1}),
 ]
 
@@ -174,7 +193,7 @@ async def test_messages_larger_than_any_buffer() -> None:
 
 
 def test_no_secret_shows_in_a_repr() -> None:
-    assert "hunter2" not in repr(configure())
+    assert "hunter2" not in repr([*FROM_NODE, *FROM_WORKER])
 
 
 @given(st.binary(max_size=200))

@@ -16,7 +16,7 @@ import msgspec
 
 from forebay.channel.messages import NodeMessage, WorkerMessage
 
-# 200 users and two PEM files for each of a hundred proxies fit several times over.
+# Thousands of users and two PEM files for each of a hundred proxies fit several times over.
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 # A peer that doesn't read is owed no more than this; further notices and statistics are dropped.
 MAX_UNSENT_BYTES = 256 * 1024

@@ -1,88 +1,200 @@
 """What node and worker say to each other.
 
-Both ends are ours, and of one version: a message is a structure, its tag names its type.
+Both ends are ours, and of one version: a message is a structure, its tag names its type. What has
+an answer is a request, and travels in a Call (see calls.py).
 """
 
 from typing import Literal, NamedTuple
 
 import msgspec
 
-from forebay.config.settings import ProxySettings
+from forebay.channel.envelopes import Answer, Call, Failed
+from forebay.config.settings import AuthScheme, ClientCert, ProxySettings
 from forebay.identity.access_keys import AccessKey
 
-LoginMethod = Literal["scram-sha-256", "md5", "iam", "iam-or-scram-sha-256", "iam-or-md5"]
+LoginMethod = Literal[
+    "scram-sha-256", "md5", "iam", "iam-or-scram-sha-256", "iam-or-md5", "cert", "trust"
+]
 """How clients prove who they are; see forebay.net.login.methods."""
 
 
-class Credential(NamedTuple):
-    """One user of a proxy; ``auth`` is how its clients log in."""
+class DatabaseLogin(NamedTuple):
+    """One way to log in to the database. ``password`` is plain, or what pg_authid holds of it."""
+
+    user: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"DatabaseLogin({self.user!r}, ***)"
+
+
+class Credential(msgspec.Struct, frozen=True, kw_only=True):
+    """One user of a proxy.
+
+    Clients of it show one of ``passwords`` (plain, or as pg_authid has them; newest first), in the
+    way that ``auth`` names. Connections for them belong to the micro-pool of ``identity``, and log
+    in to the database by one of ``logins``, tried in this order; by a token of Forebay's own role
+    where ``auth_scheme`` is IAM_AUTH.
+    """
 
     username: str
-    password: str
-    auth: LoginMethod
+    auth: LoginMethod = "scram-sha-256"
+    passwords: tuple[str, ...] = ()
+    identity: str
+    logins: tuple[DatabaseLogin, ...] = ()
+    auth_scheme: AuthScheme = "SECRETS"
+    client_cert: ClientCert = "no"
+    cert_names: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Credential({self.username!r}, ***, {self.auth!r})"
+
+
+class CertificatePair(NamedTuple):
+    """A certificate with its chain, and its key; both PEM."""
+
+    certificate_pem: str
+    private_key_pem: str
+
+    def __repr__(self) -> str:
+        return "CertificatePair(***)"
 
 
 class WorkerProxy(msgspec.Struct, frozen=True, kw_only=True):
     """One proxy as a worker runs it: everything is resolved, nothing is left to look up."""
 
     name: str
-    listen_fds: list[int]  # listening sockets, inherited; the worker accepts on them
+    listeners: list[int]  # the listening sockets, by the node's numbers for them
     settings: ProxySettings
     credentials: list[Credential]
-    tls_certificate_pem: str
-    tls_private_key_pem: str
+    certificates: list[CertificatePair]  # the first is shown to who asks for no other's name
+    client_ca_pem: str | None = None  # what client certificates are checked against
     access_keys: list[AccessKey] = []  # what IAM tokens are signed with
+    policies: dict[str, str] = {}  # IAM's JSON, by the names that the log has for them
 
     def __repr__(self) -> str:
         users = ", ".join(each.username for each in self.credentials)
-        return f"WorkerProxy({self.name!r}, listen_fds={self.listen_fds}, users=[{users}])"
+        return f"WorkerProxy({self.name!r}, listeners={self.listeners}, users=[{users}])"
 
 
-class Configure(msgspec.Struct, frozen=True, kw_only=True, tag="configure"):
-    """Run these proxies from now on: the first one starts serving, later ones reload.
+class CredentialChange(msgspec.Struct, frozen=True, kw_only=True):
+    """Users of a proxy that are new or other than before, and names of those that are gone."""
 
-    Answered by Ready or Refused with the same ``generation``.
+    proxy: str
+    users: list[Credential] = []
+    gone: list[str] = []
+
+
+# ---- The node asks the worker --------------------------------------------------------------------
+
+
+class Apply(msgspec.Struct, frozen=True, kw_only=True, tag="apply"):
+    """Take these steps, all of them or none. Answered by Applied, or refused with the reason."""
+
+    open: list[WorkerProxy] = []
+    change: list[WorkerProxy] = []
+    close: list[str] = []
+    credentials: list[CredentialChange] = []
+    passed: list[int] = []  # the listeners whose descriptors come along, in this order
+    drain_timeout_s: (
+        float  # for proxies that close, and for a drain of the worker's own, on SIGTERM
+    )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no step to take."""
+        return not (self.open or self.change or self.close or self.credentials)
+
+
+class Applied(msgspec.Struct, frozen=True, kw_only=True, tag="applied"):
+    """All steps have been taken."""
+
+
+class StatsRequest(msgspec.Struct, frozen=True, kw_only=True, tag="stats?"):
+    """Answered by Stats."""
+
+
+class Stats(msgspec.Struct, frozen=True, kw_only=True, tag="stats"):
+    """Counters and gauges by proxy, at the moment of the answer."""
+
+    proxies: dict[str, dict[str, int | float]]
+
+
+# ---- The worker asks the node --------------------------------------------------------------------
+
+
+class NewerSecret(msgspec.Struct, frozen=True, kw_only=True, tag="newer secret?"):
+    """A password of this user's was refused, by the database or by Forebay: is there another one?
+
+    Answered by Refreshed when what has changed is in force here."""
+
+    proxy: str
+    user: str
+
+
+class Refreshed(msgspec.Struct, frozen=True, kw_only=True, tag="refreshed"):
+    """Whether something has changed."""
+
+    changed: bool
+
+
+class VerifyToken(msgspec.Struct, frozen=True, kw_only=True, tag="verify"):
+    """Whose is this presigned request? Answered by Verified."""
+
+    proxy: str
+    token: bytes
+
+    def __repr__(self) -> str:
+        return f"VerifyToken({self.proxy!r}, ***)"
+
+
+class Verified(msgspec.Struct, frozen=True, kw_only=True, tag="verified"):
+    """The ARN of whose token it is; or why it is refused (a forebay.identity.tokens.Reason)."""
+
+    principal_arn: str | None = None
+    reason: str = ""
+    sentence: str = ""
+
+
+class MakeToken(msgspec.Struct, frozen=True, kw_only=True, tag="token?"):
+    """A token of Forebay's own role, for this user of this database server. Answered by Token."""
+
+    proxy: str
+    user: str
+    host: str
+    port: int
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True, tag="token"):
+    """It is the password of one login."""
+
+    token: str
+
+    def __repr__(self) -> str:
+        return "Token(***)"
+
+
+# ---- What has no answer of its own ---------------------------------------------------------------
+
+
+class Begin(msgspec.Struct, frozen=True, kw_only=True, tag="begin"):
+    """The first message to a worker: what makes its clients' cancel keys.
+
+    Process ids of a worker's clients begin with its own number, so that the key of a client that
+    is gone with an earlier worker never fits another one.
     """
 
-    generation: int
-    proxies: list[WorkerProxy]
-    drain_timeout_s: float  # for a drain that the worker starts itself, on SIGTERM
+    worker_number: int
+    cancel_secret: bytes
+
+    def __repr__(self) -> str:
+        return f"Begin({self.worker_number}, ***)"
 
 
 class Drain(msgspec.Struct, frozen=True, kw_only=True, tag="drain"):
     """Accept nobody, finish transactions, end within ``timeout_s``. A later one shortens it."""
 
     timeout_s: float
-
-
-class StatsRequest(msgspec.Struct, frozen=True, kw_only=True, tag="stats?"):
-    """Answered by Stats with the same ``id``."""
-
-    id: int
-
-
-class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
-    """The configuration is in force, but for what ``unchanged`` names (in sentences)."""
-
-    generation: int
-    unchanged: list[str] = []
-
-
-class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
-    """The configuration is not in force; the one before goes on, if there was one."""
-
-    generation: int
-    reason: str
-
-
-class Stats(msgspec.Struct, frozen=True, kw_only=True, tag="stats"):
-    """Counters and gauges by proxy, at the moment of the answer."""
-
-    id: int
-    proxies: dict[str, dict[str, int | float]]
 
 
 class Drained(msgspec.Struct, frozen=True, kw_only=True, tag="drained"):
@@ -124,5 +236,16 @@ class Reopen(msgspec.Struct, frozen=True, kw_only=True, tag="reopen"):
 
 
 EvacuationMessage = Evacuate | Evacuated | Reopen
-NodeMessage = Configure | Drain | StatsRequest | Evacuate | Evacuated | Reopen
-WorkerMessage = Ready | Refused | Stats | Drained | Notice | Evacuate | Evacuated | Reopen
+
+NodeRequest = Apply | StatsRequest
+WorkerAnswer = Applied | Stats
+WorkerRequest = NewerSecret | VerifyToken | MakeToken
+NodeAnswer = Refreshed | Verified | Token
+
+NodeNews = Begin | Drain | EvacuationMessage
+"""What the node tells, without waiting for an answer."""
+WorkerNews = Drained | Notice | EvacuationMessage
+"""What a worker tells."""
+
+NodeMessage = Call[NodeRequest] | Answer[NodeAnswer] | Failed | NodeNews
+WorkerMessage = Call[WorkerRequest] | Answer[WorkerAnswer] | Failed | WorkerNews

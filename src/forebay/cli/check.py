@@ -108,7 +108,7 @@ async def _check(config: Config, found: dict[str, Material]) -> Report:
             proxy,
             credentials,
             logins,
-            self_made=found[name].certificate.self_made,
+            self_made=found[name].certificates[0].self_made,
             descriptor_limit=descriptor_limit,
         )
         concerns = [text for of, text in materials.concerns(config, found) if of == name]

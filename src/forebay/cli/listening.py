@@ -41,7 +41,8 @@ def look(config: Config, found: Mapping[str, Material]) -> dict[str, Findings]:
                     f"{error.address} is in use by a Forebay that runs (pid {occupant.pid}); this"
                     " is what it would find when it starts anew"
                 )
-        findings[name].problems += certificates.invalid(found[name].certificate)
+        for certificate in found[name].certificates:
+            findings[name].problems += certificates.invalid(certificate)
     for name, text in _loops(config):
         findings[name].problems.append(text)
     return findings

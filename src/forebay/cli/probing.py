@@ -118,7 +118,7 @@ async def _facts(
             tls_contexts=contexts,
         )
 
-    connection = await log_in(user.password)
+    connection = await log_in(user.passwords[0])
     try:
         async with asyncio.timeout(QUERY_TIMEOUT_S):
             limits = await simple_query(connection.stream, LIMITS_QUERY)

@@ -19,6 +19,8 @@ SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-
 Pinning = Literal["minimal", "rds"]
 IamAuth = Literal["DISABLED", "REQUIRED", "ENABLED"]
 IamVerifier = Literal["keys"]
+AuthScheme = Literal["SECRETS", "IAM_AUTH"]
+ClientCert = Literal["no", "verify-ca", "verify-full"]
 ClientPasswordAuthType = Literal["POSTGRES_SCRAM_SHA_256", "POSTGRES_MD5"]
 PinningFilter = Literal["EXCLUDE_VARIABLE_SETS"]
 # What calling a function does to the session: reasons for pins, and NONE.
@@ -140,6 +142,12 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     iam: IamSettings | None = None
     target: TargetSettings
     pool: PoolSettings = PoolSettings()
+
+    def certificate_files(self) -> list[tuple[str, str]]:
+        """The certificate with its key, if there is one."""
+        if self.tls_certificate is None or self.tls_private_key is None:
+            return []
+        return [(self.tls_certificate, self.tls_private_key)]
 
     def listen_addresses(self) -> list[Address]:
         """``listen``, read. Raises ValueError on an address that was not checked by loading."""

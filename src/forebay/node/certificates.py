@@ -9,6 +9,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from forebay.channel import CertificatePair
 from forebay.config.settings import ProxySettings
 from forebay.net import tls
 
@@ -26,6 +27,11 @@ class Certificate:
     private_key_pem: str
     self_made: bool
 
+    @property
+    def pair(self) -> CertificatePair:
+        """As a worker is told it."""
+        return CertificatePair(self.certificate_pem, self.private_key_pem)
+
     def __repr__(self) -> str:
         return f"Certificate({'self-made' if self.self_made else 'given'}, {fingerprint(self)})"
 
@@ -40,17 +46,18 @@ class Certificates:
     def __init__(self) -> None:
         self._self_made: dict[str, Certificate] = {}
 
-    def get(self, name: str, proxy: ProxySettings) -> Certificate:
-        """The proxy's certificate. Raises CertificateError."""
-        if proxy.tls_certificate is None or proxy.tls_private_key is None:
+    def get(self, name: str, proxy: ProxySettings) -> list[Certificate]:
+        """The proxy's certificates, at least one. Raises CertificateError."""
+        files = proxy.certificate_files()
+        if not files:
             if name not in self._self_made:
                 self._self_made[name] = self_made(proxy)
                 log.info(
                     "Made a TLS certificate, for none is configured",
                     extra={"fields": {"proxy": name, "sha256": fingerprint(self._self_made[name])}},
                 )
-            return self._self_made[name]
-        return read(proxy.tls_certificate, proxy.tls_private_key)
+            return [self._self_made[name]]
+        return [read(certificate, key) for certificate, key in files]
 
 
 def self_made(proxy: ProxySettings) -> Certificate:

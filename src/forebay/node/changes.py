@@ -7,14 +7,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from forebay.config.reading import Path, dotted
-from forebay.config.settings import Config, ProxySettings, TargetSettings
+from forebay.config.settings import Config
 from forebay.node.materials import Material
 
-# Sockets are opened once and inherited by the workers: these keys name what is listened on.
-FIXED_PROXY_KEYS = ("listen",)
+# Sockets that are opened once, when the node starts.
 FIXED_NODE_KEYS = ("control_listen", "control_socket")
-# Connections to the old one are open: a worker could not follow, but the next one would.
-FIXED_TARGET_KEYS = TargetSettings.__struct_fields__
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -31,25 +28,18 @@ class Changes:
 def compare(old: Config, new: Config) -> Changes:
     """Hold the new configuration against the running one."""
     fixed: list[str] = []
-    proxies: dict[str, ProxySettings] = {}
-    given = dict(new.given_secrets)
-    for name, running in old.proxies.items():
-        if name not in new.proxies:
-            fixed.append(f"proxies.{name} was removed; it goes on as it was until a restart")
-            proxies[name] = running
-            given |= {key: value for key, value in old.given_secrets.items() if key not in given}
-            continue
-        here = ("proxies", name)
-        proxy = _keep(running, new.proxies[name], FIXED_PROXY_KEYS, here, fixed)
-        target = _keep(running.target, proxy.target, FIXED_TARGET_KEYS, (*here, "target"), fixed)
-        proxies[name] = msgspec.structs.replace(proxy, target=target)
-    fixed += (f"proxies.{n} is new; it starts with a restart" for n in new.proxies.keys() - proxies)
     node = _keep(old.node, new.node, FIXED_NODE_KEYS, ("node",), fixed)
-    effective = msgspec.structs.replace(new, node=node, proxies=proxies, given_secrets=given)
     changed = [*_differences(old.node, node, ("node",))]
-    for name, proxy in proxies.items():
-        changed += _differences(old.proxies[name], proxy, ("proxies", name))
-    return Changes(effective, changed, fixed)
+    for name in old.proxies:
+        if name not in new.proxies:
+            text = f"its clients have {node.drain_timeout:g} s to finish their transactions"
+            changed.append(f"proxies.{name} is gone: {text}")
+    for name, proxy in new.proxies.items():
+        if name in old.proxies:
+            changed += _differences(old.proxies[name], proxy, ("proxies", name))
+        else:
+            changed.append(f"proxies.{name} is new")
+    return Changes(msgspec.structs.replace(new, node=node), changed, fixed)
 
 
 def compare_materials(old: Mapping[str, Material], new: Mapping[str, Material]) -> list[str]:
@@ -67,11 +57,11 @@ def compare_materials(old: Mapping[str, Material], new: Mapping[str, Material]) 
         changed += (
             f'{where}: the password of "{user}" is another'
             for user in now.keys() & was.keys()
-            if now[user].password != was[user].password
+            if now[user].passwords != was[user].passwords
         )
         if before.access_keys != material.access_keys:
             changed.append(f"{where}: the access keys for IAM tokens are others")
-        if before.certificate != material.certificate:
+        if before.certificates != material.certificates:
             changed.append(f"{where}: the TLS certificate is another")
     return sorted(changed)
 

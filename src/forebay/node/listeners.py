@@ -1,4 +1,4 @@
-"""Listening sockets. The node opens and keeps them; workers inherit them.
+"""Listening sockets. The node opens and keeps them, and passes them to workers.
 
 Since the node never closes them while it runs, clients that come between two workers wait in the
 kernel's backlog instead of being refused.
@@ -10,7 +10,7 @@ import os
 import socket
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from forebay.config.addresses import Address
@@ -31,11 +31,13 @@ class ListenError(Exception):
 
 @dataclass(slots=True)
 class Listener:
-    """The sockets of one configured address; ``address`` has the real port."""
+    """The sockets of one configured address; ``address`` has the real port. ``numbers``: by which
+    the worker knows the sockets."""
 
     address: Address
     sockets: list[socket.socket]
     unix_path: str | None = None
+    numbers: list[int] = field(default_factory=list)
 
     def close(self) -> None:
         """Close the sockets and remove a Unix socket's file."""

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from forebay.channel import Credential, LoginMethod
+from forebay.channel import Credential, DatabaseLogin, LoginMethod
 from forebay.config.settings import AuthSettings, Config, ProxySettings
 from forebay.identity import secrets
 from forebay.identity.access_keys import AccessKey, resolve_access_keys
@@ -32,11 +32,14 @@ AUTH_METHODS: dict[tuple[str, str], LoginMethod] = {
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """One proxy's users, its certificate, and the access keys that its tokens are signed with."""
+    """One proxy's users, its certificates, what client certificates are checked against, the access
+    keys that its tokens are signed with, and its policies by name."""
 
     credentials: list[Credential]
-    certificate: Certificate
+    certificates: list[Certificate]
+    client_ca_pem: str | None = None
     access_keys: list[AccessKey] = field(default_factory=list)
+    policies: dict[str, str] = field(default_factory=dict)
 
 
 class MaterialError(Exception):
@@ -54,7 +57,7 @@ def gather(config: Config, kept: Certificates, environ: Mapping[str, str]) -> di
     for name, proxy in config.proxies.items():
         credentials: list[Credential] = []
         access_keys: list[AccessKey] = []
-        certificate = None
+        certificates: list[Certificate] = []
         try:
             credentials = read_credentials(proxy, config, environ)
         except secrets.SecretError as error:
@@ -65,11 +68,10 @@ def gather(config: Config, kept: Certificates, environ: Mapping[str, str]) -> di
         except secrets.SecretError as error:
             problems += (f"proxies.{name}.iam.access_keys: {each}" for each in error.problems)
         try:
-            certificate = kept.get(name, proxy)
+            certificates = kept.get(name, proxy)
         except CertificateError as error:
             problems.append(f"proxies.{name}.tls_certificate: {error}")
-        if certificate is not None:
-            found[name] = Material(credentials, certificate, access_keys)
+        found[name] = Material(credentials, certificates, access_keys=access_keys)
     if problems:
         raise MaterialError(problems)
     return found
@@ -83,7 +85,13 @@ def read_credentials(
         (auth.secret for auth in proxy.auth), environ=environ, given=config.given_secrets
     )
     return [
-        Credential(secret.username, secret.password.reveal(), method(auth))
+        Credential(
+            username=secret.username,
+            auth=method(auth),
+            passwords=(secret.password.reveal(),),
+            identity=secret.username,
+            logins=(DatabaseLogin(secret.username, secret.password.reveal()),),
+        )
         for secret, auth in zip(resolved, proxy.auth, strict=True)
     ]
 
@@ -99,28 +107,17 @@ def concerns(config: Config, materials: Mapping[str, Material]) -> list[tuple[st
     found: list[tuple[str, str]] = []
     for name, proxy in config.proxies.items():
         open_to_all = list(filter(secrets.world_readable, _sources(proxy)))
-        if proxy.tls_private_key and key_is_world_readable(proxy.tls_private_key):
-            open_to_all.append(proxy.tls_private_key)
+        open_to_all += (key for _, key in proxy.certificate_files() if key_is_world_readable(key))
         found += ((name, f"{each} can be read by every user here") for each in open_to_all)
         if name in materials:
-            found += ((name, each) for each in concerns_of_certificate(materials[name].certificate))
+            for certificate in materials[name].certificates:
+                found += ((name, each) for each in concerns_of_certificate(certificate))
             found += (
                 (name, f"the access key {key.shown_id} in iam.access_keys has expired")
                 for key in materials[name].access_keys
                 if key.expires_at_s is not None and key.expires_at_s <= now_s
             )
     return found
-
-
-def secret_variables(config: Config) -> frozenset[str]:
-    """Environment variables that hold secrets: a worker has no need to inherit them."""
-    named = (
-        source.removeprefix("env:")
-        for proxy in config.proxies.values()
-        for source in _sources(proxy)
-        if source.startswith("env:")
-    )
-    return frozenset({*named, "FOREBAY_DATABASE_URL", "PGPASSWORD"})
 
 
 def _sources(proxy: ProxySettings) -> list[str]:

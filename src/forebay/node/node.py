@@ -15,51 +15,37 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-import msgspec
-
 from forebay import logs
-from forebay.channel import Configure, WorkerProxy
+from forebay.channel import NodeAnswer, WorkerRequest
 from forebay.config.addresses import Address
 from forebay.config.errors import ConfigError
 from forebay.config.settings import Config
 from forebay.net.tasks import spawn
 from forebay.node.certificates import Certificates
 from forebay.node.changes import compare, compare_materials
+from forebay.node.desired import desired
+from forebay.node.doors import Doors, Opened
 from forebay.node.errors import NodeError, WorkerUnavailableError
-from forebay.node.evacuations import Evacuations
-from forebay.node.listeners import Listener, ListenError, open_listeners
-from forebay.node.materials import (
-    Material,
-    MaterialError,
-    concerns,
-    gather,
-    secret_variables,
-)
+from forebay.node.listeners import ListenError
+from forebay.node.materials import Material, MaterialError, concerns, gather
 from forebay.node.notify import notify, reloading
 from forebay.node.reloads import Reload, refused, reloaded, tell
 from forebay.node.report import Limits, limits_in, start_fields, start_line
 from forebay.node.status import State, Status, WorkerStatus, describe, full_source
-from forebay.node.worker_process import WorkerError, WorkerProcess
+from forebay.node.supervisor import Supervisor
+from forebay.node.surroundings import inherited
+from forebay.node.worker_process import WorkerError
 
 log = logging.getLogger("forebay.node")
 
 WORKER_COMMAND = (sys.executable, "-m", "forebay.worker")
 
-# Deriving 200 SCRAM verifiers takes a second or two on a slow machine.
-CONFIGURE_TIMEOUT_S = 60.0
 STATS_TIMEOUT_S = 5.0
 # How long the start line waits for the limits; afterwards it says that they aren't known yet.
 LIMITS_TIMEOUT_S = 3.0
 LIMITS_INTERVAL_S = 0.05
 # Beyond the drain's own timeout: what a worker may take to end before it is killed.
 DRAIN_GRACE_S = 4.0
-# How soon a drain notices that another one brought its deadline forward.
-DEADLINE_CHECK_S = 0.2
-
-# A worker that dies at once must not be restarted in a spin; one that had run well, at once.
-RESTART_DELAY_S = 0.1
-RESTART_DELAY_MAX_S = 10.0
-RAN_WELL_S = 30.0
 
 
 class Node:
@@ -80,22 +66,20 @@ class Node:
         self._config = config
         self._reload_from = reload_from
         self._environ = dict(os.environ if environ is None else environ)
-        self._worker_command = worker_command
         self._certificates = Certificates()
         self._materials: dict[str, Material] = {}
-        self._listeners: dict[str, list[Listener]] = {}
-        self._worker: WorkerProcess | None = None
-        self._evacuations = Evacuations()
-        self._generation = 0
+        self._doors = Doors()
+        self._supervisor = Supervisor(
+            worker_command, self._worker_environ, self._doors, self._answer
+        )
+        self._supervising: asyncio.Task[None] | None = None
         self._reloading = asyncio.Lock()
         self._draining = False
         self._drain_deadline = float("inf")
-        self._supervisor: asyncio.Task[None] | None = None
         self._teller: asyncio.Task[None] | None = None
         self._last_reload: Reload | None = None
         self.source = full_source(config)
         self.started_at = time.time()
-        self.restarts = 0  # workers started because another had died
 
     # --- what it is now -----------------------------------------------------------------------
 
@@ -107,7 +91,8 @@ class Node:
     @property
     def addresses(self) -> dict[str, list[Address]]:
         """Where each proxy listens, with the real ports."""
-        return {name: [each.address for each in own] for name, own in self._listeners.items()}
+        opened = self._doors.by_proxy
+        return {name: [each.address for each in own] for name, own in opened.items()}
 
     @property
     def endpoints(self) -> dict[str, tuple[str, int]]:
@@ -118,18 +103,25 @@ class Node:
     @property
     def worker_pid(self) -> int | None:
         """The worker's process id, None while there is none."""
-        return self._worker.pid if self._worker is not None else None
+        worker = self._supervisor.worker
+        return worker.pid if worker is not None else None
+
+    @property
+    def restarts(self) -> int:
+        """How many workers were started because another had died."""
+        return self._supervisor.restarts
 
     def certificate_pem(self, proxy: str) -> str:
         """The certificate (chain) that a proxy shows: a root to trust when it is self-made."""
-        return self._materials[proxy].certificate.certificate_pem
+        return self._materials[proxy].certificates[0].certificate_pem
 
     async def stats(self) -> dict[str, dict[str, int | float]]:
         """The worker's counters and gauges by proxy. Raises WorkerUnavailableError."""
-        if self._worker is None:
+        worker = self._supervisor.worker
+        if worker is None:
             raise WorkerUnavailableError("no worker is running at the moment")
         try:
-            return await self._worker.stats(STATS_TIMEOUT_S)
+            return await worker.stats(STATS_TIMEOUT_S)
         except WorkerError as error:
             raise WorkerUnavailableError(str(error)) from None
 
@@ -137,7 +129,7 @@ class Node:
     def state(self) -> State:
         if self._draining:
             return "draining"
-        return "starting" if self._supervisor is None else "serving"
+        return "starting" if self._supervising is None else "serving"
 
     async def status(self) -> Status:
         """What it is and does now. Takes at most STATS_TIMEOUT_S."""
@@ -148,7 +140,7 @@ class Node:
                 figures = await self.stats()
             except WorkerUnavailableError as error:
                 silence = str(error)
-        worker = self._worker
+        worker = self._supervisor.worker
         return describe(
             self._config,
             self.addresses,
@@ -175,67 +167,43 @@ class Node:
         """Open the sockets, start the worker, and return when it serves. Raises NodeError."""
         try:
             self._materials = gather(self._config, self._certificates, self._environ)
-            for name, proxy in self._config.proxies.items():
-                self._listeners[name] = open_listeners(proxy.listen_addresses())
+            self._doors.settle(self._open_doors(self._config))
         except (MaterialError, ListenError) as error:
-            self._close_listeners()
+            self._doors.close()
             raise NodeError(*str(error).splitlines()) from None
         self._tell_concerns()
+        wanted = desired(self._config, self._materials, self._doors.by_proxy)
         try:
-            worker = await self._start_worker()
+            await self._supervisor.start(wanted, self._config.node.drain_timeout)
         except BaseException as error:
-            self._close_listeners()
-            await self._end_worker()
+            self._doors.close()
+            await self._supervisor.end(lambda: float("-inf"))
             if isinstance(error, WorkerError):
                 raise NodeError(f"the worker can't serve: {error}") from None
             raise
-        self._supervisor = spawn(self._supervise(worker), "supervisor")
+        self._supervising = spawn(self._supervisor.run(), "supervisor")
         notify("READY=1", self._environ)
         self._teller = spawn(self._tell_start(), "start line")
+
+    def _open_doors(self, config: Config) -> Opened:
+        """Raises ListenError, and then has opened nothing."""
+        proxies = config.proxies.items()
+        return self._doors.open({name: proxy.listen_addresses() for name, proxy in proxies})
 
     async def _tell_start(self) -> None:
         limits = await self._await_limits()
         fields = start_fields(self.addresses, limits, self.worker_pid)
         log.info("%s", start_line(self._config, self.addresses, limits), extra={"fields": fields})
 
-    async def _start_worker(self) -> WorkerProcess:
-        descriptors = [
-            sock.fileno()
-            for own in self._listeners.values()
-            for listener in own
-            for sock in listener.sockets
-        ]
-        hidden = secret_variables(self._config)
-        environ = {name: text for name, text in self._environ.items() if name not in hidden}
+    def _worker_environ(self) -> dict[str, str]:
+        environ = inherited(self._environ)
         level = logging.getLogger("forebay").getEffectiveLevel()
         environ.setdefault(logs.ENV_LEVEL, logs.level_name(level))
-        worker = await WorkerProcess.start(
-            self._worker_command, descriptors, environ, self._evacuations
-        )
-        self._worker = worker
-        unchanged = await worker.configure(self._configuration(), CONFIGURE_TIMEOUT_S)
-        for each in unchanged:
-            log.warning("%s", each)
-        return worker
+        return environ
 
-    def _configuration(self) -> Configure:
-        self._generation += 1
-        return Configure(
-            generation=self._generation,
-            drain_timeout_s=self._config.node.drain_timeout,
-            proxies=[
-                WorkerProxy(
-                    name=name,
-                    listen_fds=[s.fileno() for each in self._listeners[name] for s in each.sockets],
-                    settings=proxy,
-                    credentials=self._materials[name].credentials,
-                    tls_certificate_pem=self._materials[name].certificate.certificate_pem,
-                    tls_private_key_pem=self._materials[name].certificate.private_key_pem,
-                    access_keys=self._materials[name].access_keys,
-                )
-                for name, proxy in self._config.proxies.items()
-            ],
-        )
+    async def _answer(self, request: WorkerRequest) -> NodeAnswer:
+        """What the worker asks."""
+        raise ValueError(f"{type(request).__name__} is not answered")
 
     async def _await_limits(self) -> dict[str, Limits]:
         """The pools' limits, as far as the worker has learnt them from the databases in time."""
@@ -257,41 +225,6 @@ class Node:
         for name, concern in found:
             log.warning("%s", concern, extra={"fields": {"proxy": name}})
         return [f"proxies.{name}: {concern}" for name, concern in found]
-
-    # --- keep a worker running ----------------------------------------------------------------
-
-    async def _supervise(self, worker: WorkerProcess) -> None:
-        loop = asyncio.get_running_loop()
-        delay_s = RESTART_DELAY_S
-        started = loop.time()
-        while True:
-            code = await worker.wait()
-            if self._draining:
-                return
-            self._worker = None
-            delay_s = RESTART_DELAY_S if loop.time() - started > RAN_WELL_S else delay_s
-            how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
-            fields = {"worker_pid": worker.pid, "delay_s": delay_s}
-            log.error("The worker %s; starting another", how, extra={"fields": fields})
-            await asyncio.sleep(delay_s)
-            delay_s = min(2 * delay_s, RESTART_DELAY_MAX_S)
-            started = loop.time()
-            worker = await self._restart_worker(worker)
-
-    async def _restart_worker(self, old: WorkerProcess) -> WorkerProcess:
-        """Returns the new worker; one that failed at once is returned too, as good as dead."""
-        try:
-            self.restarts += 1
-            worker = await self._start_worker()
-        except WorkerError as error:
-            if not self._draining:
-                log.error("The new worker can't serve: %s", error)
-            if self._worker is None:
-                return old
-            self._worker.kill()
-            return self._worker
-        log.info("Another worker serves", extra={"fields": {"worker_pid": worker.pid}})
-        return worker
 
     # --- reload -------------------------------------------------------------------------------
 
@@ -316,27 +249,22 @@ class Node:
         try:
             new = self._config if self._reload_from is None else self._reload_from()
             changes = compare(self._config, new)
-            gathered = self._gather(changes.effective, new)
+            materials = gather(changes.effective, self._certificates, self._environ)
+            opened = self._open_doors(changes.effective)
         except (ConfigError, MaterialError) as error:
             return refused(map(str, error.problems))
-        changed = changes.changed + compare_materials(self._materials, gathered)
-        before = self._config, self._materials
-        self._config, self._materials = changes.effective, gathered
-        unchanged: list[str] = []
-        if self._worker is not None:
-            try:
-                unchanged = await self._worker.configure(self._configuration(), CONFIGURE_TIMEOUT_S)
-            except WorkerError as error:
-                self._config, self._materials = before
-                return refused([str(error)])
-        return reloaded(changed, (*changes.fixed, *unchanged), self._tell_concerns())
-
-    def _gather(self, effective: Config, new: Config) -> dict[str, Material]:
-        """What the proxies need; of one that was removed nothing may be there any more."""
-        there = {name: each for name, each in effective.proxies.items() if name in new.proxies}
-        config = msgspec.structs.replace(effective, proxies=there)
-        found = gather(config, self._certificates, self._environ)
-        return {name: found.get(name) or self._materials[name] for name in effective.proxies}
+        except ListenError as error:
+            return refused([str(error)])
+        changed = changes.changed + compare_materials(self._materials, materials)
+        wanted = desired(changes.effective, materials, opened)
+        try:
+            await self._supervisor.apply(wanted, changes.effective.node.drain_timeout)
+        except WorkerError as error:
+            self._doors.settle(self._doors.by_proxy)
+            return refused([str(error)])
+        self._config, self._materials = changes.effective, materials
+        self._doors.settle(opened)
+        return reloaded(changed, changes.fixed, self._tell_concerns())
 
     # --- the end ------------------------------------------------------------------------------
 
@@ -350,43 +278,16 @@ class Node:
         loop = asyncio.get_running_loop()
         self._drain_deadline = min(self._drain_deadline, loop.time() + timeout_s + DRAIN_GRACE_S)
         if not self._draining:
-            self._draining = True
+            self._draining = self._supervisor.is_ending = True
             notify("STOPPING=1", self._environ)
             log.info("Draining", extra={"fields": {"timeout_s": timeout_s}})
-            self._close_listeners()
+            self._doors.close()
             if self._teller is not None:
                 self._teller.cancel()
-        if self._worker is None:
-            if self._supervisor is not None:
-                self._supervisor.cancel()
-            return True
-        self._worker.drain(timeout_s)
-        return await self._end_worker()
-
-    async def _end_worker(self) -> bool:
-        """Wait for the worker until the deadline (which another drain may bring forward)."""
-        worker = self._worker
+        worker = self._supervisor.worker
         if worker is None:
+            if self._supervising is not None:
+                self._supervising.cancel()
             return True
-        loop = asyncio.get_running_loop()
-        if not self._draining:
-            worker.kill()
-        end = asyncio.ensure_future(worker.wait())
-        ended_itself = True
-        while not end.done():
-            left_s = self._drain_deadline - loop.time()
-            if left_s <= 0:
-                log.error("The worker did not end in time; killing it")
-                worker.kill()
-                ended_itself = False
-                await asyncio.wait([end])
-            else:
-                await asyncio.wait([end], timeout=min(left_s, DEADLINE_CHECK_S))
-        self._worker = None
-        # Its last word may be lost: a socket that is closed with something unread is reset.
-        return ended_itself and (worker.drained or end.result() == 0)
-
-    def _close_listeners(self) -> None:
-        for own in self._listeners.values():
-            for listener in own:
-                listener.close()
+        worker.drain(timeout_s)
+        return await self._supervisor.end(lambda: self._drain_deadline)

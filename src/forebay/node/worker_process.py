@@ -4,27 +4,33 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Mapping, Sequence
-from itertools import count
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from forebay.channel import (
+    Applied,
+    Apply,
+    Begin,
+    CallError,
+    Calls,
     Channel,
     ChannelError,
-    Configure,
     Drain,
     Drained,
     Evacuate,
     Evacuated,
     EvacuationMessage,
+    NodeAnswer,
     NodeMessage,
     Notice,
-    Ready,
-    Refused,
     Reopen,
+    SilenceError,
     Stats,
     StatsRequest,
     WorkerMessage,
+    WorkerRequest,
     node_end,
+    pass_descriptors,
 )
 from forebay.net.tasks import spawn
 from forebay.node.evacuations import Evacuations
@@ -34,7 +40,9 @@ log = logging.getLogger("forebay.node")
 # A worker that closed its channel is ending; if it does not, it is helped.
 END_TIMEOUT_S = 5.0
 
-Answer = Ready | Stats
+T = TypeVar("T")
+
+AnswerWorker = Callable[[WorkerRequest], Awaitable[NodeAnswer]]
 
 
 class WorkerError(Exception):
@@ -48,13 +56,14 @@ class WorkerProcess:
         self,
         process: asyncio.subprocess.Process,
         channel: Channel[NodeMessage, WorkerMessage],
+        descriptors: socket.socket,
         evacuations: Evacuations,
+        answer: AnswerWorker,
     ) -> None:
         self._process = process
         self._channel = channel
-        self._numbers = count(1)
-        self._expected: dict[tuple[str, int], asyncio.Future[Answer]] = {}
-        self._is_gone = False
+        self._descriptors = descriptors
+        self._calls = Calls(channel, "worker", answer, self._hear)
         self.started_at = time.time()
         self.drained = False
         self._evacuations = evacuations
@@ -65,53 +74,67 @@ class WorkerProcess:
     async def start(
         cls,
         command: Sequence[str],
-        pass_fds: Sequence[int],
         environ: Mapping[str, str],
         evacuations: Evacuations,
+        answer: AnswerWorker,
     ) -> "WorkerProcess":
-        """Start ``command`` with the channel's descriptor as its last argument. ``evacuations``:
-        how it hears of the node's other workers.
+        """Start ``command`` with the channel's descriptors as its last arguments. ``evacuations``:
+        how it hears of the node's other workers; ``answer``: what it is told when it asks.
 
         A session of its own keeps the terminal's Ctrl-C away from it (and gives it a scheduling
         group of its own). Raises WorkerError when it can't be started.
         """
+        pairs: list[tuple[socket.socket, socket.socket]] = []
         try:
-            ours, theirs = socket.socketpair()
-        except OSError as error:
-            raise WorkerError(f"the worker can't be started: {error}") from None
-        try:
+            pairs += (socket.socketpair(),)
+            pairs += (socket.socketpair(),)
+            theirs = [pair[1].fileno() for pair in pairs]
             process = await asyncio.create_subprocess_exec(
                 *command,
-                str(theirs.fileno()),
+                *map(str, theirs),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
-                pass_fds=[*pass_fds, theirs.fileno()],
+                pass_fds=theirs,
                 env=dict(environ),
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
-            ours.close()
+            for pair in pairs:
+                pair[0].close()
             raise WorkerError(f"the worker can't be started: {error}") from None
         finally:
-            theirs.close()
-        return cls(process, await node_end(ours), evacuations)
+            for pair in pairs:
+                pair[1].close()
+        (ours, _), (descriptors, _) = pairs
+        descriptors.setblocking(False)
+        return cls(process, await node_end(ours), descriptors, evacuations, answer)
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
-    async def configure(self, message: Configure, timeout_s: float) -> list[str]:
-        """Put a configuration in force. Returns what could not be changed while running."""
-        answer = await self._ask(message, ("ready", message.generation), timeout_s)
-        assert isinstance(answer, Ready)  # noqa: S101 - the key says so
-        return answer.unchanged
+    def begin(self, begin: Begin) -> None:
+        """The first that it is told."""
+        self._calls.tell(begin)
+
+    async def apply(self, steps: Apply, descriptors: Sequence[int], timeout_s: float) -> None:
+        """Let it take these steps; ``descriptors`` are those of ``steps.passed``. Raises
+        WorkerError if it has taken none of them."""
+        try:
+            pass_descriptors(self._descriptors, descriptors)
+        except OSError as error:
+            raise WorkerError(f"the listening sockets can't be passed: {error}") from None
+        try:
+            await self._calls.ask(steps, Applied, timeout_s)
+        except SilenceError as error:
+            self.kill()  # nobody knows what it does now; another one will do as before
+            raise WorkerError(f"{error}; it is replaced") from None
+        except CallError as error:
+            raise WorkerError(str(error)) from None
 
     async def stats(self, timeout_s: float) -> dict[str, dict[str, int | float]]:
         """Counters and gauges by proxy. Raises WorkerError."""
-        number = next(self._numbers)
-        answer = await self._ask(StatsRequest(id=number), ("stats", number), timeout_s)
-        assert isinstance(answer, Stats)  # noqa: S101 - the key says so
-        return answer.proxies
+        return (await self._ask(StatsRequest(), Stats, timeout_s)).proxies
 
     def drain(self, timeout_s: float) -> None:
         """Ask it to end within ``timeout_s``; again, with less, to hurry it up."""
@@ -134,33 +157,20 @@ class WorkerProcess:
         await asyncio.wait([self._reader])
         return code
 
-    async def _ask(self, message: NodeMessage, key: tuple[str, int], timeout_s: float) -> Answer:
-        if self._is_gone:
-            raise WorkerError("the worker has ended")
-        future = asyncio.get_running_loop().create_future()
-        self._expected[key] = future
+    async def _ask(self, request: Any, expected: type[T], timeout_s: float) -> T:
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._channel.send(message)
-                answer: Answer = await future
-                return answer
-        except TimeoutError:
-            raise WorkerError(f"the worker did not answer within {timeout_s:g} s") from None
-        finally:
-            del self._expected[key]
+            return await self._calls.ask(request, expected, timeout_s)
+        except CallError as error:
+            raise WorkerError(str(error)) from None
 
     async def _read(self) -> None:
         try:
-            while (message := await self._channel.receive()) is not None:
-                self._take(message)
+            await self._calls.run()
         except ChannelError as error:
             log.error("The worker said what can't be read: %s", error)
             self.kill()
-        self._is_gone = True
         self._evacuations.leave(self)
-        for future in self._expected.values():
-            if not future.done():
-                future.set_exception(WorkerError("the worker has ended"))
+        self._descriptors.close()
         self._channel.close()
         await self._channel.wait_closed()
         try:
@@ -170,27 +180,11 @@ class WorkerProcess:
             log.error("Worker %d closed its channel but did not end; killing it", self.pid)
             self.kill()
 
-    def _take(self, message: WorkerMessage) -> None:
+    def _hear(self, message: WorkerMessage) -> None:
         match message:
-            case Ready(generation=number):
-                self._answer(("ready", number), message)
-            case Refused(generation=number, reason=reason):
-                self._fail(("ready", number), WorkerError(reason))
-            case Stats(id=number):
-                self._answer(("stats", number), message)
             case Drained():
                 self.drained = True
             case Evacuate() | Evacuated() | Reopen():
                 self._evacuations.take(self, message)
             case Notice(event=event, proxy=proxy, fields=fields):
                 log.info(event, extra={"fields": {"proxy": proxy, **fields}})
-
-    def _answer(self, key: tuple[str, int], answer: Answer) -> None:
-        future = self._expected.get(key)
-        if future is not None and not future.done():
-            future.set_result(answer)
-
-    def _fail(self, key: tuple[str, int], error: WorkerError) -> None:
-        future = self._expected.get(key)
-        if future is not None and not future.done():
-            future.set_exception(error)

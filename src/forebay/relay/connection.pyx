@@ -9,6 +9,8 @@ What is done with them stands in files of their own, each with one subject:
 The micro-pool's ``changeover`` and ``manager`` (Python) are called by all of these: see ports.py.
 """
 
+from libc.math cimport INFINITY
+
 from collections import deque
 
 from forebay.relay.command import Command
@@ -109,6 +111,7 @@ cdef class Connection(Peer):
         self.prepared = Prepared(self.ledger)
         self.opened_at = self.idle_since = poller.now
         self.age_jitter = 1.0
+        self.renew_at = INFINITY
         self.search_path = ""
 
     @property

@@ -1,45 +1,101 @@
-"""The data plane of one worker: its proxies, as the node configures them."""
+"""The data plane of one worker: its proxies, as the node wants them."""
 
 import asyncio
 import logging
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
 
-from forebay.channel import Configure
+import msgspec
+
+from forebay.channel import Apply, Begin, Credential, CredentialChange, WorkerProxy
 from forebay.worker.agenda import Agenda
 from forebay.worker.evacuation import Evacuator
-from forebay.worker.proxy import Proxy
+from forebay.worker.prepared import Prepared, prepare
+from forebay.worker.proxy import AskNode, Proxy, Surroundings
 
 
 class DataPlane:
-    """All proxies of this process. `loop` runs on a Relay."""
+    """All proxies of this process. `loop` runs on a Relay; `ask` is how the node is asked."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, ask: AskNode) -> None:
         self._agenda = Agenda(loop, loop._selector.poller)  # type: ignore[attr-defined]  # noqa: SLF001
         self._proxies: dict[str, Proxy] = {}
+        self._closing: set[Proxy] = set()
+        self._ask = ask
+        self._begin = Begin(worker_number=0, cancel_secret=b"")
         self.evacuator = Evacuator(self._agenda)
 
-    async def configure(self, message: Configure) -> list[str]:
-        """Serve so from now on. Returns in sentences what could not be changed while running.
+    def begin(self, begin: Begin) -> None:
+        """What makes the cancel keys of clients; comes before the first steps."""
+        self._begin = begin
 
-        Raises ValueError with the reason when the configuration cannot be used.
+    async def apply(self, steps: Apply, passed: Mapping[int, socket.socket]) -> None:
+        """Take all steps, or none: raises ValueError with the reason then. One at a time.
+
+        `passed` are listening sockets that are new here; those that are not used are closed.
         """
-        _log_in_detail(any(given.settings.debug_logging for given in message.proxies))
-        unchanged: list[str] = []
-        for given in message.proxies:
-            proxy = self._proxies.get(given.name)
+        try:
+            prepared = await self._prepare(steps)
+        except BaseException:
+            for sock in passed.values():
+                sock.close()
+            raise
+        for name in steps.close:
+            self._close(name, steps.drain_timeout_s)
+        for name, change in prepared.items():
+            proxy = self._proxies.get(name)
             if proxy is None:
-                self._proxies[given.name] = await Proxy.start(self._agenda, given, self.evacuator)
+                around = Surroundings(self._agenda, self.evacuator, self._ask, self._begin)
+                self._proxies[name] = Proxy.start(around, change, passed)
             else:
-                unchanged += await proxy.reconfigure(given)
-        return unchanged
+                proxy.change(change, passed)
+        _log_in_detail(any(each.is_logged_in_detail for each in self._proxies.values()))
+
+    async def _prepare(self, steps: Apply) -> dict[str, Prepared]:
+        """Everything that takes time or may fail; nothing is different yet."""
+        wanted = {given.name: given for given in (*steps.open, *steps.change)}
+        for change in steps.credentials:
+            wanted[change.proxy] = _with_users(self._proxies[change.proxy].prepared.given, change)
+        prepared: dict[str, Prepared] = {}
+        for name, given in wanted.items():
+            try:
+                old = self._proxies.get(name)
+                prepared[name] = await prepare(given, old.prepared if old else None)
+            except ValueError as error:
+                raise ValueError(f"proxies.{name}: {error}") from None
+        return prepared
+
+    def _close(self, name: str, drain_timeout_s: float) -> None:
+        """Nobody can connect to it any more; those who are there have time to finish."""
+        proxy = self._proxies.pop(name)
+        self._closing.add(proxy)
+        self._agenda.spawn(self._drain_one(proxy, drain_timeout_s), f"close {name}")
+
+    async def _drain_one(self, proxy: Proxy, timeout_s: float) -> None:
+        try:
+            await proxy.drain(self._agenda.now() + timeout_s)
+        finally:
+            self._closing.discard(proxy)
 
     async def drain(self, timeout_s: float) -> None:
         """Finish transactions and close everything within `timeout_s` seconds."""
         deadline = self._agenda.now() + timeout_s
-        await asyncio.gather(*(proxy.drain(deadline) for proxy in self._proxies.values()))
+        proxies = [*self._proxies.values(), *self._closing]
+        await asyncio.gather(*(proxy.drain(deadline) for proxy in proxies))
 
     def stats(self) -> dict[str, dict[str, int | float]]:
         """Counters and gauges by proxy."""
         return {name: dict(proxy.stats()) for name, proxy in self._proxies.items()}
+
+
+def _with_users(given: WorkerProxy, change: CredentialChange) -> WorkerProxy:
+    users: dict[str, Credential] = {each.username: each for each in given.credentials}
+    for name in change.gone:
+        with suppress(KeyError):
+            del users[name]
+    users.update((each.username, each) for each in change.users)
+    return msgspec.structs.replace(given, credentials=list(users.values()))
 
 
 def _log_in_detail(wanted: bool) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 
 from forebay.net.tasks import log_failure
 
@@ -34,7 +34,7 @@ class Doorman:
         self._loop = loop
         self._log_in = log_in
         self._logins_limit = logins_limit
-        self._listeners: list[socket.socket] = []
+        self._listeners: dict[int, socket.socket] = {}
         self._logins: set[asyncio.Task[None]] = set()
         self._paused = False
         self._closed = False
@@ -44,25 +44,27 @@ class Doorman:
         """Logins under way."""
         return len(self._logins)
 
-    def listen(self, descriptors: list[int]) -> None:
-        """Accept on these inherited listening sockets."""
-        for descriptor in descriptors:
-            listener = socket.socket(fileno=descriptor)
+    def listen(self, wanted: Iterable[int], passed: Mapping[int, socket.socket]) -> None:
+        """Accept on these listening sockets from now on, by the node's numbers for them, and on no
+        others; those that are new are among `passed`."""
+        wanted = set(wanted)
+        for number in self._listeners.keys() - wanted:
+            self._loop.remove_reader(self._listeners[number])
+            self._listeners.pop(number).close()
+        for number in sorted(wanted - self._listeners.keys()):
+            listener = self._listeners[number] = passed[number]
             listener.setblocking(False)
             if listener.family != socket.AF_UNIX:
                 # What is accepted inherits them, without a system call for each.
                 listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            self._listeners.append(listener)
-            self._loop.add_reader(listener, self._accept, listener)
+            if not self._paused:
+                self._loop.add_reader(listener, self._accept, listener)
 
     def close(self) -> None:
         """Accept nobody any more, and end the logins under way."""
         self._closed = True
-        for listener in self._listeners:
-            self._loop.remove_reader(listener)
-            listener.close()
-        self._listeners.clear()
+        self.listen((), {})
         for login in self._logins:
             login.cancel()
 
@@ -95,11 +97,11 @@ class Doorman:
     def _pause(self) -> None:
         if not self._paused:
             self._paused = True
-            for listener in self._listeners:
+            for listener in self._listeners.values():
                 self._loop.remove_reader(listener)
 
     def _resume(self) -> None:
         if self._paused and not self._closed:
             self._paused = False
-            for listener in self._listeners:
+            for listener in self._listeners.values():
                 self._loop.add_reader(listener, self._accept, listener)

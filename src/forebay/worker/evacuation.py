@@ -53,6 +53,10 @@ class Evacuator:
         """Let `holds` take part in evacuations of this server from now on."""
         self._holds.append((server, holds))
 
+    def remove(self, holds: Holds) -> None:
+        """Let `holds` take part no longer."""
+        self._holds = [each for each in self._holds if each[1] is not holds]
+
     # ---- for this worker's clients ----
 
     def must_wait(self, client: Client, server: Place, use: DatabaseUse) -> bool:

@@ -1,8 +1,8 @@
 """The worker's process: the channel to the node on one side, the data plane on the other.
 
-Started by the node as ``python -m forebay.worker CHANNEL_FD`` in a session of its own, so that
-Ctrl-C at the terminal reaches the node alone. If the node dies, the worker keeps serving with what
-it has until SIGTERM, which it then drains on by itself.
+Started by the node as ``python -m forebay.worker CHANNEL_FD DESCRIPTORS_FD`` in a session of its
+own, so that Ctrl-C at the terminal reaches the node alone. If the node dies, the worker keeps
+serving with what it has until SIGTERM, which it then drains on by itself.
 """
 
 import asyncio
@@ -13,28 +13,32 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
 
 from forebay import logs
 from forebay.channel import (
+    Applied,
+    Apply,
+    Begin,
+    Calls,
     Channel,
     ChannelError,
-    Configure,
     Drain,
     Drained,
     Evacuate,
     Evacuated,
     NodeMessage,
-    Notice,
-    Ready,
-    Refused,
+    NodeRequest,
     Reopen,
     Stats,
     StatsRequest,
+    WorkerAnswer,
     WorkerMessage,
+    take_descriptors,
     worker_end,
 )
+from forebay.channel.descriptors import TIMEOUT_S as DESCRIPTORS_TIMEOUT_S
 from forebay.net.tasks import spawn
 from forebay.sql.known_answers import require_right_reading
 from forebay.worker.evacuation import Evacuator
@@ -58,9 +62,12 @@ class Plane(Protocol):
 
     evacuator: Evacuator
 
-    async def configure(self, message: Configure) -> list[str]:
-        """Serve so from now on; the first call starts serving. Returns, in sentences, what could
-        not be changed while running. Raises with a reason when nothing was changed."""
+    def begin(self, begin: Begin) -> None:
+        """Comes before the first steps."""
+
+    async def apply(self, steps: Apply, passed: Mapping[int, socket.socket]) -> None:
+        """Take all steps, or none; the first ones start serving. Raises with a reason when nothing
+        was changed. `passed`: listening sockets that come along, which are the plane's now."""
 
     async def drain(self, timeout_s: float) -> None:
         """Accept nobody, finish transactions, close everything within ``timeout_s``. May be
@@ -70,16 +77,32 @@ class Plane(Protocol):
         """Counters and gauges by proxy."""
 
 
-PlaneFactory = Callable[[asyncio.AbstractEventLoop], Plane]
+AskNode = Callable[[Any, type[Any], float], Awaitable[Any]]
+PlaneFactory = Callable[[asyncio.AbstractEventLoop, AskNode], Plane]
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
 class WorkerProcess:
-    """What the node says, done; what the data plane says, told."""
+    """What the node says, done; what the data plane says, told.
 
-    def __init__(self, plane: Plane, channel: Channel[WorkerMessage, NodeMessage]) -> None:
-        self._plane = plane
+    ``descriptors`` is where listening sockets come from.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        make_plane: PlaneFactory,
+        channel: Channel[WorkerMessage, NodeMessage],
+        descriptors: socket.socket,
+    ) -> None:
         self._channel = channel
+        self._descriptors = descriptors
+        self._calls = Calls(channel, "node", self._answer, self._hear)
+        self._plane = make_plane(loop, self._calls.ask)
+        self._plane.evacuator.tell = channel.post
+        if hasattr(self._plane, "notice"):
+            self._plane.notice = channel.post
+        self._applying = asyncio.Lock()
         self._drain_timeout_s: float | None = None  # None: nothing is served yet
         self._signals = 0
         self._ended = asyncio.Event()
@@ -93,6 +116,7 @@ class WorkerProcess:
         finally:
             listener.cancel()
         await self._channel.send(Drained())
+        self._descriptors.close()
         self._channel.close()
         await self._channel.wait_closed()
         return self._exit_code
@@ -106,16 +130,7 @@ class WorkerProcess:
 
     async def _listen(self) -> None:
         try:
-            while (message := await self._channel.receive()) is not None:
-                match message:
-                    case Configure():
-                        await self._configure(message)
-                    case Drain(timeout_s=timeout_s):
-                        spawn(self._drain(timeout_s))
-                    case StatsRequest(id=number):
-                        self._tell_stats(number)
-                    case Evacuate() | Evacuated() | Reopen():
-                        self._plane.evacuator.hear(message)
+            await self._calls.run()
         except ChannelError as error:
             log.error("The node's channel can't be used: %s", error)
         if self._drain_timeout_s is None:
@@ -123,28 +138,40 @@ class WorkerProcess:
         elif not self._ended.is_set():
             log.warning("The node is gone; serving on with what is known, until SIGTERM")
 
-    async def _configure(self, message: Configure) -> None:
-        try:
-            if self._drain_timeout_s is None:
-                require_right_reading()
-            unchanged = await self._plane.configure(message)
-        except Exception as error:
-            level = logging.DEBUG if isinstance(error, OSError | ValueError) else logging.ERROR
-            log.log(level, "The configuration was refused", exc_info=True)
-            reason = str(error) or type(error).__name__
-            await self._channel.send(Refused(generation=message.generation, reason=reason))
-            if self._drain_timeout_s is None:
-                self._end(1)
-            return
-        self._drain_timeout_s = message.drain_timeout_s
-        _warn_about_descriptors(message)
-        await self._channel.send(Ready(generation=message.generation, unchanged=unchanged))
+    def _hear(self, message: NodeMessage) -> None:
+        match message:
+            case Begin():
+                self._plane.begin(message)
+            case Drain(timeout_s=timeout_s):
+                spawn(self._drain(timeout_s))
+            case Evacuate() | Evacuated() | Reopen():
+                self._plane.evacuator.hear(message)
 
-    def _tell_stats(self, number: int) -> None:
+    async def _answer(self, request: NodeRequest) -> WorkerAnswer:
+        match request:
+            case Apply():
+                async with self._applying:
+                    return await self._apply(request)
+            case StatsRequest():
+                return Stats(proxies=self._plane.stats())
+
+    async def _apply(self, steps: Apply) -> Applied:
+        is_first = self._drain_timeout_s is None
         try:
-            self._channel.post(Stats(id=number, proxies=self._plane.stats()))
+            taken = take_descriptors(self._descriptors, len(steps.passed))
+            sockets = [socket.socket(fileno=each) for each in taken]
+            passed = dict(zip(steps.passed, sockets, strict=True))
+            if is_first:
+                require_right_reading()
+            await self._plane.apply(steps, passed)
         except Exception:
-            log.exception("The statistics can't be told")
+            if is_first:
+                asyncio.get_running_loop().call_soon(self._end, 1)
+            raise
+        self._drain_timeout_s = steps.drain_timeout_s
+        for each in (*steps.open, *steps.change):
+            _warn_about_descriptors(each.settings.max_client_connections)
+        return Applied()
 
     async def _drain(self, timeout_s: float) -> None:
         try:
@@ -177,9 +204,8 @@ def raise_descriptor_limit() -> int:
     return wanted
 
 
-def _warn_about_descriptors(message: Configure) -> None:
+def _warn_about_descriptors(wanted: int) -> None:
     limit = raise_descriptor_limit()
-    wanted = sum(proxy.settings.max_client_connections for proxy in message.proxies)
     if wanted + SPARE_DESCRIPTORS > limit:
         log.warning(
             "The limit of open files is too small for max_client_connections",
@@ -193,30 +219,29 @@ def relay_loop() -> asyncio.AbstractEventLoop:
     return asyncio.SelectorEventLoop(relay.Relay())
 
 
-def _data_plane(loop: asyncio.AbstractEventLoop) -> Plane:
+def _data_plane(loop: asyncio.AbstractEventLoop, ask: AskNode) -> Plane:
     dataplane = importlib.import_module("forebay.worker.dataplane")
-    plane: Plane = dataplane.DataPlane(loop)
+    plane: Plane = dataplane.DataPlane(loop, ask)
     return plane
 
 
 def run(
     channel_fd: int,
+    descriptors_fd: int,
     *,
     make_loop: LoopFactory = relay_loop,
     make_plane: PlaneFactory = _data_plane,
 ) -> int:
-    """Be the worker on this inherited socket until drained. Returns the exit code."""
+    """Be the worker on these inherited sockets until drained. Returns the exit code."""
 
     async def serve() -> int:
         loop = asyncio.get_running_loop()
-        sock = socket.socket(fileno=channel_fd)
         os.set_inheritable(channel_fd, False)
-        channel = await worker_end(sock)
-        plane = make_plane(loop)
-        if hasattr(plane, "notice"):
-            plane.notice = lambda notice: _notice(channel, notice)
-        plane.evacuator.tell = channel.post
-        process = WorkerProcess(plane, channel)
+        os.set_inheritable(descriptors_fd, False)
+        channel = await worker_end(socket.socket(fileno=channel_fd))
+        descriptors = socket.socket(fileno=descriptors_fd)
+        descriptors.settimeout(DESCRIPTORS_TIMEOUT_S)
+        process = WorkerProcess(loop, make_plane, channel, descriptors)
         loop.add_signal_handler(signal.SIGTERM, process.on_terminate)
         return await process.run()
 
@@ -226,17 +251,13 @@ def run(
         return runner.run(serve())
 
 
-def _notice(channel: Channel[WorkerMessage, NodeMessage], notice: Notice) -> None:
-    channel.post(notice)
-
-
 def main(arguments: list[str] | None = None) -> int:
-    """``python -m forebay.worker CHANNEL_FD``. Returns the exit code."""
+    """``python -m forebay.worker CHANNEL_FD DESCRIPTORS_FD``. Returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if len(arguments) != 1 or not arguments[0].isdigit():
+    if len(arguments) != 2 or not all(each.isdigit() for each in arguments):
         sys.stderr.write("forebay.worker is started by forebay serve\n")
         return 2
     logs.set_up()
     logs.log_uncaught()
     log.debug("started", extra={"fields": {"descriptor_limit": raise_descriptor_limit()}})
-    return run(int(arguments[0]))
+    return run(*map(int, arguments))

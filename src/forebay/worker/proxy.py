@@ -9,26 +9,17 @@ import dataclasses
 import logging
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-import msgspec
-
-from forebay.channel import WorkerProxy
+from forebay.channel import Begin
 from forebay.config.settings import ProxySettings
-from forebay.identity.verifier import KeysVerifier
 from forebay.net import handshake
 from forebay.net.connector import Target
-from forebay.net.login import (
-    Credentials,
-    LoggedIn,
-    LoginFailed,
-    LoginPolicy,
-    Throttle,
-    log_in,
-    refuse,
-)
+from forebay.net.login import LoggedIn, LoginFailed, LoginPolicy, log_in, refuse
 from forebay.net.stream import Stream
-from forebay.net.tls import ClientContexts, server_context
+from forebay.net.tls import ClientContexts
 from forebay.protocol import errors
 from forebay.protocol.startup import CancelRequest
 from forebay.relay import MicroPool, Server
@@ -41,6 +32,8 @@ from forebay.worker.kept import parameters_of
 from forebay.worker.pool.janitor import Janitor, Timeouts
 from forebay.worker.pool.manager import Limits, PoolManager
 from forebay.worker.pool.opener import Login, Opener
+from forebay.worker.prepared import Prepared
+from forebay.worker.sessions.cancel_keys import CancelKeys
 from forebay.worker.sessions.functions import sought_by
 from forebay.worker.sessions.sessions import Sessions
 
@@ -50,25 +43,36 @@ logger = logging.getLogger("forebay.login")
 DRAIN_STEP_S = 0.02
 
 
+AskNode = Callable[[Any, type[Any], float], Awaitable[Any]]
+"""Asks the node, as forebay.channel.Calls.ask does: a request, the class of its answer, a time in
+seconds. Raises CallError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the proxies of one worker have in common. ``begin``: what makes their cancel keys."""
+
+    agenda: Agenda
+    evacuator: Evacuator
+    ask: AskNode
+    begin: Begin
+
+
 class Proxy:
     """One endpoint. Made by ``Proxy.start``."""
 
-    def __init__(
-        self, agenda: Agenda, given: WorkerProxy, policy: LoginPolicy, evacuator: Evacuator
-    ) -> None:
-        settings = given.settings
+    def __init__(self, around: Surroundings, prepared: Prepared) -> None:
+        agenda, settings = around.agenda, prepared.given.settings
+        self.prepared = prepared
+        self._around = around
         self._agenda = agenda
-        self._settings = settings
-        self._policy = policy
         self._draining = False
         self._tls_contexts = ClientContexts()
         self._intern = InternTable()
-        self._sessions = Sessions(agenda, self._intern)
-        self._sessions.apply(settings.pinning, sought_by(settings))
+        keys = CancelKeys(around.begin, prepared.given.name)
+        self._sessions = Sessions(agenda, self._intern, keys)
         self._canceller = Canceller(self._target, self._tls_contexts)
-        self._opener = Opener(
-            agenda, self._intern, self._login(settings), self._target, self._tls_contexts
-        )
+        self._opener = Opener(agenda, self._intern, self._login(), self._target, self._tls_contexts)
         self._manager = PoolManager(
             agenda,
             _limits(settings),
@@ -77,55 +81,105 @@ class Proxy:
             self._canceller.cancel_server,
         )
         self._manager.holds.forget = self._forget_databases
-        server = self._target().host, self._target().port
-        evacuator.add(server, self._manager.holds)
-        self._sessions.evacuations = Evacuations(evacuator, server, self._sessions.texts)
         # What the connection opened last reports, by (database, user).
         self._reported: dict[tuple[str, str], Parameters] = {}
         self._janitor = Janitor(agenda, _timeouts(settings), self._manager, self._sessions)
         self._doorman = Doorman(agenda.loop, self._log_in)
+        self._use()
+        self._join()
 
     @classmethod
-    async def start(cls, agenda: Agenda, given: WorkerProxy, evacuator: Evacuator) -> "Proxy":
-        """Serve this endpoint. Raises ValueError with the reason why it cannot be done."""
-        proxy = cls(agenda, given, await _policy(given, None), evacuator)
-        handshake.prepare(agenda.loop)
+    def start(
+        cls, around: Surroundings, prepared: Prepared, passed: Mapping[int, socket.socket]
+    ) -> "Proxy":
+        """Serve this endpoint. `passed`: listening sockets that are new in this worker."""
+        proxy = cls(around, prepared)
+        handshake.prepare(around.agenda.loop)
         proxy._janitor.start()
-        proxy._doorman.listen(given.listen_fds)
-        if given.credentials:
-            database, user = given.settings.target.database, given.credentials[0].username
-            proxy._manager.probe(proxy._manager.pool(database, user))
+        proxy._doorman.listen(prepared.given.listeners, passed)
+        proxy._probe()
         return proxy
 
-    async def reconfigure(self, given: WorkerProxy) -> list[str]:
-        """Use other settings from now on. Returns in sentences what could not be changed."""
-        policy = await _policy(given, self._policy)
-        settings, old = given.settings, self._settings
-        unchanged = []
-        if settings.target != old.target:
-            unchanged.append(f"{given.name}: the target can't be changed while running")
-            settings = msgspec.structs.replace(settings, target=old.target)
-        self._policy = policy
-        self._settings = settings
-        self._sessions.apply(settings.pinning, sought_by(settings))
-        self._opener.login = self._login(settings)
-        self._manager.apply(_limits(settings))
-        self._janitor.timeouts = _timeouts(settings)
-        if settings.pool.init_query != old.pool.init_query:
+    def change(self, prepared: Prepared, passed: Mapping[int, socket.socket]) -> None:
+        """Be so from now on. Transactions that run go on where they are."""
+        old, self.prepared = self.prepared, prepared
+        target, before = self._settings.target, old.given.settings
+        self._use()
+        self._doorman.listen(prepared.given.listeners, passed)
+        self._opener.login = self._login()
+        self._manager.apply(_limits(self._settings))
+        self._janitor.timeouts = _timeouts(self._settings)
+        if self._settings.pool.init_query != before.pool.init_query:
             self._sessions.greetings.forget()
-        return unchanged
+        if target != before.target:
+            self._move()
+        for identity in old.logins.keys() | prepared.logins.keys():
+            if identity not in prepared.logins:
+                self._part_from(identity)
+            elif old.logins.get(identity) != prepared.logins[identity]:
+                self._manager.upkeep.renew(identity, self._agenda.now())
+
+    def _use(self) -> None:
+        """The settings that are looked at by others."""
+        settings = self._settings
+        self._sessions.apply(settings.pinning, sought_by(settings))
+
+    def _join(self) -> None:
+        """Take part in what concerns all who connect to the same server."""
+        server = self._target().host, self._target().port
+        self._around.evacuator.add(server, self._manager.holds)
+        self._sessions.evacuations = Evacuations(
+            self._around.evacuator, server, self._sessions.texts
+        )
+
+    def _move(self) -> None:
+        """Another target: connections to the one before are closed as they come free."""
+        self._around.evacuator.remove(self._manager.holds)
+        self._join()
+        self._sessions.greetings.forget()
+        self._reported.clear()
+        self._manager.move()
+        self._probe()
+
+    def _probe(self) -> None:
+        """Open a connection before any client wants one: it tells the server's limits."""
+        credentials = self.prepared.given.credentials
+        if credentials:
+            database = self._settings.target.database
+            self._manager.probe(self._manager.pool(database, credentials[0].identity))
+
+    def _part_from(self, identity: str) -> None:
+        """Nobody may be this user any more: its clients end with their transactions."""
+        farewell = errors.no_credentials(identity).encode()
+        for client in list(self._sessions.clients.values()):
+            if client.pool.user == identity:
+                client.part(farewell)
+
+    @property
+    def _settings(self) -> ProxySettings:
+        return self.prepared.given.settings
+
+    @property
+    def _policy(self) -> LoginPolicy:
+        return self.prepared.policy
+
+    @property
+    def is_logged_in_detail(self) -> bool:
+        """Whether the log is to tell of clients that go, too."""
+        return self._settings.debug_logging
 
     def _target(self) -> Target:
         target = self._settings.target
         address = target.addresses()[0]
         return Target(address.host, address.port, target.sslmode, target.sslrootcert)
 
-    def _login(self, settings: ProxySettings) -> Login:
+    def _login(self) -> Login:
+        settings = self._settings
         return Login(self._password_of, settings.pool.init_query, settings.target.connect_timeout)
 
-    def _password_of(self, user: str) -> str | None:
-        known = self._policy.credentials.get(user)
-        return None if known is None else known.passwords[0]
+    def _password_of(self, identity: str) -> str | None:
+        logins = self.prepared.logins.get(identity)
+        return logins[0].password if logins else None
 
     async def _open(self, pool: MicroPool) -> tuple[Server, tuple[int, int]]:
         """See `Opener.open`. A database that reports something else than before (it was upgraded,
@@ -200,6 +254,7 @@ class Proxy:
         """Accept nobody, let transactions end, and close everything by `deadline` (loop time)."""
         self._draining = True
         self._doorman.close()
+        self._around.evacuator.remove(self._manager.holds)
         farewell = errors.admin_shutdown().encode()
         for client in list(self._sessions.clients.values()):
             client.part(farewell)
@@ -243,29 +298,6 @@ class Proxy:
             "borrow_wait_us_p99": manager.census.waits.percentile_us(0.99, at_once),
             **sessions.pinner.counts.figures(),
         }
-
-
-async def _policy(given: WorkerProxy, old: LoginPolicy | None) -> LoginPolicy:
-    credentials = await Credentials.derive(
-        [(each.username, each.password, each.auth) for each in given.credentials],
-        previous=None if old is None else old.credentials,
-    )
-    return LoginPolicy(
-        credentials=credentials,
-        require_tls=given.settings.require_tls,
-        tls_context=server_context(given.tls_certificate_pem, given.tls_private_key_pem),
-        throttle=Throttle() if old is None else old.throttle,
-        login_timeout_s=given.settings.login_timeout,
-        refuse_options=given.settings.pinning == "rds",
-        verifier=_verifier(given),
-    )
-
-
-def _verifier(given: WorkerProxy) -> KeysVerifier | None:
-    iam = given.settings.iam
-    if iam is None:
-        return None
-    return KeysVerifier(given.access_keys, region=iam.region, hosts=iam.host_names())
 
 
 def _limits(settings: ProxySettings) -> Limits:

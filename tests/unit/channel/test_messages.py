@@ -5,26 +5,26 @@ from typing import get_args
 import msgspec
 import pytest
 
-from forebay.channel import Credential, NodeMessage, WorkerMessage, WorkerProxy
+from forebay.channel import CertificatePair, Credential, NodeMessage, WorkerMessage, WorkerProxy
 from forebay.config import ProxySettings, TargetSettings
 from forebay.identity.access_keys import AccessKey
+from tests.harness.credentials import credential
 
 
 @pytest.mark.parametrize("union", [NodeMessage, WorkerMessage], ids=["node", "worker"])
 def test_tags_are_different(union: object) -> None:
-    tags = [each.__struct_config__.tag for each in get_args(union)]
+    tags = [getattr(each, "__origin__", each).__struct_config__.tag for each in get_args(union)]
     assert len(set(tags)) == len(tags) > 1
 
 
 def test_secrets_are_not_printed() -> None:
-    user = Credential("app", "s3cret", "md5")
+    user = credential("app", "s3cret", "md5")
     proxy = WorkerProxy(
         name="shop",
-        listen_fds=[3],
+        listeners=[3],
         settings=ProxySettings(target=TargetSettings(hosts=["db:5432"])),
         credentials=[user],
-        tls_certificate_pem="certificate",
-        tls_private_key_pem="k3y",
+        certificates=[CertificatePair("certificate", "k3y")],
         access_keys=[AccessKey("AKIA1", "acc3ss")],
     )
     assert "app" in repr(user)
@@ -33,7 +33,7 @@ def test_secrets_are_not_printed() -> None:
 
 
 def test_a_credential_travels_whole() -> None:
-    user = Credential("app", "s3cret", "md5")
+    user = credential("app", "s3cret", "md5")
     data = msgspec.msgpack.encode(user)
     assert msgspec.msgpack.decode(data, type=Credential) == user
 

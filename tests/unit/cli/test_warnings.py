@@ -13,6 +13,7 @@ from forebay.config import (
     ProxySettings,
     TargetSettings,
 )
+from tests.harness.credentials import credential
 
 HOST = Address("10.0.0.1", 5432)
 PROXY = ProxySettings(
@@ -35,7 +36,7 @@ FACTS = Facts(
     tls="TLSv1.3",
     asks_password=True,
 )
-USERS = [Credential("app", "p", "scram-sha-256")]
+USERS = [credential("app", "p", "scram-sha-256")]
 
 
 def warnings(
@@ -133,7 +134,7 @@ def test_what_the_settings_say(change: dict[str, object], said: str) -> None:
 
 def test_the_rest() -> None:
     assert "may have only 1000 open files" in warnings(descriptor_limit=1000)
-    assert "clients of app log in with MD5" in warnings(users=[Credential("app", "p", "md5")])
+    assert "clients of app log in with MD5" in warnings(users=[credential("app", "p", "md5")])
     public = msgspec.structs.replace(PROXY, listen=":6432")
     assert "made anew at each start" in warnings(public, self_made=True)
     assert warnings(self_made=True) == ""

@@ -12,6 +12,7 @@ from forebay.config import ConfigError, from_url
 from forebay.config.addresses import Address
 from forebay.config.url import DatabaseUrl, parse_url
 from forebay.node.materials import read_credentials
+from tests.harness.credentials import credential
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
 HOSTS = st.lists(
@@ -125,14 +126,13 @@ def test_the_configuration_of_a_url() -> None:
     assert proxy.target.connect_timeout == 3
     assert proxy.target.database == "shop"
     assert "p w" not in repr(config)
-    (credential,) = read_credentials(proxy, config, {})
-    assert credential == ("app@x", "p w", "scram-sha-256")
+    assert read_credentials(proxy, config, {}) == [credential("app@x", "p w")]
 
 
 def test_the_password_may_come_from_the_environment() -> None:
     config = from_url("postgresql://u@h/db", {"PGPASSWORD": "hunter2"})
-    (credential,) = read_credentials(config.proxies["default"], config, {})
-    assert credential.password == "hunter2"
+    (found,) = read_credentials(config.proxies["default"], config, {})
+    assert found.passwords == ("hunter2",)
 
 
 def test_a_password_from_the_environment_that_cannot_be_used() -> None:

@@ -14,6 +14,7 @@ from forebay.identity.access_keys import AccessKey
 from forebay.node.certificates import Certificate
 from forebay.node.changes import compare, compare_materials
 from forebay.node.materials import Material
+from tests.harness.credentials import credential
 
 APP = ProxySettings(auth=[AuthSettings(secret="env:A")], target=Target(hosts=["db:5432"]))
 
@@ -64,44 +65,43 @@ def test_a_table_that_comes_and_goes() -> None:
 
 
 def test_what_cannot_change() -> None:
-    other = msgspec.structs.replace(APP, listen=":7000", idle_client_timeout=60)
-    new = config(NodeSettings(control_listen=":1", control_socket="/c"), app=other, another=APP)
-    changes = compare(config(app=APP, gone=APP), new)
+    new = config(NodeSettings(control_listen=":1", control_socket="/c"), app=APP)
+    changes = compare(config(app=APP), new)
     assert changes.fixed == [
-        f'proxies.app.listen {STAYS} "127.0.0.1:6432" until a restart',
-        "proxies.gone was removed; it goes on as it was until a restart",
-        "proxies.another is new; it starts with a restart",
         f'node.control_listen {STAYS} "127.0.0.1:6480" until a restart',
         f"node.control_socket {STAYS} unset until a restart",
     ]
-    assert changes.changed == ["proxies.app.idle_client_timeout: 1800 → 60"]
-    assert changes.effective.proxies["app"].listen == "127.0.0.1:6432"
-    assert changes.effective.proxies.keys() == {"app", "gone"}
-
-
-def test_the_target_stays_in_every_key() -> None:
-    target = Target(hosts=["other:5432"], connect_timeout=5)
-    changes = compare(config(app=APP), config(app=msgspec.structs.replace(APP, target=target)))
-    assert changes.fixed == [
-        f'proxies.app.target.hosts {STAYS} ["db:5432"] until a restart',
-        f"proxies.app.target.connect_timeout {STAYS} 15 until a restart",
-    ]
     assert changes.changed == []
-    assert changes.effective.proxies["app"].target == APP.target
+    assert changes.effective == config(app=APP)
+
+
+def test_proxies_come_and_go_and_change_where_they_listen_and_connect() -> None:
+    target = Target(hosts=["other:5432"], connect_timeout=5)
+    other = msgspec.structs.replace(APP, listen=":7000", target=target)
+    changes = compare(config(app=APP, gone=APP), config(app=other, another=APP))
+    assert changes.fixed == []
+    assert changes.changed == [
+        "proxies.gone is gone: its clients have 30 s to finish their transactions",
+        'proxies.app.listen: "127.0.0.1:6432" → ":7000"',
+        'proxies.app.target.hosts: ["db:5432"] → ["other:5432"]',
+        "proxies.app.target.connect_timeout: 15 → 5",
+        "proxies.another is new",
+    ]
+    assert changes.effective == config(app=other, another=APP)
 
 
 def material(certificate: str, *credentials: Credential) -> dict[str, Material]:
-    return {"app": Material(list(credentials), Certificate(certificate, "KEY", self_made=False))}
+    return {"app": Material(list(credentials), [Certificate(certificate, "KEY", self_made=False)])}
 
 
 def test_secrets_and_certificates() -> None:
     old = material(
-        "ONE", Credential("stays", "p", "md5"), Credential("turns", "p", "md5"),
-        Credential("goes", "p", "md5"),
+        "ONE", credential("stays", "p", "md5"), credential("turns", "p", "md5"),
+        credential("goes", "p", "md5"),
     )  # fmt: skip
     new = material(
-        "TWO", Credential("stays", "p", "md5"), Credential("turns", "hunter2", "md5"),
-        Credential("comes", "p", "md5"),
+        "TWO", credential("stays", "p", "md5"), credential("turns", "hunter2", "md5"),
+        credential("comes", "p", "md5"),
     )  # fmt: skip
     assert compare_materials(old, new) == [
         "proxies.app: the TLS certificate is another",
@@ -114,8 +114,8 @@ def test_secrets_and_certificates() -> None:
 
 def test_other_access_keys() -> None:
     certificate = Certificate("certificate", "key", self_made=False)
-    old = Material([], certificate, [AccessKey("AKIA1", "s3cret")])
-    new = Material([], certificate, [AccessKey("AKIA1", "other")])
+    old = Material([], [certificate], access_keys=[AccessKey("AKIA1", "s3cret")])
+    new = Material([], [certificate], access_keys=[AccessKey("AKIA1", "other")])
     assert compare_materials({"app": old}, {"app": old}) == []
     (text,) = compare_materials({"app": old}, {"app": new})
     assert text == "proxies.app: the access keys for IAM tokens are others"

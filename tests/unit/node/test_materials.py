@@ -14,7 +14,8 @@ from forebay.config import (
     TargetSettings,
 )
 from forebay.node.certificates import Certificates
-from forebay.node.materials import MaterialError, concerns, gather, method, secret_variables
+from forebay.node.materials import MaterialError, concerns, gather, method
+from tests.harness.credentials import credential
 
 ENVIRON = {"A": '{"username": "app", "password": "s3cret"}'}
 
@@ -29,11 +30,8 @@ def config(*secrets: str, **settings: object) -> Config:
 
 def test_users_and_a_certificate() -> None:
     found = gather(config("env:A", "given:x"), Certificates(), ENVIRON)["shop"]
-    assert [(each.username, each.password) for each in found.credentials] == [
-        ("app", "s3cret"),
-        ("given", "other"),
-    ]
-    assert found.certificate.self_made
+    assert found.credentials == [credential("app", "s3cret"), credential("given", "other")]
+    assert [each.self_made for each in found.certificates] == [True]
 
 
 def test_all_that_is_wrong_is_told() -> None:
@@ -107,8 +105,3 @@ def test_a_secret_that_everybody_can_read(tmp_path: Path) -> None:
     ((name, text),) = concerns(config(f"file:{secret}"), {})
     assert name == "shop"
     assert "can be read by every user" in text
-
-
-def test_variables_that_a_worker_does_not_inherit() -> None:
-    hidden = secret_variables(config("env:A", "file:/x", "given:x", iam=iam("env:K", "file:/y")))
-    assert hidden == {"A", "K", "FOREBAY_DATABASE_URL", "PGPASSWORD"}

@@ -6,14 +6,18 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from forebay.channel import Configure, Ready, Stats, encode
+from forebay.channel import Answer, Applied, Apply, Refreshed, Stats, WorkerRequest, encode
 from forebay.node.evacuations import Evacuations
 from forebay.node.worker_process import WorkerError, WorkerProcess
 
 SAYS = (
     "import os, sys; os.write(int(sys.argv[1]), bytes.fromhex({!r})); os.read(int(sys.argv[1]), 1)"
 )
-CONFIGURE = Configure(generation=1, proxies=[], drain_timeout_s=1)
+STEPS = Apply(drain_timeout_s=1)
+
+
+async def nothing_newer(_: WorkerRequest) -> Refreshed:
+    return Refreshed(changed=False)
 
 
 @pytest.fixture
@@ -27,14 +31,15 @@ async def running() -> AsyncIterator[list[WorkerProcess]]:
 
 async def start(program: str, running: list[WorkerProcess]) -> WorkerProcess:
     command = (sys.executable, "-I", "-S", "-c", program)
-    worker = await WorkerProcess.start(command, [], {}, Evacuations())
+    worker = await WorkerProcess.start(command, {}, Evacuations(), nothing_newer)
     running.append(worker)
     return worker
 
 
 async def test_an_answer_to_each_question(running: list[WorkerProcess]) -> None:
-    early = encode(Ready(generation=7))  # nobody has asked for it
-    answers = encode(Ready(generation=1, unchanged=["x"])) + encode(Stats(id=1, proxies={"a": {}}))
+    early = encode(Answer(id=7, result=Applied()))  # nobody has asked for it
+    answers = encode(Answer(id=1, result=Applied()))
+    answers += encode(Answer(id=2, result=Stats(proxies={"a": {}})))
     program = (
         "import os, sys; fd = int(sys.argv[1]);"
         f"os.write(fd, bytes.fromhex('{early.hex()}')); os.read(fd, 1);"
@@ -43,15 +48,14 @@ async def test_an_answer_to_each_question(running: list[WorkerProcess]) -> None:
         "sys.stdin.read(); os.read(fd, 65536); os.read(fd, 65536)"
     )
     worker = await start(program, running)
-    told, counted = await asyncio.gather(worker.configure(CONFIGURE, 20), worker.stats(20))
-    assert told == ["x"]
+    _, counted = await asyncio.gather(worker.apply(STEPS, [], 20), worker.stats(20))
     assert counted == {"a": {}}
 
 
 async def test_a_worker_that_ends(running: list[WorkerProcess]) -> None:
     worker = await start("import sys; sys.exit(3)", running)
     with pytest.raises(WorkerError, match="has ended"):
-        await worker.configure(CONFIGURE, 20)
+        await worker.apply(STEPS, [], 20)
     assert await worker.wait() == 3
     with pytest.raises(WorkerError, match="has ended"):
         await worker.stats(20)
@@ -64,6 +68,16 @@ async def test_a_worker_that_keeps_silent(running: list[WorkerProcess]) -> None:
         await worker.stats(0.01)
 
 
+async def test_one_that_keeps_silent_about_a_change_is_replaced(
+    running: list[WorkerProcess],
+) -> None:
+    """Nobody knows what it does now."""
+    worker = await start("import time; time.sleep(100)", running)
+    with pytest.raises(WorkerError, match=r"did not answer within 0\.01 s; it is replaced"):
+        await worker.apply(STEPS, [], 0.01)
+    assert await worker.wait() < 0
+
+
 async def test_nonsense_ends_it(
     running: list[WorkerProcess], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -74,4 +88,4 @@ async def test_nonsense_ends_it(
 
 async def test_a_program_that_is_not_there() -> None:
     with pytest.raises(WorkerError, match="can't be started"):
-        await WorkerProcess.start(("/no/such/program",), [], {}, Evacuations())
+        await WorkerProcess.start(("/no/such/program",), {}, Evacuations(), nothing_newer)

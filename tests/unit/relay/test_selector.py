@@ -16,6 +16,7 @@ from forebay.session.settings import InternTable
 from forebay.worker.agenda import Agenda
 from forebay.worker.pool.manager import Limits, PoolManager
 from forebay.worker.sessions.sessions import Sessions
+from tests.harness.credentials import cancel_keys
 from tests.playbooks import wording
 from tests.playbooks.rig import FORGET, FORGOTTEN
 
@@ -172,7 +173,7 @@ class Crowd:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.agenda = Agenda(loop, loop._selector.poller)  # type: ignore[attr-defined]
         self.intern = InternTable()
-        self.sessions = Sessions(self.agenda, self.intern)
+        self.sessions = Sessions(self.agenda, self.intern, cancel_keys())
         limits = Limits(100, 100, 1000, "")
         self.manager = PoolManager(self.agenda, limits, self.intern, self._open, self._cancel)
         self.far: list[socket.socket] = []

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("arguments", [[], ["x"], ["3", "4"], ["-1"]])
+@pytest.mark.parametrize("arguments", [[], ["x"], ["3"], ["3", "x"], ["3", "4", "5"], ["-1"]])
 def test_started_by_hand_it_says_who_starts_it(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

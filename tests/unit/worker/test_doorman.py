@@ -5,12 +5,10 @@ import errno
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from forebay.worker import doorman
 from forebay.worker.doorman import ACCEPTS_AT_ONCE, PAUSE_S, Doorman
 
 Outcome = tuple[object, object] | OSError
@@ -102,15 +100,13 @@ async def turns() -> None:
 
 
 @pytest.fixture
-async def door(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[..., Door]]:
+async def door() -> AsyncIterator[Callable[..., Door]]:
     doors: list[Door] = []
 
     def open_door(limit: int = 1000) -> Door:
         made = Door(limit)
         doors.append(made)
-        sockets = SimpleNamespace(socket=lambda fileno: made.listener, AF_UNIX=socket.AF_UNIX)
-        monkeypatch.setattr(doorman, "socket", sockets)
-        made.doorman.listen([7])
+        made.doorman.listen([7], {7: cast(Any, made.listener)})
         return made
 
     yield open_door
@@ -219,8 +215,33 @@ async def test_what_is_accepted_sends_at_once_and_notices_who_vanished() -> None
 
     here = Doorman(asyncio.get_running_loop(), log_in)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        here.listen([os.dup(listener.fileno())])
+        here.listen([7], {7: listener})
         with socket.create_connection(listener.getsockname()), await came.get() as sock:
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         here.close()
+
+
+async def test_listeners_come_and_go(door: Callable[..., Door]) -> None:
+    here = door()
+    other = Listener()
+    here.doorman.listen([7, 8], {8: cast(Any, other)})
+    assert here.loop.readers.keys() == {here.listener, other}
+    here.doorman.listen([8], {})
+    assert here.loop.readers.keys() == {other}
+    assert here.listener.is_closed
+    other.queue.append(("socket", "address"))
+    here.loop.ready()
+    await turns()
+    assert here.came == [("socket", "address")]
+
+
+async def test_a_listener_that_comes_during_a_pause_waits(door: Callable[..., Door]) -> None:
+    here, other = door(limit=1), Listener()
+    here.come(2)
+    assert here.loop.readers == {}
+    here.doorman.listen([7, 8], {8: cast(Any, other)})
+    assert here.loop.readers == {}
+    here.leave.set()
+    await turns()
+    assert here.loop.readers.keys() == {here.listener, other}

@@ -4,38 +4,47 @@ import asyncio
 import logging
 import resource
 import socket
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any, Self, cast
 
 import pytest
 
 from forebay.channel import (
+    Answer,
+    Applied,
+    Apply,
+    Begin,
+    Call,
     Channel,
-    Configure,
     Drain,
     Drained,
     Evacuate,
+    Failed,
+    NewerSecret,
     NodeMessage,
-    Ready,
-    Refused,
+    NodeRequest,
+    Refreshed,
     Reopen,
     Stats,
     StatsRequest,
     WorkerMessage,
     node_end,
+    pass_descriptors,
     worker_end,
 )
 from forebay.relay import Relay
 from forebay.worker import main
 from forebay.worker.main import WorkerProcess, raise_descriptor_limit
 
-CONFIGURE = Configure(generation=7, proxies=[], drain_timeout_s=30)
+STEPS = Apply(drain_timeout_s=30)
 
 
 class Plane:
-    """A data plane that notes what it is to do. `refuses`: what it raises when configured."""
+    """A data plane that notes what it is to do. `refuses`: what it raises when it is to change."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, ask: Any) -> None:
+        self.ask = ask
+        self.passed: dict[int, socket.socket] = {}
         self.refuses: Exception | None = None
         self.drains: list[float] = []
         self.heard: list[object] = []
@@ -47,10 +56,13 @@ class Plane:
     def hear(self, message: object) -> None:
         self.heard.append(message)
 
-    async def configure(self, message: Configure) -> list[str]:
+    def begin(self, begin: Begin) -> None:
+        self.heard.append(begin)
+
+    async def apply(self, steps: Apply, passed: Mapping[int, socket.socket]) -> None:
+        self.passed.update(passed)
         if self.refuses is not None:
             raise self.refuses
-        return ["one thing"]
 
     async def drain(self, timeout_s: float) -> None:
         self.drains.append(timeout_s)
@@ -72,10 +84,13 @@ class Worker:
         node: Channel[NodeMessage, WorkerMessage],
         here: Channel[WorkerMessage, NodeMessage],
     ) -> None:
-        self.plane = Plane()
+        loop = asyncio.get_running_loop()
         self.node, self.here = node, here
-        self.process = WorkerProcess(self.plane, here)
-        self.task = asyncio.get_running_loop().create_task(self.process.run())
+        self.descriptors, theirs = socket.socketpair()
+        theirs.settimeout(20)
+        self.process = WorkerProcess(loop, cast(Any, Plane), here, theirs)
+        self.plane = cast(Plane, self.process._plane)
+        self.task = loop.create_task(self.process.run())
 
     @classmethod
     async def start(cls) -> Self:
@@ -88,9 +103,12 @@ class Worker:
     async def hear(self) -> WorkerMessage | None:
         return await self.node.receive()
 
+    async def ask(self, request: NodeRequest, number: int = 7) -> WorkerMessage | None:
+        await self.say(Call(id=number, request=request))
+        return await self.hear()
+
     async def serve(self) -> None:
-        await self.say(CONFIGURE)
-        assert await self.hear() == Ready(generation=7, unchanged=["one thing"])
+        assert await self.ask(STEPS) == Answer(id=7, result=Applied())
 
 
 @pytest.fixture
@@ -102,6 +120,8 @@ async def worker() -> AsyncIterator[Worker]:
     for end in (started.node, started.here):
         end.close()
         await end.wait_closed()
+    started.descriptors.close()
+    started.process._descriptors.close()
 
 
 async def test_it_serves_what_it_is_told_until_it_is_drained(worker: Worker) -> None:
@@ -116,9 +136,8 @@ async def test_it_serves_what_it_is_told_until_it_is_drained(worker: Worker) -> 
 @pytest.mark.parametrize("error", [ValueError("no such key"), KeyError("x"), RuntimeError()])
 async def test_one_that_cannot_begin_says_why_and_ends(worker: Worker, error: Exception) -> None:
     worker.plane.refuses = error
-    await worker.say(CONFIGURE)
     reason = str(error) or "RuntimeError"
-    assert await worker.hear() == Refused(generation=7, reason=reason)
+    assert await worker.ask(STEPS) == Failed(id=7, reason=reason)
     assert await worker.hear() == Drained()
     assert await worker.task == 1
 
@@ -126,10 +145,35 @@ async def test_one_that_cannot_begin_says_why_and_ends(worker: Worker, error: Ex
 async def test_one_that_refuses_a_change_serves_on(worker: Worker) -> None:
     await worker.serve()
     worker.plane.refuses = ValueError("not so")
-    await worker.say(CONFIGURE)
-    assert await worker.hear() == Refused(generation=7, reason="not so")
-    await worker.say(StatsRequest(id=1))
-    assert await worker.hear() == Stats(id=1, proxies={"a": {"clients": 1}})
+    assert await worker.ask(STEPS) == Failed(id=7, reason="not so")
+    told = Stats(proxies={"a": {"clients": 1}})
+    assert await worker.ask(StatsRequest(), 8) == Answer(id=8, result=told)
+
+
+async def test_listening_sockets_come_along(worker: Worker) -> None:
+    """Also with what is refused: what comes with the next change is not taken for them."""
+    await worker.serve()
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+    names = [each.getsockname() for each in listeners]
+    pass_descriptors(worker.descriptors, [each.fileno() for each in listeners[:2]])
+    worker.plane.refuses = ValueError("not so")
+    await worker.ask(Apply(passed=[4, 5], drain_timeout_s=1))
+    worker.plane.refuses = None
+    pass_descriptors(worker.descriptors, [listeners[2].fileno()])
+    await worker.ask(Apply(passed=[6], drain_timeout_s=1))
+    found = {number: each.getsockname() for number, each in worker.plane.passed.items()}
+    assert found == dict(zip([4, 5, 6], names, strict=True))
+    for each in (*listeners, *worker.plane.passed.values()):
+        each.close()
+
+
+async def test_the_node_is_asked(worker: Worker) -> None:
+    await worker.serve()
+    request = NewerSecret(proxy="app", user="u")
+    asked = asyncio.ensure_future(worker.plane.ask(request, Refreshed, 20))
+    assert await worker.hear() == Call(id=1, request=request)
+    await worker.say(Answer(id=1, result=Refreshed(changed=True)))
+    assert await asked == Refreshed(changed=True)
 
 
 async def test_statistics_that_cannot_be_told_end_nothing(
@@ -137,19 +181,21 @@ async def test_statistics_that_cannot_be_told_end_nothing(
 ) -> None:
     await worker.serve()
     worker.plane.fails = RuntimeError("no luck")
-    await worker.say(StatsRequest(id=1))
-    await worker.say(CONFIGURE)
-    assert await worker.hear() == Ready(generation=7, unchanged=["one thing"])
-    assert "The statistics can't be told" in caplog.text
+    assert await worker.ask(StatsRequest(), 8) == Failed(id=8, reason="no luck")
+    assert await worker.ask(STEPS) == Answer(id=7, result=Applied())
+    assert "StatsRequest of the node failed" in caplog.text
 
 
 async def test_what_concerns_other_workers_is_heard(worker: Worker) -> None:
     await worker.serve()
-    said: list[NodeMessage] = [Evacuate(id=1, server=("db", 5432), alone=[b"shop"]), Reopen(id=1)]
+    said: list[NodeMessage] = [
+        Begin(worker_number=1, cancel_secret=b""),
+        Evacuate(id=1, server=("db", 5432), alone=[b"shop"]),
+        Reopen(id=1),
+    ]
     for message in said:
         await worker.say(message)
-    await worker.say(StatsRequest(id=2))
-    await worker.hear()
+    await worker.ask(StatsRequest())
     assert worker.plane.heard == said
 
 

@@ -8,10 +8,6 @@ from typing import Any, cast
 
 import pytest
 
-from forebay.channel import WorkerProxy
-from forebay.config import IamSettings, ProxySettings, TargetSettings
-from forebay.identity.access_keys import AccessKey
-from forebay.identity.tokens import Reason, generate_db_auth_token
 from forebay.net.login import Credentials, LoggedIn, LoginFailed, LoginPolicy, Throttle
 from forebay.net.stream import Stream
 from forebay.net.tls import self_signed_certificate, server_context
@@ -22,11 +18,16 @@ from forebay.worker.proxy import Proxy
 from forebay.worker.sessions.sessions import Counts
 
 
+def prepared(settings: Any = None, policy: Any = None) -> Any:
+    """As much of what a proxy is like as these tests look at."""
+    return SimpleNamespace(given=SimpleNamespace(settings=settings), policy=policy)
+
+
 async def turn_away(stream: Stream, draining: bool = False) -> str:
     """Logs a client in where there is no room; the SQLSTATE of what it was told."""
     proxy = cast(Any, Proxy.__new__(Proxy))
     proxy._draining = draining
-    proxy._settings = SimpleNamespace(max_client_connections=0)
+    proxy.prepared = prepared(SimpleNamespace(max_client_connections=0))
     proxy._sessions = SimpleNamespace(clients={})
     with pytest.raises(LoginFailed) as caught:
         async with asyncio.timeout(5):
@@ -58,7 +59,7 @@ def made() -> Any:
     """A proxy without anything behind it."""
     proxy = cast(Any, Proxy.__new__(Proxy))
     proxy._draining = False
-    proxy._settings = SimpleNamespace(max_client_connections=2)
+    proxy.prepared = prepared(SimpleNamespace(max_client_connections=2))
     proxy._sessions = SimpleNamespace(clients={}, counts=Counts())
     proxy._agenda = SimpleNamespace(loop=None)
     return proxy
@@ -100,7 +101,7 @@ async def test_a_login_that_fails_is_counted_and_told_of(
 
     monkeypatch.setattr(endpoint, "log_in", fail)
     proxy = made()
-    proxy._policy = SimpleNamespace(require_tls=False)
+    proxy.prepared = prepared(policy=SimpleNamespace(require_tls=False))
     ours, theirs = socket.socketpair()
     with theirs:
         await proxy._log_in(ours, ("192.0.2.7", 4711))
@@ -130,7 +131,7 @@ async def test_a_cancel_request_reaches_who_shows_the_key_and_gets_no_answer(kno
 
 async def test_tls_is_not_demanded_where_nobody_could_overhear() -> None:
     proxy = made()
-    proxy._policy = LoginPolicy(
+    demanded = LoginPolicy(
         credentials=await Credentials.derive([], previous=None),
         require_tls=True,
         tls_context=server_context(*self_signed_certificate()),
@@ -138,10 +139,11 @@ async def test_tls_is_not_demanded_where_nobody_could_overhear() -> None:
         login_timeout_s=1.0,
         refuse_options=False,
     )
+    proxy.prepared = prepared(policy=demanded)
     for family, required in ((socket.AF_UNIX, False), (socket.AF_INET, True)):
         with socket.socket(family) as sock:
             policy = proxy._policy_for(sock)
-        assert policy == dataclasses.replace(proxy._policy, require_tls=required)
+        assert policy == dataclasses.replace(demanded, require_tls=required)
 
 
 async def test_a_database_that_reports_something_else_is_not_greeted_for_from_memory() -> None:
@@ -165,28 +167,3 @@ async def test_a_database_that_reports_something_else_is_not_greeted_for_from_me
         pool = SimpleNamespace(database="shop", user="app")
         assert await proxy._open(pool) == (server, (100, 3))
     assert forgotten == ["16.0"]
-
-
-def given(iam: IamSettings | None) -> WorkerProxy:
-    certificate, key = self_signed_certificate()
-    return WorkerProxy(
-        name="app",
-        listen_fds=[],
-        settings=ProxySettings(target=TargetSettings(hosts=["db:5432"]), iam=iam),
-        credentials=[],
-        tls_certificate_pem=certificate,
-        tls_private_key_pem=key,
-        access_keys=[AccessKey("AKIA1", "s3cret")],
-    )
-
-
-async def test_tokens_are_verified_by_what_the_node_gives() -> None:
-    iam = IamSettings(verifier="keys", region="us-east-1", hosts=["Db:6432"], access_keys=["env:K"])
-    policy = await endpoint._policy(given(iam), None)
-    token = generate_db_auth_token("db", 6432, "app", "us-east-1", AccessKey("AKIA1", "s3cret"), 0)
-    token = token.replace("1970", "2970")
-    assert policy.verifier is not None
-    refusal = policy.verifier.check(token.encode(), "app", 0)
-    assert refusal is not None
-    assert refusal.reason is Reason.FROM_THE_FUTURE  # host, region and user are right
-    assert (await endpoint._policy(given(None), policy)).verifier is None

@@ -99,8 +99,10 @@ class Janitor:
         self._end_clients(now)
         timeouts = self.timeouts
         self._watch.tell(now, timeouts.connection_borrow_timeout_s)
-        self._manager.close_idle(now, timeouts.max_idle_time_s, timeouts.max_connection_age_s)
-        self._manager.close_unanswering(now)
+        self._manager.upkeep.close_idle(
+            now, timeouts.max_idle_time_s, timeouts.max_connection_age_s
+        )
+        self._manager.upkeep.close_unanswering(now)
         self._manager.forget_unused_pools()
         self._manager.assert_counts()
         self._give_memory_back()

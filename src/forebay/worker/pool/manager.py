@@ -23,13 +23,12 @@ from forebay.worker.pool.changeover import Changeover
 from forebay.worker.pool.decide import next_step
 from forebay.worker.pool.holds import Holds
 from forebay.worker.pool.refusals import Refusals
+from forebay.worker.pool.upkeep import UNANSWERED_S, Upkeep
 
 logger = logging.getLogger("forebay.pool")
 
 # What a client that vanished had asked may take so long to end; then its connection is closed.
 ABANDONED_S = 5.0
-# What Forebay asks between two clients may take so long; then the database is taken to be gone.
-UNANSWERED_S = 30.0
 
 
 @dataclass(slots=True)
@@ -68,8 +67,6 @@ class PoolManager:
         self._scheduled = False
         self._retirements = 0
         self._told: tuple[int, int] | None = None
-        # Connections without a client that owe Forebay an answer, and since when that is known.
-        self._unanswered: dict[tuple[Server, Lease], float] = {}
         self.pools: dict[tuple[str, str], MicroPool] = {}
         self.servers: set[Server] = set()
         self.budget: Budget | None = None
@@ -77,6 +74,7 @@ class PoolManager:
         self.census.waiting_limit = limits.max_waiting_clients
         self.refusals = Refusals()
         self.holds = Holds(agenda, self)
+        self.upkeep = Upkeep(self)
         self.opened = self.open_failures = self.peak = 0
         # Of micro-pools that are gone: counters never fall.
         self._past_transactions = self._past_borrows = 0
@@ -154,7 +152,7 @@ class PoolManager:
             if step is None:
                 break
             if step.victim is not None:
-                self._close_idle(step.victim.idle[0], "to make room")
+                self.close_idle(step.victim.idle[0], "to make room")
             self._begin_opening(step.pool, "open a database connection")
 
     def _close_beyond_limit(self) -> None:
@@ -162,7 +160,7 @@ class PoolManager:
         if self.census.is_over and self.census.idle:
             for pool in self.pools.values():
                 while pool.idle and self.census.is_over:
-                    self._close_idle(pool.idle[0], "the limit was lowered")
+                    self.close_idle(pool.idle[0], "the limit was lowered")
 
     def take_away(self, server: Server) -> None:
         """A connection came free that is not to be used again: it is in no pool any more."""
@@ -304,38 +302,10 @@ class PoolManager:
         self.servers.discard(server)
         server.shut(reason)
 
-    def _close_idle(self, server: Server, reason: str) -> None:
+    def close_idle(self, server: Server, reason: str) -> None:
+        """Close a connection that nobody uses."""
         server.pool.drop(server)
         self._close(server, reason)
-
-    def close_idle(self, now: float, max_idle_time_s: float, max_age_s: float) -> None:
-        """Close idle connections that are too old, and long unused ones beyond the idle limit."""
-        for server in self.servers:
-            if now - server.opened_at > max_age_s * server.age_jitter:
-                server.retired = True
-        idle_limit = 0 if self.budget is None else self.budget.idle_limit
-        idle = [server for pool in self.pools.values() for server in pool.idle]
-        surplus = len(idle) - idle_limit
-        for server in sorted(idle, key=lambda server: server.idle_since):
-            if server.retired:
-                self._close_idle(server, "it reached its greatest age")
-            elif surplus > 0 and now - server.idle_since > max_idle_time_s:
-                self._close_idle(server, "it was idle beyond the limit for idle connections")
-            else:
-                continue
-            surplus -= 1
-
-    def close_unanswering(self, now: float) -> None:
-        """Close connections that do not answer what Forebay has asked for nobody's sake."""
-        asked = [
-            (server, server.lease)
-            for server in self.servers
-            if server.client is None and server.ledger.action()
-        ]
-        self._unanswered = {each: self._unanswered.get(each, now) for each in asked}
-        for (server, _), since in self._unanswered.items():
-            if now - since > UNANSWERED_S:
-                server.shut("it does not answer")
 
     def retire_all(self) -> None:
         """Close every connection as it comes free, what is being opened too; idle ones now."""
@@ -344,14 +314,23 @@ class PoolManager:
             server.retired = True
         for pool in self.pools.values():
             for server in list(pool.idle):
-                self._close_idle(server, "it was retired")
+                self.close_idle(server, "it was retired")
+
+    def move(self) -> None:
+        """The database server is another one from now on: what was learnt of the one before is
+        forgotten, and its connections are closed as they come free."""
+        self._told = None
+        self._backoffs.clear()
+        for pool in self.pools.values():
+            pool.retry_at = 0.0
+        self.retire_all()
 
     def vacate(self, pool: MicroPool, but: Server | None) -> int:
         """Close the idle connections of `pool`, and the others as they come free, except `but`.
         Returns how many were closed at once."""
         idle = [server for server in pool.idle if server is not but]
         for server in idle:
-            self._close_idle(server, "a statement needs the database alone")
+            self.close_idle(server, "a statement needs the database alone")
         for server in self.servers:
             if server.pool is pool and server is not but:
                 server.retired = True

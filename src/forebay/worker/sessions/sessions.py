@@ -4,9 +4,7 @@ The relay's clients call in here for what is rare or slow (see relay/ports.py); 
 texts, pins and the state of a session is answered by `texts`, `pinner` and `auditor`.
 """
 
-import hashlib
 import hmac
-import secrets
 from dataclasses import dataclass
 
 from forebay.config.settings import Pinning
@@ -23,6 +21,7 @@ from forebay.worker.kept import parameters_of, settings_of, startup_of
 from forebay.worker.sessions import telling
 from forebay.worker.sessions.applications import Applications
 from forebay.worker.sessions.auditor import Auditor
+from forebay.worker.sessions.cancel_keys import CancelKeys
 from forebay.worker.sessions.functions import NOTHING_SOUGHT, SoughtFunctions
 from forebay.worker.sessions.greetings import Greetings
 from forebay.worker.sessions.pinner import Pinner
@@ -30,9 +29,6 @@ from forebay.worker.sessions.texts import Texts
 
 # A client that is told why it ends may take so long to receive it.
 LAST_WORD_S = 5.0
-# Cancel keys: four bytes in protocol 3.0, up to 256 in 3.2.
-SHORT_KEY_BYTES = 4
-LONG_KEY_BYTES = 32
 
 
 @dataclass(slots=True)
@@ -48,12 +44,11 @@ class Counts:
 class Sessions:
     """The logged-in clients of one proxy."""
 
-    def __init__(self, agenda: Agenda, intern: InternTable) -> None:
+    def __init__(self, agenda: Agenda, intern: InternTable, keys: CancelKeys) -> None:
         self._agenda = agenda
         self._intern = intern
+        self._keys = keys
         self.greetings = Greetings(intern)
-        self._secret = secrets.token_bytes(32)
-        self._next_process_id = 1 + secrets.randbelow(2**30)
         self.clients: dict[int, Client] = {}
         self.counts = Counts()
         self.pinner = Pinner(agenda)
@@ -86,7 +81,7 @@ class Sessions:
             detached.fd,
             pool,
             self,
-            self._new_process_id(),
+            self._keys.new_process_id(self.clients),
             settings=settings,
             parameters=self.greetings.parameters(pool, login.settings),
             tls=detached.sslobj,
@@ -103,14 +98,6 @@ class Sessions:
         client.push()
         return client
 
-    def _new_process_id(self) -> int:
-        """A number that no living client has; not reused before two billion others."""
-        while True:
-            number = self._next_process_id
-            self._next_process_id = number % (2**31 - 1) + 1
-            if number not in self.clients:
-                return number
-
     def parameters_known(self, client: Client) -> None:
         """The login can be answered."""
         parameters = parameters_of(client)
@@ -123,9 +110,7 @@ class Sessions:
 
     def cancel_key(self, client: Client) -> bytes:
         """The secret that a cancel request for this client must show."""
-        length = LONG_KEY_BYTES if client.protocol_minor >= 2 else SHORT_KEY_BYTES
-        number = client.process_id.to_bytes(4, "big")
-        return hmac.digest(self._secret, number, hashlib.sha256)[:length]
+        return self._keys.key(client.process_id, client.protocol_minor)
 
     def find(self, process_id: int, key: bytes) -> Client | None:
         """The client that a cancel request names, if it shows the right key."""

@@ -1,6 +1,7 @@
 """A pool manager with real micro-pools; databases, clients and the clock are played."""
 
 import itertools
+import math
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
@@ -30,6 +31,7 @@ class Connection:
         self.client: Client | None = None
         self.retired = self.stale = self.is_closed = False
         self.age_jitter = 1.0
+        self.renew_at = math.inf
         self.now = now
         self.opened_at = self.idle_since = self.lent_at = now()
         self.lease = object()

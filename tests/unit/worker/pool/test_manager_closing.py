@@ -10,40 +10,6 @@ from tests.unit.worker.clock import Gate
 from tests.unit.worker.pool.pools import World
 
 
-def test_the_oldest_surplus_goes_when_it_was_idle_for_long() -> None:
-    world = World(limit=4, idle_percent=50)
-    clients = world.clients(4)
-    for client in clients:
-        world.done(client)
-        world.pass_time(100)
-
-    def close(max_idle_time_s: float) -> list[bool]:
-        world.manager.close_idle(world.clock.now(), max_idle_time_s, max_age_s=1e6)
-        world.settle()
-        return [each.is_closed for each in world.connections]
-
-    assert close(350) == [True, False, False, False]
-    assert world.connections[0].reason == "it was idle beyond the limit for idle connections"
-    assert close(50) == [True, True, False, False]
-    assert close(0) == [True, True, False, False], "so many may stay"
-
-
-def test_connections_end_at_their_age_and_those_in_use_when_they_come_free() -> None:
-    world = World(limit=3)
-    clients = world.clients(3)
-    world.connections[2].age_jitter = 0.9
-    world.done(clients[0])
-    world.pass_time(95)
-    world.manager.close_idle(world.clock.now(), max_idle_time_s=1e6, max_age_s=100)
-    assert [each.retired for each in world.connections] == [False, False, True]
-    world.pass_time(10)
-    world.manager.close_idle(world.clock.now(), max_idle_time_s=1e6, max_age_s=100)
-    world.settle()
-    assert [each.is_closed for each in world.connections] == [True, False, False]
-    world.done(clients[1], clients[2])
-    assert not world.open
-
-
 def test_all_are_retired_those_that_are_being_opened_too() -> None:
     world = World(limit=4)
     world.done(world.client("bob"))
@@ -130,21 +96,6 @@ def test_a_copy_that_does_not_end_is_given_up() -> None:
     quick.ledger.count = 0
     world.pass_time(1)
     assert (slow.is_closed, quick.is_closed) == (True, False)
-
-
-def test_one_that_does_not_answer_forebay_is_closed() -> None:
-    world = World(limit=2)
-    world.clients(2)
-    silent, busy = world.connections
-    silent.client = None
-    silent.owed = busy.owed = 1
-    for _ in range(4):
-        world.manager.close_unanswering(world.clock.now())
-        world.pass_time(UNANSWERED_S / 3)
-        assert not silent.is_closed
-    world.manager.close_unanswering(world.clock.now())
-    assert silent.reason == "it does not answer"
-    assert not busy.is_closed, "it is its client who waits"
 
 
 def test_one_that_the_database_ends_is_told_of_and_replaced(

@@ -15,8 +15,10 @@ from forebay.protocol.messages import parse_backend_key_data
 from forebay.relay import Client
 from forebay.session.causes import PinReason
 from forebay.session.settings import Settings
+from forebay.worker.sessions.cancel_keys import LONG_KEY_BYTES, SHORT_KEY_BYTES
 from forebay.worker.sessions.functions import sought_by
-from forebay.worker.sessions.sessions import LAST_WORD_S, LONG_KEY_BYTES, SHORT_KEY_BYTES
+from forebay.worker.sessions.sessions import LAST_WORD_S
+from tests.harness.credentials import cancel_keys
 from tests.playbooks import wording
 from tests.playbooks.rig import Rig
 
@@ -109,22 +111,22 @@ def test_keys_are_as_long_as_the_protocol_has_them(rig: Rig) -> None:
 
 
 def test_keys_of_one_worker_do_not_open_anothers() -> None:
-    keys = set()
-    for _ in range(2):
+    told = []
+    for number in (1, 2):
         with Rig() as rig:
-            rig.sessions._next_process_id = 1
-            keys.add(rig.sessions.cancel_key(rig.client("a")))
-    assert len(keys) == 2
+            rig.sessions._keys = cancel_keys(number)
+            client = rig.client("a")
+            told.append((client.process_id, rig.sessions.cancel_key(client)))
+            assert rig.sessions.find(*told[0]) is (client if number == 1 else None)
+    assert told[0] != told[1]
 
 
 def test_numbers_of_living_clients_are_not_given_again(rig: Rig) -> None:
-    last = 2**31 - 1
-    rig.sessions._next_process_id = last
     numbers = [rig.client(name).process_id for name in "abc"]
-    assert numbers == [last, 1, 2]
-    rig.leave("b")
-    rig.sessions._next_process_id = last
-    assert rig.client("d").process_id == 1
+    for name in "bc":
+        rig.leave(name)
+    rig.sessions._keys._next = numbers[0] % 2**21
+    assert rig.client("d").process_id == numbers[1]
 
 
 # ---- trouble ----

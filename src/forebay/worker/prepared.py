@@ -1,0 +1,64 @@
+"""What a proxy is to be like from now on, made ready before anything changes.
+
+All that may fail or take time happens in `prepare`: keys are derived, certificates loaded. A proxy
+then changes over in one go (`Proxy.change`), which cannot fail.
+"""
+
+import ssl
+from dataclasses import dataclass
+from typing import TypeVar
+
+from forebay.channel import DatabaseLogin, WorkerProxy
+from forebay.identity.verifier import KeysVerifier
+from forebay.net.login import Credentials, LoginPolicy, Throttle
+from forebay.net.tls import server_context
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A proxy as the node wants it, what it demands of its clients, and how connections for each
+    identity log in to the database."""
+
+    given: WorkerProxy
+    policy: LoginPolicy
+    logins: dict[str, tuple[DatabaseLogin, ...]]
+
+
+async def prepare(given: WorkerProxy, old: Prepared | None) -> Prepared:
+    """Makes a proxy ready; what is as in `old` is taken from there. Raises ValueError with the
+    reason why it cannot be."""
+    credentials = await Credentials.derive(
+        [
+            (each.username, password, each.auth)
+            for each in given.credentials
+            for password in each.passwords
+        ],
+        previous=None if old is None else old.policy.credentials,
+    )
+    policy = LoginPolicy(
+        credentials=credentials,
+        require_tls=given.settings.require_tls,
+        tls_context=_tls_context(given, old),
+        throttle=Throttle() if old is None else old.policy.throttle,
+        login_timeout_s=given.settings.login_timeout,
+        refuse_options=given.settings.pinning == "rds",
+        verifier=_verifier(given),
+    )
+    logins = {each.identity: each.logins for each in reversed(given.credentials)}
+    return Prepared(given, policy, logins)
+
+
+def _tls_context(given: WorkerProxy, old: Prepared | None) -> ssl.SSLContext | None:
+    """The old one where certificates are the same, so that clients can resume their sessions."""
+    if old is not None and old.given.certificates == given.certificates:
+        return old.policy.tls_context
+    return server_context(*given.certificates[0])
+
+
+def _verifier(given: WorkerProxy) -> KeysVerifier | None:
+    iam = given.settings.iam
+    if iam is None:
+        return None
+    return KeysVerifier(given.access_keys, region=iam.region, hosts=iam.host_names())
