@@ -16,7 +16,15 @@ import psycopg
 import psycopg2
 import pytest
 
-from forebay.net.login import Credentials, LoggedIn, LoginFailed, LoginPolicy, Throttle, log_in
+from forebay.net.login import (
+    Credentials,
+    LoggedIn,
+    LoginFailed,
+    LoginPolicy,
+    Throttle,
+    UserEntry,
+    log_in,
+)
 from forebay.net.stream import Stream
 from forebay.net.tls import self_signed_certificate, server_context
 from forebay.protocol import messages
@@ -89,7 +97,7 @@ class Front:
 async def front() -> AsyncIterator[Front]:
     loop = asyncio.get_running_loop()
     credentials = await Credentials.derive(
-        [("app", "secret", "scram-sha-256"), ("old", "secret", "md5")]
+        [UserEntry("app", ("secret",), "scram-sha-256"), UserEntry("old", ("secret",), "md5")]
     )
     context = server_context(CERTIFICATE, KEY)
     front = Front(LoginPolicy(credentials, True, context, Throttle(0, 0), 30))
@@ -209,9 +217,7 @@ async def test_no_tls_at_all(front: Front, require_tls: bool) -> None:
 
 
 async def test_rotation(front: Front) -> None:
-    credentials = await Credentials.derive(
-        [("app", "new", "scram-sha-256"), ("app", "secret", "scram-sha-256")]
-    )
+    credentials = await Credentials.derive([UserEntry("app", ("new", "secret"), "scram-sha-256")])
     front.policy = replace(front.policy, credentials=credentials)
     assert await psql(front, password="new") == "1"
     assert await psql(front, password="secret") == "1"

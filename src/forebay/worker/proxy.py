@@ -19,11 +19,13 @@ from forebay.identity.verifier import KeysVerifier
 from forebay.net import handshake
 from forebay.net.connector import Target
 from forebay.net.login import (
+    ByKeys,
     Credentials,
     LoggedIn,
     LoginFailed,
     LoginPolicy,
     Throttle,
+    UserEntry,
     log_in,
     refuse,
 )
@@ -247,7 +249,7 @@ class Proxy:
 
 async def _policy(given: WorkerProxy, old: LoginPolicy | None) -> LoginPolicy:
     credentials = await Credentials.derive(
-        [(each.username, each.password, each.auth) for each in given.credentials],
+        [UserEntry(each.username, (each.password,), each.auth) for each in given.credentials],
         previous=None if old is None else old.credentials,
     )
     return LoginPolicy(
@@ -261,11 +263,11 @@ async def _policy(given: WorkerProxy, old: LoginPolicy | None) -> LoginPolicy:
     )
 
 
-def _verifier(given: WorkerProxy) -> KeysVerifier | None:
+def _verifier(given: WorkerProxy) -> ByKeys | None:
     iam = given.settings.iam
     if iam is None:
         return None
-    return KeysVerifier(given.access_keys, region=iam.region, hosts=iam.host_names())
+    return ByKeys(KeysVerifier(given.access_keys, region=iam.region, hosts=iam.host_names()))
 
 
 def _limits(settings: ProxySettings) -> Limits:

@@ -16,8 +16,17 @@ import pytest
 from forebay.identity.access_keys import AccessKey
 from forebay.identity.tokens import generate_db_auth_token
 from forebay.identity.verifier import KeysVerifier
-from forebay.net.login import Credentials, LoggedIn, LoginFailed, LoginPolicy, Throttle, log_in
-from forebay.net.login.login import MAX_AUTH_MESSAGE_BYTES, MAX_PASSWORD_MESSAGE_BYTES
+from forebay.net.login import (
+    ByKeys,
+    Credentials,
+    LoggedIn,
+    LoginFailed,
+    LoginPolicy,
+    Throttle,
+    UserEntry,
+    log_in,
+)
+from forebay.net.login.authentication import MAX_AUTH_MESSAGE_BYTES, MAX_PASSWORD_MESSAGE_BYTES
 from forebay.net.stream import PeerGoneError, Stream
 from forebay.net.tls import client_context, self_signed_certificate, server_context
 from forebay.protocol import md5, messages, scram
@@ -26,7 +35,7 @@ from forebay.protocol.startup import CancelRequest
 
 SERVER = server_context(*self_signed_certificate())
 KEY = AccessKey("AKIAFOREBAYTEST00001", "s3cr3t", "s" * 63_000)
-VERIFIER = KeysVerifier([KEY], region="us-east-1", hosts=["db:6432"])
+VERIFIER = ByKeys(KeysVerifier([KEY], region="us-east-1", hosts=["db:6432"]))
 AUTHENTICATION_OK = messages.authentication_ok()
 
 
@@ -127,10 +136,10 @@ class Door:
 async def door() -> AsyncIterator[Door]:
     credentials = await Credentials.derive(
         [
-            ("app", "secret", "scram-sha-256"),
-            ("old", "secret", "md5"),
-            ("lambda", "secret", "iam"),
-            ("both", "secret", "iam-or-scram-sha-256"),
+            UserEntry("app", ("secret",), "scram-sha-256"),
+            UserEntry("old", ("secret",), "md5"),
+            UserEntry("lambda", ("secret",), "iam"),
+            UserEntry("both", ("secret",), "iam-or-scram-sha-256"),
         ]
     )
     throttle = Throttle(first_delay_s=0, max_delay_s=0)
@@ -571,7 +580,7 @@ async def test_tokens_need_tls(door: Door) -> None:
 
 @pytest.mark.parametrize("right", [True, False])
 async def test_unknown_users_are_asked_as_all_others_are(door: Door, right: bool) -> None:
-    credentials = await Credentials.derive([("lambda", "secret", "iam")])
+    credentials = await Credentials.derive([UserEntry("lambda", ("secret",), "iam")])
     throttle = Throttle(first_delay_s=0, max_delay_s=0)
     client = door.open(credentials=credentials, throttle=throttle)
     await send_plain(client, "ghost", token("ghost" if right else "other"))
