@@ -8,7 +8,7 @@ PostgreSQL ends in a ConnectError.
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -48,6 +48,7 @@ __all__ = [
     "Target",
     "connect",
     "converse",
+    "parameterized_query",
     "send_cancel",
     "simple_query",
 ]
@@ -173,8 +174,20 @@ async def simple_query(
     database said (the connection is idle again, unless it was FATAL), else ConnectError, after
     which the connection is good for nothing.
     """
+    return await _ask(stream, queries.simple_query(sql, parameters))
+
+
+async def parameterized_query(
+    stream: Stream, sql: str, values: Sequence[str | None]
+) -> queries.Rows:
+    """As `simple_query`, for one statement with `values` bound to its parameters; ValueError for
+    values that cannot be bound."""
+    return await _ask(stream, queries.parameterized_query(sql, values))
+
+
+async def _ask(stream: Stream, conversation: Conversation[queries.Rows]) -> queries.Rows:
     try:
-        return await converse(stream, queries.simple_query(sql, parameters))
+        return await converse(stream, conversation)
     except MalformedMessageError as error:
         raise ConnectError(str(error), transient=False) from None
     except OSError as error:
