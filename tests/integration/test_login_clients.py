@@ -1,13 +1,11 @@
 """The login against real clients: psql, psycopg2, psycopg, asyncpg."""
 
 import asyncio
-import contextlib
 import socket
 import ssl
-import struct
 import sys
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,99 +14,29 @@ import psycopg
 import psycopg2
 import pytest
 
-from forebay.net.login import Credentials, LoggedIn, LoginFailed, LoginPolicy, Throttle, log_in
-from forebay.net.stream import Stream
+from forebay.net.login import (
+    Credentials,
+    LoginPolicy,
+    Throttle,
+    UserEntry,
+)
 from forebay.net.tls import self_signed_certificate, server_context
 from forebay.protocol import messages
 from forebay.protocol.startup import CancelRequest
 from tests.harness.clients import client, run
+from tests.harness.front import Front, listening
 
 CERTIFICATE, KEY = self_signed_certificate()
-PARAMETERS = {
-    "server_version": "15.0",
-    "client_encoding": "UTF8",
-    "server_encoding": "UTF8",
-    "standard_conforming_strings": "on",
-    "integer_datetimes": "on",
-    "DateStyle": "ISO, MDY",
-    "TimeZone": "UTC",
-}
-GREETING = (
-    b"".join(messages.parameter_status(name, value) for name, value in PARAMETERS.items())
-    + messages.backend_key_data(4711, b"KEYS")
-    + messages.ready_for_query(b"I")
-)
-ONE_ROW = (
-    messages.message(
-        b"T", struct.pack("!H", 1) + b"a\0" + struct.pack("!ihihih", 0, 0, 23, 4, -1, 0)
-    )
-    + messages.message(b"D", struct.pack("!Hi", 1, 1) + b"1")
-    + messages.message(b"C", b"SELECT 1\0")
-    + messages.ready_for_query(b"I")
-)
-
-
-@dataclass
-class Front:
-    """A server that logs clients in, greets them, and answers every query with one row."""
-
-    policy: LoginPolicy
-    port: int = 0
-    accepted: list[LoggedIn] = field(default_factory=list)
-    cancels: list[CancelRequest] = field(default_factory=list)
-    failures: list[LoginFailed] = field(default_factory=list)
-    left: int = 0
-
-    async def serve(self, sock: socket.socket) -> None:
-        stream = Stream(sock)
-        try:
-            client = await log_in(stream, self.policy, "127.0.0.1")
-            if isinstance(client, LoggedIn):
-                self.accepted.append(client)
-                await self.answer(stream)
-            elif isinstance(client, CancelRequest):
-                self.cancels.append(client)
-            else:
-                self.left += 1
-        except LoginFailed as failure:
-            self.failures.append(failure)
-        finally:
-            stream.close()
-
-    async def answer(self, stream: Stream) -> None:
-        stream.write(GREETING)
-        await stream.drain()
-        with contextlib.suppress(OSError):
-            while (message := await stream.read_message(10_000)).type != ord("X"):
-                if message.type == ord("Q"):
-                    stream.write(ONE_ROW)
-                    await stream.drain()
 
 
 @pytest.fixture
 async def front() -> AsyncIterator[Front]:
-    loop = asyncio.get_running_loop()
     credentials = await Credentials.derive(
-        [("app", "secret", "scram-sha-256"), ("old", "secret", "md5")]
+        [UserEntry("app", ("secret",), "scram-sha-256"), UserEntry("old", ("secret",), "md5")]
     )
     context = server_context(CERTIFICATE, KEY)
-    front = Front(LoginPolicy(credentials, True, context, Throttle(0, 0), 30))
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.setblocking(False)
-    front.port = listener.getsockname()[1]
-    tasks: list[asyncio.Task[None]] = []
-
-    async def accept() -> None:
-        while True:
-            sock, _ = await loop.sock_accept(listener)
-            tasks.append(asyncio.ensure_future(front.serve(sock)))
-
-    tasks.append(asyncio.ensure_future(accept()))
-    yield front
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    listener.close()
+    async with listening(LoginPolicy(credentials, True, context, Throttle(0, 0), 30)) as front:
+        yield front
 
 
 @pytest.fixture
@@ -209,9 +137,7 @@ async def test_no_tls_at_all(front: Front, require_tls: bool) -> None:
 
 
 async def test_rotation(front: Front) -> None:
-    credentials = await Credentials.derive(
-        [("app", "new", "scram-sha-256"), ("app", "secret", "scram-sha-256")]
-    )
+    credentials = await Credentials.derive([UserEntry("app", ("new", "secret"), "scram-sha-256")])
     front.policy = replace(front.policy, credentials=credentials)
     assert await psql(front, password="new") == "1"
     assert await psql(front, password="secret") == "1"

@@ -17,13 +17,14 @@ from forebay.net.login import (
     UserAuth,
     log_in,
 )
+from forebay.net.login.kept import Kept
 from forebay.net.stream import Stream
 from forebay.protocol import messages, scram
 from forebay.protocol.startup import CancelRequest
 
 KEYS = scram.ClientKeys.derive("secret", b"0123456789abcdef", 1)
 VERIFIER = scram.Verifier(b"0123456789abcdef", 1, KEYS.stored_key, KEYS.server_key)
-APP = UserAuth("app", "scram-sha-256", ("secret",), (VERIFIER,))
+APP = UserAuth("app", "scram-sha-256", ("secret",), Kept(verifiers=(VERIFIER,)))
 POLICY = LoginPolicy(Credentials({"app": APP}), False, None, Throttle(0, 0), 30)
 STARTUP = messages.startup_message({"user": "app", "database": "shop", "a": "b"})
 

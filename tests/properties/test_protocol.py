@@ -141,7 +141,7 @@ def test_garbage_instead_of_scram_from_a_server(first: bytes, final: bytes) -> N
     with contextlib.suppress(ScramError):
         _, iterations = exchange.challenge(first)
         assert 1 <= iterations <= scram.MAX_ITERATIONS
-        exchange.final(scram.ClientKeys(b"c" * 32, b"s" * 32, b"k" * 32))
+        exchange.final(scram.ClientKeys(b"c" * 32, b"s" * 32, b"k" * 32, b"salt", 4096))
     with pytest.raises(ScramError):
         exchange.verify(final)
 

@@ -71,6 +71,7 @@ class Reason(StrEnum):
     WRONG_SESSION_TOKEN = "wrong session token"  # noqa: S105
     WRONG_SIGNATURE = "wrong signature"
     NO_VERIFIER = "no verifier"
+    TOO_MANY = "too many"
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,11 @@ class EncryptionRefusedError(Exception):
 
 def attempts(target: Target, tls_contexts: ClientContexts) -> list[Attempt]:
     """What libpq tries for an sslmode, in its order."""
-    context = None if target.is_unix else tls_contexts.get(target.sslmode, target.sslrootcert)
+    context = None
+    if not target.is_unix:
+        context = tls_contexts.get(
+            target.sslmode, target.sslrootcert, target.sslcert, target.sslkey
+        )
     if context is None:
         return [Attempt(None)]
     if target.sslmode == "allow":

@@ -8,7 +8,7 @@ PostgreSQL ends in a ConnectError.
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -21,7 +21,15 @@ from forebay.net.connecting import (
     resolve,
 )
 from forebay.net.conversation import Conversation, Receive, Send
-from forebay.net.server_login import AuthenticationError, Identity, log_in, startup_message
+from forebay.net.server_login import (
+    AuthenticationError,
+    DatabaseLogin,
+    IamToken,
+    Identity,
+    Md5Hash,
+    log_in,
+    startup_message,
+)
 from forebay.net.stream import Detached, Stream, TLSError
 from forebay.net.target import Place, Target
 from forebay.net.tasks import in_crypto_thread
@@ -34,9 +42,13 @@ from forebay.protocol.scram import ClientKeys, ScramError
 __all__ = [
     "ConnectError",
     "DatabaseConnection",
+    "DatabaseLogin",
+    "IamToken",
+    "Md5Hash",
     "Target",
     "connect",
     "converse",
+    "parameterized_query",
     "send_cancel",
     "simple_query",
 ]
@@ -91,7 +103,7 @@ async def connect(
     target: Target,
     *,
     user: str,
-    password: str | None,
+    password: DatabaseLogin,
     database: str,
     parameters: Mapping[str, str],
     connect_timeout_s: float,
@@ -99,7 +111,8 @@ async def connect(
 ) -> DatabaseConnection:
     """Opens a database connection, within `connect_timeout_s` in all.
 
-    `parameters` are settings for the startup packet. Raises PgError with what the database said
+    `password` is the password, or what stands in for it; see DatabaseLogin. `parameters` are
+    settings for the startup packet. Raises PgError with what the database said
     (`raw` kept), else ConnectError.
     """
     deadline_s = asyncio.get_running_loop().time() + connect_timeout_s
@@ -161,8 +174,20 @@ async def simple_query(
     database said (the connection is idle again, unless it was FATAL), else ConnectError, after
     which the connection is good for nothing.
     """
+    return await _ask(stream, queries.simple_query(sql, parameters))
+
+
+async def parameterized_query(
+    stream: Stream, sql: str, values: Sequence[str | None]
+) -> queries.Rows:
+    """As `simple_query`, for one statement with `values` bound to its parameters; ValueError for
+    values that cannot be bound."""
+    return await _ask(stream, queries.parameterized_query(sql, values))
+
+
+async def _ask(stream: Stream, conversation: Conversation[queries.Rows]) -> queries.Rows:
     try:
-        return await converse(stream, queries.simple_query(sql, parameters))
+        return await converse(stream, conversation)
     except MalformedMessageError as error:
         raise ConnectError(str(error), transient=False) from None
     except OSError as error:
@@ -192,10 +217,15 @@ async def converse(stream: Stream, conversation: Conversation[_T]) -> _T:
 
 
 async def _log_in(
-    stream: Stream, place: Place, attempt: Attempt, startup: bytes, user: str, password: str | None
+    stream: Stream,
+    place: Place,
+    attempt: Attempt,
+    startup: bytes,
+    user: str,
+    password: DatabaseLogin,
 ) -> DatabaseConnection:
     try:
-        identity = Identity(user, password, _channel_binding(stream))
+        identity = Identity(user, password, _channel_binding(stream), stream.tls is not None)
         greeting = await converse(stream, log_in(startup, identity))
     except PgError as error:
         stream.close()

@@ -2,7 +2,8 @@
 
 A step with a private key in it takes a fifth of a millisecond, which no relayed client should have
 to wait for. Servers' steps run in threads without Python wherever OpenSSL can be reached (see
-relay/handshakes.pyx), all others in Python threads.
+relay/handshakes.pyx), all others in Python threads: so do those in which clients may show
+certificates, for only Python's module tells what is wrong with one.
 """
 
 import asyncio
@@ -52,7 +53,8 @@ async def step_aside(sslobj: ssl.SSLObject, loop: asyncio.AbstractEventLoop) -> 
     Until it returns nobody may touch the object or its BIOs. If the caller is cancelled, the step
     is still taken to its end. Raises HandshakeError.
     """
-    if not (sslobj.server_side and available()):
+    is_plain = sslobj.server_side and sslobj.context.verify_mode is ssl.CERT_NONE
+    if not (is_plain and available()):
         try:
             return await in_crypto_thread(handshake_step, sslobj)
         except ssl.SSLError as error:

@@ -297,9 +297,10 @@ class Stream:
 
     async def _handshake(self, tls: Encryption, wait_first: bool) -> None:
         received_bytes = 0
-        # Whether a TLS 1.3 server has only the client's Finished left to check. That is symmetric
-        # cryptography: it costs the loop less than handing it to a thread does.
+        # Whether a TLS 1.3 server has only the client's Finished left to check, and no certificate.
+        # That is symmetric cryptography: it costs the loop less than handing it to a thread does.
         light = False
+        shows_none = tls.sslobj.server_side and tls.sslobj.context.verify_mode is ssl.CERT_NONE
         done = False
         while not done:
             while wait_first and not self._received:
@@ -321,7 +322,7 @@ class Stream:
             # leaves with the next flight.
             if not (light and done):
                 await self._send()
-            light = tls.sslobj.server_side and has_encrypted_record(flight)
+            light = shows_none and has_encrypted_record(flight)
             wait_first = True
 
     # ---- The end ---------------------------------------------------------------------------------

@@ -10,12 +10,17 @@ Place = tuple[int, Address]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A database server, in libpq's words; a host that begins with "/" is a socket's directory."""
+    """A database server, in libpq's words; a host that begins with "/" is a socket's directory.
+
+    `sslcert` and `sslkey` are the files of our own certificate and its private key.
+    """
 
     host: str
     port: int = 5432
     sslmode: str = "prefer"
     sslrootcert: str | None = None
+    sslcert: str | None = None
+    sslkey: str | None = None
 
     @property
     def is_unix(self) -> bool:

@@ -10,6 +10,7 @@ import hashlib
 import ipaddress
 import ssl
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,9 @@ SYSTEM_ROOTS: Final = "system"
 SELF_SIGNED_DAYS: Final = 825
 
 
+_ClientFiles = tuple[str, str | None, str | None, str | None]
+
+
 class TLSConfigurationError(ValueError):
     """A certificate, key or root that cannot be used; the message says which and why."""
 
@@ -35,18 +39,39 @@ class ServerContext(ssl.SSLContext):
     """A server's SSLContext that knows its certificate's hash for channel binding.
 
     `end_point` is None if the certificate's signature names no hash (Ed25519): then channel binding
-    is not offered, as PostgreSQL does not.
+    is not offered, as PostgreSQL does not. `host_names` are those that the certificate is for.
     """
 
     end_point: bytes | None = None
+    host_names: frozenset[str] = frozenset()
 
 
-def server_context(certificate_pem: str | bytes, private_key_pem: str | bytes) -> ServerContext:
+def server_context(
+    certificate_pem: str | bytes,
+    private_key_pem: str | bytes,
+    *more: tuple[str | bytes, str | bytes],
+    client_ca_pem: str | bytes | None = None,
+) -> ServerContext:
     """The context for clients: TLS 1.2 or newer, session tickets, ALPN "postgresql".
 
-    The certificate may be followed by its chain. Raises TLSConfigurationError.
+    A certificate may be followed by its chain. `more` are further (certificate, private key): the
+    client sees the first one that has the name it asks for (SNI), and the first of all if none has,
+    or it asks for none. With `client_ca_pem` clients may show certificates; one that these
+    authorities do not vouch for ends the handshake. Raises TLSConfigurationError.
     """
-    certificate, key = _as_bytes(certificate_pem), _as_bytes(private_key_pem)
+    contexts = [
+        _server_context(_as_bytes(certificate), _as_bytes(key), client_ca_pem)
+        for certificate, key in ((certificate_pem, private_key_pem), *more)
+    ]
+    first = contexts[0]
+    if more:
+        first.sni_callback = functools.partial(_choose, tuple(contexts))
+    return first
+
+
+def _server_context(
+    certificate: bytes, key: bytes, client_ca_pem: str | bytes | None
+) -> ServerContext:
     context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols([ALPN])
@@ -57,9 +82,59 @@ def server_context(certificate_pem: str | bytes, private_key_pem: str | bytes) -
     try:
         der = ssl.PEM_cert_to_DER_cert(_first_certificate(certificate))
         context.end_point = end_point_hash(der)
+        context.host_names = host_names(der)
     except ValueError as error:
         raise TLSConfigurationError(f"the TLS certificate cannot be read: {error}") from None
+    if client_ca_pem is not None:
+        context.verify_mode = ssl.CERT_OPTIONAL
+        try:
+            context.load_verify_locations(cadata=_as_bytes(client_ca_pem).decode("ascii"))
+        except (ssl.SSLError, ValueError) as error:
+            reason = getattr(error, "reason", None) or "there is no certificate in it"
+            raise TLSConfigurationError(
+                f"the certificates of clients' authorities cannot be used: {reason}"
+            ) from None
     return context
+
+
+def _choose(
+    contexts: tuple[ServerContext, ...],
+    sslobj: ssl.SSLObject,
+    name: str | None,
+    _: ssl.SSLContext,
+) -> None:
+    """Puts another context in place of the one that the handshake has begun with."""
+    chosen = next((each for each in contexts if name and has_name(each.host_names, name)), None)
+    if chosen is not None and chosen is not contexts[0]:
+        sslobj.context = chosen
+
+
+def host_names(certificate_der: bytes) -> frozenset[str]:
+    """The host names that a certificate is for, in lower case: its alternative names, or its common
+    name if it has no alternative names. Raises ValueError for what is no certificate."""
+    try:
+        certificate = x509.load_der_x509_certificate(certificate_der)
+        kind = x509.SubjectAlternativeName
+        names = certificate.extensions.get_extension_for_class(kind).value
+        found = names.get_values_for_type(x509.DNSName)
+    except x509.ExtensionNotFound:
+        common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        found = [str(each.value) for each in common]
+    except (
+        x509.DuplicateExtension,
+        x509.InvalidVersion,
+        x509.UnsupportedGeneralNameType,
+    ) as error:
+        raise ValueError(str(error)) from None
+    return frozenset(name.lower() for name in found)
+
+
+def has_name(names: Collection[str], host: str) -> bool:
+    """Whether a host's name is among these, of which "*.example.com" stands for all with one more
+    label (RFC 6125, section 6.4.3)."""
+    host = host.lower().removesuffix(".")
+    _, dot, parent = host.partition(".")
+    return host in names or (bool(dot) and f"*.{parent}" in names)
 
 
 def _load_chain(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
@@ -163,12 +238,18 @@ def _general_name(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
-def client_context(sslmode: str, sslrootcert: str | None = None) -> ssl.SSLContext | None:
+def client_context(
+    sslmode: str,
+    sslrootcert: str | None = None,
+    sslcert: str | None = None,
+    sslkey: str | None = None,
+) -> ssl.SSLContext | None:
     """The context for database connections, by libpq's words; None for "disable".
 
     As in libpq, a root certificate is checked against in every mode that is given one,
     "verify-full" checks the host's name too, and "system" stands for the system's roots (and for
-    verify-full). Raises TLSConfigurationError.
+    verify-full). `sslcert` and `sslkey` are the files of our own certificate (its chain may follow)
+    and private key; both or none. Raises TLSConfigurationError.
     """
     if sslmode not in SSLMODES:
         raise TLSConfigurationError(f'invalid sslmode value: "{sslmode}"')
@@ -198,22 +279,51 @@ def client_context(sslmode: str, sslrootcert: str | None = None) -> ssl.SSLConte
             raise TLSConfigurationError(
                 f'could not read root certificate file "{sslrootcert}": {error}'
             ) from None
+    if sslcert is not None or sslkey is not None:
+        _load_own(context, sslcert, sslkey)
     return context
+
+
+def _load_own(context: ssl.SSLContext, sslcert: str | None, sslkey: str | None) -> None:
+    if sslcert is None or sslkey is None:
+        raise TLSConfigurationError("sslcert and sslkey go together: one of them is missing")
+    for path, what in ((sslcert, "certificate file"), (sslkey, "private key file")):
+        try:
+            with Path(path).open("rb"):
+                pass
+        except FileNotFoundError:
+            raise TLSConfigurationError(f'{what} "{path}" does not exist') from None
+        except OSError as error:
+            raise TLSConfigurationError(f'could not read {what} "{path}": {error}') from None
+    try:
+        context.load_cert_chain(sslcert, sslkey, password=_refuse_password)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or str(error)
+        raise TLSConfigurationError(
+            f'certificate "{sslcert}" and private key "{sslkey}" cannot be used: {reason}'
+        ) from None
 
 
 class ClientContexts:
     """Keeps client contexts, for reading a bundle of roots costs milliseconds."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, str | None], tuple[int, ssl.SSLContext | None]] = {}
+        self._kept: dict[_ClientFiles, tuple[list[int], ssl.SSLContext | None]] = {}
 
-    def get(self, sslmode: str, sslrootcert: str | None = None) -> ssl.SSLContext | None:
-        """As `client_context`, but the same object for as long as the file of roots is the same."""
-        changed_ns = _changed_ns(sslrootcert)
-        kept = self._kept.get((sslmode, sslrootcert))
+    def get(
+        self,
+        sslmode: str,
+        sslrootcert: str | None = None,
+        sslcert: str | None = None,
+        sslkey: str | None = None,
+    ) -> ssl.SSLContext | None:
+        """As `client_context`, but the same object for as long as the files are the same."""
+        wanted = sslmode, sslrootcert, sslcert, sslkey
+        changed_ns = [_changed_ns(path) for path in wanted[1:]]
+        kept = self._kept.get(wanted)
         if kept is None or kept[0] != changed_ns:
-            kept = changed_ns, client_context(sslmode, sslrootcert)
-            self._kept[sslmode, sslrootcert] = kept
+            kept = changed_ns, client_context(*wanted)
+            self._kept[wanted] = kept
         return kept[1]
 
 

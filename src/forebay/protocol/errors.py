@@ -185,6 +185,21 @@ def iam_requires_tls() -> PgError:
     return _fatal("28000", "IAM authentication is allowed only with SSL connections.")
 
 
+def iam_too_many() -> PgError:
+    """IAM tokens come faster than they may be verified. The SQLSTATE is `iam_failed`'s."""
+    return _fatal("28P01", "The IAM authentication failed because of too many competing requests.")
+
+
+def certificate_required() -> PgError:
+    """A user whose clients have to show a certificate, and this one did not; PostgreSQL's text."""
+    return _fatal("28000", "connection requires a valid client certificate")
+
+
+def certificate_failed(role: str) -> PgError:
+    """The client's certificate is issued to somebody else; PostgreSQL's text."""
+    return _fatal("28000", f'certificate authentication failed for user "{role}"')
+
+
 def unsupported_authentication() -> PgError:
     """The client chose a mechanism that was not offered, or sent an empty password."""
     return _fatal("28000", "RDS supports only IAM, MD5, or SCRAM authentication.")

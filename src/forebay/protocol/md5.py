@@ -6,13 +6,23 @@ and PostgreSQL has deprecated it; it is here for users and databases that are st
 
 import hashlib
 import hmac
+import re
 
 SALT_BYTES = 4
+
+_STORED_FORM = re.compile(r"md5([0-9a-f]{32})")
 
 
 def stored_hash(user: str, password: str) -> str:
     """md5(password + user) in hexadecimal: as good as the password, so keep it as secret."""
     return _md5_hex(_encode(password) + _encode(user))
+
+
+def parse_stored(stored: str) -> str | None:
+    """The hash in the form in which PostgreSQL stores it (pg_authid.rolpassword): `md5` and 32
+    hexadecimal digits. None if it is not of this form."""
+    match = _STORED_FORM.fullmatch(stored)
+    return None if match is None else match[1]
 
 
 def response(stored: str, salt: bytes) -> str:

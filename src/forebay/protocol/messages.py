@@ -6,7 +6,7 @@ documentation, "Message Formats"); nothing else.
 """
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from forebay.protocol.startup import (
@@ -22,6 +22,9 @@ AUTHENTICATION_MD5_PASSWORD: Final = 5
 AUTHENTICATION_SASL: Final = 10
 AUTHENTICATION_SASL_CONTINUE: Final = 11
 AUTHENTICATION_SASL_FINAL: Final = 12
+
+MAX_PARAMETERS: Final = 65_535
+"""Of one statement: what the protocol's Int16 can count."""
 
 _U32: Final = struct.Struct("!I")
 _I32: Final = struct.Struct("!i")
@@ -127,6 +130,26 @@ def query(sql: str) -> bytes:
     return message(b"Q", _cstring(sql))
 
 
+def parse_unnamed(sql: str) -> bytes:
+    """Parse: makes the unnamed statement; the server finds out the types of its parameters."""
+    return message(b"P", b"\0" + _cstring(sql) + _U16.pack(0))
+
+
+def bind_unnamed(parameters: Sequence[str | None]) -> bytes:
+    """Bind: the unnamed portal of the unnamed statement, with parameters and results as text; None
+    is NULL. Raises ValueError for more parameters than there can be, and for a NUL in one."""
+    if len(parameters) > MAX_PARAMETERS:
+        raise ValueError(f"a statement has at most {MAX_PARAMETERS} parameters")
+    values = b"".join(map(_value, parameters))
+    formats = _U16.pack(0)  # none named: text, for all
+    return message(b"B", b"\0\0" + formats + _U16.pack(len(parameters)) + values + formats)
+
+
+def execute_unnamed() -> bytes:
+    """Execute: all rows of the unnamed portal."""
+    return message(b"E", b"\0" + _U32.pack(0))
+
+
 def copy_fail(reason: str) -> bytes:
     return message(b"f", _cstring(reason))
 
@@ -218,6 +241,13 @@ def parse_data_row(body: bytes) -> list[str | None]:
     if offset != len(body):
         raise MalformedMessageError("DataRow is too long")
     return columns
+
+
+def _value(value: str | None) -> bytes:
+    if value is None:
+        return _I32.pack(-1)
+    encoded = _cstring(value)[:-1]
+    return _I32.pack(len(encoded)) + encoded
 
 
 def _cstring(value: str) -> bytes:

@@ -29,6 +29,10 @@ SALT_BYTES: Final = 16
 NONCE_BYTES: Final = 18
 
 _KEY_BYTES: Final = 32
+_STORED_FORM: Final = re.compile(
+    r"SCRAM-SHA-256\$([1-9][0-9]{0,8}):([A-Za-z0-9+/]+={0,2})"
+    r"\$([A-Za-z0-9+/]{43}=):([A-Za-z0-9+/]{43}=)"
+)
 _BINDING_FLAG: Final = b"p=tls-server-end-point"
 _PRINTABLE: Final = re.compile(rb"[\x21-\x2b\x2d-\x7e]+")
 _SERVER_FIRST: Final = re.compile(
@@ -46,28 +50,55 @@ class ProofError(ScramError):
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """What a server keeps of a password: enough to verify it, not enough to log in with it."""
+    """What a server keeps of a password: enough to verify it, not enough to log in with it.
+
+    `is_all_that_is_known` tells one that was read from its stored form from one that was derived of
+    a password.
+    """
 
     salt: bytes
     iterations: int
     stored_key: bytes = field(repr=False)
     server_key: bytes = field(repr=False)
+    is_all_that_is_known: bool = False
+
+    @classmethod
+    def parse(cls, stored: str) -> "Verifier | None":
+        """Reads the form in which PostgreSQL stores it (pg_authid.rolpassword):
+        `SCRAM-SHA-256$iterations:salt$stored_key:server_key`. None if it is not of this form."""
+        match = _STORED_FORM.fullmatch(stored)
+        if match is None:
+            return None
+        try:
+            salt, stored_key, server_key = (_unbase64(match[n].encode()) for n in (2, 3, 4))
+        except ScramError:
+            return None
+        return cls(salt, int(match[1]), stored_key, server_key, is_all_that_is_known=True)
+
+    @property
+    def question(self) -> tuple[bytes, int]:
+        """The salt and iterations that a client is told: what its proof depends on."""
+        return self.salt, self.iterations
 
 
 @dataclass(frozen=True, slots=True)
 class ClientKeys:
-    """What a client derives of a password, for one salt and number of iterations."""
+    """What a client derives of a password, for one salt and number of iterations: enough to log in
+    where they are the same."""
 
     client_key: bytes = field(repr=False)
     stored_key: bytes = field(repr=False)
     server_key: bytes = field(repr=False)
+    salt: bytes
+    iterations: int
 
     @classmethod
     def derive(cls, password: str, salt: bytes, iterations: int) -> "ClientKeys":
         """PBKDF2 and what follows from it. Slow: call it in a thread."""
         salted = hashlib.pbkdf2_hmac("sha256", saslprep(password), salt, iterations)
         client_key = _hmac(salted, b"Client Key")
-        return cls(client_key, hashlib.sha256(client_key).digest(), _hmac(salted, b"Server Key"))
+        stored_key, server_key = hashlib.sha256(client_key).digest(), _hmac(salted, b"Server Key")
+        return cls(client_key, stored_key, server_key, salt, iterations)
 
 
 def make_verifier(
@@ -79,17 +110,20 @@ def make_verifier(
     return Verifier(salt, iterations, keys.stored_key, keys.server_key)
 
 
-def mock_verifier(user: str, secret: bytes) -> Verifier:
-    """A verifier that no password fits, for a user who does not exist.
+def salt_of(user: str, secret: bytes) -> bytes:
+    """A salt that depends on the user's name only (and on a secret of this process).
 
-    The salt depends on the user only (and on a secret of this process), as that of a real user
-    does, so that asking twice does not tell who exists.
+    It stays when the password changes, and is the same whether the user exists: asking twice does
+    not tell who does, and a proof that was made for it can be held against a newer password.
     """
-    name = user.encode("utf-8", "surrogatepass")
-    salt = _hmac(secret, b"salt" + name)[:SALT_BYTES]
-    return Verifier(
-        salt, ITERATIONS, secrets.token_bytes(_KEY_BYTES), secrets.token_bytes(_KEY_BYTES)
-    )
+    return _hmac(secret, b"salt" + user.encode("utf-8", "surrogatepass"))[:SALT_BYTES]
+
+
+def mock_verifier(user: str, secret: bytes) -> Verifier:
+    """A verifier that no password fits, for a user who does not exist. It has the salt of one who
+    does."""
+    nothing = secrets.token_bytes(_KEY_BYTES)
+    return Verifier(salt_of(user, secret), ITERATIONS, nothing, secrets.token_bytes(_KEY_BYTES))
 
 
 class ServerExchange:
@@ -98,6 +132,9 @@ class ServerExchange:
     `verifiers` share salt and iterations; a password that fits any of them is right. `binding` is
     the hash of this server's certificate, None where channel binding was not offered. `mechanism`
     is the one that the client chose.
+
+    `client_keys` is what a right proof gives away, where nothing but a stored form was known of the
+    password: with these keys one can log in wherever the same form is stored. Else None.
     """
 
     __slots__ = (
@@ -108,6 +145,7 @@ class ServerExchange:
         "_plus",
         "_server_first",
         "_verifiers",
+        "client_keys",
     )
 
     def __init__(
@@ -120,6 +158,7 @@ class ServerExchange:
         self._plus = mechanism == MECHANISM_PLUS
         self._binding = binding
         self._verifiers = verifiers
+        self.client_keys: ClientKeys | None = None
         self._nonce = _new_nonce() if nonce is None else nonce
         self._cbind_input = b""
         self._first_bare = b""
@@ -163,10 +202,13 @@ class ServerExchange:
         elif flag != b"n":
             raise ScramError("unexpected channel-binding flag in SCRAM message")
 
-    def final(self, client_final: bytes) -> bytes:
+    def final(self, client_final: bytes, verifiers: tuple[Verifier, ...] | None = None) -> bytes:
         """Takes client-final-message, returns server-final-message.
 
-        Raises ProofError for a wrong password, ScramError for a malformed message.
+        `verifiers` are what the proof is held against instead of those that the exchange began
+        with; those that have another salt or other iterations do not count. Raises ProofError for a
+        wrong password (the same message may then be held against others), ScramError for a
+        malformed message.
         """
         without_proof, _, encoded_proof = client_final.rpartition(b",p=")
         attributes = without_proof.split(b",")
@@ -180,15 +222,23 @@ class ServerExchange:
         if len(proof) != _KEY_BYTES:
             raise ScramError("malformed SCRAM message")
         signed = b"%b,%b,%b" % (self._first_bare, self._server_first, without_proof)
+        asked = self._verifiers[0].question
         accepted: Verifier | None = None
-        for verifier in self._verifiers:
+        for verifier in self._verifiers if verifiers is None else verifiers:
             client_key = _xor(proof, _hmac(verifier.stored_key, signed))
             digest = hashlib.sha256(client_key).digest()
-            if hmac.compare_digest(digest, verifier.stored_key):
+            if hmac.compare_digest(digest, verifier.stored_key) and verifier.question == asked:
                 accepted = verifier
+                self._note(client_key, verifier)
         if accepted is None:
             raise ProofError("wrong password")
         return b"v=" + base64.b64encode(_hmac(accepted.server_key, signed))
+
+    def _note(self, client_key: bytes, verifier: Verifier) -> None:
+        if verifier.is_all_that_is_known:
+            self.client_keys = ClientKeys(
+                client_key, verifier.stored_key, verifier.server_key, *verifier.question
+            )
 
 
 class ClientExchange:

@@ -8,9 +8,9 @@ import ssl
 from dataclasses import dataclass
 from typing import TypeVar
 
-from forebay.channel import DatabaseLogin, WorkerProxy
+from forebay.channel import Credential, DatabaseLogin, WorkerProxy
 from forebay.identity.verifier import KeysVerifier
-from forebay.net.login import Credentials, LoginPolicy, Throttle
+from forebay.net.login import ByKeys, Credentials, LoginPolicy, Throttle, TokenVerifier, UserEntry
 from forebay.net.tls import server_context
 
 T = TypeVar("T")
@@ -30,11 +30,7 @@ async def prepare(given: WorkerProxy, old: Prepared | None) -> Prepared:
     """Makes a proxy ready; what is as in `old` is taken from there. Raises ValueError with the
     reason why it cannot be."""
     credentials = await Credentials.derive(
-        [
-            (each.username, password, each.auth)
-            for each in given.credentials
-            for password in each.passwords
-        ],
+        map(entry_of, given.credentials),
         previous=None if old is None else old.policy.credentials,
     )
     policy = LoginPolicy(
@@ -50,15 +46,31 @@ async def prepare(given: WorkerProxy, old: Prepared | None) -> Prepared:
     return Prepared(given, policy, logins)
 
 
+def entry_of(credential: Credential) -> UserEntry:
+    """A user, as logins know it."""
+    return UserEntry(
+        credential.username,
+        credential.passwords,
+        credential.auth,
+        "" if credential.client_cert == "no" else credential.client_cert,
+        credential.cert_names,
+    )
+
+
 def _tls_context(given: WorkerProxy, old: Prepared | None) -> ssl.SSLContext | None:
     """The old one where certificates are the same, so that clients can resume their sessions."""
-    if old is not None and old.given.certificates == given.certificates:
+    if (
+        old is not None
+        and old.given.certificates == given.certificates
+        and old.given.client_ca_pem == given.client_ca_pem
+    ):
         return old.policy.tls_context
-    return server_context(*given.certificates[0])
+    first, *more = given.certificates
+    return server_context(*first, *more, client_ca_pem=given.client_ca_pem)
 
 
-def _verifier(given: WorkerProxy) -> KeysVerifier | None:
+def _verifier(given: WorkerProxy) -> TokenVerifier | None:
     iam = given.settings.iam
     if iam is None:
         return None
-    return KeysVerifier(given.access_keys, region=iam.region, hosts=iam.host_names())
+    return ByKeys(KeysVerifier(given.access_keys, region=iam.region, hosts=iam.host_names()))

@@ -1,12 +1,14 @@
 """Which address and which encryption are tried, in which order."""
 
 import socket
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from forebay.net.connecting import Attempt, attempts, resolve, server_name
 from forebay.net.target import Target
-from forebay.net.tls import ClientContexts
+from forebay.net.tls import ClientContexts, TLSConfigurationError, self_signed_certificate
 
 CONTEXTS = ClientContexts()
 
@@ -30,6 +32,20 @@ def kind(attempt: Attempt) -> str:
     if attempt.context is None:
         return "plain"
     return "tls" if attempt.required else "tls or plain"
+
+
+def test_our_own_certificate_is_shown(tmp_path: Path) -> None:
+    certificate, key = self_signed_certificate(("app",))
+    (tmp_path / "crt").write_text(certificate)
+    (tmp_path / "key").write_text(key)
+    target = Target(
+        "db.test", sslmode="require", sslcert=str(tmp_path / "crt"), sslkey=str(tmp_path / "key")
+    )
+    (attempt,) = attempts(target, CONTEXTS)
+    (without,) = attempts(Target("db.test", sslmode="require"), CONTEXTS)
+    assert attempt.context is not without.context
+    with pytest.raises(TLSConfigurationError, match="go together"):
+        attempts(replace(target, sslkey=None), CONTEXTS)
 
 
 def test_unix_sockets_are_never_encrypted() -> None:

@@ -4,9 +4,11 @@ import asyncio
 import ssl
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
+from forebay.embedded.certificates import Authority
 from forebay.net import handshake
 from forebay.net.handshake import HandshakeError, step_aside, step_here
 from forebay.net.tls import client_context, self_signed_certificate, server_context
@@ -32,22 +34,27 @@ class End:
 
     context: ssl.SSLContext
     server_side: bool
+    name: str | None = None
     incoming: ssl.MemoryBIO = field(default_factory=ssl.MemoryBIO)
     outgoing: ssl.MemoryBIO = field(default_factory=ssl.MemoryBIO)
     sslobj: ssl.SSLObject = field(init=False)
 
     def __post_init__(self) -> None:
-        self.sslobj = self.context.wrap_bio(self.incoming, self.outgoing, self.server_side)
+        self.sslobj = self.context.wrap_bio(
+            self.incoming, self.outgoing, self.server_side, self.name
+        )
 
 
-def ends() -> tuple[End, End]:
-    context = client_context("require")
+def ends(server: ssl.SSLContext = SERVER, name: str | None = None, **own: str) -> tuple[End, End]:
+    context = client_context("require", **own)
     assert context is not None
-    return End(SERVER, True), End(context, False)
+    return End(server, True), End(context, False, name)
 
 
-async def shake_hands() -> tuple[End, End]:
-    server, client = ends()
+async def shake_hands(
+    at: ssl.SSLContext = SERVER, name: str | None = None, **own: str
+) -> tuple[End, End]:
+    server, client = ends(at, name, **own)
     loop = asyncio.get_running_loop()
     server_done = client_done = False
     while not (server_done and client_done):
@@ -71,6 +78,29 @@ async def test_whole_handshakes_at_once(threads: str) -> None:
         server.incoming.write(client.outgoing.read())
         assert server.sslobj.read() == b"hello"
         assert server.sslobj.version() == "TLSv1.3"
+
+
+async def test_certificates_are_chosen_by_name(threads: str) -> None:
+    pairs = [self_signed_certificate((name,)) for name in ("one.test", "two.test")]
+    both = server_context(*pairs[0], pairs[1])
+    names = ["one.test", "two.test", "other.test"] * 10
+    done = await asyncio.gather(*(shake_hands(both, name) for name in names))
+    for name, (_, client) in zip(names, done, strict=True):
+        expected = pairs[name == "two.test"][0]
+        assert client.sslobj.getpeercert(True) == ssl.PEM_cert_to_DER_cert(expected)
+
+
+async def test_why_a_clients_certificate_is_refused(threads: str, tmp_path: Path) -> None:
+    certificate, key = Authority("other").issue(["app"])
+    (tmp_path / "crt").write_bytes(certificate)
+    (tmp_path / "key").write_bytes(key)
+    trusted = Authority().certificate_pem
+    asking = server_context(*self_signed_certificate(), client_ca_pem=trusted)
+    files = {"sslcert": str(tmp_path / "crt"), "sslkey": str(tmp_path / "key")}
+    reason = "certificate verify failed: unable to get local issuer certificate"
+    with pytest.raises(HandshakeError, match=reason):
+        await shake_hands(asking, **files)
+    await shake_hands(asking)
 
 
 async def test_why_a_handshake_failed(threads: str) -> None:

@@ -3,7 +3,15 @@
 import pytest
 
 from forebay.net import server_login
-from forebay.net.server_login import AuthenticationError, Identity, log_in, startup_message
+from forebay.net.server_login import (
+    AuthenticationError,
+    DatabaseLogin,
+    IamToken,
+    Identity,
+    Md5Hash,
+    log_in,
+    startup_message,
+)
 from forebay.protocol import md5, messages, scram
 from forebay.protocol.errors import PgError, Severity
 from forebay.protocol.messages import MalformedMessageError
@@ -138,4 +146,84 @@ def test_reserved_parameters(name: str) -> None:
 
 
 def test_secrets_are_not_printed() -> None:
-    assert "s3cret" not in repr(Identity("app", "s3cret"))
+    for login in ("s3cret", Md5Hash("s3cret"), IamToken("s3cret")):
+        assert "s3cret" not in repr(Identity("app", login)) + repr(login) * (login != "s3cret")
+
+
+# ---- What stands in for a password ---------------------------------------------------------------
+
+KEYS = scram.ClientKeys.derive("secret", b"the salt", 10)
+
+
+def scram_server(verifier: scram.Verifier, *, forges: bool = False) -> Script:
+    exchange = scram.ServerExchange(scram.MECHANISM, (verifier,))
+
+    def first(said: bytes) -> bytes:
+        _, client_first = messages.parse_sasl_initial_response(said[5:])
+        return messages.authentication_sasl_continue(exchange.first(client_first))
+
+    def final(said: bytes) -> bytes:
+        proof = exchange.final(said[5:])
+        return messages.authentication_sasl_final(b"v=" + b"A" * 43 + b"=" if forges else proof)
+
+    return Script(messages.authentication_sasl([scram.MECHANISM]), first, final, OK, READY)
+
+
+def test_scram_keys() -> None:
+    script = scram_server(scram.make_verifier("secret", b"the salt", 10))
+    script.play(log_in(STARTUP, Identity("app", KEYS)))
+    assert script.is_over
+
+
+def test_the_server_has_to_know_the_verifier() -> None:
+    script = scram_server(scram.make_verifier("secret", b"the salt", 10), forges=True)
+    with pytest.raises(scram.ProofError, match="incorrect server signature"):
+        script.play(log_in(STARTUP, Identity("app", KEYS)))
+
+
+@pytest.mark.parametrize(("salt", "iterations"), [(b"the salt", 11), (b"another", 10)])
+def test_keys_for_another_verifier(salt: bytes, iterations: int) -> None:
+    script = scram_server(scram.make_verifier("secret", salt, iterations))
+    with pytest.raises(AuthenticationError, match='another SCRAM verifier of user "app"'):
+        script.play(log_in(STARTUP, Identity("app", KEYS)))
+    assert len(script.sent) == 2, "no proof is sent"
+
+
+def test_an_md5_hash() -> None:
+    script = Script(messages.authentication_md5_password(b"salt"), OK, READY)
+    script.play(log_in(STARTUP, Identity("app", Md5Hash(md5.stored_hash("app", "secret")))))
+    answer = messages.parse_password(script.sent[1][5:])
+    assert md5.verify(md5.stored_hash("app", "secret"), b"salt", answer)
+
+
+def test_a_token() -> None:
+    script = Script(messages.authentication_cleartext_password(), OK, READY)
+    script.play(log_in(STARTUP, Identity("app", IamToken("token"), is_encrypted=True)))
+    assert script.sent[1] == messages.password_message("token")
+
+
+CLEAR = messages.authentication_cleartext_password()
+SALTED = messages.authentication_md5_password(b"salt")
+SASL = messages.authentication_sasl([scram.MECHANISM])
+
+
+@pytest.mark.parametrize(
+    ("login", "request_for", "is_encrypted", "text"),
+    [
+        (KEYS, CLEAR, True, "asks for a password in clear, and no more than the SCRAM keys"),
+        (KEYS, SALTED, True, "asks for MD5, and no more than the SCRAM keys"),
+        (Md5Hash("x"), CLEAR, True, "asks for a password in clear, and no more than the MD5 hash"),
+        (Md5Hash("x"), SASL, True, "asks for SCRAM, and no more than the MD5 hash"),
+        (IamToken("token"), CLEAR, False, "over TLS only: use sslmode=verify-full"),
+        (IamToken("token"), SALTED, True, "asks for MD5, and not for the IAM token"),
+        (IamToken("token"), SASL, True, "asks for SCRAM, and not for the IAM token"),
+        (IamToken("token"), messages.message(b"R", b"\0\0\0\7"), True, "method 7 not supported"),
+    ],
+)
+def test_what_it_is_not_sent_for(
+    login: DatabaseLogin, request_for: bytes, is_encrypted: bool, text: str
+) -> None:
+    script = Script(request_for)
+    with pytest.raises(AuthenticationError, match=text):
+        script.play(log_in(STARTUP, Identity("app", login, is_encrypted=is_encrypted)))
+    assert script.sent == [STARTUP]

@@ -16,3 +16,11 @@ def test_right_and_wrong() -> None:
     assert not md5.verify(md5.stored_hash("app", "other"), b"salt", answer)
     assert not md5.verify(stored, b"salt", b"")
     assert not md5.verify(stored, b"salt", b"\xff" * 35)
+
+
+def test_stored_form() -> None:
+    stored = md5.stored_hash("app", "secret")
+    assert md5.parse_stored("md5" + stored) == stored
+    for other in (stored, "md5", "MD5" + stored, "md5" + stored.upper(), f"md5{stored}0", ""):
+        assert md5.parse_stored(other) is None
+    assert md5.parse_stored(f"md5{stored}\n") is None

@@ -98,3 +98,15 @@ def test_data_row() -> None:
 def test_malformed(parse: Callable[[bytes], object], data: bytes) -> None:
     with pytest.raises(MalformedMessageError):
         parse(data)
+
+
+def test_unnamed_statements() -> None:
+    assert messages.parse_unnamed("a") == b"P\0\0\0\x09\0a\0\0\0"
+    assert messages.execute_unnamed() == b"E\0\0\0\x09\0\0\0\0\0"
+    assert messages.bind_unnamed([]) == b"B\0\0\0\x0c\0\0\0\0\0\0\0\0"
+    assert messages.bind_unnamed(["ä", None, ""])[9:] == (
+        b"\0\3\0\0\0\2\xc3\xa4\xff\xff\xff\xff\0\0\0\0\0\0"
+    )
+    for values in (["a\0"], [""] * (messages.MAX_PARAMETERS + 1)):
+        with pytest.raises(ValueError):
+            messages.bind_unnamed(values)

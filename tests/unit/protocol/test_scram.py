@@ -230,3 +230,89 @@ def test_secrets_are_not_printed() -> None:
 )
 def test_saslprep(password: str, prepared: bytes) -> None:
     assert saslprep(password) == prepared
+
+
+# ---- Stored forms, and one proof against several verifiers ---------------------------------------
+
+STORED = (
+    "SCRAM-SHA-256$4096:c2FsdCBmb3IgdGVzdGluZw=="
+    f"${base64.b64encode(VERIFIER.stored_key).decode()}"
+    f":{base64.b64encode(VERIFIER.server_key).decode()}"
+)
+
+
+def test_a_stored_form() -> None:
+    read = scram.Verifier.parse(STORED)
+    assert read is not None
+    assert read == scram.Verifier(
+        *VERIFIER.question, VERIFIER.stored_key, VERIFIER.server_key, True
+    )
+    assert STORED.split("$")[2][:43] not in repr(read)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "secret",
+        "md5" + "0" * 32,
+        STORED + "x",
+        STORED[:-1],
+        STORED[1:],
+        STORED.replace("4096", "0"),
+        STORED.replace("4096", "-1"),
+        STORED.replace("4096", "4096000000"),
+        STORED.replace("c2Fs", "c2F"),
+        STORED.replace("c2Fs", "c2F\n"),
+        STORED.replace("SHA-256", "SHA-512"),
+        STORED.replace("$", ":"),
+        STORED + "\n",
+    ],
+)
+def test_what_is_no_stored_form(text: str) -> None:
+    assert scram.Verifier.parse(text) is None
+
+
+def proof_of(password: str, server: ServerExchange) -> bytes:
+    client = ClientExchange()
+    salt, iterations = client.challenge(server.first(client.first()))
+    return client.final(ClientKeys.derive(password, salt, iterations))
+
+
+def test_a_proof_is_held_against_other_verifiers() -> None:
+    exchange = server()
+    proof = proof_of("newer", exchange)
+    newer = scram.make_verifier("newer", VERIFIER.salt)
+    for wrong in (
+        (),
+        (VERIFIER,),
+        (scram.make_verifier("newer", b"another salt"),),
+        (scram.Verifier(b"another salt", 4096, newer.stored_key, newer.server_key),),
+        (scram.Verifier(newer.salt, 4097, newer.stored_key, newer.server_key),),
+    ):
+        with pytest.raises(ProofError):
+            exchange.final(proof, wrong)
+    assert exchange.final(proof, (VERIFIER, newer)).startswith(b"v=")
+    assert exchange.client_keys is None
+
+
+def test_a_proof_gives_keys_away_where_nothing_else_is_known() -> None:
+    stored = scram.Verifier.parse(STORED)
+    assert stored is not None
+    exchange = ServerExchange(scram.MECHANISM, (stored,))
+    with pytest.raises(ProofError):
+        exchange.final(proof_of("wrong", exchange))
+    assert exchange.client_keys is None
+    exchange = ServerExchange(scram.MECHANISM, (stored,))
+    exchange.final(proof_of(PASSWORD, exchange))
+    assert exchange.client_keys == ClientKeys.derive(PASSWORD, *VERIFIER.question)
+    known = server()
+    known.final(proof_of(PASSWORD, known))
+    assert known.client_keys is None
+
+
+def test_salts_of_users() -> None:
+    salt = scram.salt_of("app", b"secret")
+    assert scram.mock_verifier("app", b"secret").question == (salt, scram.ITERATIONS)
+    assert salt not in (scram.salt_of("app", b"other"), scram.salt_of("other", b"secret"))
+    assert len(salt) == scram.SALT_BYTES

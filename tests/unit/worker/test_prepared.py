@@ -35,7 +35,7 @@ async def test_tokens_are_verified_by_what_the_node_gives() -> None:
     token = generate_db_auth_token("db", 6432, "app", "us-east-1", AccessKey("AKIA1", "s3cret"), 0)
     token = token.replace("1970", "2970")
     assert policy.verifier is not None
-    refusal = policy.verifier.check(token.encode(), "app", 0)
+    refusal = await policy.verifier.check(token.encode(), "app", "192.0.2.1")
     assert refusal is not None
     assert refusal.reason is Reason.FROM_THE_FUTURE  # host, region and user are right
     assert (await prepare(given(), None)).policy.verifier is None

@@ -9,18 +9,15 @@ import contextlib
 import functools
 import ssl
 import struct
-import time
 from dataclasses import dataclass, field
 from typing import Final
 
-from forebay.identity.tokens import Reason, Refusal
-from forebay.identity.verifier import KeysVerifier
-from forebay.net.login.credentials import Credentials
-from forebay.net.login.methods import METHODS, NotProvedError
-from forebay.net.login.throttle import Throttle
+from forebay.net.login.authentication import Authentication
+from forebay.net.login.policy import LoginPolicy
 from forebay.net.stream import PeerGoneError, Stream, TLSError
 from forebay.protocol import errors, messages
 from forebay.protocol.errors import PgError
+from forebay.protocol.scram import ClientKeys
 from forebay.protocol.startup import (
     MAX_STARTUP_PACKET_BYTES,
     CancelRequest,
@@ -33,10 +30,6 @@ from forebay.protocol.startup import (
     parse_startup,
 )
 
-MAX_AUTH_MESSAGE_BYTES: Final = 8192
-"""Passwords and SASL messages from a client that is not authenticated yet."""
-MAX_PASSWORD_MESSAGE_BYTES: Final = 65_535
-"""Of a client that is asked for an IAM token, once TLS is up: PostgreSQL's own limit."""
 LAST_WORD_S: Final = 1.0
 """How long a client that is refused may take to receive the reason."""
 
@@ -59,29 +52,13 @@ _parse_known: Final = functools.lru_cache(KNOWN_PACKETS)(parse_startup)
 
 
 @dataclass(frozen=True, slots=True)
-class LoginPolicy:
-    """What a proxy demands of its clients. Immutable: a reload makes another.
-
-    `tls_context` made by `forebay.net.tls.server_context` offers channel binding as well.
-    """
-
-    credentials: Credentials
-    require_tls: bool = True
-    tls_context: ssl.SSLContext | None = None
-    throttle: Throttle = field(default_factory=Throttle)
-    login_timeout_s: float = 15.0
-    refuse_options: bool = False
-    """As RDS Proxy: no `options`, and few startup parameters."""
-    verifier: KeysVerifier | None = None
-    """Of IAM tokens; without it all are refused."""
-
-
-@dataclass(frozen=True, slots=True)
 class LoggedIn:
     """A client that has proved who it is, and what it asked for.
 
     `settings` is sorted by name, names are lower-case and occur once. AuthenticationOk is written
-    to the stream but not sent yet.
+    to the stream but not sent yet. `client_keys` are what its SCRAM proof has given away, where no
+    more than a verifier was known of its password: with them one can log in to the database whose
+    verifier it is.
     """
 
     stream: Stream
@@ -90,6 +67,7 @@ class LoggedIn:
     settings: tuple[tuple[str, str], ...]
     protocol_minor: int
     application_name: str
+    client_keys: ClientKeys | None = field(default=None, repr=False)
 
 
 class LoginFailed(Exception):  # noqa: N818 - the counterpart of LoggedIn
@@ -166,11 +144,14 @@ class _Login:
 
     def __init__(self, stream: Stream, policy: LoginPolicy, peer: str) -> None:
         self.user: str | None = None
-        self.reason = ""
-        """Why it was refused, beyond what the client is told."""
         self._stream = stream
         self._policy = policy
-        self._peer = peer
+        self._authentication = Authentication(stream, policy, peer)
+
+    @property
+    def reason(self) -> str:
+        """Why it was refused, beyond what the client is told."""
+        return self._authentication.reason
 
     async def run(self) -> LoggedIn | CancelRequest:
         request = await self._negotiate()
@@ -181,7 +162,7 @@ class _Login:
         if request.must_negotiate:
             agreed = negotiate_protocol_version(request.unrecognized, request.agreed_minor)
             self._stream.write(agreed)
-        await self._authenticate(user)
+        proof = await self._authentication.run(user)
         self._stream.write(messages.authentication_ok())
         return LoggedIn(
             stream=self._stream,
@@ -190,6 +171,7 @@ class _Login:
             settings=tuple(sorted(request.settings.items())),
             protocol_minor=request.agreed_minor,
             application_name=request.settings.get("application_name", ""),
+            client_keys=proof.client_keys,
         )
 
     # ---- Encryption and the startup packet -------------------------------------------------------
@@ -256,60 +238,6 @@ class _Login:
         if self._policy.refuse_options:
             _refuse_options(request)
         return request.user
-
-    # ---- Authentication --------------------------------------------------------------------------
-
-    async def _authenticate(self, user: str) -> None:
-        credentials = self._policy.credentials
-        known = credentials.get(user)
-        method = credentials.of_unknown_users if known is None else METHODS[known.method]
-        kept = None if known is None else known.kept
-        wrong = errors.no_credentials(user) if known is None else errors.wrong_password(user)
-        try:
-            if await method.prove(self, user, kept) and known is not None:
-                self._policy.throttle.succeeded(user, self._peer)
-                return
-        except NotProvedError as failure:
-            if known is not None:
-                wrong, self.reason = failure.error, failure.reason
-        now_s = asyncio.get_running_loop().time()
-        await asyncio.sleep(self._policy.throttle.failed(user, self._peer, now_s))
-        raise wrong
-
-    @property
-    def binding(self) -> bytes | None:
-        """See methods.Dialogue, also for all that follows."""
-        context = self._policy.tls_context if self._stream.tls is not None else None
-        binding: bytes | None = getattr(context, "end_point", None)
-        return binding
-
-    def say(self, message: bytes) -> None:
-        self._stream.write(message)
-
-    @property
-    def is_encrypted(self) -> bool:
-        return self._stream.tls is not None
-
-    def refusal(self, token: bytes, user: str) -> Refusal | None:
-        if self._policy.verifier is None:
-            return Refusal(Reason.NO_VERIFIER, "this proxy verifies no IAM tokens")
-        return self._policy.verifier.check(token, user, time.time())
-
-    async def answer(self) -> bytes:
-        return await self._answer(MAX_AUTH_MESSAGE_BYTES)
-
-    async def long_answer(self) -> bytes:
-        long, short = MAX_PASSWORD_MESSAGE_BYTES, MAX_AUTH_MESSAGE_BYTES
-        return await self._answer(long if self.is_encrypted else short)
-
-    async def _answer(self, limit_bytes: int) -> bytes:
-        await self._stream.drain()
-        kind, body = await self._stream.read_message(limit_bytes)
-        if kind == ord("X"):
-            raise PeerGoneError("the client said goodbye")
-        if kind != ord("p"):
-            raise errors.protocol_violation(f"expected password response, got message type {kind}")
-        return body
 
 
 def _parse(packet: bytes) -> Request:

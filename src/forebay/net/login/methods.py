@@ -1,23 +1,19 @@
 """The ways in which a client may prove who it is, by the name that PostgreSQL gives each.
 
-A method is a row of `METHODS`: a class that says what is kept of a user's passwords, and that talks
-to the client until it is known whether it has proved itself.
+A method is a row of `METHODS`: it asks the client, and returns what holds the client's answer
+against what is kept of a user. So one answer can be held against newer credentials, too.
 """
 
 import functools
-import hmac
 import secrets
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, Protocol
 
 from forebay.identity.tokens import Reason, Refusal
+from forebay.net.login.certificates import ClientCertificate
+from forebay.net.login.kept import MOCK_SECRET, NOBODY, Proof, UserAuth
 from forebay.protocol import errors, md5, messages, scram
-from forebay.protocol.saslprep import saslprep
 
-MOCK_SECRET: Final = secrets.token_bytes(32)
-"""Makes the salts of users who do not exist: the same for as long as this process lives."""
-
-_MAC_KEY: Final = secrets.token_bytes(32)
 _OFFERED: Final = (scram.MECHANISM,)
 _OFFERED_WITH_BINDING: Final = (scram.MECHANISM_PLUS, scram.MECHANISM)
 _offer: Final = functools.lru_cache(2)(messages.authentication_sasl)
@@ -30,140 +26,124 @@ class Dialogue(Protocol):
     def binding(self) -> bytes | None:
         """The hash of the certificate that the client sees; None if nothing can be bound to it."""
 
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether nobody between here and the client can read what is said."""
+
+    def certificate(self) -> ClientCertificate:
+        """The client's certificate, which is valid. Raises PgError if it has shown none."""
+
     def say(self, message: bytes) -> None:
         """Leaves with the next `answer`, or with AuthenticationOk."""
 
     async def answer(self) -> bytes:
         """The body of the client's next message of type 'p'."""
 
-    @property
-    def is_encrypted(self) -> bool:
-        """Whether nobody between here and the client can read what is said."""
-
     async def long_answer(self) -> bytes:
         """As `answer`, but it may be as long as any token."""
 
-    def refusal(self, token: bytes, user: str) -> Refusal | None:
+    async def refusal(self, token: bytes, user: str) -> Refusal | None:
         """Why this is no valid IAM token of the user's; None if it is one."""
 
 
 class NotProvedError(Exception):
-    """A proof does not hold. `error` is what the client is told, `reason` what only the log is."""
+    """A proof does not hold. `error` is what the client is told, `reason` what only the log is.
 
-    def __init__(self, error: errors.PgError, reason: str) -> None:
+    `is_wrong` is False where it could not be held against anything.
+    """
+
+    def __init__(self, error: errors.PgError, reason: str, *, is_wrong: bool = True) -> None:
         super().__init__(error.message)
         self.error = error
         self.reason = reason
+        self.is_wrong = is_wrong
+
+
+Check = Callable[[UserAuth], Awaitable[Proof | None]]
+"""Holds the answer that a client has given against what is kept of a user (NOBODY: of none).
+
+Returns None if it does not hold. Raises NotProvedError instead where "the password is wrong" is not
+what the client is to be told, and PgError for what is no answer."""
 
 
 class Method(Protocol):
     """One way to prove who one is."""
 
-    def derive(self, user: str, passwords: tuple[str, ...]) -> Any:
-        """What is kept to hold proofs against; any of the passwords is right. May take long: called
-        in a thread."""
-
-    async def prove(self, dialogue: Dialogue, user: str, kept: Any) -> bool:
-        """Talks to the client; returns whether it is who it says. `kept` is what `derive` made.
-
-        Raises NotProvedError instead of returning False where "the password is wrong" is not what
-        the client is to be told; PgError for what cannot be, and what `dialogue` raises.
-        """
+    async def ask(self, dialogue: Dialogue, user: str, auth: UserAuth) -> Check:
+        """Asks the client until it has answered. `auth` is what it is asked for, NOBODY for a user
+        who does not exist. Raises PgError for what cannot be, and what `dialogue` raises."""
 
 
 class Md5:
     """md5(md5(password + user) + salt): weak, for users that are still set so."""
 
-    def derive(self, user: str, passwords: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(md5.stored_hash(user, password) for password in passwords)
-
-    async def prove(self, dialogue: Dialogue, _: str, kept: tuple[str, ...]) -> bool:
+    async def ask(self, dialogue: Dialogue, _: str, __: UserAuth) -> Check:
         salt = secrets.token_bytes(md5.SALT_BYTES)
         dialogue.say(messages.authentication_md5_password(salt))
         answer = messages.parse_password(await dialogue.answer())
         if not answer:
             raise errors.unsupported_authentication()
-        return any(md5.verify(stored, salt, answer) for stored in kept)
+
+        async def check(auth: UserAuth) -> Proof | None:
+            right = any(md5.verify(stored, salt, answer) for stored in auth.kept.hashes)
+            return Proof() if right else None
+
+        return check
 
 
 class ScramSha256:
     """SCRAM-SHA-256, with channel binding where it can be.
 
-    Users who do not exist go through a whole exchange, too (`kept` is None): who exists is not told
-    before the password.
+    Users who do not exist go through a whole exchange, too: who exists is not told before the
+    password.
     """
 
-    def derive(self, _: str, passwords: tuple[str, ...]) -> tuple[scram.Verifier, ...]:
-        salt = secrets.token_bytes(scram.SALT_BYTES)
-        return tuple(scram.make_verifier(password, salt) for password in passwords)
-
-    async def prove(
-        self, dialogue: Dialogue, user: str, kept: tuple[scram.Verifier, ...] | None
-    ) -> bool:
+    async def ask(self, dialogue: Dialogue, user: str, auth: UserAuth) -> Check:
         binding = dialogue.binding
         offered = _OFFERED if binding is None else _OFFERED_WITH_BINDING
         dialogue.say(_offer(offered))
-        body = await dialogue.answer()
+        mechanism, first = messages.parse_sasl_initial_response(await dialogue.answer())
+        if mechanism not in offered:
+            raise errors.unsupported_authentication()
+        verifiers = auth.kept.verifiers or (scram.mock_verifier(user, MOCK_SECRET),)
         try:
-            mechanism, first = messages.parse_sasl_initial_response(body)
-            if mechanism not in offered:
-                raise errors.unsupported_authentication()
-            verifiers = kept or (scram.mock_verifier(user, MOCK_SECRET),)
             exchange = scram.ServerExchange(mechanism, verifiers, binding)
             dialogue.say(messages.authentication_sasl_continue(exchange.first(first)))
-            final = exchange.final(await dialogue.answer())
-        except scram.ProofError:
-            return False
         except scram.ScramError as error:
             raise errors.protocol_violation(str(error)) from None
-        if kept is None:
-            return False
-        dialogue.say(messages.authentication_sasl_final(final))
-        return True
+        answer = await dialogue.answer()
+
+        async def check(auth: UserAuth) -> Proof | None:
+            try:
+                final = exchange.final(answer, auth.kept.verifiers)
+            except scram.ProofError:
+                return None
+            except scram.ScramError as error:
+                raise errors.protocol_violation(str(error)) from None
+            dialogue.say(messages.authentication_sasl_final(final))
+            return Proof(exchange.client_keys)
+
+        return check
 
 
 class IamToken:
     """An IAM token, sent as the password, over TLS only. Passwords do not count."""
 
-    def derive(self, _: str, __: tuple[str, ...]) -> None:
-        return None
-
-    async def prove(self, dialogue: Dialogue, user: str, _: None) -> bool:
+    async def ask(self, dialogue: Dialogue, user: str, _: UserAuth) -> Check:
         if not dialogue.is_encrypted:
             raise errors.iam_requires_tls()
         dialogue.say(messages.authentication_cleartext_password())
         token = messages.parse_password(await dialogue.long_answer())
-        refusal = dialogue.refusal(token, user)
-        if refusal is not None:
-            raise NotProvedError(errors.iam_failed(user), refusal.sentence)
-        return True
 
+        async def check(auth: UserAuth) -> Proof | None:
+            if auth is NOBODY:  # no verifier is troubled, which may be far away
+                return None
+            refusal = await dialogue.refusal(token, user)
+            if refusal is not None:
+                raise _refused(user, refusal)
+            return Proof()
 
-class _Passwords(NamedTuple):
-    """What passwords that are sent as they are are held against."""
-
-    macs: tuple[bytes, ...]
-    limit_bytes: int  # nothing longer is one of them
-
-    @classmethod
-    def of(cls, passwords: tuple[str, ...]) -> "_Passwords":
-        prepared = [saslprep(password) for password in passwords]
-        # Preparing takes a millisecond for some hundred characters, so a long answer is not. One
-        # that is written in another of Unicode's forms is not many times as long as the password.
-        longest_bytes = max(map(len, prepared), default=0)
-        return cls(tuple(map(_mac, prepared)), 64 + 4 * longest_bytes)
-
-    def have(self, answer: bytes) -> bool:
-        """Whether it is one of them; the time tells nothing about how much of it is right."""
-        if len(answer) > self.limit_bytes:
-            return False
-        mac = _mac(saslprep(answer.decode("utf-8", "surrogateescape")))
-        return any(hmac.compare_digest(mac, each) for each in self.macs)
-
-
-def _mac(password: bytes) -> bytes:
-    """Of one length for all passwords, and of no use to anybody outside this process."""
-    return hmac.digest(_MAC_KEY, password, "sha256")
+        return check
 
 
 class IamTokenOrPassword:
@@ -173,23 +153,59 @@ class IamTokenOrPassword:
     def __init__(self, without_tls: Method) -> None:
         self._without_tls = without_tls
 
-    def derive(self, user: str, passwords: tuple[str, ...]) -> tuple[_Passwords, Any]:
-        return _Passwords.of(passwords), self._without_tls.derive(user, passwords)
-
-    async def prove(self, dialogue: Dialogue, user: str, kept: tuple[_Passwords, Any]) -> bool:
-        passwords, without_tls = kept
+    async def ask(self, dialogue: Dialogue, user: str, auth: UserAuth) -> Check:
         if not dialogue.is_encrypted:
-            return await self._without_tls.prove(dialogue, user, without_tls)
+            return await self._without_tls.ask(dialogue, user, auth)
         dialogue.say(messages.authentication_cleartext_password())
         answer = messages.parse_password(await dialogue.long_answer())
         if not answer:
             raise errors.unsupported_authentication()
-        if passwords.have(answer):
-            return True
-        refusal = dialogue.refusal(answer, user)
-        if refusal is not None and refusal.reason is not Reason.NOT_A_TOKEN:
-            raise NotProvedError(errors.iam_failed(user), refusal.sentence)
-        return refusal is None
+
+        async def check(auth: UserAuth) -> Proof | None:
+            if auth.kept.clear is None:  # it is to be proved in another way
+                return None
+            proof = await auth.kept.clear.find(user, answer)
+            if proof is not None:
+                return proof
+            refusal = await dialogue.refusal(answer, user)
+            if refusal is not None and refusal.reason is not Reason.NOT_A_TOKEN:
+                raise _refused(user, refusal)
+            return Proof() if refusal is None else None
+
+        return check
+
+
+def _refused(user: str, refusal: Refusal) -> NotProvedError:
+    if refusal.reason is Reason.TOO_MANY:
+        return NotProvedError(errors.iam_too_many(), refusal.sentence, is_wrong=False)
+    return NotProvedError(errors.iam_failed(user), refusal.sentence)
+
+
+class Certificate:
+    """The client's certificate, which has to be issued to the user, or to a name that stands for
+    it. No password is asked for."""
+
+    async def ask(self, dialogue: Dialogue, user: str, _: UserAuth) -> Check:
+        certificate = dialogue.certificate()
+
+        async def check(auth: UserAuth) -> Proof | None:
+            if auth is NOBODY:
+                return None
+            if certificate.is_of(user, auth.cert_names):
+                return Proof()
+            raise NotProvedError(errors.certificate_failed(user), certificate.wrong_name)
+
+        return check
+
+
+class Trust:
+    """No proof: whoever can connect may log in as any user that there is."""
+
+    async def ask(self, _: Dialogue, __: str, ___: UserAuth) -> Check:
+        async def check(auth: UserAuth) -> Proof | None:
+            return None if auth is NOBODY else Proof()
+
+        return check
 
 
 _SCRAM: Final = ScramSha256()
@@ -201,6 +217,10 @@ METHODS: Final[Mapping[str, Method]] = {
     "iam": IamToken(),
     "iam-or-scram-sha-256": IamTokenOrPassword(_SCRAM),
     "iam-or-md5": IamTokenOrPassword(_MD5),
+    "cert": Certificate(),
+    "trust": Trust(),
 }
 UNKNOWN_USERS: Final = _SCRAM
 """What users who do not exist are mostly asked by, with nothing kept of them."""
+TELLING_NOTHING: Final = frozenset({"iam", "cert", "trust"})
+"""What they are asked by instead where all others are asked by it."""

@@ -1,0 +1,23 @@
+"""Verifiers of tokens, as a login asks them."""
+
+import time
+
+from forebay.identity.access_keys import AccessKey
+from forebay.identity.tokens import Reason, generate_db_auth_token
+from forebay.identity.verifier import KeysVerifier
+from forebay.net.login.verifiers import ByKeys, TokenVerifier
+
+KEY = AccessKey("AKIAFOREBAYTEST00001", "s3cr3t")
+
+
+async def test_by_keys() -> None:
+    verifier: TokenVerifier = ByKeys(KeysVerifier([KEY], region="us-east-1", hosts=["db:6432"]))
+    token = generate_db_auth_token("db", 6432, "app", "us-east-1", KEY, time.time())
+    assert await verifier.check(token.encode(), "app", "192.0.2.1") is None
+    refusal = await verifier.check(token.encode(), "other", "192.0.2.1")
+    assert refusal is not None
+    assert refusal.reason is Reason.WRONG_USER
+    old = generate_db_auth_token("db", 6432, "app", "us-east-1", KEY, time.time() - 1000)
+    refusal = await verifier.check(old.encode(), "app", "192.0.2.1")
+    assert refusal is not None
+    assert refusal.reason is Reason.EXPIRED
