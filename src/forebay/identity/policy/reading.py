@@ -125,7 +125,7 @@ def _read_statement(raw: Mapping[str, Any], place: Place, *, variables: bool) ->
     _check_effect(raw, place)
     principals = _read_principals(raw, place)
     actions = _read_patterns(raw, "Action", _action, place)
-    resources = _read_patterns(raw, "Resource", _resource(variables), place)
+    resources = _read_patterns(raw, "Resource", _resource(raw, variables), place)
     conditions = _read_conditions(raw, place)
     if len(place.findings.problems) > before or actions is None or resources is None:
         return None
@@ -246,7 +246,9 @@ def _action(value: str, negated: bool) -> Glob:
     )
 
 
-def _resource(variables: bool) -> Callable[[str, bool], Glob]:
+def _resource(raw: Mapping[str, Any], variables: bool) -> Callable[[str, bool], Glob]:
+    allows = raw.get("Effect") == "Allow"
+
     def compiler(value: str, negated: bool) -> Glob:
         """Raises ValueError for what no database user's ARN can match."""
         check_resource_pattern(value)
@@ -254,7 +256,9 @@ def _resource(variables: bool) -> Callable[[str, bool], Glob]:
             raise ValueError('has "&{", which is Terraform\'s; in JSON it is "${"')
         if "${" in value and not variables:
             raise ValueError('has a variable; they need "Version": "2012-10-17"')
-        glob = Glob(value, segments=True, variables=True)
+        # Within a user's name a colon divides segments for IAM's documentation, but who denies
+        # "*admin" means "a:admin" too: what is documented decides only where that lets in fewer.
+        glob = Glob(value, segments=allows is not negated, variables=True)
         if glob.needs_username and negated:
             raise ValueError(
                 "has a variable; in NotResource it is not supported, since roles have no user name"

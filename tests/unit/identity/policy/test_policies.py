@@ -126,6 +126,21 @@ def test_signs_in_names_of_clients_are_text() -> None:
         assert not decide(found, user=user).allowed
 
 
+def test_a_colon_in_a_user_name_gets_nobody_past_a_deny() -> None:
+    everybody = statement("Allow", "*", f"{PREFIX}/*")
+    assert decide(policies(everybody), user="a:admin").allowed
+    deny = statement("Deny", "*", f"{PREFIX}/*admin")
+    assert not decide(policies(everybody, deny), user="a:admin").allowed
+    assert not decide(policies(statement("Allow", "*", f"{PREFIX}/*admin")), user="a:admin").allowed
+    but = {"Resource": None, "NotResource": f"{PREFIX}/*admin"}
+    for effect, expected in (("Allow", False), ("Deny", True)):
+        said = {key: value for key, value in {**statement(effect, "*"), **but}.items() if value}
+        others = () if effect == "Allow" else (everybody,)
+        decision = decide(policies(said, *others), user="a:admin")
+        assert not decision.allowed
+        assert ("denies" in decision.reason) is expected
+
+
 def test_another_action_is_not_covered() -> None:
     found = policies(statement("Allow", "*", "*"))
     resource = f"{PREFIX}/app"
