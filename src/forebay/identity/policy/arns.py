@@ -9,7 +9,7 @@ Authentication" in the Service Authorization Reference.
 import re
 from dataclasses import dataclass
 
-from forebay.config.errors import meant_by
+from forebay.config.errors import meant_by, nearest
 from forebay.identity.policy.globs import Glob
 
 SERVICE = "rds-db"
@@ -53,9 +53,11 @@ def parse_principal(arn: str) -> Principal:
     parts = arn.split(":", 5)
     if len(arn) > MAX_ARN_CHARACTERS:
         raise ValueError(f"is over {MAX_ARN_CHARACTERS} characters")
-    if len(parts) != 6 or parts[0] != "arn" or not parts[1]:
+    if len(parts) != 6 or parts[0] != "arn":
         raise ValueError(f"is not an ARN of a principal: {PRINCIPAL_FORMS}")
     _, partition, service, region, account, rest = parts
+    if partition not in PARTITIONS:
+        raise ValueError(f'has the partition "{partition}"{nearest(partition, PARTITIONS)}')
     if region or not _ACCOUNT_NUMBER.fullmatch(account):
         raise ValueError(
             f"must have an empty region and an account of twelve digits: {PRINCIPAL_FORMS}"
@@ -96,7 +98,7 @@ def check_resource_pattern(text: str) -> None:
         raise ValueError(f"has {len(parts)} parts between colons; it must have 7: {RESOURCE_FORM}")
     _, partition, service, region, account, rest = parts
     if not any(Glob(partition).matches(known) for known in PARTITIONS):
-        raise ValueError(f'"{partition}" is no partition{meant_by(partition, PARTITIONS)}')
+        raise ValueError(f'"{partition}" is no partition{nearest(partition, PARTITIONS)}')
     if service != SERVICE:
         raise ValueError(f'has the service "{service}"; it must be {SERVICE}: {RESOURCE_FORM}')
     if not _REGION.fullmatch(region):

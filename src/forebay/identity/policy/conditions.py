@@ -146,6 +146,10 @@ def _like_text(value: str) -> _Test:
     if value.count(":") >= _ARN_PARTS - 1:
         _check_principal_pattern(value)
     _check_no_session(value)
+    _check_no_role_path(value)
+    start = min(value.find(sign) for sign in "*?" if sign in value)
+    if not ("arn:".startswith(value[:start]) or value.startswith("arn:")):
+        raise ValueError(f'"{value}" matches no principal; it must begin with "arn:" or "*"')
     pattern = Glob(value)
     return lambda request: pattern.matches(request.principal.arn)
 
@@ -171,13 +175,14 @@ def _has_wildcard(value: str) -> bool:
 def _check_principal_pattern(value: str) -> None:
     """Raises ValueError for what no principal's ARN can match, with what is right."""
     _check_no_session(value)
+    _check_no_role_path(value)
     parts = value.split(":", _ARN_PARTS - 1)
     if len(parts) < _ARN_PARTS or parts[0] != "arn":
         raise ValueError(
             f'"{value}" is no ARN; it must have six parts: arn:aws:iam::ACCOUNT:role/*'
         )
     _, partition, service, region, account, rest = parts
-    kind, slash, name = rest.partition("/")
+    kind, slash, _ = rest.partition("/")
     for part, known in (
         (partition, PARTITIONS),
         (service, ("iam", "sts")),
@@ -188,6 +193,10 @@ def _check_principal_pattern(value: str) -> None:
             raise ValueError(f'"{value}": "{part}" matches no principal{meant_by(part, known)}')
     if not can_be_account(account):
         raise ValueError(f'"{value}": the account must be twelve digits, or "*"')
+
+
+def _check_no_role_path(value: str) -> None:
+    kind, _, name = value.rpartition(":")[2].partition("/")
     if "/" in name and Glob(kind).matches("role") and not Glob(kind).matches("user"):
         raise ValueError(
             f'"{value}" has a path before the role\'s name, which a session does not tell; '
@@ -198,7 +207,7 @@ def _check_principal_pattern(value: str) -> None:
 def _check_no_session(value: str) -> None:
     if "${" in value:
         raise ValueError(f'"{value}" has a variable; variables can stand in Resource only')
-    if "assumed-role" in value:
+    if "assumed-role" in value and "user/" not in value:
         raise ValueError(
             f'"{value}" is a session; aws:PrincipalArn is its role: arn:aws:iam::ACCOUNT:role/NAME'
             ' (to name one session, write its ARN as "Principal")'

@@ -10,22 +10,15 @@ number. Nothing is ever tried twice, so no pattern makes a text expensive, as it
 expression.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
-STAR, ONE = "*", "?"
-# What a variable's place is marked by among the parts of a pattern.
-_USERNAME = "aws:username"
-# What IAM writes for the signs themselves.
-_ESCAPES = {"*": "*", "?": "?", "$": "$"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """One element of a pattern: a sign of its own, a variable or a character."""
-
-    text: str
-    special: bool = False
+# The parts of a pattern are its characters, and these, which no character can be mistaken for.
+_STAR, _ONE, _USERNAME = "any characters", "any character", "the user's name"
+_SIGNS = {"*": _STAR, "?": _ONE}
+# What IAM writes for the signs themselves: ${*}.
+_ESCAPED = frozenset("*?$")
+_VARIABLE = "aws:username"
 
 
 class Glob:
@@ -36,13 +29,12 @@ class Glob:
     that is not known.
     """
 
-    __slots__ = ("_machine", "_parts", "_segments", "needs_username", "text")
+    __slots__ = ("_machine", "_parts", "_segments", "needs_username")
 
     def __init__(self, text: str, *, segments: bool = False, variables: bool = False) -> None:
-        self.text = text
         self._segments = segments
-        self._parts = tuple(_parse(text, variables))
-        self.needs_username = any(each == _Part(_USERNAME, True) for each in self._parts)
+        self._parts = list(_parse(text, variables))
+        self.needs_username = _USERNAME in self._parts
         self._machine = None if self.needs_username else _Machine(self._parts, segments)
 
     def matches(self, text: str, username: str | None = None) -> bool:
@@ -55,45 +47,50 @@ class Glob:
             return self._machine.matches(text)
         if username is None:
             return False
-        name = [_Part(char) for char in username]
-        parts: list[_Part] = []
+        parts: list[str] = []
         for part in self._parts:
-            parts += name if part == _Part(_USERNAME, True) else [part]
+            parts += username if part is _USERNAME else [part]
         return _Machine(parts, self._segments).matches(text)
 
 
 class _Machine:
     """The positions that a text leads to: bit n stands for "the first n parts are matched"."""
 
-    __slots__ = ("_any", "_beyond_colons", "_by_char", "_end", "_prefix", "_stars")
+    __slots__ = ("_any", "_beyond_colons", "_by_char", "_end", "_prefix", "_rest", "_stars")
 
-    def __init__(self, parts: Iterable[_Part], segments: bool) -> None:
+    def __init__(self, parts: Sequence[str], segments: bool) -> None:
         parts = _without_repeated_stars(parts)
         self._end = 1 << len(parts)
         self._any = self._stars = self._beyond_colons = 0
         literals: dict[str, int] = {}
         for index, part in enumerate(parts):
             bit = 1 << index
-            if part == _Part(STAR, True):
+            if part is _STAR:
                 self._stars |= bit
-                if not segments or index + 1 == len(parts) or parts[index + 1] == _Part(":"):
+                if not segments or index + 1 == len(parts) or parts[index + 1] == ":":
                     self._beyond_colons |= bit
-            elif part == _Part(ONE, True):
+            elif part is _ONE:
                 self._any |= bit
             else:
-                literals[part.text] = literals.get(part.text, 0) | bit
+                literals[part] = literals.get(part, 0) | bit
         self._by_char = {char: bits | self._any for char, bits in literals.items()}
         if segments:
             self._by_char[":"] = literals.get(":", 0)
-        specials = (index for index, part in enumerate(parts) if part.special)
-        self._prefix = "".join(part.text for part in parts[: next(specials, len(parts))])
+        # Whatever comes is matched once a star at the end is reached.
+        self._rest = self._stars & self._end >> 1
+        first = next((i for i, part in enumerate(parts) if part in (_STAR, _ONE)), len(parts))
+        self._prefix = "".join(parts[:first])
 
     def matches(self, text: str) -> bool:
-        if not text.startswith(self._prefix):  # most patterns are done with here
+        prefix = self._prefix
+        if not text.startswith(prefix):  # most patterns are done with here
             return False
         stars, beyond_colons, by_char = self._stars, self._beyond_colons, self._by_char
-        positions = 1 | (1 & stars) << 1
-        for char in text:
+        positions = 1 << len(prefix)
+        positions |= (positions & stars) << 1
+        for char in islice(text, len(prefix), None):
+            if positions & self._rest:
+                return True
             staying = positions & (beyond_colons if char == ":" else stars)
             positions = (positions & by_char.get(char, self._any)) << 1 | staying
             positions |= (positions & stars) << 1  # a star may stand for nothing
@@ -102,10 +99,9 @@ class _Machine:
         return bool(positions & self._end)
 
 
-def _parse(text: str, variables: bool) -> Iterable[_Part]:
+def _parse(text: str, variables: bool) -> Iterator[str]:
     index = 0
     while index < len(text):
-        char = text[index]
         if variables and text.startswith("${", index):
             end = text.find("}", index)
             if end < 0:
@@ -113,23 +109,21 @@ def _parse(text: str, variables: bool) -> Iterable[_Part]:
             yield _variable(text[index + 2 : end])
             index = end
         else:
-            yield _Part(char, char in (STAR, ONE))
+            yield _SIGNS.get(text[index], text[index])
         index += 1
 
 
-def _variable(name: str) -> _Part:
-    if name in _ESCAPES:
-        return _Part(_ESCAPES[name])
-    if name.casefold() == _USERNAME:  # names of keys are the same in either case
-        return _Part(_USERNAME, True)
+def _variable(name: str) -> str:
+    if name in _ESCAPED:
+        return name
+    if name.casefold() == _VARIABLE:  # names of keys are the same in either case
+        return _USERNAME
     raise ValueError(
         f"has the variable ${{{name}}}, which is not known here; only ${{aws:username}} is"
     )
 
 
-def _without_repeated_stars(parts: Iterable[_Part]) -> list[_Part]:
-    out: list[_Part] = []
-    for part in parts:
-        if not (part == _Part(STAR, True) and out and out[-1] == part):
-            out.append(part)
-    return out
+def _without_repeated_stars(parts: Sequence[str]) -> list[str]:
+    return [
+        part for i, part in enumerate(parts) if not (part is _STAR and i and parts[i - 1] is _STAR)
+    ]

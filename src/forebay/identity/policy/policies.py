@@ -79,7 +79,7 @@ class Policies:
             return Decision(False, f"{shown(resource)} is not the ARN of a database user")
         asked = f"{shown(principal)} to do {shown(action)} on {shown(resource)}"
         allowing: Statement | None = None
-        closest: tuple[Reach, str] = (Reach.ACTION, "")
+        closest: tuple[Reach, str] = (Reach.PRINCIPAL, "")
         for statement in self._statements:
             reach = statement.reach(action.lower(), resource, request)
             if reach is Reach.ALL and not statement.allows:
@@ -94,6 +94,8 @@ class Policies:
 
 
 def _hint(reach: Reach, place: str) -> str:
+    if reach is Reach.ACTION:
+        return f" ({place} is about this principal, but not about this action)"
     if reach is Reach.RESOURCE:
         return f" ({place} is about this principal, but not about this resource)"
     if reach is Reach.CONDITION:

@@ -10,8 +10,8 @@ from forebay.identity.policy.globs import Glob
 class Reach(IntEnum):
     """How far a statement speaks about a request: what of it was the first not to fit."""
 
-    ACTION = 0
-    PRINCIPAL = 1
+    PRINCIPAL = 0
+    ACTION = 1
     RESOURCE = 2
     CONDITION = 3
     ALL = 4
@@ -43,10 +43,10 @@ class Statement:
     def reach(self, action: str, resource: str, request: Request) -> Reach:
         """How far it fits: ALL if it applies. ``action`` must be lowercase."""
         principal = request.principal
-        if not self.actions.cover(action):
-            return Reach.ACTION
         if self.principals is not None and self.principals.isdisjoint(principal.names):
             return Reach.PRINCIPAL
+        if not self.actions.cover(action):
+            return Reach.ACTION
         if not self.resources.cover(resource, principal.username):
             return Reach.RESOURCE
         if not all(condition.holds(request) for condition in self.conditions):

@@ -79,6 +79,8 @@ def test_times(operator: str, before: bool, then: bool, after: bool, value: str)
         (("StringLike", "ArnLike"), "arn:aws:iam::111122223333:?ole/app", SESSION, True),
         (("StringLike",), "arn:*:role/app", SESSION, True),
         (("StringLike",), "*/alice", USER, True),
+        (("StringEquals",), USER + "-assumed-role", USER, False),
+        (("StringLike",), "ar?:*/team/alice", USER, True),
     ],
 )
 def test_principals(operators: tuple[str], value: str, principal: str, expected: bool) -> None:
@@ -139,6 +141,9 @@ def test_operators_that_are_not_known(operator: str, said: str) -> None:
         ("StringLike", "aws:PrincipalArn", "arn:aws:iam:us-*:*:role/*", "matches no principal"),
         ("ArnLike", "aws:PrincipalArn", "arn:aws:iam::1*x:role/*", "must be twelve digits"),
         ("ArnLike", "aws:PrincipalArn", "arn:aws:iam::*:role/team/*", "write role/*"),
+        ("StringLike", "aws:PrincipalArn", "*:role/team/app", "write role/app"),
+        ("StringLike", "aws:PrincipalArn", "*role/team/app", "write role/app"),
+        ("StringLike", "aws:PrincipalArn", "app*", 'must begin with "arn:" or "*"'),
     ],
 )
 def test_what_is_refused(operator: str, key: str, value: str, said: str) -> None:

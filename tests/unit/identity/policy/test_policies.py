@@ -145,7 +145,9 @@ def test_another_action_is_not_covered() -> None:
     found = policies(statement("Allow", "*", "*"))
     resource = f"{PREFIX}/app"
     assert found.decide(ALICE, "RDS-DB:Connect", resource, source_ip=None, now_s=0).allowed
-    assert not found.decide(ALICE, "rds-db:drop", resource, source_ip=None, now_s=0).allowed
+    denied = found.decide(ALICE, "rds-db:drop", resource, source_ip=None, now_s=0)
+    assert not denied.allowed
+    assert "statement 1 is about this principal, but not about this action" in denied.reason
 
 
 @pytest.mark.parametrize(
