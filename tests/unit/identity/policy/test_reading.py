@@ -180,7 +180,7 @@ def test_what_is_wrong_in_a_statement(changes: dict[str, Any], where: str, said:
     ("text", "said"),
     [
         ("", "is not JSON: Expecting value (line 1, column 1)"),
-        ('{\n  "Version": "2012-10-17",\n}', "(line 3, column 1)"),
+        ('{\n  "Version" "2012-10-17"\n}', "(line 2, column 13)"),
         ("\ufeff{}", "BOM"),
         ("[" * 60_000, "is nested too deeply"),
         ("NaN", "NaN is no value"),
