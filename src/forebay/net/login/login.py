@@ -293,7 +293,8 @@ class _Login:
     def refusal(self, token: bytes, user: str) -> Refusal | None:
         if self._policy.verifier is None:
             return Refusal(Reason.NO_VERIFIER, "this proxy verifies no IAM tokens")
-        return self._policy.verifier.check(token, user, time.time())
+        found = self._policy.verifier.check(token, user, time.time())
+        return found if isinstance(found, Refusal) else None
 
     async def answer(self) -> bytes:
         return await self._answer(MAX_AUTH_MESSAGE_BYTES)
