@@ -1,13 +1,10 @@
 """Policies decided by Forebay and by MiniStack's iam:SimulatePrincipalPolicy.
 
-MiniStack lives in a virtual environment of its own, whose path FOREBAY_TEST_MINISTACK has:
-python3 -m venv DIR && DIR/bin/pip install ministack==1.5.33
+How MiniStack is had, and where it is looked for, tests/harness/ministack.py says.
 """
 
 import json
-import os
 import random
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -16,9 +13,8 @@ from typing import Any
 
 import pytest
 
-from forebay.embedded.surroundings import HOST, clean_environment, free_port
 from forebay.identity.policy import Policies
-from tests.harness.waiting import eventually
+from tests.harness.ministack import MiniStack
 
 CONNECT = "rds-db:connect"
 # The account and the address that MiniStack's simulator takes.
@@ -58,56 +54,30 @@ Simulate = Callable[[list[Case]], list[str]]
 @pytest.fixture(scope="module")
 def simulate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulate]:
     """Asks a MiniStack of this module's own."""
-    if "FOREBAY_TEST_MINISTACK" not in os.environ:
-        pytest.skip("FOREBAY_TEST_MINISTACK names no virtual environment with MiniStack")
-    programs = Path(os.environ["FOREBAY_TEST_MINISTACK"]) / "bin"
-    home, port = tmp_path_factory.mktemp("ministack"), free_port()
-    environment = {
-        **clean_environment(),
-        "HOME": str(home),
-        "AUTH": "true",
-        "BIND_HOST": HOST,
-        "GATEWAY_PORT": str(port),
-        "AWS_ACCESS_KEY_ID": "root",
-        "AWS_SECRET_ACCESS_KEY": "not-a-secret",
-    }
-    with (home / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [programs / "ministack"], env=environment, cwd=home, stdout=log, stderr=log
-        )
+    with MiniStack(tmp_path_factory.mktemp("ministack")) as server:
 
-    def listens() -> bool:
-        assert server.poll() is None, (home / "log").read_text()
-        with socket.socket() as probe:
-            return probe.connect_ex((HOST, port)) == 0
+        def ask(cases: list[Case]) -> list[str]:
+            said = subprocess.run(
+                [
+                    server.programs / "python",
+                    Path(__file__).with_name("simulate_policies.py"),
+                    server.url,
+                ],
+                input=json.dumps(
+                    [(arn, _policy(said, arn), resource) for arn, said, resource in cases]
+                ),
+                env=server.environment,
+                cwd=server.home,
+                capture_output=True,
+                text=True,
+                timeout=100,
+                check=False,
+            )
+            assert said.returncode == 0, said.stderr
+            answers: list[str] = json.loads(said.stdout)
+            return answers
 
-    def ask(cases: list[Case]) -> list[str]:
-        said = subprocess.run(
-            [
-                programs / "python",
-                Path(__file__).with_name("simulate_policies.py"),
-                f"http://{HOST}:{port}",
-            ],
-            input=json.dumps(
-                [(arn, _policy(said, arn), resource) for arn, said, resource in cases]
-            ),
-            env=environment,
-            cwd=home,
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-        assert said.returncode == 0, said.stderr
-        answers: list[str] = json.loads(said.stdout)
-        return answers
-
-    try:
-        eventually(listens, "MiniStack listens", timeout_s=60)
         yield ask
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
 
 
 def _policy(said: list[dict[str, Any]], arn: str) -> dict[str, Any]:

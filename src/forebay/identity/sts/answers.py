@@ -26,8 +26,8 @@ _MAX_DEPTH: Final = 16
 _CODE_FORM: Final = re.compile(r"[A-Za-z.]{1,64}")
 # The way out, by STS's code.
 _MEANINGS: Final = {
-    "SignatureDoesNotMatch": "its signature is wrong: it was changed, signed with another secret"
-    " access key, or bound to another proxy than {proxy_id}",
+    "SignatureDoesNotMatch": "its signature is wrong: it was changed, signed as POST, signed with"
+    " another secret access key, or bound to another proxy than {proxy_id}",
     "InvalidClientTokenId": "its access key or session token is not known there",
     "ExpiredToken": "its temporary credentials have expired",
     "ExpiredTokenException": "its temporary credentials have expired",
