@@ -75,12 +75,12 @@ class Reason(StrEnum):
     WRONG_SESSION_TOKEN = "wrong session token"  # noqa: S105
     WRONG_SIGNATURE = "wrong signature"
     NO_VERIFIER = "no verifier"
+    TOO_MANY = "too many"
     WRONG_PROXY = "wrong proxy"
     STS_REFUSED = "refused by STS"
     STS_FAILED = "STS failed"
     WRONG_PRINCIPAL = "wrong principal"
     POLICY = "policy"
-    TOO_MANY = "too many"
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ class Sender:
 
         def time_out() -> None:
             exchange.give_up()
-            tell(Refusal(Reason.STS_FAILED, f"STS has not answered within {self._timeout_s:g} s"))
+            tell(self._timed_out())
 
         def tell(found: str | Refusal) -> None:
             if not answer.done():
@@ -102,9 +102,14 @@ class Sender:
         except http.client.HTTPException:
             sentence = f"{endpoint.host_header} answered with something that is not HTTP, or cut"
             return Refusal(Reason.STS_FAILED, sentence)
+        except TimeoutError:
+            return self._timed_out()
         except OSError as error:
             sentence = f"STS at {endpoint.host_header} can't be asked: {_reason(error)}"
             return Refusal(Reason.STS_FAILED, sentence)
+
+    def _timed_out(self) -> Refusal:
+        return Refusal(Reason.STS_FAILED, f"STS has not answered within {self._timeout_s:g} s")
 
     def _connect(self, exchange: "_Exchange", endpoint: Endpoint) -> http.client.HTTPConnection:
         exchange.go_on()
@@ -173,7 +178,7 @@ class _Exchange:
     def go_on(self) -> None:
         """Raises TimeoutError if it was given up."""
         if self._given_up:
-            raise TimeoutError("timed out")
+            raise TimeoutError
 
     def wait_for(self, sock: socket.socket | None) -> None:
         """What the thread waits for now; None for nothing. As `go_on`, if it is something."""
@@ -197,4 +202,4 @@ def _reason(error: OSError) -> str:
     for name in ("verify_message", "reason", "strerror"):
         if isinstance(said := getattr(error, name, None), str) and said:
             return said
-    return str(error) if isinstance(error, TimeoutError) else type(error).__name__
+    return type(error).__name__
