@@ -30,6 +30,51 @@ TIMEOUT_S: Final = 10.0
 _log = logging.getLogger(__name__)
 
 
+class _Connection(http.client.HTTPConnection):
+    """Keeps its descriptor until `end`. http.client closes as soon as an answer is read; by the
+    time that it is shut down from another thread, the number could be another's."""
+
+    def __init__(self, address: tuple[str, int], sock: socket.socket, timeout_s: float) -> None:
+        super().__init__(*address, timeout=timeout_s)
+        self.sock = sock
+        self._holding = sock.makefile("rb", buffering=0)
+
+    def end(self) -> None:
+        """Closes it."""
+        self.close()
+        self._holding.close()
+
+
+class _Exchange:
+    """One request under way, which the event loop can give up while a thread waits for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sock: socket.socket | None = None
+        self._given_up = False
+
+    def go_on(self) -> None:
+        """Raises TimeoutError if it was given up."""
+        if self._given_up:
+            raise TimeoutError
+
+    def wait_for(self, sock: socket.socket | None) -> None:
+        """What the thread waits for now; None for nothing. As `go_on`, if it is something."""
+        with self._lock:
+            self._sock = sock
+            if sock is not None:
+                self.go_on()
+
+    def give_up(self) -> None:
+        """Lets the thread go on, with an error."""
+        with self._lock:
+            self._given_up = True
+            if self._sock is not None:
+                # The plain socket's: a TLS object must not be changed while a thread reads from it.
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+
+
 class Sender:
     """Sends requests to STS with the header that names this proxy."""
 
@@ -88,7 +133,7 @@ class Sender:
 
     # ---- In a thread -----------------------------------------------------------------------------
 
-    def _exchange(self, exchange: "_Exchange", request: StsRequest) -> str | Refusal:
+    def _exchange(self, exchange: _Exchange, request: StsRequest) -> str | Refusal:
         endpoint = request.endpoint
         connections = self._connections()
         try:
@@ -111,27 +156,30 @@ class Sender:
     def _timed_out(self) -> Refusal:
         return Refusal(Reason.STS_FAILED, f"STS has not answered within {self._timeout_s:g} s")
 
-    def _connect(self, exchange: "_Exchange", endpoint: Endpoint) -> http.client.HTTPConnection:
+    def _connect(self, exchange: _Exchange, endpoint: Endpoint) -> _Connection:
         exchange.go_on()
         address = endpoint.address, endpoint.port
         sock = socket.create_connection(address, self._timeout_s)
         try:
             # Requests and answers are small and wait for each other.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            exchange.wait_for(sock)
             if endpoint.encrypted:
-                sock = self._tls_context.wrap_socket(sock, server_hostname=endpoint.address)
+                tls = self._tls_context.wrap_socket(
+                    sock, server_hostname=endpoint.address, do_handshake_on_connect=False
+                )
+                sock = tls
+                exchange.wait_for(sock)
+                tls.do_handshake()
         except BaseException:
+            exchange.wait_for(None)
             sock.close()
             raise
-        connection = http.client.HTTPConnection(*address, timeout=self._timeout_s)
-        connection.sock = sock
-        return connection
+        return _Connection(address, sock, self._timeout_s)
 
     def _ask(
         self,
-        connection: http.client.HTTPConnection,
-        exchange: "_Exchange",
+        connection: _Connection,
+        exchange: _Exchange,
         request: StsRequest,
     ) -> str | Refusal:
         """Asks, and keeps the connection if it can be used again. Raises OSError, HTTPException."""
@@ -153,48 +201,18 @@ class Sender:
             if is_kept:
                 self._connections()[request.endpoint] = connection
             else:
-                connection.close()
+                connection.end()
 
-    def _connections(self) -> dict[Endpoint, http.client.HTTPConnection]:
+    def _connections(self) -> dict[Endpoint, _Connection]:
         """The thread's own, which are open and idle."""
-        connections: dict[Endpoint, http.client.HTTPConnection]
+        connections: dict[Endpoint, _Connection]
         connections = self._of_thread.__dict__.setdefault("connections", {})
         return connections
 
     def _close_connections(self) -> None:
         connections = self._connections()
         while connections:
-            connections.popitem()[1].close()
-
-
-class _Exchange:
-    """One request under way, which the event loop can give up while a thread waits for it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._sock: socket.socket | None = None
-        self._given_up = False
-
-    def go_on(self) -> None:
-        """Raises TimeoutError if it was given up."""
-        if self._given_up:
-            raise TimeoutError
-
-    def wait_for(self, sock: socket.socket | None) -> None:
-        """What the thread waits for now; None for nothing. As `go_on`, if it is something."""
-        with self._lock:
-            self._sock = sock
-            if sock is not None:
-                self.go_on()
-
-    def give_up(self) -> None:
-        """Lets the thread go on, with an error."""
-        with self._lock:
-            self._given_up = True
-            if self._sock is not None:
-                # The plain socket's: a TLS object must not be changed while a thread reads from it.
-                with contextlib.suppress(OSError):
-                    socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+            connections.popitem()[1].end()
 
 
 def _reason(error: OSError) -> str:

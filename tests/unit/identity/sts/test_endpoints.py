@@ -8,7 +8,11 @@ from forebay.identity.sts import Endpoint
 
 
 @pytest.mark.parametrize(
-    "region", ["us-east-1", "eu-central-1", "us-gov-west-1", "cn-north-1", "us-iso-east-1"]
+    "region",
+    [
+        *("us-east-1", "eu-central-1", "us-gov-west-1", "cn-north-1", "us-iso-east-1"),
+        *("us-isob-east-1", "eu-isoe-west-1", "us-isof-south-1", "eusc-de-east-1"),
+    ],
 )
 def test_the_endpoint_of_a_region_is_botocores(region: str) -> None:
     session = botocore.session.get_session()

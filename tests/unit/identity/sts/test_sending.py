@@ -132,7 +132,12 @@ async def test_one_that_does_not_answer() -> None:
         go.set()
 
 
-async def test_one_that_answers_a_byte_at_a_time_is_given_up() -> None:
+@pytest.mark.parametrize(
+    ("scheme", "begin"),
+    [("http", b"HTTP/1.1 200 OK\r\nX: "), ("https", b"\x16\x03\x03\x40\x00")],
+    ids=["answer", "handshake"],
+)
+async def test_one_that_sends_a_byte_at_a_time_is_given_up(scheme: str, begin: bytes) -> None:
     """Each byte comes in time, so that no receive ever takes too long."""
     listener, stop = socket.create_server((HOST, 0)), threading.Event()
     drips: asyncio.Queue[bool] = asyncio.Queue()
@@ -140,14 +145,14 @@ async def test_one_that_answers_a_byte_at_a_time_is_given_up() -> None:
 
     def drip() -> None:
         with listener.accept()[0] as sock, contextlib.suppress(OSError):
-            sock.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+            sock.sendall(begin)
             while not stop.wait(0.01):
                 sock.sendall(b"x")
                 loop.call_soon_threadsafe(drips.put_nowait, True)
 
     thread = threading.Thread(target=drip)
     thread.start()
-    endpoint = Endpoint.parse(f"http://{HOST}:{listener.getsockname()[1]}", "eu-west-1")
+    endpoint = Endpoint.parse(f"{scheme}://{HOST}:{listener.getsockname()[1]}", "eu-west-1")
     with sending(threads=1) as sender, listener:
         answer = sender.send(request(endpoint))
         await drips.get()
