@@ -13,12 +13,13 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from forebay.identity.access_keys import AccessKey
-from forebay.identity.tokens import TokenError, generate_db_auth_token, parse
+from forebay.identity.tokens import Refusal, TokenError, Verified, generate_db_auth_token, parse
 from forebay.identity.verifier import KeysVerifier
 
 REGIONS = ("us-east-1", "eu-central-1", "us-gov-west-1", "cn-north-1", "ap-southeast-7")
 # What may stand anywhere in a token, and more.
 CHARACTERS = "09afAFzZgG-._~%&=?/:+ \0\nü٣"
+RIGHT = Verified(None, 1_795_861_800 + 900)
 
 labels = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9-]{0,20}[A-Za-z0-9])?", fullmatch=True)
 hosts = (
@@ -73,7 +74,7 @@ class _Credentials:
     """Credentials as botocore's signers read them."""
 
     def __init__(self, key: AccessKey) -> None:
-        self.access_key, self.secret_key, self.token, _ = key
+        self.access_key, self.secret_key, self.token = key[:3]
         self.account_id = None
 
     def get_frozen_credentials(self) -> "_Credentials":
@@ -95,7 +96,7 @@ def test_own_tokens_are_botocores_and_botocores_are_accepted(
     token = botocores(key, host, port, user, region, at_s)
     assert generate_db_auth_token(host, port, user, region, key, at_s) == token
     refusal = verifier(key, host, port, region).check(token.encode(), user, at_s + later_s)
-    assert refusal is None
+    assert isinstance(refusal, Verified)
 
 
 @functools.cache
@@ -128,8 +129,8 @@ def test_any_one_character_that_is_changed_makes_it_wrong(
     # Hosts are the same in any case of letters: botocore signs them in lower case.
     place, slash, rest = changed.partition("/")
     assume(place.lower() + slash + rest != token.lower()[: len(place)] + token[len(place) :])
-    assert right.check(token.encode(), "app_user/1", 1_795_861_800) is None
-    assert right.check(changed.encode(), "app_user/1", 1_795_861_800) is not None
+    assert right.check(token.encode(), "app_user/1", 1_795_861_800) == RIGHT
+    assert isinstance(right.check(changed.encode(), "app_user/1", 1_795_861_800), Refusal)
 
 
 @pytest.mark.parametrize("temporary", [False, True])
@@ -139,7 +140,7 @@ def test_each_character_of_a_token_counts(temporary: bool) -> None:
     for position in range(begin, len(token)):
         other = "1" if token[position] == "0" else "0"
         changed = token[:position] + other + token[position + 1 :]
-        assert right.check(changed.encode(), "app_user/1", 1_795_861_800) is not None
+        assert isinstance(right.check(changed.encode(), "app_user/1", 1_795_861_800), Refusal)
 
 
 pieces = st.sampled_from(
@@ -178,6 +179,6 @@ def test_no_text_does_more_than_be_refused(text: bytes) -> None:
         assert claims.isprintable()
     key = AccessKey("AKIA1", "s3cr3t")
     refusal = verifier(key, "db", 6432, "us-east-1").check(text, "app_user", 1_795_861_800)
-    assert refusal is not None
+    assert isinstance(refusal, Refusal)
     assert refusal.sentence.isprintable()
     assert "s3cr3t" not in refusal.sentence

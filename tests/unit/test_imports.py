@@ -31,9 +31,12 @@ FORBIDDEN = {
 }
 # Folders that know nothing of ours but themselves, and these.
 KNOWS = {"protocol": set(), "sql": set(), "relay": set(), "session": {"sql", "protocol"}}
-PURE = {"protocol", "sql", "session"}
-# Sockets, clocks and threads have no place in what is pure.
-IMPURE = {"socket", "asyncio", "time", "threading", "subprocess", "selectors", "ssl"}
+PURE = {"protocol", "sql", "session", "identity/policy"}
+# Sockets, clocks, files and threads have no place in what is pure.
+IMPURE = {
+    *("socket", "asyncio", "time", "threading", "subprocess", "selectors", "ssl"),
+    *("os", "pathlib", "io"),
+}
 
 
 class _WithoutTypes(ast.NodeTransformer):

@@ -5,6 +5,12 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from forebay.config.addresses import Address, parse_address
+from forebay.config.login_checks import (
+    check_certificate_of_ours,
+    check_iam,
+    check_user,
+    logins_of,
+)
 from forebay.config.reading import Check, Path, Reading
 from forebay.config.settings import (
     AuthSettings,
@@ -19,20 +25,11 @@ from forebay.sql.functions import FunctionName, parse_function_name
 # RDS Proxy's rule for names (DBProxyName): letters, digits and single hyphens.
 PROXY_NAME = re.compile(r"[a-zA-Z](?:-?[a-zA-Z0-9]+)*")
 MAX_PROXY_NAME_LENGTH = 63
-MAX_USERS = 200  # RDS Proxy's: secrets per proxy
-SECRET_FORMS = "file:PATH, env:NAME or the ARN of a Secrets Manager secret"  # noqa: S105
 # More would be a rule about names, not a list.
 MAX_SESSION_FUNCTIONS = 1000
 MAX_SESSION_SETTINGS = 100
 _CUSTOM_SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)+")
 _MAX_SETTING_CHARACTERS = 256
-MAX_IAM_HOSTS = 100
-MAX_ACCESS_KEYS = 1000
-_REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
-# As clients sign them: a name or an address, no wildcard.
-_IAM_HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]+")
-_ACCESS_KEY = re.compile(r"(file|env):.+", re.DOTALL)
-_SECRET = re.compile(r"(file|env|given):.+|arn:[\w-]+:secretsmanager:.+", re.DOTALL)
 
 Found = Iterator[tuple[Path, str]]
 
@@ -95,8 +92,7 @@ def _node(node: NodeSettings) -> Found:
 
 def _proxy(proxy: ProxySettings) -> Found:
     yield from _listen(proxy)
-    yield from _certificates(proxy)
-    yield from _users(proxy)
+    yield from logins_of(proxy)
     yield from _session_functions(proxy)
     yield from _session_settings(proxy)
 
@@ -112,35 +108,6 @@ def _listen(proxy: ProxySettings) -> Found:
     fixed = [address for address in addresses if address.port]
     if len(set(fixed)) != len(fixed):
         yield ("listen",), "names an address twice"
-
-
-def _certificates(proxy: ProxySettings) -> Found:
-    if (proxy.tls_certificate is None) != (proxy.tls_private_key is None):
-        given, absent = "tls_certificate", "tls_private_key"
-        if proxy.tls_certificate is None:
-            given, absent = absent, given
-        yield (
-            (absent,),
-            f"is missing while {given} is set; give both, or neither for a self-made certificate",
-        )
-
-
-def _users(proxy: ProxySettings) -> Found:
-    if not proxy.auth:
-        yield ("auth",), "is empty: without [[auth]] entries nobody could log in"
-    if len(proxy.auth) > MAX_USERS:
-        yield ("auth",), f"has {len(proxy.auth)} entries; at most {MAX_USERS} are allowed"
-    seen: dict[str, int] = {}
-    for index, auth in enumerate(proxy.auth):
-        if auth.secret in seen:
-            yield ("auth", index, "secret"), f"is the same as that of auth[{seen[auth.secret]}]"
-        seen.setdefault(auth.secret, index)
-        if auth.iam_auth != "DISABLED" and proxy.iam is None:
-            text = (
-                f'is "{auth.iam_auth}", but nothing says how tokens are verified: add a table'
-                ' [proxies.NAME.iam] with verifier = "keys", or use "DISABLED"'
-            )
-            yield ("auth", index, "iam_auth"), text
 
 
 def _session_functions(proxy: ProxySettings) -> Found:
@@ -179,39 +146,6 @@ def _session_settings(proxy: ProxySettings) -> Found:
             yield ("session_settings", index), text
 
 
-def _user(auth: AuthSettings) -> Found:
-    if not _SECRET.fullmatch(auth.secret):
-        yield ("secret",), f"must be {SECRET_FORMS}; the value given is not shown"
-
-
-def _iam(iam: IamSettings) -> Found:
-    if not _REGION.fullmatch(iam.region):
-        yield ("region",), f"is {iam.region!r}; it must be the region in tokens, as in us-east-1"
-    if not 0 < len(iam.hosts) <= MAX_IAM_HOSTS:
-        text = f"has {len(iam.hosts)} items; it must have 1 to {MAX_IAM_HOSTS}: what clients"
-        yield ("hosts",), f'{text} connect to, as in ["db.example.com:6432"]'
-    seen: set[str] = set()
-    for index, host in enumerate(iam.hosts):
-        try:
-            name = str(parse_address(host, wildcard=False)).lower()
-        except ValueError as error:
-            yield ("hosts", index), str(error)
-            continue
-        if not _IAM_HOST.fullmatch(name):
-            yield ("hosts", index), f"{host!r} is not host:port, as clients connect to it"
-        elif name in seen:
-            yield ("hosts", index), f"{host!r} is there twice"
-        seen.add(name)
-    if not 0 < len(iam.access_keys) <= MAX_ACCESS_KEYS:
-        text = f"has {len(iam.access_keys)} items; it must have 1 to {MAX_ACCESS_KEYS}"
-        yield ("access_keys",), f'{text}, as in ["file:keys/dev.json"]'
-    for index, source in enumerate(iam.access_keys):
-        if not _ACCESS_KEY.fullmatch(source):
-            yield ("access_keys", index), "must be file:PATH or env:NAME; the value is not shown"
-        elif source in iam.access_keys[:index]:
-            yield ("access_keys", index), f"is there twice: {source}"
-
-
 def _target(target: TargetSettings) -> Found:
     if not target.hosts:
         yield ("hosts",), 'is empty; it must name at least one, as in ["127.0.0.1:5432"]'
@@ -229,6 +163,7 @@ def _target(target: TargetSettings) -> Found:
     if target.sslrootcert == "system" and target.sslmode != "verify-full":
         # libpq refuses it too: anyone can get a certificate from a public CA for another name.
         yield ("sslmode",), 'must be "verify-full" when sslrootcert is "system"'
+    yield from check_certificate_of_ours(target)
 
 
 def _pool(pool: PoolSettings) -> Found:
@@ -251,8 +186,8 @@ def _pool(pool: PoolSettings) -> Found:
 CHECKS: dict[type, Check] = {
     NodeSettings: _node,
     ProxySettings: _proxy,
-    AuthSettings: _user,
-    IamSettings: _iam,
+    AuthSettings: check_user,
+    IamSettings: check_iam,
     TargetSettings: _target,
     PoolSettings: _pool,
 }

@@ -154,8 +154,16 @@ def _absolute(proxy: ProxySettings, base: Path) -> ProxySettings:
     def absolute(path: str | None) -> str | None:
         return None if path is None else str((base / path).absolute())
 
+    def each_absolute(paths: str | list[str] | None) -> str | list[str] | None:
+        return (
+            [str((base / each).absolute()) for each in paths]
+            if isinstance(paths, list)
+            else absolute(paths)
+        )
+
     def source(text: str) -> str:
-        return f"file:{absolute(text[5:])}" if text.startswith("file:") else text
+        kind, colon, path = text.partition(":")
+        return f"{kind}:{absolute(path)}" if colon and kind in ("file", "userlist") else text
 
     def with_path(auth: AuthSettings) -> AuthSettings:
         return msgspec.structs.replace(auth, secret=source(auth.secret))
@@ -163,13 +171,21 @@ def _absolute(proxy: ProxySettings, base: Path) -> ProxySettings:
     target = proxy.target
     if target.sslrootcert != "system":
         target = msgspec.structs.replace(target, sslrootcert=absolute(target.sslrootcert))
+    target = msgspec.structs.replace(
+        target, sslcert=absolute(target.sslcert), sslkey=absolute(target.sslkey)
+    )
     iam = proxy.iam
     if iam is not None:
-        iam = msgspec.structs.replace(iam, access_keys=list(map(source, iam.access_keys)))
+        iam = msgspec.structs.replace(
+            iam,
+            access_keys=list(map(source, iam.access_keys)),
+            policies=list(map(source, iam.policies)),
+        )
     return msgspec.structs.replace(
         proxy,
-        tls_certificate=absolute(proxy.tls_certificate),
-        tls_private_key=absolute(proxy.tls_private_key),
+        tls_certificate=each_absolute(proxy.tls_certificate),
+        tls_private_key=each_absolute(proxy.tls_private_key),
+        tls_client_ca=absolute(proxy.tls_client_ca),
         iam=iam,
         target=target,
         auth=[with_path(auth) for auth in proxy.auth],

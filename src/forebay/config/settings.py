@@ -18,8 +18,10 @@ DEFAULT_PROXY = "default"
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 Pinning = Literal["minimal", "rds"]
 IamAuth = Literal["DISABLED", "REQUIRED", "ENABLED"]
-IamVerifier = Literal["keys"]
+IamVerifier = Literal["keys", "database", "sts"]
 AuthScheme = Literal["SECRETS", "IAM_AUTH"]
+DefaultAuthScheme = Literal["NONE", "IAM_AUTH"]
+ClientAuth = Literal["password", "cert", "trust"]
 ClientCert = Literal["no", "verify-ca", "verify-full"]
 ClientPasswordAuthType = Literal["POSTGRES_SCRAM_SHA_256", "POSTGRES_MD5"]
 PinningFilter = Literal["EXCLUDE_VARIABLE_SETS"]
@@ -69,21 +71,43 @@ class Hidden:
 
 
 class AuthSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One user that may log in, and how (RDS Proxy's UserAuthConfig)."""
+    """One user that may log in, and how (RDS Proxy's UserAuthConfig); all users of a userlist.
 
-    secret: str
+    ``secret`` or ``username`` is there. ``auth_scheme``: how Forebay logs in to the database for
+    this user, unset: as the proxy's ``default_auth_scheme`` says. ``pool_identity``: a name under
+    which several users share connections. ``clientcert`` is pg_hba.conf's.
+    """
+
+    secret: str = ""
+    username: Annotated[str, Meta(max_length=128)] = ""
     iam_auth: IamAuth = "DISABLED"
     client_password_auth_type: ClientPasswordAuthType = "POSTGRES_SCRAM_SHA_256"  # noqa: S105
+    client_auth: ClientAuth = "password"
+    clientcert: ClientCert = "no"
+    clientcert_names: list[str] = []
+    auth_scheme: AuthScheme | None = None
+    pool_identity: Annotated[str, Meta(max_length=128)] = ""
+    rotation_overlap: Annotated[float, Meta(ge=0, le=7 * DAY_S)] = 3600.0
 
 
 class IamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How IAM tokens are verified. ``keys``: by computing their signature with ``access_keys``,
-    which the operator holds. ``hosts`` are what clients connect to, and so what tokens are for."""
+    """How IAM tokens are verified, and who may be whom.
+
+    ``keys``: by computing their signature with ``access_keys``, which the operator holds; ``hosts``
+    are what clients connect to, and so what tokens are for. ``database``: by the database, with
+    which clients' tokens log in; ``hosts`` are its names. ``sts``: by an STS endpoint
+    (``sts_endpoint``, else AWS's of ``region``), to which clients' requests, signed for
+    ``proxy_id``, are passed on. ``policies``: IAM's JSON, or ``file:PATH``.
+    """
 
     verifier: IamVerifier
-    region: Annotated[str, Meta(max_length=64)]
-    hosts: list[str]
-    access_keys: list[str]
+    region: Annotated[str, Meta(max_length=64)] = ""
+    hosts: list[str] = []
+    access_keys: list[str] = []
+    account: str = ""
+    proxy_id: Annotated[str, Meta(max_length=128)] = ""
+    sts_endpoint: str = ""
+    policies: list[str] = []
 
     def host_names(self) -> list[str]:
         """``hosts``, each as the host:port that is signed. Raises ValueError on one that was not
@@ -92,11 +116,15 @@ class IamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class TargetSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The database server behind a proxy; ``sslmode`` and ``sslrootcert`` mean what libpq means."""
+    """The database server behind a proxy; what begins with ``ssl`` means what libpq means.
+    ``region``: of an RDS server that takes IAM tokens, where its name does not tell."""
 
     hosts: list[str]
     sslmode: SslMode = "prefer"
     sslrootcert: str | None = None
+    sslcert: str | None = None
+    sslkey: str | None = None
+    region: Annotated[str, Meta(max_length=64)] = ""
     database: Annotated[str, Meta(min_length=1, max_length=63)] = "postgres"
     connect_timeout: Annotated[float, Meta(gt=0, le=300)] = 15.0
 
@@ -128,8 +156,9 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     listen: str | list[str] = DEFAULT_LISTEN
     require_tls: bool = True
-    tls_certificate: str | None = None
-    tls_private_key: str | None = None
+    tls_certificate: str | list[str] | None = None
+    tls_private_key: str | list[str] | None = None
+    tls_client_ca: str | None = None
     idle_client_timeout: Annotated[float, Meta(ge=1, le=28_800)] = 1800.0
     max_client_age: Annotated[float, Meta(ge=1, le=30 * DAY_S)] = DAY_S
     max_client_connections: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
@@ -138,21 +167,33 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     session_functions: dict[str, FunctionCode] = {}
     session_settings: list[str] = []
     debug_logging: bool = False
+    default_auth_scheme: DefaultAuthScheme = "NONE"
     auth: list[AuthSettings] = []
+    auth_query: Annotated[str, Meta(max_length=16_384)] = ""
+    auth_user: Annotated[str, Meta(max_length=128)] = ""
+    auth_dbname: Annotated[str, Meta(max_length=63)] = ""
     iam: IamSettings | None = None
     target: TargetSettings
     pool: PoolSettings = PoolSettings()
 
     def certificate_files(self) -> list[tuple[str, str]]:
-        """The certificate with its key, if there is one."""
-        if self.tls_certificate is None or self.tls_private_key is None:
-            return []
-        return [(self.tls_certificate, self.tls_private_key)]
+        """Each certificate with its key; those that have no partner were refused by loading."""
+        return list(zip(_listed(self.tls_certificate), _listed(self.tls_private_key), strict=False))
+
+    def auth_scheme_of(self, auth: AuthSettings) -> AuthScheme:
+        """How Forebay logs in to the database for a user."""
+        if auth.auth_scheme is not None:
+            return auth.auth_scheme
+        return "IAM_AUTH" if self.default_auth_scheme == "IAM_AUTH" else "SECRETS"
 
     def listen_addresses(self) -> list[Address]:
         """``listen``, read. Raises ValueError on an address that was not checked by loading."""
         listen = [self.listen] if isinstance(self.listen, str) else self.listen
         return [parse_address(text, wildcard=True) for text in listen]
+
+
+def _listed(given: str | list[str] | None) -> list[str]:
+    return [] if given is None else [given] if isinstance(given, str) else given
 
 
 class NodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

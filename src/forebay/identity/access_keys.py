@@ -3,7 +3,8 @@
 A source is written ``file:PATH`` or ``env:NAME``. What is read there is the JSON that
 ``aws iam create-access-key``, ``aws sts assume-role`` (or another of STS) or
 ``aws configure export-credentials`` prints, or just ``{"AccessKeyId": …, "SecretAccessKey": …}``,
-with ``SessionToken`` and ``Expiration`` for temporary ones.
+with ``SessionToken`` and ``Expiration`` for temporary ones. Whose it is stands there too, for
+policies: as what these commands print beside the key, or as ``"Arn"``.
 Errors name the source and say what is wrong with it. They never show what it holds.
 """
 
@@ -15,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from forebay.identity.principals import ACCOUNT, USER_NAME, account_of
 from forebay.identity.secrets import MAX_SECRET_BYTES, fetch, read_each
 
 MAX_SECRET_CHARACTERS: Final = 1024
@@ -26,12 +28,14 @@ _FORM: Final = '{"AccessKeyId": "…", "SecretAccessKey": "…"}'
 
 class AccessKey(NamedTuple):
     """One access key. ``session_token`` and ``expires_at_s`` (seconds since 1970) are those of
-    temporary credentials, else None. Its repr hides all but the end of the id."""
+    temporary credentials, else None. ``owner_arn``: whose it is, as GetCallerIdentity would tell
+    it, or None. Its repr hides all but the end of the id."""
 
     access_key_id: str
     secret_access_key: str
     session_token: str | None = None
     expires_at_s: float | None = None
+    owner_arn: str | None = None
 
     def __repr__(self) -> str:
         return f"AccessKey({self.shown_id}, ***)"
@@ -48,19 +52,32 @@ def shown_id(access_key_id: str) -> str:
 
 
 def resolve_access_keys(
-    sources: Iterable[str], *, environ: Mapping[str, str] | None = None
+    sources: Iterable[str],
+    *,
+    environ: Mapping[str, str] | None = None,
+    account: str | None = None,
+    partition: str = "aws",
 ) -> list[AccessKey]:
-    """Read every source, in order. Raises SecretError with everything that is wrong."""
+    """Read every source, in order. Raises SecretError with everything that is wrong.
+
+    ``account`` and ``partition``: see parse_access_key."""
     environ = os.environ if environ is None else environ
     return read_each(
         sources,
-        lambda source: parse_access_key(fetch(source, environ, {})),
+        lambda source: parse_access_key(fetch(source, environ, {}), account, partition),
         lambda key: (key.access_key_id, "the same access key"),
     )
 
 
-def parse_access_key(content: bytes) -> AccessKey:
-    """Reads one access key's JSON. Raises ValueError with what is wrong, and none of it in it."""
+def parse_access_key(
+    content: bytes, account: str | None = None, partition: str = "aws"
+) -> AccessKey:
+    """Reads one access key's JSON. Raises ValueError with what is wrong, and none of it in it.
+
+    ``account``, ``partition``: where a user is of whom only ``UserName`` is told, unless "Account"
+    stands beside it; if neither is known, the owner is not. Such a user has no path: one with a
+    path needs "Arn".
+    """
     if len(content) > MAX_SECRET_BYTES:
         raise ValueError(f"is over {MAX_SECRET_BYTES} bytes")
     try:
@@ -69,6 +86,7 @@ def parse_access_key(content: bytes) -> AccessKey:
         raise ValueError(f"is not JSON; it must be {_FORM}") from None
     if not isinstance(value, dict):
         raise ValueError(f"must be a JSON object: {_FORM}")
+    whole = value
     for wrapper in ("AccessKey", "Credentials"):  # of CreateAccessKey, and of STS
         if isinstance(value.get(wrapper), dict):
             value = value[wrapper]
@@ -83,7 +101,34 @@ def parse_access_key(content: bytes) -> AccessKey:
         _text(value, "SecretAccessKey", MAX_SECRET_CHARACTERS),
         None if value.get("SessionToken") is None else _text(value, "SessionToken"),
         None if value.get("Expiration") is None else _time(_text(value, "Expiration")),
+        _owner(value | whole, account, partition),
     )
+
+
+def _owner(value: Mapping[str, Any], account: str | None, partition: str) -> str | None:
+    """Whose the key is, by all that is said of that. Raises ValueError."""
+    found = {name: value[name] for name in ("Arn", "UserArn") if value.get(name) is not None}
+    for holder in ("AssumedRoleUser", "FederatedUser"):
+        if isinstance(value.get(holder), dict) and value[holder].get("Arn") is not None:
+            found[f"{holder}.Arn"] = value[holder]["Arn"]
+    for name, arn in found.items():
+        try:
+            account_of(arn if isinstance(arn, str) else "")
+        except ValueError as error:
+            raise ValueError(f'"{name}" {error}') from None
+    if len(set(found.values())) > 1:
+        raise ValueError(f"tells of several owners: {' and '.join(sorted(found))} differ")
+    if found:
+        return next(iter(found.values()))  # type: ignore[no-any-return]
+    user_name = value.get("UserName")
+    account = value.get("Account", value.get("AccountId", account))
+    if user_name is None or account is None:
+        return None
+    if not isinstance(user_name, str) or not USER_NAME.fullmatch(user_name):
+        raise ValueError('"UserName" is no name of an IAM user')
+    if not isinstance(account, str) or not ACCOUNT.fullmatch(account):
+        raise ValueError('"Account" must be a string of twelve digits')
+    return f"arn:{partition}:iam::{account}:user/{user_name}"
 
 
 def _text(value: Mapping[str, Any], name: str, longest: int | None = None) -> str:

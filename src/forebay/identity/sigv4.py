@@ -13,7 +13,8 @@ from urllib.parse import quote
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 TERMINATION: Final = "aws4_request"
 
-_EMPTY_BODY: Final = hashlib.sha256(b"").hexdigest()
+EMPTY_BODY: Final = hashlib.sha256(b"").hexdigest()
+"""The hash of a body of no bytes."""
 
 
 def encode(text: str) -> str:
@@ -32,15 +33,26 @@ def canonical_query(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def sign(
-    secret_access_key: str, *, host: str, query: str, date: str, region: str, service: str
+    secret_access_key: str,
+    *,
+    host: str,
+    query: str,
+    date: str,
+    region: str,
+    service: str,
+    header: tuple[str, str] | None = None,
 ) -> str:
-    """The signature of ``GET https://host/?query`` with ``host`` as the only signed header, in
-    hexadecimal.
+    """The signature of ``GET https://host/?query``, in hexadecimal; ``host`` is signed, and beside
+    it at most one other header.
 
     ``host`` is the header's value, ``query`` the canonical query without X-Amz-Signature,
-    ``date`` is X-Amz-Date (``20261128T103000Z``).
+    ``date`` is X-Amz-Date (``20261128T103000Z``). ``header``: name and value of the other one; the
+    name is in lower case and behind "host" in the alphabet, the value has no spaces.
     """
-    request = f"GET\n/\n{query}\nhost:{host}\n\nhost\n{_EMPTY_BODY}"
+    headers, names = f"host:{host}\n", "host"
+    if header is not None:
+        headers, names = f"{headers}{header[0]}:{header[1]}\n", f"host;{header[0]}"
+    request = f"GET\n/\n{query}\n{headers}\n{names}\n{EMPTY_BODY}"
     day = date[:8]
     digest = hashlib.sha256(request.encode()).hexdigest()
     text = f"{ALGORITHM}\n{date}\n{scope(day, region, service)}\n{digest}"

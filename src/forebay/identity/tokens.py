@@ -11,6 +11,7 @@ authentication", and botocore's signers.py.
 """
 
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -31,27 +32,30 @@ MAX_SHOWN: Final = 128
 _DATE_FORMAT: Final = "%Y%m%dT%H%M%SZ"
 _DATE_PARTS: Final = ((0, 4), (4, 6), (6, 8), (9, 11), (11, 13), (13, 15))
 # What `encode` leaves. Comparing it with what it should be shows whether it is encoded rightly.
-_ENCODED: Final = r"[A-Za-z0-9\-._~%]"
+ENCODED: Final = r"[A-Za-z0-9\-._~%]"
 _MAX_ENCODED_USER: Final = 128 * 4 * 3  # characters, of up to 4 bytes, each %XX
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\]):[1-9][0-9]{0,4}")
-_REGION: Final = re.compile(r"[a-z0-9-]{1,64}")
-_CREDENTIAL: Final = re.compile(
-    rf"(\w{{1,128}})%2F([0-9]{{8}})%2F({_REGION.pattern})%2F([a-z0-9-]{{1,64}})%2Faws4_request",
+REGION: Final = re.compile(r"[a-z0-9-]{1,64}")
+CREDENTIAL: Final = re.compile(
+    rf"(\w{{1,128}})%2F([0-9]{{8}})%2F({REGION.pattern})%2F([a-z0-9-]{{1,64}})%2Faws4_request",
     re.ASCII,
 )
-# Every parameter there is, and the form of its value.
-_FORMS: Final = {
-    "Action": re.compile("connect"),
-    "DBUser": re.compile(f"{_ENCODED}{{1,{_MAX_ENCODED_USER}}}"),
+SIGNATURE_FORMS: Final = {
     "X-Amz-Algorithm": re.compile(ALGORITHM),
-    "X-Amz-Credential": _CREDENTIAL,
+    "X-Amz-Credential": CREDENTIAL,
     "X-Amz-Date": re.compile(r"2[0-9]{7}T[0-9]{6}Z"),
     "X-Amz-Expires": re.compile(r"[1-9][0-9]{0,8}"),
-    "X-Amz-Security-Token": re.compile(f"{_ENCODED}+"),
-    "X-Amz-SignedHeaders": re.compile("host"),
+    "X-Amz-Security-Token": re.compile(f"{ENCODED}+"),
     "X-Amz-Signature": re.compile(r"[0-9a-f]{64}"),
 }
-_OPTIONAL: Final = frozenset({"X-Amz-Security-Token"})
+"""The parameters that every presigned request has, and the forms of their values."""
+_FORMS: Final = {
+    "Action": re.compile("connect"),
+    "DBUser": re.compile(f"{ENCODED}{{1,{_MAX_ENCODED_USER}}}"),
+    "X-Amz-SignedHeaders": re.compile("host"),
+    **SIGNATURE_FORMS,
+}
+OPTIONAL: Final = frozenset({"X-Amz-Security-Token"})
 
 
 class Reason(StrEnum):
@@ -72,6 +76,11 @@ class Reason(StrEnum):
     WRONG_SIGNATURE = "wrong signature"
     NO_VERIFIER = "no verifier"
     TOO_MANY = "too many"
+    WRONG_PROXY = "wrong proxy"
+    STS_REFUSED = "refused by STS"
+    STS_FAILED = "STS failed"
+    WRONG_PRINCIPAL = "wrong principal"
+    POLICY = "policy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +90,15 @@ class Refusal:
 
     reason: Reason
     sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A token is right: whose it is (an ARN; None if that is not known of its access key), and
+    until when that holds, in seconds since 1970."""
+
+    principal_arn: str | None
+    ends_at_s: float
 
 
 class TokenError(ValueError):
@@ -125,7 +143,7 @@ class Token:
         """For whom, for what and from when to when it was signed, as a phrase for the log."""
         user = unquote(self.encoded_user, errors="replace")
         return (
-            f'signed for user "{_shown(user)}" at host {_shown(self.host)} in region {self.region},'
+            f'signed for user "{shown(user)}" at host {shown(self.host)} in region {self.region},'
             f" from {time_text(self.signed_at_s)} to {time_text(self.ends_at_s)}, with access key"
             f" {shown_id(self.access_key_id)}"
         )
@@ -142,11 +160,11 @@ def generate_db_auth_token(
     place = f"{host}:{port}"
     if not _HOST.fullmatch(place):
         raise ValueError(f"{place!r} is not host:port")
-    if not _REGION.fullmatch(region):
+    if not REGION.fullmatch(region):
         raise ValueError(f"{region!r} is no region, as in us-east-1")
     if not user:
         raise ValueError("the user's name is empty")
-    date = datetime.fromtimestamp(int(now_s), UTC).strftime(_DATE_FORMAT)
+    date = date_text(now_s)
     credential = f"{key.access_key_id}/{scope(date[:8], region, SERVICE)}"
     pairs = [
         ("Action", "connect"),
@@ -180,12 +198,12 @@ def parse(text: bytes) -> Token:
     if not is_token_like(text):
         raise TokenError(Reason.NOT_A_TOKEN, "it is no IAM token")
     if not text.isascii():
-        raise _malformed("it holds characters that no token has")
+        raise malformed("it holds characters that no token has")
     host, _, query = text.decode("ascii").partition("/?")
     if not _HOST.fullmatch(host):
-        raise _malformed("it does not begin with host:port")
-    values = _parameters(query)
-    credential = _CREDENTIAL.fullmatch(values["X-Amz-Credential"])
+        raise malformed("it does not begin with host:port")
+    values = read_parameters(query, _FORMS, OPTIONAL)
+    credential = CREDENTIAL.fullmatch(values["X-Amz-Credential"])
     assert credential is not None  # noqa: S101 - its form was checked
     access_key_id, day, region, service = credential.groups()
     if service != SERVICE:
@@ -193,14 +211,14 @@ def parse(text: bytes) -> Token:
         raise TokenError(Reason.WRONG_SERVICE, sentence)
     date = values["X-Amz-Date"]
     if day != date[:8]:
-        raise _malformed("its X-Amz-Date is of another day than its X-Amz-Credential")
+        raise malformed("its X-Amz-Date is of another day than its X-Amz-Credential")
     return Token(
         host=host.lower(),
         encoded_user=values["DBUser"],
         access_key_id=access_key_id,
         region=region,
         date=date,
-        signed_at_s=_seconds(date),
+        signed_at_s=seconds_of(date),
         expires_s=int(values["X-Amz-Expires"]),
         query=canonical_query(pair for pair in values.items() if pair[0] != "X-Amz-Signature"),
         encoded_session_token=values.get("X-Amz-Security-Token"),
@@ -223,42 +241,51 @@ def time_text(time_s: float) -> str:
     return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _parameters(query: str) -> dict[str, str]:
-    """The parameters as they are written. Raises TokenError."""
-    if query.count("&") >= len(_FORMS):
-        raise _malformed("it has more parameters than any token")
+def date_text(time_s: float) -> str:
+    """A time as X-Amz-Date has it: ``20261128T103000Z``."""
+    return datetime.fromtimestamp(int(time_s), UTC).strftime(_DATE_FORMAT)
+
+
+def read_parameters(
+    query: str, forms: Mapping[str, re.Pattern[str]], optional: Collection[str]
+) -> dict[str, str]:
+    """The parameters as they are written, in their order: those that have a form, each once in
+    whatever case of letters, and all but the optional ones. Raises TokenError."""
+    if query.count("&") >= len(forms):
+        raise malformed("it has more parameters than any token")
     values: dict[str, str] = {}
     seen: set[str] = set()
     for pair in query.split("&"):
         name, _, value = pair.partition("=")
         if name.casefold() in seen:
-            raise _malformed("a parameter is repeated")
+            raise malformed("a parameter is repeated")
         seen.add(name.casefold())
-        form = _FORMS.get(name)
+        form = forms.get(name)
         if form is None:
-            raise _malformed("it has a parameter that no token has")
+            raise malformed("it has a parameter that no token has")
         if not form.fullmatch(value):
-            raise _malformed(f"its {name} is not of the form that tokens have")
+            raise malformed(f"its {name} is not of the form that tokens have")
         values[name] = value
-    if missing := sorted(_FORMS.keys() - _OPTIONAL - values.keys()):
-        raise _malformed(f"it has no {missing[0]}; perhaps it was cut off")
+    if missing := sorted(forms.keys() - values.keys() - frozenset(optional)):
+        raise malformed(f"it has no {missing[0]}; perhaps it was cut off")
     return values
 
 
-def _seconds(date: str) -> float:
-    """Raises TokenError if there is no such date."""
+def seconds_of(date: str) -> float:
+    """The time that an X-Amz-Date is. Raises TokenError if there is none."""
     try:
         year, month, day, hour, minute, second = (int(date[a:b]) for a, b in _DATE_PARTS)
         return datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp()
     except ValueError:
-        raise _malformed("its X-Amz-Date is no date") from None
+        raise malformed("its X-Amz-Date is no date") from None
 
 
-def _malformed(sentence: str) -> TokenError:
+def malformed(sentence: str) -> TokenError:
+    """That a text is no token, for this reason."""
     return TokenError(Reason.MALFORMED, sentence)
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """What a token claims, as a log may have it: printable, and not too long."""
     text = text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
     return "".join(c if c.isprintable() and c != '"' else "?" for c in text)

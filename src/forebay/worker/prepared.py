@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from forebay.channel import Credential, DatabaseLogin, WorkerProxy
+from forebay.identity.authorization import Authorization
+from forebay.identity.policy import Policies, PolicyError
+from forebay.identity.token_check import TokenCheck
 from forebay.identity.verifier import KeysVerifier
-from forebay.net.login import ByKeys, Credentials, LoginPolicy, Throttle, TokenVerifier, UserEntry
+from forebay.net.login import Credentials, LoginPolicy, Throttle, TokenVerifier, UserEntry
 from forebay.net.tls import server_context
 
 T = TypeVar("T")
@@ -70,7 +73,20 @@ def _tls_context(given: WorkerProxy, old: Prepared | None) -> ssl.SSLContext | N
 
 
 def _verifier(given: WorkerProxy) -> TokenVerifier | None:
+    """Raises ValueError for policies that cannot be used."""
     iam = given.settings.iam
     if iam is None:
         return None
-    return ByKeys(KeysVerifier(given.access_keys, region=iam.region, hosts=iam.host_names()))
+    try:
+        policies = Policies.parse(given.policies) if given.policies else None
+    except PolicyError as error:
+        raise ValueError(str(error)) from None
+    authorization = Authorization(
+        policies,
+        region=iam.region,
+        proxy_id=iam.proxy_id or given.name,
+        account=iam.account or None,
+        open_without_policies=True,
+    )
+    verifier = KeysVerifier(given.access_keys, region=iam.region, hosts=iam.host_names())
+    return TokenCheck(verifier, authorization)

@@ -1,24 +1,33 @@
 """``forebay token``: what it prints, and what it says when it can't."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from forebay.cli import run, token
 from forebay.identity.access_keys import AccessKey
+from forebay.identity.sts import Endpoint
+from forebay.identity.sts.requests import presign
 from forebay.identity.tokens import generate_db_auth_token
 
 NOW_S = 1_795_861_800.0
 ARGUMENTS = ["token", "--host", "db.example.com", "--port", "6432", "--user", "app_user"]
 KEY = AccessKey("AKIAFOREBAYTEST00001", "s3cr3t")
-AWS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+AWS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
+STS = ["token", "--sts", "--proxy-id", "prx-orders"]
 
 
 @pytest.fixture(autouse=True)
 def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*AWS, "AWS_REGION", "AWS_DEFAULT_REGION"):
+    endpoints = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS")
+    for name in (*AWS, *endpoints, "AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
+    # What botocore looks at when the variables have no key.
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, "/dev/null")
     monkeypatch.setattr(token.time, "time", lambda: NOW_S)
 
 
@@ -85,6 +94,72 @@ def test_what_is_wrong(
     assert captured.err.startswith("forebay token: ")
     assert said in captured.err
     assert "hunter2" not in captured.err
+
+
+def test_a_key_from_the_files_of_the_aws_cli(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "credentials"
+    path.write_text(
+        f"[default]\naws_access_key_id = {KEY.access_key_id}\naws_secret_access_key = s3cr3t\n"
+    )
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(path))
+    assert run([*ARGUMENTS, "--region", "us-east-1"]) == 0
+    assert capsys.readouterr().out == made(KEY)
+
+
+def test_without_botocore(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "botocore.session", None)
+    assert run([*ARGUMENTS, "--region", "us-east-1"]) == 2
+    assert "pip install 'forebay[aws]'" in capsys.readouterr().err
+    set_key(monkeypatch)
+    assert run([*ARGUMENTS, "--region", "us-east-1"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "variable", "url"),
+    [
+        ([], "", "https://sts.eu-west-1.amazonaws.com"),
+        (["--sts-endpoint", "https://sts.example"], "", "https://sts.example"),
+        ([], "http://localhost:4566", "http://localhost:4566"),
+    ],
+)
+def test_a_token_for_sts(
+    more: list[str],
+    variable: str,
+    url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    set_key(monkeypatch)
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", variable)
+    assert run([*STS, *more]) == 0
+    endpoint = Endpoint.parse(url, "eu-west-1")
+    assert capsys.readouterr().out == presign(endpoint, "prx-orders", KEY, NOW_S) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["token", "--sts"], "give --proxy-id"),
+        ([*STS, "--user", "app_user"], "--user is for tokens without --sts only"),
+        ([*ARGUMENTS, "--proxy-id", "prx"], "--proxy-id is for tokens with --sts only"),
+        (["token", "--sts", "--proxy-id", "a:b"], "is no proxy id"),
+        ([*STS, "--sts-endpoint", "ftp://h"], "is no address of STS"),
+    ],
+)
+def test_options_that_do_not_fit(
+    arguments: list[str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    set_key(monkeypatch)
+    assert run([*arguments, "--region", "us-east-1"]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:

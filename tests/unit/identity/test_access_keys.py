@@ -28,13 +28,13 @@ def parsed(value: Any) -> AccessKey:
     ],
 )
 def test_keys_of_users(value: dict[str, Any]) -> None:
-    assert parsed(value) == (ID, SECRET, None, None)
+    assert parsed(value) == (ID, SECRET, None, None, None)
 
 
 @pytest.mark.parametrize(
     "value",
     [
-        {"Credentials": TEMPORARY, "AssumedRoleUser": {"Arn": "arn:aws:sts::1:assumed-role/x/y"}},
+        {"Credentials": TEMPORARY},
         {"Version": 1, **TEMPORARY},
         TEMPORARY | {"Expiration": "2026-11-28T10:30:00Z"},
         TEMPORARY | {"Expiration": "2026-11-28T11:30:00+01:00"},
@@ -42,7 +42,68 @@ def test_keys_of_users(value: dict[str, Any]) -> None:
     ],
 )
 def test_temporary_ones(value: dict[str, Any]) -> None:
-    assert parsed(value) == (ID, SECRET, SESSION, EXPIRES_AT_S)
+    assert parsed(value) == (ID, SECRET, SESSION, EXPIRES_AT_S, None)
+
+
+ACCOUNT = "111122223333"
+SESSION_ARN = f"arn:aws:sts::{ACCOUNT}:assumed-role/publisher/i-0123"
+
+
+@pytest.mark.parametrize(
+    ("value", "owner"),
+    [
+        (FLAT, None),
+        (FLAT | {"UserName": "dev"}, None),
+        (FLAT | {"Arn": f"arn:aws:iam::{ACCOUNT}:user/team/dev"}, "team/dev"),
+        (FLAT | {"UserArn": f"arn:aws:iam::{ACCOUNT}:user/dev"}, "dev"),
+        ({"AccessKey": FLAT, "Arn": f"arn:aws:iam::{ACCOUNT}:user/dev"}, "dev"),
+        ({"AccessKey": {"UserName": "dev", **FLAT}, "Account": ACCOUNT}, "dev"),
+        ({"Credentials": TEMPORARY, "AssumedRoleUser": {"Arn": SESSION_ARN}}, SESSION_ARN),
+        (
+            {
+                "Credentials": TEMPORARY,
+                "FederatedUser": {"Arn": f"arn:aws:sts::{ACCOUNT}:federated-user/f"},
+            },
+            f"arn:aws:sts::{ACCOUNT}:federated-user/f",
+        ),
+        (
+            {
+                "Credentials": TEMPORARY,
+                "AssumedRoleUser": {"Arn": SESSION_ARN},
+                "Arn": SESSION_ARN,
+            },
+            SESSION_ARN,
+        ),
+    ],
+)
+def test_whose_it_is(value: dict[str, Any], owner: str | None) -> None:
+    if owner is not None and not owner.startswith("arn:"):
+        owner = f"arn:aws:iam::{ACCOUNT}:user/{owner}"
+    assert parsed(value).owner_arn == owner
+
+
+def test_the_account_of_the_configuration() -> None:
+    content = json.dumps({"AccessKey": {"UserName": "dev", **FLAT}}).encode()
+    found = parse_access_key(content, account=ACCOUNT, partition="aws-cn")
+    assert found.owner_arn == f"arn:aws-cn:iam::{ACCOUNT}:user/dev"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"Arn": "hunter2"}, '"Arn" is not the ARN of a user or a session'),
+        ({"Arn": 5}, '"Arn" is not the ARN'),
+        ({"Arn": f"arn:aws:iam::{ACCOUNT}:role/publisher"}, '"Arn" is not the ARN'),
+        ({"Arn": SESSION_ARN, "UserArn": SESSION_ARN + "x"}, "Arn and UserArn differ"),
+        ({"AssumedRoleUser": {"Arn": "x"}}, '"AssumedRoleUser.Arn" is not'),
+        ({"UserName": "a/hunter2", "Account": ACCOUNT}, '"UserName" is no name'),
+        ({"UserName": "dev", "Account": 111122223333}, '"Account" must be'),
+    ],
+)
+def test_owners_that_cannot_be(more: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said) as caught:
+        parsed(FLAT | more)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_no_secret_is_printed() -> None:

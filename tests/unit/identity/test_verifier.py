@@ -4,7 +4,7 @@ import pytest
 
 from forebay.identity import verifier as module
 from forebay.identity.access_keys import AccessKey
-from forebay.identity.tokens import Reason, generate_db_auth_token, parse
+from forebay.identity.tokens import Reason, Refusal, Verified, generate_db_auth_token, parse
 from forebay.identity.verifier import KeysVerifier
 
 NOW_S = 1_795_861_800.0
@@ -30,7 +30,7 @@ def reason(
     text: str, user: str = USER, now_s: float = NOW_S, verifier: KeysVerifier = VERIFIER
 ) -> Reason | None:
     refusal = verifier.check(text.encode(), user, now_s)
-    if refusal is None:
+    if isinstance(refusal, Verified):
         return None
     for secret in ("s3cr3t", "s3ssion", KEY.access_key_id, text.rpartition("=")[2]):
         assert secret not in repr(refusal)
@@ -72,13 +72,24 @@ def test_wrong_ones(text: str, expected: Reason) -> None:
     assert reason(text) is expected
 
 
+def test_whose_a_token_is_and_how_long_that_holds() -> None:
+    arn = "arn:aws:iam::111122223333:user/dev"
+    verifier = KeysVerifier(
+        [KEY._replace(owner_arn=arn), TEMPORARY], region=REGION, hosts=[f"{HOST}:{PORT}"]
+    )
+    found = verifier.check(token().encode(), USER, NOW_S + 10)
+    assert found == Verified(arn, NOW_S + 900)
+    late = token(TEMPORARY, at_s=NOW_S + 3500).encode()
+    assert verifier.check(late, USER, NOW_S + 3500) == Verified(None, NOW_S + 3600)
+
+
 def test_a_clock_may_be_ahead_a_little() -> None:
     assert reason(token(at_s=NOW_S + 300)) is None
 
 
 def test_what_the_log_is_told() -> None:
     refusal = VERIFIER.check(token(port=5432).encode(), USER, NOW_S)
-    assert refusal is not None
+    assert isinstance(refusal, Refusal)
     assert refusal.sentence == (
         "the token is for another host than iam.hosts has ([::1]:1, db.example.com:6432); it was"
         ' signed for user "app_user" at host db.example.com:5432 in region us-east-1, from'

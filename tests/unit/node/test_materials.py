@@ -78,7 +78,7 @@ def test_access_keys() -> None:
     settings = config("env:A", iam=iam("env:K"))
     environ = ENVIRON | {"K": json.dumps(KEY)}
     found = gather(settings, Certificates(), environ)
-    assert found["shop"].access_keys == [("AKIA1", "s3cret", None, None)]
+    assert found["shop"].access_keys == [("AKIA1", "s3cret", None, None, None)]
     assert concerns(settings, found) == []
     with pytest.raises(MaterialError) as caught:
         gather(settings, Certificates(), ENVIRON | {"K": '{"AccessKeyId": "s3cret"}'})

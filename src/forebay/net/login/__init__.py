@@ -5,10 +5,9 @@ from forebay.net.login.kept import UserAuth, UserEntry
 from forebay.net.login.login import LoggedIn, LoginFailed, log_in, refuse
 from forebay.net.login.policy import LoginPolicy
 from forebay.net.login.throttle import Throttle
-from forebay.net.login.verifiers import ByKeys, TokenVerifier
+from forebay.net.login.verifiers import TokenVerifier
 
 __all__ = [
-    "ByKeys",
     "Credentials",
     "LoggedIn",
     "LoginFailed",

@@ -1,10 +1,8 @@
 """Who says whether an IAM token is right."""
 
-import time
 from typing import Protocol
 
 from forebay.identity.tokens import Refusal
-from forebay.identity.verifier import KeysVerifier
 
 
 class TokenVerifier(Protocol):
@@ -17,15 +15,3 @@ class TokenVerifier(Protocol):
         it may be a password, one of Reason.TOO_MANY that nothing was verified. Bounded in time by
         the login's timeout. Raises nothing.
         """
-
-
-class ByKeys:
-    """Tokens that were signed with access keys which the operator holds. Takes some 30 µs, so it
-    is done here and not in a thread."""
-
-    def __init__(self, verifier: KeysVerifier) -> None:
-        self._verifier = verifier
-
-    async def check(self, token: bytes, user: str, _: str) -> Refusal | None:
-        """As TokenVerifier's."""
-        return self._verifier.check(token, user, time.time())

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import pytest
 
 from forebay.identity.access_keys import AccessKey
+from forebay.identity.authorization import Authorization
+from forebay.identity.token_check import TokenCheck
 from forebay.identity.verifier import KeysVerifier
 from forebay.net.login import (
-    ByKeys,
     LoggedIn,
     LoginFailed,
     LoginPolicy,
@@ -27,7 +28,10 @@ from forebay.protocol.startup import CancelRequest
 
 SERVER = server_context(*self_signed_certificate())
 KEY = AccessKey("AKIAFOREBAYTEST00001", "s3cr3t", "s" * 63_000)
-VERIFIER = ByKeys(KeysVerifier([KEY], region="us-east-1", hosts=["db:6432"]))
+VERIFIER = TokenCheck(
+    KeysVerifier([KEY], region="us-east-1", hosts=["db:6432"]),
+    Authorization(None, region="us-east-1", proxy_id="app", open_without_policies=True),
+)
 AUTHENTICATION_OK = messages.authentication_ok()
 
 

@@ -2,16 +2,13 @@
 
 import time
 
-from forebay.identity.access_keys import AccessKey
 from forebay.identity.tokens import Reason, generate_db_auth_token
-from forebay.identity.verifier import KeysVerifier
-from forebay.net.login.verifiers import ByKeys, TokenVerifier
-
-KEY = AccessKey("AKIAFOREBAYTEST00001", "s3cr3t")
+from forebay.net.login.verifiers import TokenVerifier
+from tests.unit.net.login.doors import KEY, VERIFIER
 
 
 async def test_by_keys() -> None:
-    verifier: TokenVerifier = ByKeys(KeysVerifier([KEY], region="us-east-1", hosts=["db:6432"]))
+    verifier: TokenVerifier = VERIFIER
     token = generate_db_auth_token("db", 6432, "app", "us-east-1", KEY, time.time())
     assert await verifier.check(token.encode(), "app", "192.0.2.1") is None
     refusal = await verifier.check(token.encode(), "other", "192.0.2.1")
