@@ -1,0 +1,134 @@
+"""How database connections log in, for each identity that the pool keeps connections for.
+
+By passwords, newest first while they rotate; by a token of Forebay's own role, which the node
+makes; by a client's token that the database has accepted; or by SCRAM keys that a client has proved
+to have. What the node says of its users decides which of them it is.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from forebay.channel import CallError, Credential, DatabaseLogin, MakeToken, Token
+from forebay.identity.presented import AcceptedTokens
+from forebay.net.connector import ConnectError, IamToken, Md5Hash, Target
+from forebay.net.connector import DatabaseLogin as Proof
+from forebay.protocol import errors, md5, scram
+from forebay.worker.asking import AskNode
+
+TOKEN_TIMEOUT_S: Final = 20.0
+"""For a token of Forebay's own role: longer than the node waits for AWS."""
+MAX_KEYS: Final = 10_000
+"""Users whose SCRAM keys are remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One way to log in."""
+
+    user: str
+    proof: Proof = field(repr=False)
+    login: DatabaseLogin
+
+
+class Identities:
+    """Those of one proxy. ``target`` is the database server by now, ``ask`` asks the node."""
+
+    def __init__(self, proxy: str, target: Callable[[], Target], ask: AskNode) -> None:
+        self._proxy = proxy
+        self._target = target
+        self._ask = ask
+        self._known: dict[str, Credential] = {}
+        self._rejected: set[DatabaseLogin] = set()
+        self._keys: dict[str, scram.ClientKeys] = {}  # by the verifier that they fit
+        self.accepted = AcceptedTokens()
+
+    def use(self, credentials: Iterable[Credential]) -> list[str]:
+        """These are the users from now on. Returns the identities that log in otherwise than
+        before, those that are gone among them."""
+        known: dict[str, Credential] = {}
+        for each in credentials:
+            known.setdefault(each.identity, each)
+        before, self._known = self._known, known
+        self._rejected &= {login for each in known.values() for login in each.logins}
+        return [
+            name
+            for name, each in before.items()
+            if name not in known or known[name].logins != each.logins
+        ]
+
+    def __contains__(self, identity: str) -> bool:
+        return identity in self._known
+
+    @property
+    def first(self) -> str | None:
+        """The identity of the first user, None if there is none."""
+        return next(iter(self._known), None)
+
+    def note_keys(self, passwords: Iterable[str], keys: scram.ClientKeys) -> None:
+        """A client has proved to have these keys; they fit one of the user's stored passwords."""
+        for password in passwords:
+            verifier = scram.Verifier.parse(password)
+            if verifier is not None and verifier.stored_key == keys.stored_key:
+                self._keys.pop(password, None)
+                self._keys[password] = keys
+        while len(self._keys) > MAX_KEYS:
+            del self._keys[next(iter(self._keys))]
+
+    async def attempts(self, identity: str) -> list[Attempt]:
+        """The ways to log in, in the order in which to try them; at least one.
+
+        Raises PgError for an identity that there is not, ConnectError where there is no way now.
+        """
+        known = self._known.get(identity)
+        if known is None:
+            raise errors.no_credentials(identity)
+        if known.auth_scheme == "IAM_AUTH":
+            return [await self._by_own_token(known.logins[0])]
+        token = self.accepted.newest(identity, time.time())
+        if token is not None:
+            login = DatabaseLogin(identity, "")
+            return [Attempt(identity, IamToken(token.decode(errors="surrogateescape")), login)]
+        logins = sorted(known.logins, key=lambda each: each in self._rejected)
+        found = [attempt for login in logins if (attempt := self._attempt(login)) is not None]
+        if not found:
+            raise ConnectError(
+                f'no more than the SCRAM verifier of the password of user "{identity}" is known:'
+                " the first connection is opened when a client of the user has logged in",
+                transient=False,
+            )
+        return found
+
+    def _attempt(self, login: DatabaseLogin) -> Attempt | None:
+        password = login.password
+        hashed = md5.parse_stored(password)
+        if hashed is not None:
+            return Attempt(login.user, Md5Hash(hashed), login)
+        if scram.Verifier.parse(password) is not None:
+            keys = self._keys.get(password)
+            return None if keys is None else Attempt(login.user, keys, login)
+        return Attempt(login.user, password or None, login)
+
+    async def _by_own_token(self, login: DatabaseLogin) -> Attempt:
+        target = self._target()
+        request = MakeToken(
+            proxy=self._proxy, user=login.user, host=target.host, port=target.port
+        )
+        try:
+            answer: Token = await self._ask(request, Token, TOKEN_TIMEOUT_S)
+        except CallError as error:
+            text = f'no IAM token for user "{login.user}" could be made: {error}'
+            raise ConnectError(text, transient=True) from None
+        return Attempt(login.user, IamToken(answer.token), login)
+
+    def worked(self, attempt: Attempt) -> None:
+        """The database has let it in."""
+        self._rejected.discard(attempt.login)
+
+    def failed(self, attempt: Attempt) -> None:
+        """The database has rejected it: others go first from now on."""
+        self._rejected.add(attempt.login)
+        if isinstance(attempt.proof, IamToken):
+            token = attempt.proof.text.encode(errors="surrogateescape")
+            self.accepted.reject(token, attempt.user)
