@@ -66,20 +66,27 @@ class ClearPasswords(NamedTuple):
     hashes: tuple[str, ...]
     verifiers: tuple[scram.Verifier, ...]
 
-    async def find(self, user: str, answer: bytes) -> Proof | None:
-        """The proof, if it is one of them; the time tells nothing about how much of it is right."""
+    def find(self, user: str, answer: bytes) -> Proof | None:
+        """The proof, if it is a password that is known as it is or by its MD5 hash; the time tells
+        nothing about how much of it is right."""
         if len(answer) <= self.limit_bytes:
-            mac = _mac(saslprep(answer.decode("utf-8", "surrogateescape")))
+            mac = _mac(saslprep(_text(answer)))
             if any(hmac.compare_digest(mac, each) for each in self.macs):
                 return Proof()
-        if not (self.hashes or self.verifiers) or len(answer) > MAX_CLEAR_PASSWORD_BYTES:
+        if self.hashes and len(answer) <= MAX_CLEAR_PASSWORD_BYTES:
+            stored = md5.stored_hash(user, _text(answer))
+            if any(hmac.compare_digest(stored, each) for each in self.hashes):
+                return Proof()
+        return None
+
+    async def find_verifier(self, answer: bytes) -> Proof | None:
+        """As `find`, for passwords of which no more than a SCRAM verifier is known: it costs a
+        millisecond or more, in a thread, for each of them."""
+        if len(answer) > MAX_CLEAR_PASSWORD_BYTES:
             return None
-        password = answer.decode("utf-8", "surrogateescape")
-        stored = md5.stored_hash(user, password)
-        if any(hmac.compare_digest(stored, each) for each in self.hashes):
-            return Proof()
         for verifier in self.verifiers:
-            keys = await in_crypto_thread(scram.ClientKeys.derive, password, *verifier.question)
+            question = verifier.question
+            keys = await in_crypto_thread(scram.ClientKeys.derive, _text(answer), *question)
             if hmac.compare_digest(keys.stored_key, verifier.stored_key):
                 return Proof(keys)
         return None
@@ -191,6 +198,10 @@ def _clear(forms: _Forms) -> ClearPasswords:
     longest_bytes = max(map(len, prepared), default=0)
     macs = tuple(map(_mac, prepared))
     return ClearPasswords(macs, 64 + 4 * longest_bytes, forms.hashes, forms.verifiers)
+
+
+def _text(answer: bytes) -> str:
+    return answer.decode("utf-8", "surrogateescape")
 
 
 def _mac(password: bytes) -> bytes:
