@@ -250,6 +250,9 @@ async def test_a_token(target: Target) -> None:
     assert "over TLS only" in await reason(plain, "u_token", token)
     assert "not for the IAM token" in await reason(target, "u_scram", token)
     assert "not for the IAM token" in await reason(target, "u_md5", token)
+    # What the database says over TLS is not hidden by an attempt without.
+    with pytest.raises(PgError, match="requires a valid client certificate"):
+        await name_of(replace(target, sslmode="prefer"), "u_cert", token)
 
 
 async def test_a_verifier_that_the_database_stores_lets_nobody_in_as_a_password(

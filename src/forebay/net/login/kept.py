@@ -39,9 +39,9 @@ _NAMES: Final = {"md5": "MD5 hash", "scram-sha-256": "SCRAM verifier"}
 class UserEntry:
     """One user as it is configured.
 
-    `passwords` are all that are right, newest first, each plain or in a stored form; without any no
-    proof holds. `method` is a key of `methods.METHODS`. `cert_names` are what a certificate of this
-    user's may be issued to, besides the user's name.
+    `passwords` are all that are right, newest first, each plain or in a stored form; without any,
+    and with an empty one alone, no proof holds. `method` is a key of `methods.METHODS`.
+    `cert_names` are what a certificate of this user's may be issued to, besides the user's name.
     """
 
     user: str
@@ -139,7 +139,7 @@ class _Forms(NamedTuple):
                 hashes.append(hashed)
             elif (verifier := scram.Verifier.parse(password)) is not None:
                 verifiers.append(verifier)
-            else:
+            elif password:  # an empty one is none, as in PostgreSQL
                 plain.append(password)
         return cls(tuple(plain), tuple(hashes), tuple(verifiers))
 
@@ -161,7 +161,7 @@ def method_for(entry: UserEntry) -> str:
         )
     if wanted == "md5" and scram.Verifier.parse(entry.passwords[0]) is not None:
         return entry.method.removesuffix("md5") + "scram-sha-256"
-    if wanted == "scram-sha-256" and not (forms.plain or forms.verifiers):
+    if wanted == "scram-sha-256" and forms.hashes and not (forms.plain or forms.verifiers):
         raise ValueError(
             f'no more than the MD5 hash of the password of user "{entry.user}" is known, which'
             f" {entry.method} cannot do with: use {entry.method.removesuffix(wanted)}md5, or give"

@@ -136,6 +136,14 @@ async def test_in_clear_each_form_can_be_proved(method: str, answer: str, right:
         assert keys.iterations == 10
 
 
+@pytest.mark.parametrize("method", ["md5", "scram-sha-256", "iam-or-md5"])
+def test_an_empty_password_is_none(method: str) -> None:
+    assert method_for(UserEntry("app", ("",), method)) == method
+    assert derive("app", method, ("",)) == derive("app", method, ())
+    with pytest.raises(ValueError):
+        method_for(UserEntry("app", ("", MD5), "scram-sha-256"))
+
+
 async def test_nothing_is_right_where_nothing_is_known() -> None:
     nothing = ClearPasswords((), 64, (), ())
     assert nothing.find("app", b"") is None
