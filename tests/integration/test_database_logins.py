@@ -250,6 +250,9 @@ async def test_a_token(target: Target) -> None:
     assert "over TLS only" in await reason(plain, "u_token", token)
     assert "not for the IAM token" in await reason(target, "u_scram", token)
     assert "not for the IAM token" in await reason(target, "u_md5", token)
+    # What the database says over TLS is not hidden by an attempt without.
+    with pytest.raises(PgError, match="requires a valid client certificate"):
+        await name_of(replace(target, sslmode="prefer"), "u_cert", token)
 
 
 async def test_a_verifier_that_the_database_stores_lets_nobody_in_as_a_password(
@@ -259,8 +262,8 @@ async def test_a_verifier_that_the_database_stores_lets_nobody_in_as_a_password(
     assert entry is not None
     auth = await derive_user(replace(entry, method="iam-or-md5"))
     assert auth.kept.clear is not None
-    assert await auth.kept.clear.find("u_scram", entry.passwords[0].encode()) is None
-    proof = await auth.kept.clear.find("u_scram", PASSWORD.encode())
+    assert await auth.kept.clear.find_verifier(entry.passwords[0].encode()) is None
+    proof = await auth.kept.clear.find_verifier(PASSWORD.encode())
     assert proof is not None
     assert proof.client_keys is not None
     assert await name_of(target, "u_scram", proof.client_keys) == "u_scram"

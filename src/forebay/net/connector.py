@@ -230,7 +230,9 @@ async def _log_in(
     except PgError as error:
         stream.close()
         as_attempted = (attempt.context is not None) == (stream.tls is not None)
-        if error.sqlstate == _RETRY_OTHER_ENCRYPTION and as_attempted:
+        # A token is sent over TLS only: without it nothing else would come of a further attempt.
+        may_retry = as_attempted and not (stream.tls and isinstance(password, IamToken))
+        if error.sqlstate == _RETRY_OTHER_ENCRYPTION and may_retry:
             raise EncryptionRefusedError(error) from None
         raise
     except BaseException:

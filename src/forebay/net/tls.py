@@ -29,6 +29,7 @@ SELF_SIGNED_DAYS: Final = 825
 
 
 _ClientFiles = tuple[str, str | None, str | None, str | None]
+_States = list[tuple[int, int] | None]
 
 
 class TLSConfigurationError(ValueError):
@@ -308,7 +309,7 @@ class ClientContexts:
     """Keeps client contexts, for reading a bundle of roots costs milliseconds."""
 
     def __init__(self) -> None:
-        self._kept: dict[_ClientFiles, tuple[list[int], ssl.SSLContext | None]] = {}
+        self._kept: dict[_ClientFiles, tuple[_States, ssl.SSLContext | None]] = {}
 
     def get(
         self,
@@ -319,21 +320,24 @@ class ClientContexts:
     ) -> ssl.SSLContext | None:
         """As `client_context`, but the same object for as long as the files are the same."""
         wanted = sslmode, sslrootcert, sslcert, sslkey
-        changed_ns = [_changed_ns(path) for path in wanted[1:]]
+        states = [_state(path) for path in wanted[1:]]
         kept = self._kept.get(wanted)
-        if kept is None or kept[0] != changed_ns:
-            kept = changed_ns, client_context(*wanted)
+        if kept is None or kept[0] != states:
+            kept = states, client_context(*wanted)
             self._kept[wanted] = kept
         return kept[1]
 
 
-def _changed_ns(path: str | None) -> int:
+def _state(path: str | None) -> tuple[int, int] | None:
+    """What is another when a file has changed, or another has taken its place; None if there is no
+    such file."""
     if path is None or path == SYSTEM_ROOTS:
-        return 0
+        return None
     try:
-        return Path(path).stat().st_mtime_ns
+        found = Path(path).stat()
     except OSError:
-        return -1
+        return None
+    return found.st_mtime_ns, found.st_ino
 
 
 def ssl_reason(error: ssl.SSLError) -> str:

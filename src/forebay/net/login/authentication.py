@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from typing import Final
 
 from forebay.identity.tokens import Reason, Refusal
 from forebay.net.login.certificates import ClientCertificate
@@ -11,9 +12,9 @@ from forebay.net.login.policy import LoginPolicy
 from forebay.net.stream import PeerGoneError, Stream
 from forebay.protocol import errors
 
-MAX_AUTH_MESSAGE_BYTES = 8192
+MAX_AUTH_MESSAGE_BYTES: Final = 8192
 """Passwords and SASL messages from a client that is not authenticated yet."""
-MAX_PASSWORD_MESSAGE_BYTES = 65_535
+MAX_PASSWORD_MESSAGE_BYTES: Final = 65_535
 """Of a client that is asked for an IAM token, once TLS is up: PostgreSQL's own limit."""
 
 

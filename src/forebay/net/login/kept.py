@@ -39,9 +39,9 @@ _NAMES: Final = {"md5": "MD5 hash", "scram-sha-256": "SCRAM verifier"}
 class UserEntry:
     """One user as it is configured.
 
-    `passwords` are all that are right, newest first, each plain or in a stored form; without any no
-    proof holds. `method` is a key of `methods.METHODS`. `cert_names` are what a certificate of this
-    user's may be issued to, besides the user's name.
+    `passwords` are all that are right, newest first, each plain or in a stored form; without any,
+    and with an empty one alone, no proof holds. `method` is a key of `methods.METHODS`.
+    `cert_names` are what a certificate of this user's may be issued to, besides the user's name.
     """
 
     user: str
@@ -66,20 +66,27 @@ class ClearPasswords(NamedTuple):
     hashes: tuple[str, ...]
     verifiers: tuple[scram.Verifier, ...]
 
-    async def find(self, user: str, answer: bytes) -> Proof | None:
-        """The proof, if it is one of them; the time tells nothing about how much of it is right."""
+    def find(self, user: str, answer: bytes) -> Proof | None:
+        """The proof, if it is a password that is known as it is or by its MD5 hash; the time tells
+        nothing about how much of it is right."""
         if len(answer) <= self.limit_bytes:
-            mac = _mac(saslprep(answer.decode("utf-8", "surrogateescape")))
+            mac = _mac(saslprep(_text(answer)))
             if any(hmac.compare_digest(mac, each) for each in self.macs):
                 return Proof()
-        if not (self.hashes or self.verifiers) or len(answer) > MAX_CLEAR_PASSWORD_BYTES:
+        if self.hashes and len(answer) <= MAX_CLEAR_PASSWORD_BYTES:
+            stored = md5.stored_hash(user, _text(answer))
+            if any(hmac.compare_digest(stored, each) for each in self.hashes):
+                return Proof()
+        return None
+
+    async def find_verifier(self, answer: bytes) -> Proof | None:
+        """As `find`, for passwords of which no more than a SCRAM verifier is known: it costs a
+        millisecond or more, in a thread, for each of them."""
+        if len(answer) > MAX_CLEAR_PASSWORD_BYTES:
             return None
-        password = answer.decode("utf-8", "surrogateescape")
-        stored = md5.stored_hash(user, password)
-        if any(hmac.compare_digest(stored, each) for each in self.hashes):
-            return Proof()
         for verifier in self.verifiers:
-            keys = await in_crypto_thread(scram.ClientKeys.derive, password, *verifier.question)
+            question = verifier.question
+            keys = await in_crypto_thread(scram.ClientKeys.derive, _text(answer), *question)
             if hmac.compare_digest(keys.stored_key, verifier.stored_key):
                 return Proof(keys)
         return None
@@ -132,7 +139,7 @@ class _Forms(NamedTuple):
                 hashes.append(hashed)
             elif (verifier := scram.Verifier.parse(password)) is not None:
                 verifiers.append(verifier)
-            else:
+            elif password:  # an empty one is none, as in PostgreSQL
                 plain.append(password)
         return cls(tuple(plain), tuple(hashes), tuple(verifiers))
 
@@ -154,7 +161,7 @@ def method_for(entry: UserEntry) -> str:
         )
     if wanted == "md5" and scram.Verifier.parse(entry.passwords[0]) is not None:
         return entry.method.removesuffix("md5") + "scram-sha-256"
-    if wanted == "scram-sha-256" and not (forms.plain or forms.verifiers):
+    if wanted == "scram-sha-256" and forms.hashes and not (forms.plain or forms.verifiers):
         raise ValueError(
             f'no more than the MD5 hash of the password of user "{entry.user}" is known, which'
             f" {entry.method} cannot do with: use {entry.method.removesuffix(wanted)}md5, or give"
@@ -191,6 +198,10 @@ def _clear(forms: _Forms) -> ClearPasswords:
     longest_bytes = max(map(len, prepared), default=0)
     macs = tuple(map(_mac, prepared))
     return ClearPasswords(macs, 64 + 4 * longest_bytes, forms.hashes, forms.verifiers)
+
+
+def _text(answer: bytes) -> str:
+    return answer.decode("utf-8", "surrogateescape")
 
 
 def _mac(password: bytes) -> bytes:

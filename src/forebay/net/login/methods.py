@@ -162,15 +162,18 @@ class IamTokenOrPassword:
             raise errors.unsupported_authentication()
 
         async def check(auth: UserAuth) -> Proof | None:
-            if auth.kept.clear is None:  # it is to be proved in another way
+            passwords = auth.kept.clear
+            if passwords is None:  # it is to be proved in another way
                 return None
-            proof = await auth.kept.clear.find(user, answer)
+            proof = passwords.find(user, answer)
             if proof is not None:
                 return proof
             refusal = await dialogue.refusal(answer, user)
-            if refusal is not None and refusal.reason is not Reason.NOT_A_TOKEN:
+            if refusal is None:
+                return Proof()
+            if refusal.reason is not Reason.NOT_A_TOKEN:
                 raise _refused(user, refusal)
-            return Proof() if refusal is None else None
+            return await passwords.find_verifier(answer)
 
         return check
 

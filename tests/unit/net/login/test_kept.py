@@ -124,7 +124,10 @@ async def test_in_clear_each_form_can_be_proved(method: str, answer: str, right:
     stored = ("md5" + md5.stored_hash("app", "by md5"), *others)
     kept = derive("app", method, ("plain", *stored))
     assert kept.clear is not None
-    proof = await kept.clear.find("app", answer.encode("utf-8", "surrogateescape"))
+    sent = answer.encode("utf-8", "surrogateescape")
+    proof = kept.clear.find("app", sent)
+    assert (proof is not None) is (right and "scram" not in answer)
+    proof = proof or await kept.clear.find_verifier(sent)
     assert (proof is not None) is right
     keys = None if proof is None else proof.client_keys
     assert (keys is not None) is ("scram" in answer)
@@ -133,8 +136,18 @@ async def test_in_clear_each_form_can_be_proved(method: str, answer: str, right:
         assert keys.iterations == 10
 
 
+@pytest.mark.parametrize("method", ["md5", "scram-sha-256", "iam-or-md5"])
+def test_an_empty_password_is_none(method: str) -> None:
+    assert method_for(UserEntry("app", ("",), method)) == method
+    assert derive("app", method, ("",)) == derive("app", method, ())
+    with pytest.raises(ValueError):
+        method_for(UserEntry("app", ("", MD5), "scram-sha-256"))
+
+
 async def test_nothing_is_right_where_nothing_is_known() -> None:
-    assert await ClearPasswords((), 64, (), ()).find("app", b"") is None
+    nothing = ClearPasswords((), 64, (), ())
+    assert nothing.find("app", b"") is None
+    assert await nothing.find_verifier(b"") is None
 
 
 def test_nothing_is_printed() -> None:

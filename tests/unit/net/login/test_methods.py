@@ -1,5 +1,6 @@
 """The ways to prove who one is, in talks with clients that are functions: no socket."""
 
+from base64 import b64encode
 from collections.abc import Callable
 
 import pytest
@@ -261,6 +262,16 @@ async def test_too_many_tokens(name: str) -> None:
 
 async def test_no_verifier_is_troubled_for_nobody() -> None:
     assert await prove(METHODS["iam"], plain(TOKEN), "app", NOBODY) is False
+
+
+@EITHER
+async def test_a_verifier_is_enough_for_a_password_in_clear(name: str) -> None:
+    keys = scram.ClientKeys.derive("secret", b"some salt", 10)
+    parts = (b64encode(each).decode() for each in (keys.salt, keys.stored_key, keys.server_key))
+    auth = auth_of(name, "SCRAM-SHA-256$10:{}${}:{}".format(*parts))
+    for answer, proof in ((b"secret", Proof(keys)), (b"wrong", None), (TOKEN, Proof())):
+        check = await METHODS[name].ask(plain(answer), "app", auth)
+        assert await check(auth) == proof
 
 
 # ---- One answer against newer credentials --------------------------------------------------------
