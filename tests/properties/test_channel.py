@@ -103,7 +103,7 @@ FROM_WORKER: list[WorkerMessage] = [
     Answer(id=3, result=Stats(proxies={"app": {"a": 1, "b": 0.5}})),
     Failed(id=2, reason="no"),
     Call(id=1, request=NewerSecret(proxy="app", user="u")),
-    Call(id=2, request=VerifyToken(proxy="app", token=b"hunter2")),
+    Call(id=2, request=VerifyToken(proxy="app", user="u", peer="::1", token=b"hunter2")),
     Call(id=3, request=MakeToken(proxy="app", user="u", host="h", port=1)),
     Notice(event="e", proxy="app", fields={"n": 1}),
 ]

@@ -139,9 +139,12 @@ class Refreshed(msgspec.Struct, frozen=True, kw_only=True, tag="refreshed"):
 
 
 class VerifyToken(msgspec.Struct, frozen=True, kw_only=True, tag="verify"):
-    """Whose is this presigned request? Answered by Verified."""
+    """May a client log in with this token, which only the node can verify? ``peer``: the client's
+    address. Answered by Verified."""
 
     proxy: str
+    user: str
+    peer: str
     token: bytes
 
     def __repr__(self) -> str:
@@ -149,9 +152,8 @@ class VerifyToken(msgspec.Struct, frozen=True, kw_only=True, tag="verify"):
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True, tag="verified"):
-    """The ARN of whose token it is; or why it is refused (a forebay.identity.tokens.Reason)."""
+    """Why not (a forebay.identity.tokens.Reason, and a sentence for the log); empty if it may."""
 
-    principal_arn: str | None = None
     reason: str = ""
     sentence: str = ""
 

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from forebay.identity.authorization import Authorization
-from forebay.identity.sts import StsVerifier
 from forebay.identity.tokens import Refusal
 from forebay.identity.verifier import KeysVerifier
+
+if TYPE_CHECKING:  # a worker that verifies by keys has no need of it
+    from forebay.identity.sts import StsVerifier
 
 UNIX_PEER: Final = "unix:"
 """How the address of a client on a Unix socket begins; it is none that a policy could mean."""
@@ -18,7 +20,7 @@ class TokenCheck:
 
     def __init__(
         self,
-        verifier: KeysVerifier | StsVerifier,
+        verifier: "KeysVerifier | StsVerifier",
         authorization: Authorization,
         *,
         now_s: Callable[[], float] = time.time,
@@ -27,10 +29,11 @@ class TokenCheck:
         self._authorization = authorization
         self._now_s = now_s
 
-    async def check(self, token: bytes, user: str, peer: str) -> Refusal | None:
+    async def check(self, token: bytes, user: str, peer: str, database: str = "") -> Refusal | None:
         """Why this text does not let the client be this user; None if it does.
 
-        ``peer``: the client's address without its port, or ``unix:…``. What is remembered of a
+        ``peer``: the client's address without its port, or ``unix:…``; which
+        ``database`` it asks for does not matter. What is remembered of a
         token is whose it is; the policies are asked at each login.
         """
         if isinstance(self._verifier, KeysVerifier):

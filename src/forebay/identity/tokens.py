@@ -81,6 +81,7 @@ class Reason(StrEnum):
     STS_FAILED = "STS failed"
     WRONG_PRINCIPAL = "wrong principal"
     POLICY = "policy"
+    NOT_ACCEPTED = "not accepted by the database"
 
 
 @dataclass(frozen=True, slots=True)

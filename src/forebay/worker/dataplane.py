@@ -10,9 +10,10 @@ import msgspec
 
 from forebay.channel import Apply, Begin, Credential, CredentialChange, WorkerProxy
 from forebay.worker.agenda import Agenda
+from forebay.worker.asking import AskNode
 from forebay.worker.evacuation import Evacuator
 from forebay.worker.prepared import Prepared, prepare
-from forebay.worker.proxy import AskNode, Proxy, Surroundings
+from forebay.worker.proxy import Proxy, Surroundings
 
 
 class DataPlane:

@@ -6,6 +6,7 @@ to have. What the node says of its users decides which of them it is.
 """
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,7 +21,8 @@ from forebay.worker.asking import AskNode
 TOKEN_TIMEOUT_S: Final = 20.0
 """For a token of Forebay's own role: longer than the node waits for AWS."""
 MAX_KEYS: Final = 10_000
-"""Users whose SCRAM keys are remembered."""
+MAX_LEARNED: Final = 10_000
+"""Users whose SCRAM keys are remembered, and who were looked up in the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,9 @@ class Identities:
         self._proxy = proxy
         self._target = target
         self._ask = ask
+        self.by_tokens = False  # the database verifies clients' tokens
         self._known: dict[str, Credential] = {}
+        self._learned: OrderedDict[str, Credential] = OrderedDict()
         self._rejected: set[DatabaseLogin] = set()
         self._keys: dict[str, scram.ClientKeys] = {}  # by the verifier that they fit
         self.accepted = AcceptedTokens()
@@ -59,16 +63,27 @@ class Identities:
         ]
 
     def __contains__(self, identity: str) -> bool:
-        return identity in self._known
+        return identity in self._known or identity in self._learned
+
+    def learn(self, user: str, passwords: tuple[str, ...]) -> None:
+        """A user who has no secret, with what the database has of the password."""
+        logins = tuple(DatabaseLogin(user, each) for each in passwords)
+        self._learned[user] = Credential(
+            username=user, passwords=passwords, identity=user, logins=logins
+        )
+        self._learned.move_to_end(user)
+        while len(self._learned) > MAX_LEARNED:
+            self._learned.popitem(last=False)
 
     @property
     def first(self) -> str | None:
         """The identity of the first user, None if there is none."""
         return next(iter(self._known), None)
 
-    def note_keys(self, passwords: Iterable[str], keys: scram.ClientKeys) -> None:
+    def note_keys(self, user: str, passwords: Iterable[str], keys: scram.ClientKeys) -> None:
         """A client has proved to have these keys; they fit one of the user's stored passwords."""
-        for password in passwords:
+        learned = self._learned.get(user)
+        for password in (*passwords, *(learned.passwords if learned else ())):
             verifier = scram.Verifier.parse(password)
             if verifier is not None and verifier.stored_key == keys.stored_key:
                 self._keys.pop(password, None)
@@ -81,15 +96,21 @@ class Identities:
 
         Raises PgError for an identity that there is not, ConnectError where there is no way now.
         """
-        known = self._known.get(identity)
+        known = self._known.get(identity) or self._learned.get(identity)
         if known is None:
             raise errors.no_credentials(identity)
         if known.auth_scheme == "IAM_AUTH":
             return [await self._by_own_token(known.logins[0])]
-        token = self.accepted.newest(identity, time.time())
+        token = self.accepted.newest(known.username, time.time())
         if token is not None:
-            login = DatabaseLogin(identity, "")
-            return [Attempt(identity, IamToken(token.decode(errors="surrogateescape")), login)]
+            login = DatabaseLogin(known.username, "")
+            return [Attempt(known.username, IamToken(token.decode("ascii")), login)]
+        if self.by_tokens and not any(login.password for login in known.logins):
+            raise ConnectError(
+                f'no valid IAM token of user "{known.username}" is at hand: connections are opened'
+                " with the tokens that clients log in with",
+                transient=False,
+            )
         logins = sorted(known.logins, key=lambda each: each in self._rejected)
         found = [attempt for login in logins if (attempt := self._attempt(login)) is not None]
         if not found:
@@ -112,9 +133,7 @@ class Identities:
 
     async def _by_own_token(self, login: DatabaseLogin) -> Attempt:
         target = self._target()
-        request = MakeToken(
-            proxy=self._proxy, user=login.user, host=target.host, port=target.port
-        )
+        request = MakeToken(proxy=self._proxy, user=login.user, host=target.host, port=target.port)
         try:
             answer: Token = await self._ask(request, Token, TOKEN_TIMEOUT_S)
         except CallError as error:
@@ -130,5 +149,4 @@ class Identities:
         """The database has rejected it: others go first from now on."""
         self._rejected.add(attempt.login)
         if isinstance(attempt.proof, IamToken):
-            token = attempt.proof.text.encode(errors="surrogateescape")
-            self.accepted.reject(token, attempt.user)
+            self.accepted.reject(attempt.proof.text.encode(), attempt.user)

@@ -13,8 +13,8 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from forebay import logs
 from forebay.channel import (
@@ -41,6 +41,7 @@ from forebay.channel import (
 from forebay.channel.descriptors import TIMEOUT_S as DESCRIPTORS_TIMEOUT_S
 from forebay.net.tasks import spawn
 from forebay.sql.known_answers import require_right_reading
+from forebay.worker.asking import AskNode
 from forebay.worker.evacuation import Evacuator
 
 log = logging.getLogger("forebay.worker")
@@ -77,7 +78,6 @@ class Plane(Protocol):
         """Counters and gauges by proxy."""
 
 
-AskNode = Callable[[Any, type[Any], float], Awaitable[Any]]
 PlaneFactory = Callable[[asyncio.AbstractEventLoop, AskNode], Plane]
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 

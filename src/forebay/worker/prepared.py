@@ -8,7 +8,7 @@ import ssl
 from dataclasses import dataclass
 from typing import TypeVar
 
-from forebay.channel import Credential, DatabaseLogin, WorkerProxy
+from forebay.channel import Credential, WorkerProxy
 from forebay.identity.authorization import Authorization
 from forebay.identity.policy import Policies, PolicyError
 from forebay.identity.token_check import TokenCheck
@@ -21,12 +21,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A proxy as the node wants it, what it demands of its clients, and how connections for each
-    identity log in to the database."""
+    """A proxy as the node wants it, and what it demands of its clients (the policy, but for what
+    only the proxy itself can ask). ``identities``: whose connections each user's clients share."""
 
     given: WorkerProxy
     policy: LoginPolicy
-    logins: dict[str, tuple[DatabaseLogin, ...]]
+    identities: dict[str, str]
 
 
 async def prepare(given: WorkerProxy, old: Prepared | None) -> Prepared:
@@ -43,10 +43,9 @@ async def prepare(given: WorkerProxy, old: Prepared | None) -> Prepared:
         throttle=Throttle() if old is None else old.policy.throttle,
         login_timeout_s=given.settings.login_timeout,
         refuse_options=given.settings.pinning == "rds",
-        verifier=_verifier(given),
+        verifier=_by_keys(given),
     )
-    logins = {each.identity: each.logins for each in reversed(given.credentials)}
-    return Prepared(given, policy, logins)
+    return Prepared(given, policy, {each.username: each.identity for each in given.credentials})
 
 
 def entry_of(credential: Credential) -> UserEntry:
@@ -72,10 +71,10 @@ def _tls_context(given: WorkerProxy, old: Prepared | None) -> ssl.SSLContext | N
     return server_context(*first, *more, client_ca_pem=given.client_ca_pem)
 
 
-def _verifier(given: WorkerProxy) -> TokenVerifier | None:
-    """Raises ValueError for policies that cannot be used."""
+def _by_keys(given: WorkerProxy) -> TokenVerifier | None:
+    """The verifier ``keys``, if it is that. Raises ValueError for policies that cannot be used."""
     iam = given.settings.iam
-    if iam is None:
+    if iam is None or iam.verifier != "keys":
         return None
     try:
         policies = Policies.parse(given.policies) if given.policies else None

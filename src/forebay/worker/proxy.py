@@ -5,19 +5,17 @@ Doorman ──▶ log_in ──▶ Sessions ──▶ relay ⇄ MicroPool ◀─
 """
 
 import asyncio
-import dataclasses
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from forebay.channel import Begin
 from forebay.config.settings import ProxySettings
 from forebay.net import handshake
 from forebay.net.connector import Target
-from forebay.net.login import LoggedIn, LoginFailed, LoginPolicy, log_in, refuse
+from forebay.net.login import LoggedIn, LoginFailed, log_in, refuse
 from forebay.net.stream import Stream
 from forebay.net.tls import ClientContexts
 from forebay.protocol import errors
@@ -25,9 +23,12 @@ from forebay.protocol.startup import CancelRequest
 from forebay.relay import MicroPool, Server
 from forebay.session.settings import InternTable, Parameters
 from forebay.worker.agenda import Agenda
+from forebay.worker.asking import AskNode
 from forebay.worker.cancel import Canceller
 from forebay.worker.doorman import Doorman
 from forebay.worker.evacuation import Evacuations, Evacuator
+from forebay.worker.front import Front, target_of
+from forebay.worker.identities import Identities
 from forebay.worker.kept import parameters_of
 from forebay.worker.pool.janitor import Janitor, Timeouts
 from forebay.worker.pool.manager import Limits, PoolManager
@@ -41,11 +42,6 @@ logger = logging.getLogger("forebay.login")
 
 # How often a drain looks whether the last client has gone.
 DRAIN_STEP_S = 0.02
-
-
-AskNode = Callable[[Any, type[Any], float], Awaitable[Any]]
-"""Asks the node, as forebay.channel.Calls.ask does: a request, the class of its answer, a time in
-seconds. Raises CallError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +68,7 @@ class Proxy:
         keys = CancelKeys(around.begin, prepared.given.name)
         self._sessions = Sessions(agenda, self._intern, keys)
         self._canceller = Canceller(self._target, self._tls_contexts)
+        self._identities = Identities(prepared.given.name, self._target, around.ask)
         self._opener = Opener(agenda, self._intern, self._login(), self._target, self._tls_contexts)
         self._manager = PoolManager(
             agenda,
@@ -81,6 +78,7 @@ class Proxy:
             self._canceller.cancel_server,
         )
         self._manager.holds.forget = self._forget_databases
+        self._front = Front(agenda, around.ask, self._identities, self._opener, self._manager)
         # What the connection opened last reports, by (database, user).
         self._reported: dict[tuple[str, str], Parameters] = {}
         self._janitor = Janitor(agenda, _timeouts(settings), self._manager, self._sessions)
@@ -113,16 +111,16 @@ class Proxy:
             self._sessions.greetings.forget()
         if target != before.target:
             self._move()
-        for identity in old.logins.keys() | prepared.logins.keys():
-            if identity not in prepared.logins:
-                self._part_from(identity)
-            elif old.logins.get(identity) != prepared.logins[identity]:
-                self._manager.upkeep.renew(identity, self._agenda.now())
 
     def _use(self) -> None:
-        """The settings that are looked at by others."""
+        """What others look at. Those whose identity is gone have to go."""
         settings = self._settings
         self._sessions.apply(settings.pinning, sought_by(settings))
+        for identity in self._front.use(self.prepared):
+            if identity in self._identities:
+                self._manager.upkeep.renew(identity, self._agenda.now())
+            else:
+                self._part_from(identity)
 
     def _join(self) -> None:
         """Take part in what concerns all who connect to the same server."""
@@ -143,10 +141,9 @@ class Proxy:
 
     def _probe(self) -> None:
         """Open a connection before any client wants one: it tells the server's limits."""
-        credentials = self.prepared.given.credentials
-        if credentials:
-            database = self._settings.target.database
-            self._manager.probe(self._manager.pool(database, credentials[0].identity))
+        identity = self._identities.first
+        if identity is not None:
+            self._manager.probe(self._manager.pool(self._settings.target.database, identity))
 
     def _part_from(self, identity: str) -> None:
         """Nobody may be this user any more: its clients end with their transactions."""
@@ -160,26 +157,21 @@ class Proxy:
         return self.prepared.given.settings
 
     @property
-    def _policy(self) -> LoginPolicy:
-        return self.prepared.policy
-
-    @property
     def is_logged_in_detail(self) -> bool:
         """Whether the log is to tell of clients that go, too."""
         return self._settings.debug_logging
 
     def _target(self) -> Target:
-        target = self._settings.target
-        address = target.addresses()[0]
-        return Target(address.host, address.port, target.sslmode, target.sslrootcert)
+        return target_of(self._settings.target)
 
     def _login(self) -> Login:
         settings = self._settings
-        return Login(self._password_of, settings.pool.init_query, settings.target.connect_timeout)
-
-    def _password_of(self, identity: str) -> str | None:
-        logins = self.prepared.logins.get(identity)
-        return logins[0].password if logins else None
+        return Login(
+            self._identities,
+            lambda identity: self._front.refresh(identity),
+            settings.pool.init_query,
+            settings.target.connect_timeout,
+        )
 
     async def _open(self, pool: MicroPool) -> tuple[Server, tuple[int, int]]:
         """See `Opener.open`. A database that reports something else than before (it was upgraded,
@@ -206,7 +198,7 @@ class Proxy:
         stream = Stream(sock, self._agenda.loop)
         address = _address_of(peer)
         try:
-            outcome = await log_in(stream, self._policy_for(sock), address)
+            outcome = await log_in(stream, self._front.policy_for(sock), address)
             if isinstance(outcome, LoggedIn):
                 await self._admit(outcome)
             elif isinstance(outcome, CancelRequest):
@@ -225,19 +217,13 @@ class Proxy:
                 },
             )
 
-    def _policy_for(self, sock: socket.socket) -> LoginPolicy:
-        """Clients have no TLS over Unix sockets, where nobody could overhear them."""
-        if self._policy.require_tls and sock.family == socket.AF_UNIX:
-            return dataclasses.replace(self._policy, require_tls=False)
-        return self._policy
-
     async def _admit(self, login: LoggedIn) -> None:
         limit = self._settings.max_client_connections
         if self._draining or len(self._sessions.clients) >= limit:
             error = errors.admin_shutdown() if self._draining else errors.too_many_clients(limit)
             await refuse(login.stream, error)
             raise LoginFailed(error.message, login.user, error.sqlstate)
-        pool = self._manager.pool(login.database, login.user)
+        pool = self._manager.pool(login.database, self._front.identity_of(login))
         self._janitor.watch(self._sessions.admit(login, pool))
 
     async def _cancel(self, request: CancelRequest, stream: Stream) -> None:
@@ -254,6 +240,7 @@ class Proxy:
         """Accept nobody, let transactions end, and close everything by `deadline` (loop time)."""
         self._draining = True
         self._doorman.close()
+        self._front.close()
         self._around.evacuator.remove(self._manager.holds)
         farewell = errors.admin_shutdown().encode()
         for client in list(self._sessions.clients.values()):
@@ -278,7 +265,7 @@ class Proxy:
             "client_connections_setup_succeeded": sessions.counts.succeeded,
             "client_connections_setup_failed": sessions.counts.failed,
             "client_connections_closed": sessions.counts.closed,
-            "wrong_passwords": self._policy.throttle.wrong_passwords,
+            "wrong_passwords": self._front.policy.throttle.wrong_passwords,
             "logins_under_way": self._doorman.logins,
             "clients_waiting": manager.waiting,
             "clients_pinned": sum(server.is_pinned for server in servers),

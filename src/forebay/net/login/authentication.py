@@ -29,10 +29,12 @@ class Authentication:
         self._stream = stream
         self._policy = policy
         self._peer = peer
+        self._database = ""
 
-    async def run(self, user: str) -> Proof:
+    async def run(self, user: str, database: str) -> Proof:
         """Returns the proof. AuthenticationOk is left to the caller. Raises PgError with what the
         client is to be told, after the time that a wrong password has to wait."""
+        self._database = database
         auth = self._policy.credentials.get(user)
         is_newest = auth is None
         if auth is None:
@@ -111,7 +113,7 @@ class Authentication:
     async def refusal(self, token: bytes, user: str) -> Refusal | None:
         if self._policy.verifier is None:
             return Refusal(Reason.NO_VERIFIER, "this proxy verifies no IAM tokens")
-        return await self._policy.verifier.check(token, user, self._peer)
+        return await self._policy.verifier.check(token, user, self._peer, self._database)
 
     async def answer(self) -> bytes:
         return await self._answer(MAX_AUTH_MESSAGE_BYTES)

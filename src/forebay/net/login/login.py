@@ -162,7 +162,7 @@ class _Login:
         if request.must_negotiate:
             agreed = negotiate_protocol_version(request.unrecognized, request.agreed_minor)
             self._stream.write(agreed)
-        proof = await self._authentication.run(user)
+        proof = await self._authentication.run(user, request.database or user)
         self._stream.write(messages.authentication_ok())
         return LoggedIn(
             stream=self._stream,

@@ -31,6 +31,9 @@ logger = logging.getLogger("forebay.pool")
 ABANDONED_S = 5.0
 
 
+OpenServer = Callable[[MicroPool], Awaitable[tuple[Server, tuple[int, int]]]]
+
+
 @dataclass(slots=True)
 class Limits:
     """The pool's settings that may change while running."""
@@ -54,7 +57,7 @@ class PoolManager:
         agenda: Agenda,
         limits: Limits,
         intern: InternTable,
-        open_server: Callable[[MicroPool], Awaitable[tuple[Server, tuple[int, int]]]],
+        open_server: OpenServer,
         cancel: Callable[[Server, Callable[[], bool]], Coroutine[Any, Any, None]],
     ) -> None:
         self._agenda = agenda
@@ -104,6 +107,11 @@ class PoolManager:
     def size(self) -> int:
         """Connections open or being opened."""
         return self.census.size
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another connection may be opened now."""
+        return self.census.size < self.census.limit
 
     @property
     def transactions(self) -> int:
@@ -184,13 +192,21 @@ class PoolManager:
         self._agenda.spawn(self._open(pool), name)
 
     async def _open(self, pool: MicroPool) -> None:
+        try:
+            await self._open_by(pool, self._open_server)
+        except (PgError, ConnectError) as error:
+            self._opening_failed(pool, error)
+
+    async def open_now(self, pool: MicroPool, open_server: OpenServer) -> None:
+        """Open a connection for `pool` in a way of its own. The caller has seen to it that there is
+        room. Raises PgError or ConnectError with why there is none."""
+        pool.begin_opening()
+        await self._open_by(pool, open_server)
+
+    async def _open_by(self, pool: MicroPool, open_server: OpenServer) -> None:
         retirements = self._retirements
         try:
-            server, told = await self._open_server(pool)
-        except (PgError, ConnectError) as error:
-            pool.end_opening(False)
-            self._opening_failed(pool, error)
-            return
+            server, told = await open_server(pool)
         except BaseException:
             pool.end_opening(False)
             raise

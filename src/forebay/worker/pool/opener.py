@@ -2,20 +2,21 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from types import MappingProxyType
 
 from forebay.net import connector
 from forebay.net.connector import ConnectError, DatabaseConnection, Target
 from forebay.net.tls import ClientContexts
-from forebay.protocol import errors
 from forebay.protocol.errors import PgError
 from forebay.relay import MicroPool, Server
 from forebay.session.replays import is_hasty
 from forebay.session.settings import WITHOUT_TIMEOUT, InternTable
 from forebay.sql.settings import names_pg_temp
 from forebay.worker.agenda import Agenda
+from forebay.worker.identities import Attempt, Identities
 from forebay.worker.pool.budget import LIMITS_QUERY, parse_limits
 
 # What a session begins with, by init_query and otherwise: its search_path, what RESET makes of
@@ -27,15 +28,20 @@ BEGINNING_QUERY = (
     " AND timeout.name OPERATOR(pg_catalog.=) 'statement_timeout'"
 )
 TIMEOUT_QUERY = "SHOW statement_timeout"
+NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
+# Wrong password; a role that there is not, or that may not log in, as when a user alternates.
+REJECTIONS = ("28P01", "28000")
 # Connections end after max_connection_age less up to a tenth of it: not all at once.
 AGE_SPREAD = 0.1
 
 
 @dataclass(slots=True)
 class Login:
-    """How connections log in. May change while running."""
+    """How connections log in. May change while running. ``newer``: asks whether there are newer
+    logins of an identity, all of which the database has rejected."""
 
-    password_of: Callable[[str], str | None]
+    identities: Identities
+    newer: Callable[[str], Awaitable[bool]]
     init_query: str
     connect_timeout_s: float
 
@@ -63,18 +69,15 @@ class Opener:
 
         Raises PgError with what the database said, else ConnectError.
         """
-        password = self.login.password_of(pool.user)
-        if password is None:
-            raise errors.no_credentials(pool.user)
-        connection = await connector.connect(
-            self._target(),
-            user=pool.user,
-            password=password,
-            database=pool.database,
-            parameters={},
-            connect_timeout_s=self.login.connect_timeout_s,
-            tls_contexts=self._tls_contexts,
-        )
+        return await self._make_ready(await self.connect(pool.user, pool.database), pool)
+
+    async def open_with(self, pool: MicroPool, attempt: Attempt) -> tuple[Server, tuple[int, int]]:
+        """As `open`, by this login alone."""
+        return await self._make_ready(await self.log_in_by(attempt, pool.database), pool)
+
+    async def _make_ready(
+        self, connection: DatabaseConnection, pool: MicroPool
+    ) -> tuple[Server, tuple[int, int]]:
         try:
             told, beginning = await self._prepare(connection)
         except BaseException:
@@ -85,6 +88,55 @@ class Opener:
         server.begins_under_pg_temp = names_pg_temp(server.search_path + reset_to)
         server.begins_hasty = any(is_hasty({"statement_timeout": each}) for each in timeouts)
         return server, told
+
+    async def connect(
+        self, identity: str, database: str, parameters: Mapping[str, str] = NO_PARAMETERS
+    ) -> DatabaseConnection:
+        """A connection that is logged in, and no more: by the first login of the identity's that
+        the database does not reject. If it rejects them all, there may be a newer one.
+
+        Raises as `open`."""
+        try:
+            return await self._try_logins(identity, database, parameters)
+        except PgError as error:
+            if error.sqlstate not in REJECTIONS or identity not in self.login.identities:
+                raise
+            if not await self.login.newer(identity):
+                raise
+        return await self._try_logins(identity, database, parameters)
+
+    async def _try_logins(
+        self, identity: str, database: str, parameters: Mapping[str, str]
+    ) -> DatabaseConnection:
+        identities = self.login.identities
+        rejection: PgError | None = None
+        for attempt in await identities.attempts(identity):
+            try:
+                connection = await self.log_in_by(attempt, database, parameters)
+            except PgError as error:
+                if error.sqlstate not in REJECTIONS:
+                    raise
+                identities.failed(attempt)
+                rejection = rejection or error
+            else:
+                identities.worked(attempt)
+                return connection
+        assert rejection is not None  # noqa: S101 - there is at least one attempt
+        raise rejection
+
+    async def log_in_by(
+        self, attempt: Attempt, database: str, parameters: Mapping[str, str] = NO_PARAMETERS
+    ) -> DatabaseConnection:
+        """A connection that is logged in so, and no more. Raises as `open`."""
+        return await connector.connect(
+            self._target(),
+            user=attempt.user,
+            password=attempt.proof,
+            database=database,
+            parameters=parameters,
+            connect_timeout_s=self.login.connect_timeout_s,
+            tls_contexts=self._tls_contexts,
+        )
 
     async def _prepare(self, connection: DatabaseConnection) -> tuple[tuple[int, int], list[str]]:
         try:

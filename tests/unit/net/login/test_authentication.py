@@ -32,7 +32,7 @@ Newer = Callable[[str], Awaitable[UserAuth | None]]
 class Storm:
     """Of all tokens it says that there are too many."""
 
-    async def check(self, token: bytes, _: str, peer: str) -> Refusal | None:
+    async def check(self, token: bytes, _: str, peer: str, database: str) -> Refusal | None:
         assert peer == "192.0.2.1"
         is_token = token.startswith(b"token")
         return Refusal(Reason.TOO_MANY if is_token else Reason.NOT_A_TOKEN, "a storm")
@@ -169,7 +169,7 @@ async def test_no_answer() -> None:
     ours, theirs = socket.socketpair()
     stream, client = Stream(ours), Stream(theirs)
     given = await policy(UserEntry("old", ("secret",), "md5"))
-    login = asyncio.ensure_future(Authentication(stream, given, "192.0.2.1").run("old"))
+    login = asyncio.ensure_future(Authentication(stream, given, "192.0.2.1").run("old", "shop"))
     client.write(messages.terminate())
     await client.drain()
     with pytest.raises(PeerGoneError):
