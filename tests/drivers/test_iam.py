@@ -110,7 +110,8 @@ def function(
         "SessionToken": AWS["AWS_SESSION_TOKEN"],
         "Expiration": "2999-01-01T00:00:00+00:00",
     }
-    key.write_text(json.dumps({"Credentials": value, "AssumedRoleUser": {"Arn": "arn:aws:x"}}))
+    role = {"Arn": "arn:aws:sts::111122223333:assumed-role/publisher/i-0123"}
+    key.write_text(json.dumps({"Credentials": value, "AssumedRoleUser": role}))
     key.chmod(0o600)
     iam = {
         "verifier": "keys",
