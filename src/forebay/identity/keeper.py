@@ -73,7 +73,7 @@ class _Entry:
         self.unusable: str | None = None  # what was logged of its other versions
         self.flight: asyncio.Task[SourceError | None] | None = None
         self.next: asyncio.Task[None] | None = None  # waits until it may begin
-        self.keeping: asyncio.Task[None] | None = None
+        self.alarm: asyncio.Task[None] | None = None  # ends when it is due
 
 
 class Keeper:
@@ -145,9 +145,9 @@ class Keeper:
                 _stop(self._entries.pop(source))
             for entry in added:
                 self._entries[entry.source.source] = entry
-                if entry.source.is_remote:
-                    entry.due_at_s = entry.started_at_s + self._uniform(0.0, self._refresh_s)
-                    entry.keeping = spawn(self._keep(entry), f"keep {entry.name}")
+                # They were all read at once, and are not to be again.
+                entry.due_at_s = entry.started_at_s + self._uniform(0.0, self._refresh_s)
+                self._set_alarm(entry)
             if self._following is None:
                 self._following = spawn(self._follow(), "follow secret files")
 
@@ -249,6 +249,7 @@ class Keeper:
                 return await self._attempt(entry)
         finally:
             entry.flight = None
+            self._set_alarm(entry)
 
     async def _fetch_next(self, entry: _Entry) -> None:
         """Reads it as soon as it may be read again."""
@@ -341,22 +342,25 @@ class Keeper:
 
     # ---- as time goes by ----
 
-    async def _keep(self, entry: _Entry) -> None:
-        """Reads a remote source again and again."""
-        while True:
-            left_s = entry.due_at_s - self._clock()
-            if left_s > 0:
-                await self._sleep(left_s)  # and look anew: it may have been read in between
-            elif entry.next is not None:
-                await asyncio.wait({entry.next})
-            else:
-                await asyncio.wait({self._fetch(entry)})
+    def _set_alarm(self, entry: _Entry) -> None:
+        """Has a remote source in use read when it is due."""
+        if entry.alarm is not None:
+            entry.alarm.cancel()
+        is_in_use = self._entries.get(entry.source.source) is entry and not self._closed
+        if entry.source.is_remote and is_in_use:
+            entry.alarm = spawn(self._read_when_due(entry), f"keep {entry.name}")
+
+    async def _read_when_due(self, entry: _Entry) -> None:
+        while (left_s := entry.due_at_s - self._clock()) > 0:
+            await self._sleep(left_s)
+        if entry.next is None:  # that one reads it, too
+            self._fetch(entry)
 
     async def _follow(self) -> None:
         """Looks at the files again and again, and reads those that have changed."""
         while True:
             await self._sleep(FOLLOW_S)
-            local = [each for each in self._entries.values() if not each.source.is_remote]
+            local = [each for each in self._entries.values() if each.read_print is not None]
             if not local:
                 continue
             try:
@@ -376,7 +380,7 @@ class Keeper:
 def _stop(entry: _Entry) -> "list[asyncio.Task[Any]]":
     """Cancels what runs for it; gives those tasks."""
     tasks: list[asyncio.Task[Any]] = [
-        each for each in (entry.keeping, entry.next, entry.flight) if each is not None
+        each for each in (entry.alarm, entry.next, entry.flight) if each is not None
     ]
     for task in tasks:
         task.cancel()

@@ -317,6 +317,7 @@ async def test_looking_at_files_fails_once(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     world.put(FILE, "1")
+    world.prints[FILE] = 1
     await world.keeper.open([FILE])
     with monkeypatch.context() as patch:
         patch.setattr(world, "fingerprints", None)

@@ -30,7 +30,8 @@ _ARN: Final = re.compile(
     r"arn:aws[a-z-]{0,16}:secretsmanager:([a-z0-9-]{1,32}):[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]{1,519}"
 )
 _NAME: Final = re.compile(r"[A-Za-z0-9/_+=.@-]{1,512}")
-_NO_VALUE: Final = "what answered is not Secrets Manager: see AWS_ENDPOINT_URL"
+_NO_VALUE: Final = "has no current value: give it one"
+_NOT_AWS: Final = "what answered is not Secrets Manager: see AWS_ENDPOINT_URL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class AwsSource:
             found, changed_at_s = await self._by_id(described)
         current = found[CURRENT]
         if current is None:
-            raise MissingError("has no version that is AWSCURRENT: give it a value")
+            raise MissingError(_NO_VALUE)
         self._known = {each.version_id: each for each in found.values() if each is not None}
         pending = found[PENDING]
         if pending is not None and _is_over(pending, current, found[PREVIOUS]):
@@ -114,15 +115,15 @@ class AwsSource:
         stages = described.get("VersionIdsToStages")
         if not isinstance(stages, dict):
             if described.get("ARN"):
-                raise MissingError("has no value: put one in")
-            raise SourceError(_NO_VALUE, transient=True)
+                raise MissingError(_NO_VALUE)
+            raise SourceError(_NOT_AWS, transient=True)
         ids = {stage: version_id for version_id, each in stages.items() for stage in each}
         wanted = [ids.get(stage) for stage in (CURRENT, PREVIOUS, PENDING)]
         current, previous, pending = await asyncio.gather(
             *(self._version(version_id) for version_id in wanted)
         )
         if current is None and wanted[0] is not None:  # it was moved or removed in between
-            raise MissingError("has no version that is AWSCURRENT: give it a value", transient=True)
+            raise MissingError(_NO_VALUE, transient=True)
         found = {CURRENT: current, PREVIOUS: previous, PENDING: pending}
         return found, _seconds(described.get("LastChangedDate"))
 
@@ -157,8 +158,10 @@ class AwsSource:
             content = text.encode(errors="surrogatepass")
         elif isinstance(binary, bytes):
             content = binary
+        elif answer.get("ARN"):
+            raise MissingError(_NO_VALUE)
         else:
-            raise SourceError(_NO_VALUE, transient=True)
+            raise SourceError(_NOT_AWS, transient=True)
         return _Version(
             str(answer.get("VersionId", "")), content, _seconds(answer.get("CreatedDate"))
         )

@@ -17,6 +17,7 @@ from forebay.identity.sources.aws import (
     SecretsManager,
     explain,
 )
+from forebay.identity.sources.secrets_manager import AwsSource
 from forebay.identity.sources.source import SourceError
 
 JSON = "application/x-amz-json-1.1"
@@ -317,3 +318,10 @@ def test_every_failure_that_is_named_is_botocores() -> None:
         for name in module._FAILURES
         if not hasattr(exceptions, name) and name != "ResponseParserError"
     ] == []
+
+
+async def test_a_source_behind_an_html_page(answering: Answering, manager: SecretsManager) -> None:
+    answering.kind, answering.body = "text/html", b"<html>hunter2</html>"
+    with pytest.raises(SourceError, match="what answered is not Secrets Manager") as caught:
+        await AwsSource("secretsmanager:app", manager).fetch()
+    assert caught.value.transient

@@ -224,9 +224,9 @@ def _garbage_as_value(manager: Manager) -> None:
     ("spoil", "said"),
     [
         (_deleted, "restore-secret"),
-        (_no_versions, "has no value: put one in"),
-        (_no_current, "has no version that is AWSCURRENT"),
-        (_current_without_value, "has no version that is AWSCURRENT"),
+        (_no_versions, "has no current value: give it one"),
+        (_no_current, "has no current value: give it one"),
+        (_current_without_value, "has no current value: give it one"),
         (_garbage, "what answered is not Secrets Manager"),
         (_garbage_as_value, "what answered is not Secrets Manager"),
     ],
