@@ -15,6 +15,7 @@ import pytest
 
 from forebay.embedded.postgres import Postgres, SetupError
 from tests.harness import Forebay, TestDatabase, descriptors, reaper
+from tests.harness.moto import MotoServer
 
 # A shell that starts the tests in the background lets them ignore SIGINT, and so would every
 # program that they start, and that some of them interrupt.
@@ -89,6 +90,13 @@ def tls_postgres() -> Iterator[Postgres]:
     except SetupError as error:
         pytest.skip(str(error))
     with server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MotoServer]:
+    """A server with AWS's APIs for this process's tests; each test has secrets of its own names."""
+    with MotoServer(tmp_path_factory.mktemp("moto")) as server:
         yield server
 
 

@@ -1,33 +1,53 @@
-"""User names and passwords from where they are kept.
+"""User names and passwords, from the content of their sources.
 
-A source is written ``file:PATH`` or ``env:NAME`` (``given:NAME``: handed over by a URL or a
-program). What is read there is the JSON object that Secrets Manager holds for RDS Proxy:
-``{"username": …, "password": …}``; its other keys (host, port, engine, dbname) are not used.
+A secret is the JSON object that Secrets Manager holds for RDS Proxy: ``{"username": …,
+"password": …}``; its other keys (host, port, engine, dbname) are not used. A userlist has many.
 Errors name the source and say what is wrong with it. They never show what it holds.
 """
 
 import os
-import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from forebay.config.settings import Hidden
+from forebay.identity.sources.local import read_local as fetch
+from forebay.identity.sources.local import world_readable
+from forebay.identity.sources.source import MAX_SECRET_BYTES, MAX_USERLIST_BYTES, shown
+from forebay.identity.userlist import parse_userlist
+
+__all__ = [
+    "MAX_SECRET_BYTES",
+    "MAX_USERNAME_LENGTH",
+    "Secret",
+    "SecretError",
+    "User",
+    "fetch",
+    "parse_users",
+    "read_each",
+    "resolve",
+    "shown",
+    "world_readable",
+]
 
 T = TypeVar("T")
 
-# Secrets Manager's own limit for one secret.
-MAX_SECRET_BYTES = 65_536
 # NAMEDATALEN - 1 is what PostgreSQL keeps of a role's name; RDS Proxy's API takes 128.
 MAX_USERNAME_LENGTH = 128
 
-_WHAT_FOR = {
-    "username": "",
-    "password": ": Forebay logs in to the database with it, even if clients use IAM tokens",
-}
+_FORM = '{"username": "…", "password": "…"}'
+_WHAT_FOR = ": Forebay logs in to the database with it, even if clients use IAM tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user as a source has it. ``password`` is None for one who has none there; else it is plain
+    text or a stored form of pg_authid (``md5…``, ``SCRAM-SHA-256$…``). Its repr hides it."""
+
+    username: str
+    password: Hidden | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +67,40 @@ class SecretError(Exception):
         super().__init__("\n".join(self.problems))
 
 
+def parse_users(source: str, content: bytes) -> tuple[User, ...]:
+    """The users in what was read from a source: many from ``userlist:``, one from any other.
+
+    Raises ValueError with what is wrong, and nothing of the content.
+    """
+    if not source.startswith("userlist:"):
+        return (_parse_secret(content),)
+    if len(content) > MAX_USERLIST_BYTES:
+        raise ValueError(f"is over {MAX_USERLIST_BYTES} bytes")
+    found = parse_userlist(content, MAX_USERNAME_LENGTH)
+    if not found:  # as when it is being written anew
+        raise ValueError('holds no user; a line is "name" "secret"')
+    return tuple(User(name, Hidden(secret) if secret else None) for name, secret in found.items())
+
+
 def resolve(
     sources: Iterable[str],
     *,
     environ: Mapping[str, str] | None = None,
     given: Mapping[str, Hidden] | None = None,
 ) -> list[Secret]:
-    """Read every source, in order. Raises SecretError with everything that is wrong."""
+    """Read every source of this machine's, in order; each is one user with a password.
+
+    Raises SecretError with everything that is wrong.
+    """
     environ = os.environ if environ is None else environ
-    return read_each(
-        sources,
-        lambda source: _parse(source, fetch(source, environ, given or {})),
-        lambda secret: (secret.username, f'user "{secret.username}"'),
-    )
+
+    def read(source: str) -> Secret:
+        (user,) = parse_users(source, fetch(source, environ, given or {}))
+        if user.password is None:
+            raise ValueError(f'has no key "password"{_WHAT_FOR}')
+        return Secret(user.username, user.password, source)
+
+    return read_each(sources, read, lambda secret: (secret.username, f'user "{secret.username}"'))
 
 
 def read_each(
@@ -88,66 +129,20 @@ def read_each(
     return found
 
 
-def shown(source: str) -> str:
-    """The source as it may be printed: what has none of the known forms may be a secret itself."""
-    return source if source.startswith(("file:", "env:", "given:", "arn:")) else "a secret"
-
-
-def world_readable(source: str) -> bool:
-    """Whether it is a file that every user of this machine can read (best effort)."""
-    if not source.startswith("file:"):
-        return False
-    try:
-        mode = Path(source.removeprefix("file:")).stat().st_mode
-    except (OSError, ValueError):
-        return False
-    return bool(mode & stat.S_IROTH)
-
-
-def fetch(source: str, environ: Mapping[str, str], given: Mapping[str, Hidden]) -> bytes:
-    """What a source holds, at most one byte more than MAX_SECRET_BYTES of a file.
-
-    Raises ValueError with what is wrong, and nothing of what is there."""
-    kind, _, name = source.partition(":")
-    if kind == "file":
-        return _read_file(name)
-    if kind == "env":
-        if not environ.get(name):
-            raise ValueError("this environment variable is not set")
-        return environ[name].encode(errors="surrogateescape")
-    if kind == "given":
-        if name not in given:
-            raise ValueError('no such secret was given; in a file, use "file:" or "env:"')
-        return given[name].reveal().encode()
-    if kind == "arn":
-        raise ValueError('secrets in AWS are not supported yet; use "file:" or "env:"')
-    raise ValueError("must be file:PATH or env:NAME")
-
-
-def _read_file(name: str) -> bytes:
-    try:
-        # A pipe without a writer would block for ever; a device would never end.
-        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise ValueError("is not a regular file")
-            return file.read(MAX_SECRET_BYTES + 1)
-    except OSError as error:
-        raise ValueError(f"can't be read: {error.strerror or type(error).__name__}") from None
-
-
-def _parse(source: str, content: bytes) -> Secret:
+def _parse_secret(content: bytes) -> User:
     if len(content) > MAX_SECRET_BYTES:
         raise ValueError(f"is over {MAX_SECRET_BYTES} bytes")
     try:
         value = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise ValueError('is not JSON; it must be {"username": "…", "password": "…"}') from None
+        raise ValueError(f"is not JSON; it must be {_FORM}") from None
     if not isinstance(value, dict):
-        raise ValueError('must be a JSON object: {"username": "…", "password": "…"}')
+        raise ValueError(f"must be a JSON object: {_FORM}")
+    if "username" not in value:
+        raise ValueError('has no key "username"')
     for key in ("username", "password"):
         if key not in value:
-            raise ValueError(f'has no key "{key}"{_WHAT_FOR[key]}')
+            continue
         if not isinstance(value[key], str) or not value[key]:
             raise ValueError(f'"{key}" must be a string that is not empty')
         if "\0" in value[key]:
@@ -155,4 +150,5 @@ def _parse(source: str, content: bytes) -> Secret:
     username: str = value["username"]
     if len(username) > MAX_USERNAME_LENGTH:
         raise ValueError(f'"username" is over {MAX_USERNAME_LENGTH} characters')
-    return Secret(username, Hidden(value["password"]), source)
+    password = value.get("password")
+    return User(username, None if password is None else Hidden(password))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from forebay.config.settings import Hidden
-from forebay.identity.secrets import SecretError, resolve, world_readable
+from forebay.identity.secrets import SecretError, User, parse_users, resolve
 
 GOOD = {"username": "app", "password": "hunter2", "engine": "postgres", "host": "db", "port": 5432}
 
@@ -64,10 +64,10 @@ def test_bytes_that_are_not_text(tmp_path: Path) -> None:
     ("source", "said"),
     [
         ("file:/nowhere/x.json", "file:/nowhere/x.json: can't be read: No such file"),
-        ("file:/", "can't be read: Is a directory"),
+        ("file:/", 'is a directory without a file "username"'),
         ("file:/dev/zero", "is not a regular file"),
         ("given:x", "no such secret was given"),
-        ("arn:aws:secretsmanager:eu-west-1:1:secret:x", "secrets in AWS are not supported yet"),
+        ("arn:aws:secretsmanager:eu-west-1:1:secret:x", "secrets in AWS can't be used here"),
         ("hunter2", "a secret: must be file:PATH or env:NAME"),
     ],
 )
@@ -90,12 +90,27 @@ def test_every_problem_is_told_and_users_are_unique() -> None:
     )
 
 
-def test_files_that_everybody_can_read(tmp_path: Path) -> None:
-    path = tmp_path / "a"
-    path.touch()
-    path.chmod(0o600)
-    assert not world_readable(f"file:{path}")
-    path.chmod(0o604)
-    assert world_readable(f"file:{path}")
-    assert not world_readable("file:/nowhere")
-    assert not world_readable("env:A")
+def test_a_user_without_a_password() -> None:
+    assert parse_users("env:A", b'{"username": "u", "engine": "postgres"}') == (User("u", None),)
+
+
+def test_a_userlist_has_many_users() -> None:
+    content = b'"a" "hunter2"\n"b" ""\n; "c" "x"\n'
+    found = parse_users("userlist:/etc/pgbouncer/userlist.txt", content)
+    assert found == (User("a", Hidden("hunter2")), User("b", None))
+    assert "hunter2" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "holds no user"),
+        (b"; nobody\n", "holds no user"),
+        (b'"a" "hunter2\n', "line 1 is not"),
+        (b"x" * (8 * 1024 * 1024 + 1), "is over 8388608 bytes"),
+    ],
+)
+def test_userlists_that_cannot_be_used(content: bytes, said: str) -> None:
+    with pytest.raises(ValueError, match=said) as caught:
+        parse_users("userlist:x", content)
+    assert "hunter2" not in str(caught.value)

@@ -1,0 +1,1 @@
+"""Where secrets are kept, behind one asynchronous interface: files, variables, AWS."""
