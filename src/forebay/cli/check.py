@@ -14,8 +14,7 @@ from forebay.cli.probing import Facts, Login, probe
 from forebay.config import Config, ConfigError, PoolSettings, load_any, means_url
 from forebay.control import obstacle
 from forebay.node import materials
-from forebay.node.certificates import Certificates
-from forebay.node.materials import Material, MaterialError
+from forebay.node.materials import Material, MaterialError, Materials
 from forebay.worker.main import raise_descriptor_limit
 
 
@@ -74,7 +73,7 @@ def check(
     """
     try:
         settings = load_any(config, os.environ)
-        found = materials.gather(settings, Certificates(), os.environ)
+        found = asyncio.run(_gather(settings))
     except (ConfigError, MaterialError) as error:
         problems = [str(each) for each in error.problems]
         if as_json:
@@ -95,6 +94,15 @@ def check(
     else:
         sys.stdout.write("\n".join(_lines(report, settings)) + "\n")
     return EXIT_FINE if report.ok else EXIT_FAILED
+
+
+async def _gather(config: Config) -> dict[str, Material]:
+    """Raises MaterialError."""
+    kept = Materials(os.environ, lambda _: None)
+    try:
+        return await kept.gather(config)
+    finally:
+        await kept.close()
 
 
 async def _check(config: Config, found: dict[str, Material]) -> Report:

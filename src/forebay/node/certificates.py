@@ -2,6 +2,7 @@
 
 import logging
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from forebay.channel import CertificatePair
-from forebay.config.settings import ProxySettings
+from forebay.config.settings import Config, ProxySettings
 from forebay.net import tls
 
 log = logging.getLogger("forebay.node")
@@ -85,6 +86,28 @@ def read(certificate_path: str, key_path: str) -> Certificate:
     except ValueError as error:
         raise CertificateError(f"{certificate_path}, {key_path}: {error}") from None
     return Certificate(certificate, key, self_made=False)
+
+
+def certificate_files(config: Config) -> Iterator[str]:
+    """The files that proxies' certificates are in, with their keys and authorities."""
+    for proxy in config.proxies.values():
+        for certificate, key in proxy.certificate_files():
+            yield from (certificate, key)
+        if proxy.tls_client_ca is not None:
+            yield proxy.tls_client_ca
+
+
+def read_authorities(path: str | None) -> str | None:
+    """The certificates of authorities in a file. Raises CertificateError."""
+    if path is None:
+        return None
+    text = _text(path)
+    try:
+        if not x509.load_pem_x509_certificates(text.encode()):
+            raise ValueError
+    except ValueError:
+        raise CertificateError(f"{path}: has no certificate in it, or one that is broken") from None
+    return text
 
 
 def _text(path: str) -> str:

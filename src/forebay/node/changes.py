@@ -9,6 +9,7 @@ import msgspec
 from forebay.config.reading import Path, dotted
 from forebay.config.settings import Config
 from forebay.node.materials import Material
+from forebay.node.users import changed_users
 
 # Sockets that are opened once, when the node starts.
 FIXED_NODE_KEYS = ("control_listen", "control_socket")
@@ -44,25 +45,19 @@ def compare(old: Config, new: Config) -> Changes:
 
 def compare_materials(old: Mapping[str, Material], new: Mapping[str, Material]) -> list[str]:
     """What is different in secrets and certificates, in sentences without any secret."""
-    changed: list[str] = []
+    changed = changed_users(old, new)
     for name, material in new.items():
-        before = old.get(name)
-        if before is None:
+        if name not in old:
             continue
-        was = {each.username: each for each in before.credentials}
-        now = {each.username: each for each in material.credentials}
-        where = f"proxies.{name}"
-        changed += (f'{where}: user "{user}" is new' for user in now.keys() - was.keys())
-        changed += (f'{where}: user "{user}" is gone' for user in was.keys() - now.keys())
-        changed += (
-            f'{where}: the password of "{user}" is another'
-            for user in now.keys() & was.keys()
-            if now[user].passwords != was[user].passwords
-        )
+        before, where = old[name], f"proxies.{name}"
         if before.access_keys != material.access_keys:
             changed.append(f"{where}: the access keys for IAM tokens are others")
+        if before.policies != material.policies:
+            changed.append(f"{where}: the policies are others")
         if before.certificates != material.certificates:
             changed.append(f"{where}: the TLS certificate is another")
+        if before.client_ca_pem != material.client_ca_pem:
+            changed.append(f"{where}: the authorities for client certificates are others")
     return sorted(changed)
 
 

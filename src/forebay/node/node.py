@@ -14,20 +14,23 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from forebay import logs
-from forebay.channel import NodeAnswer, WorkerRequest
 from forebay.config.addresses import Address
 from forebay.config.errors import ConfigError
 from forebay.config.settings import Config
+from forebay.identity.secrets import shown
 from forebay.net.tasks import spawn
-from forebay.node.certificates import Certificates
+from forebay.node.answers import Answers
+from forebay.node.certificates import CertificateError, certificate_files, read_authorities
 from forebay.node.changes import compare, compare_materials
 from forebay.node.desired import desired
 from forebay.node.doors import Doors, Opened
 from forebay.node.errors import NodeError, WorkerUnavailableError
+from forebay.node.following import Follower
 from forebay.node.listeners import ListenError
-from forebay.node.materials import Material, MaterialError, concerns, gather
+from forebay.node.materials import Material, MaterialError, Materials, concerns, with_users_of
 from forebay.node.notify import notify, reloading
 from forebay.node.reloads import Reload, refused, reloaded, tell
 from forebay.node.report import Limits, limits_in, start_fields, start_line
@@ -66,12 +69,15 @@ class Node:
         self._config = config
         self._reload_from = reload_from
         self._environ = dict(os.environ if environ is None else environ)
-        self._certificates = Certificates()
+        self._kept = Materials(self._environ, self._secret_changed)
         self._materials: dict[str, Material] = {}
         self._doors = Doors()
+        self._answers = Answers(self._kept, self._apply_users)
         self._supervisor = Supervisor(
-            worker_command, self._worker_environ, self._doors, self._answer
+            worker_command, self._worker_environ, self._doors, self._answers.answer
         )
+        self._certificates = Follower(self._apply_certificates)
+        self._users_change: asyncio.TimerHandle | None = None
         self._supervising: asyncio.Task[None] | None = None
         self._reloading = asyncio.Lock()
         self._draining = False
@@ -166,24 +172,39 @@ class Node:
     async def start(self) -> None:
         """Open the sockets, start the worker, and return when it serves. Raises NodeError."""
         try:
-            self._materials = gather(self._config, self._certificates, self._environ)
+            self._materials = await self._kept.gather(self._config)
             self._doors.settle(self._open_doors(self._config))
-        except (MaterialError, ListenError) as error:
-            self._doors.close()
-            raise NodeError(*str(error).splitlines()) from None
+        except BaseException as error:
+            await self._give_up()
+            if isinstance(error, MaterialError | ListenError):
+                raise NodeError(*str(error).splitlines()) from None
+            raise
         self._tell_concerns()
         wanted = desired(self._config, self._materials, self._doors.by_proxy)
+        self._settle()
         try:
             await self._supervisor.start(wanted, self._config.node.drain_timeout)
         except BaseException as error:
-            self._doors.close()
-            await self._supervisor.end(lambda: float("-inf"))
+            await self._give_up()
             if isinstance(error, WorkerError):
                 raise NodeError(f"the worker can't serve: {error}") from None
             raise
         self._supervising = spawn(self._supervisor.run(), "supervisor")
         notify("READY=1", self._environ)
         self._teller = spawn(self._tell_start(), "start line")
+
+    async def _give_up(self) -> None:
+        """It could not start: nothing of it is left."""
+        self._doors.close()
+        await self._supervisor.end(lambda: float("-inf"))
+        await self._stop_following()
+
+    async def _stop_following(self) -> None:
+        self._certificates.close()
+        if self._users_change is not None:
+            self._users_change.cancel()
+        self._answers.close()
+        await self._kept.close()
 
     def _open_doors(self, config: Config) -> Opened:
         """Raises ListenError, and then has opened nothing."""
@@ -200,10 +221,6 @@ class Node:
         level = logging.getLogger("forebay").getEffectiveLevel()
         environ.setdefault(logs.ENV_LEVEL, logs.level_name(level))
         return environ
-
-    async def _answer(self, request: WorkerRequest) -> NodeAnswer:
-        """What the worker asks."""
-        raise ValueError(f"{type(request).__name__} is not answered")
 
     async def _await_limits(self) -> dict[str, Limits]:
         """The pools' limits, as far as the worker has learnt them from the databases in time."""
@@ -249,22 +266,91 @@ class Node:
         try:
             new = self._config if self._reload_from is None else self._reload_from()
             changes = compare(self._config, new)
-            materials = gather(changes.effective, self._certificates, self._environ)
+            materials = await self._kept.gather(changes.effective, fresh=True)
             opened = self._open_doors(changes.effective)
         except (ConfigError, MaterialError) as error:
             return refused(map(str, error.problems))
         except ListenError as error:
             return refused([str(error)])
         changed = changes.changed + compare_materials(self._materials, materials)
-        wanted = desired(changes.effective, materials, opened)
         try:
-            await self._supervisor.apply(wanted, changes.effective.node.drain_timeout)
+            await self._put(changes.effective, materials, opened)
         except WorkerError as error:
             self._doors.settle(self._doors.by_proxy)
             return refused([str(error)])
-        self._config, self._materials = changes.effective, materials
-        self._doors.settle(opened)
+        await self._kept.settle(self._config)
         return reloaded(changed, changes.fixed, self._tell_concerns())
+
+    async def _put(self, config: Config, materials: dict[str, Material], opened: Opened) -> None:
+        """Bring it about. Raises WorkerError, and then all is as before."""
+        wanted = desired(config, materials, opened)
+        await self._supervisor.apply(wanted, config.node.drain_timeout)
+        self._config, self._materials = config, materials
+        self._doors.settle(opened)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Let others know what is in force now."""
+        self._answers.use(
+            {
+                name: (self._materials[name], proxy.iam, proxy.target.region or None)
+                for name, proxy in self._config.proxies.items()
+            }
+        )
+        self._certificates.follow(certificate_files(self._config))
+        if self._users_change is not None:
+            self._users_change.cancel()
+        times = [each.changes_at_s for each in self._materials.values() if each.changes_at_s]
+        loop = asyncio.get_running_loop()
+        self._users_change = loop.call_at(min(times), self._users_due) if times else None
+
+    # --- what changes by itself -------------------------------------------------------------------
+
+    def _secret_changed(self, source: str) -> None:
+        spawn(self._apply_users(), f"{shown(source)} has changed")
+
+    def _users_due(self) -> None:
+        spawn(self._apply_users(), "passwords hold no longer")
+
+    async def _apply_users(self) -> None:
+        """Bring about what has changed in the secrets."""
+        async with self._reloading:
+            materials: dict[str, Material] = {}
+            for name, proxy in self._config.proxies.items():
+                users = self._kept.users(proxy)
+                for problem in users.problems:
+                    log.error("proxies.%s.auth: %s; its users stay as they were", name, problem)
+                old = self._materials[name]
+                materials[name] = old if users.problems else with_users_of(old, users)
+            await self._put_changed(materials)
+
+    async def _apply_certificates(self) -> None:
+        """Certificates, or what they depend on, were replaced."""
+        async with self._reloading:
+            materials = dict(self._materials)
+            for name, proxy in self._config.proxies.items():
+                try:
+                    materials[name] = replace(
+                        materials[name],
+                        certificates=self._kept.certificates(name, proxy),
+                        client_ca_pem=read_authorities(proxy.tls_client_ca),
+                    )
+                except CertificateError as error:
+                    log.error("proxies.%s: %s; the one before serves on", name, error)
+            await self._put_changed(materials)
+            self._tell_concerns()
+
+    async def _put_changed(self, materials: dict[str, Material]) -> None:
+        if self._draining:
+            return
+        changed = compare_materials(self._materials, materials)
+        try:
+            await self._put(self._config, materials, self._doors.by_proxy)
+        except WorkerError as error:
+            log.error("What has changed is not in force: %s", error)
+            return
+        for each in changed:
+            log.info("Changed: %s", each)
 
     # --- the end ------------------------------------------------------------------------------
 
@@ -284,6 +370,7 @@ class Node:
             self._doors.close()
             if self._teller is not None:
                 self._teller.cancel()
+            await self._stop_following()
         worker = self._supervisor.worker
         if worker is None:
             if self._supervising is not None:

@@ -1,6 +1,7 @@
 """What a worker needs beyond the settings, looked up; everything that is wrong at once."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,7 @@ from forebay.config import (
     ProxySettings,
     TargetSettings,
 )
-from forebay.node.certificates import Certificates
-from forebay.node.materials import MaterialError, concerns, gather, method
+from forebay.node.materials import Material, MaterialError, Materials, concerns
 from tests.harness.credentials import credential
 
 ENVIRON = {"A": '{"username": "app", "password": "s3cret"}'}
@@ -28,41 +28,29 @@ def config(*secrets: str, **settings: object) -> Config:
     return Config(proxies={"shop": proxy}, given_secrets=given)
 
 
-def test_users_and_a_certificate() -> None:
-    found = gather(config("env:A", "given:x"), Certificates(), ENVIRON)["shop"]
+async def gather(config: Config, environ: Mapping[str, str]) -> dict[str, Material]:
+    kept = Materials(environ, lambda _: None)
+    try:
+        return await kept.gather(config)
+    finally:
+        await kept.close()
+
+
+async def test_users_and_a_certificate() -> None:
+    found = (await gather(config("env:A", "given:x"), ENVIRON))["shop"]
     assert found.credentials == [credential("app", "s3cret"), credential("given", "other")]
     assert [each.self_made for each in found.certificates] == [True]
 
 
-def test_all_that_is_wrong_is_told() -> None:
+async def test_all_that_is_wrong_is_told() -> None:
     settings = config("env:B", "file:/nowhere", tls_certificate="/no", tls_private_key="/no")
     with pytest.raises(MaterialError) as caught:
-        gather(settings, Certificates(), ENVIRON)
+        await gather(settings, ENVIRON)
     told = caught.value.problems
     assert [each.split(":")[0] for each in told] == [
         *["proxies.shop.auth"] * 2,
         "proxies.shop.tls_certificate",
     ]
-
-
-@pytest.mark.parametrize(
-    ("kind", "iam_auth", "name"),
-    [
-        ("POSTGRES_SCRAM_SHA_256", "DISABLED", "scram-sha-256"),
-        ("POSTGRES_MD5", "DISABLED", "md5"),
-        ("POSTGRES_SCRAM_SHA_256", "REQUIRED", "iam"),
-        ("POSTGRES_MD5", "REQUIRED", "iam"),
-        ("POSTGRES_SCRAM_SHA_256", "ENABLED", "iam-or-scram-sha-256"),
-        ("POSTGRES_MD5", "ENABLED", "iam-or-md5"),
-    ],
-)
-def test_methods(kind: str, iam_auth: str, name: str) -> None:
-    auth = AuthSettings(
-        secret="env:A",
-        client_password_auth_type=kind,  # type: ignore[arg-type]
-        iam_auth=iam_auth,  # type: ignore[arg-type]
-    )
-    assert method(auth) == name
 
 
 KEY = {"AccessKeyId": "AKIA1", "SecretAccessKey": "s3cret"}
@@ -74,24 +62,24 @@ def iam(*access_keys: str) -> IamSettings:
     )
 
 
-def test_access_keys() -> None:
+async def test_access_keys() -> None:
     settings = config("env:A", iam=iam("env:K"))
     environ = ENVIRON | {"K": json.dumps(KEY)}
-    found = gather(settings, Certificates(), environ)
+    found = await gather(settings, environ)
     assert found["shop"].access_keys == [("AKIA1", "s3cret", None, None, None)]
     assert concerns(settings, found) == []
     with pytest.raises(MaterialError) as caught:
-        gather(settings, Certificates(), ENVIRON | {"K": '{"AccessKeyId": "s3cret"}'})
+        await gather(settings, ENVIRON | {"K": '{"AccessKeyId": "s3cret"}'})
     (text,) = caught.value.problems
     assert text.startswith('proxies.shop.iam.access_keys: env:K: has no key "SecretAccessKey"')
 
 
-def test_access_keys_that_should_be_told_of(tmp_path: Path) -> None:
+async def test_access_keys_that_should_be_told_of(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text(json.dumps(KEY | {"SessionToken": "x", "Expiration": "2020-01-01T00:00:00Z"}))
     file.chmod(0o644)
     settings = config("env:A", iam=iam(f"file:{file}"))
-    told = [text for _, text in concerns(settings, gather(settings, Certificates(), ENVIRON))]
+    told = [text for _, text in concerns(settings, await gather(settings, ENVIRON))]
     assert told[0] == f"file:{file} can be read by every user here"
     assert told[1] == "the access key …KIA1 in iam.access_keys has expired"
 

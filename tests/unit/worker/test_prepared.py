@@ -35,7 +35,7 @@ async def test_tokens_are_verified_by_what_the_node_gives() -> None:
     token = generate_db_auth_token("db", 6432, "app", "us-east-1", AccessKey("AKIA1", "s3cret"), 0)
     token = token.replace("1970", "2970")
     assert policy.verifier is not None
-    refusal = await policy.verifier.check(token.encode(), "app", "192.0.2.1")
+    refusal = await policy.verifier.check(token.encode(), "app", "192.0.2.1", "shop")
     assert refusal is not None
     assert refusal.reason is Reason.FROM_THE_FUTURE  # host, region and user are right
     assert (await prepare(given(), None)).policy.verifier is None
@@ -52,12 +52,12 @@ async def test_what_is_the_same_is_not_made_anew() -> None:
     assert new.policy.credentials.get("b") is not old.policy.credentials.get("b")
 
 
-async def test_each_identity_has_its_logins() -> None:
+async def test_each_user_has_its_identity() -> None:
     both = (DatabaseLogin("app_clone", "new"), DatabaseLogin("app", "old"))
     one = msgspec.structs.replace(credential("app", "old"), logins=both)
     other = msgspec.structs.replace(credential("app_clone", "new"), identity="app", logins=both)
     made = await prepare(given(credentials=[one, other, credential("jobs", "x")]), None)
-    assert made.logins == {"app": both, "jobs": (DatabaseLogin("jobs", "x"),)}
+    assert made.identities == {"app": "app", "app_clone": "app", "jobs": "jobs"}
     assert {"app", "app_clone", "jobs"} == set(made.policy.credentials.users)
 
 

@@ -1,0 +1,135 @@
+"""What the worker asks of the node: newer secrets, whose a token is, a token of Forebay's own."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+from forebay.channel import (
+    MakeToken,
+    NewerSecret,
+    NodeAnswer,
+    Refreshed,
+    Token,
+    Verified,
+    VerifyToken,
+    WorkerRequest,
+)
+from forebay.config.settings import IamSettings
+from forebay.identity.authorization import Authorization
+from forebay.identity.database_tokens import DatabaseTokenError, DatabaseTokens
+from forebay.identity.policy import Policies
+from forebay.identity.sts import Endpoint, StsVerifier
+from forebay.identity.token_check import TokenCheck
+from forebay.node.materials import Material
+
+log = logging.getLogger("forebay.node")
+
+# For a user whom nobody knows, so many secrets are looked into at most.
+MAX_SOUGHT = 20
+
+
+class Refresher(Protocol):
+    """Reads secrets anew."""
+
+    async def refresh(self, source: str) -> bool:
+        """Whether it has changed."""
+
+
+class Answers:
+    """Answers one node's worker. ``apply`` brings about what has changed in the secrets."""
+
+    def __init__(self, secrets: Refresher, apply: Callable[[], Awaitable[None]]) -> None:
+        self._secrets = secrets
+        self._apply = apply
+        self._proxies: Mapping[str, tuple[Material, IamSettings | None, str | None]] = {}
+        self._sts: dict[str, tuple[object, StsVerifier, TokenCheck]] = {}
+        self._tokens: DatabaseTokens | None = None
+
+    def use(self, proxies: Mapping[str, tuple[Material, IamSettings | None, str | None]]) -> None:
+        """These are the proxies from now on: of each its material, how its tokens are verified, and
+        the region of its target."""
+        self._proxies = proxies
+        wanted = {
+            name: (iam, material.policies)
+            for name, (material, iam, _) in proxies.items()
+            if iam is not None and iam.verifier == "sts"
+        }
+        for name in [name for name in self._sts if self._sts[name][0] != wanted.get(name)]:
+            self._sts.pop(name)[1].close()
+        for name, (iam, policies) in wanted.items():
+            if name not in self._sts:
+                verifier, check = sts_check(iam, policies)
+                self._sts[name] = (iam, policies), verifier, check
+
+    def close(self) -> None:
+        """Nothing is asked of AWS any more."""
+        self.use({})
+        if self._tokens is not None:
+            self._tokens.close()
+
+    async def answer(self, request: WorkerRequest) -> NodeAnswer:
+        """Raises ValueError with a reason for what can't be answered."""
+        match request:
+            case NewerSecret(proxy=proxy, user=user):
+                return Refreshed(changed=await self._refresh(proxy, user))
+            case VerifyToken():
+                return await self._verify(request)
+            case MakeToken():
+                return await self._make_token(request)
+
+    async def _refresh(self, proxy: str, user: str) -> bool:
+        if proxy not in self._proxies:
+            return False
+        material, _, _ = self._proxies[proxy]
+        source = material.sources.get(user)
+        sought = [source] if source is not None else _sought(material)
+        changed = [await self._secrets.refresh(each) for each in sought]
+        if any(changed):
+            await self._apply()
+        return any(changed)
+
+    async def _verify(self, request: VerifyToken) -> Verified:
+        if request.proxy not in self._sts:
+            raise ValueError("this proxy has no sts verifier")
+        _, _, check = self._sts[request.proxy]
+        refusal = await check.check(request.token, request.user, request.peer)
+        if refusal is None:
+            return Verified()
+        return Verified(reason=refusal.reason, sentence=refusal.sentence)
+
+    async def _make_token(self, request: MakeToken) -> Token:
+        if request.proxy not in self._proxies:
+            raise ValueError("there is no such proxy")
+        _, _, region = self._proxies[request.proxy]
+        if self._tokens is None:
+            self._tokens = DatabaseTokens()
+        try:
+            text = await self._tokens.token(request.host, request.port, request.user, region)
+        except DatabaseTokenError as error:
+            raise ValueError(str(error)) from None
+        return Token(token=text)
+
+
+def _sought(material: Material) -> list[str]:
+    """Where a user whom nobody knows may be by now: a secret's user name may alternate."""
+    sources = list(dict.fromkeys(material.sources.values()))
+    if len(sources) <= MAX_SOUGHT:
+        return sources
+    return [each for each in sources if each.startswith(("file:", "userlist:"))][:MAX_SOUGHT]
+
+
+def sts_check(iam: IamSettings, policies: Mapping[str, str]) -> tuple[StsVerifier, TokenCheck]:
+    """The verifier ``sts`` with the policies behind it. Raises ValueError for an endpoint that is
+    none."""
+    region = iam.region or "us-east-1"
+    endpoint = (
+        Endpoint.parse(iam.sts_endpoint, region) if iam.sts_endpoint else Endpoint.of_region(region)
+    )
+    verifier = StsVerifier([endpoint], iam.proxy_id)
+    authorization = Authorization(
+        Policies.parse(dict(policies)) if policies else None,
+        region=region,
+        proxy_id=iam.proxy_id,
+        account=iam.account or None,
+    )
+    return verifier, TokenCheck(verifier, authorization)
