@@ -34,6 +34,8 @@ class _Connection(http.client.HTTPConnection):
     """Keeps its descriptor until `end`. http.client closes as soon as an answer is read; by the
     time that it is shut down from another thread, the number could be another's."""
 
+    auto_open = 0  # once it is closed, nothing more is sent: it would be in clear
+
     def __init__(self, address: tuple[str, int], sock: socket.socket, timeout_s: float) -> None:
         super().__init__(*address, timeout=timeout_s)
         self.sock = sock

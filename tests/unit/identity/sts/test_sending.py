@@ -132,36 +132,53 @@ async def test_one_that_does_not_answer() -> None:
         go.set()
 
 
-@pytest.mark.parametrize(
-    ("scheme", "begin"),
-    [("http", b"HTTP/1.1 200 OK\r\nX: "), ("https", b"\x16\x03\x03\x40\x00")],
-    ids=["answer", "handshake"],
-)
-async def test_one_that_sends_a_byte_at_a_time_is_given_up(scheme: str, begin: bytes) -> None:
-    """Each byte comes in time, so that no receive ever takes too long."""
-    listener, stop = socket.create_server((HOST, 0)), threading.Event()
-    drips: asyncio.Queue[bool] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
+@contextmanager
+def dripping(scheme: str, begin: bytes) -> Iterator[tuple[Endpoint, threading.Event]]:
+    """One who sends a byte at a time until the connection is closed: each receive ends soon. The
+    event is set when it is at it."""
+    stop, drips = threading.Event(), threading.Event()
+    listener = socket.create_server((HOST, 0))
 
     def drip() -> None:
-        with listener.accept()[0] as sock, contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), listener.accept()[0] as sock:
             sock.sendall(begin)
             while not stop.wait(0.01):
                 sock.sendall(b"x")
-                loop.call_soon_threadsafe(drips.put_nowait, True)
+                drips.set()
 
     thread = threading.Thread(target=drip)
     thread.start()
-    endpoint = Endpoint.parse(f"{scheme}://{HOST}:{listener.getsockname()[1]}", "eu-west-1")
-    with sending(threads=1) as sender, listener:
+    try:
+        yield Endpoint.parse(f"{scheme}://{HOST}:{listener.getsockname()[1]}", "eu-west-1"), drips
+        listener.shutdown(socket.SHUT_RDWR)  # if nobody came
+        thread.join()
+    finally:
+        stop.set()
+        listener.close()
+
+
+ANSWER = b"HTTP/1.1 200 OK\r\nX: "
+
+
+@pytest.mark.parametrize(
+    ("scheme", "begin"),
+    [("http", ANSWER), ("https", b"\x16\x03\x03\x40\x00")],
+    ids=["answer", "handshake"],
+)
+async def test_one_that_sends_a_byte_at_a_time_is_given_up(scheme: str, begin: bytes) -> None:
+    with dripping(scheme, begin) as (endpoint, drips), sending(timeout_s=10_000) as sender:
         answer = sender.send(request(endpoint))
-        await drips.get()
-        sender.close()  # gives it up, as the timeout does
+        await asyncio.to_thread(drips.wait)
+        sender.close()  # as the timeout does
         found = await answer
         assert isinstance(found, Refusal)
         assert found.reason is Reason.STS_FAILED
-        await asyncio.to_thread(thread.join)  # its connection is closed
-    stop.set()
+
+
+async def test_the_timeout_is_for_all_of_an_answer() -> None:
+    with dripping("http", ANSWER) as (endpoint, _), sending(timeout_s=0.2) as sender:
+        found = await sender.send(request(endpoint))
+        assert found == Refusal(Reason.STS_FAILED, "STS has not answered within 0.2 s")
 
 
 async def test_too_many() -> None:
