@@ -12,6 +12,7 @@ import logging
 import socket
 import ssl
 import threading
+import traceback
 from typing import Final
 
 from forebay.identity.sts.answers import MAX_ANSWER_BYTES, read_answer
@@ -116,10 +117,13 @@ class Sender:
         def finish(done: "asyncio.Future[str | Refusal]") -> None:
             timer.cancel()
             self._under_way.discard(exchange)
-            if done.exception() is None:
+            mistake = done.exception()
+            if mistake is None:
                 tell(done.result())
             else:
-                _log.error("A request to STS failed", exc_info=done.exception())
+                # Where it was, without its message: that may show what was sent.
+                where = "".join(traceback.format_tb(mistake.__traceback__))
+                _log.error("A request to STS failed: %s\n%s", type(mistake).__name__, where)
                 tell(Refusal(Reason.STS_FAILED, "STS could not be asked"))
 
         timer = loop.call_later(self._timeout_s, time_out)

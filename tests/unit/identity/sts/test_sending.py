@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from forebay.embedded.surroundings import HOST
+from forebay.identity.sts import sending as module
 from forebay.identity.sts.answers import MAX_ANSWER_BYTES
 from forebay.identity.sts.endpoints import Endpoint
 from forebay.identity.sts.requests import PROXY_HEADER, StsRequest
@@ -103,6 +104,23 @@ async def test_nobody_is_there() -> None:
         found = await sender.send(request(endpoint))
     assert isinstance(found, Refusal)
     assert found.sentence == f"STS at {endpoint.host_header} can't be asked: Connection refused"
+
+
+async def test_a_mistake_of_our_own_lets_nobody_in(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = "hunter2"
+
+    def fail(*_: object) -> str:
+        raise AssertionError(secret)
+
+    monkeypatch.setattr(module, "read_answer", fail)
+    with StandInSts(lambda _: response(identity())) as sts, sending() as sender:
+        found = await sender.send(request(sts.endpoint))
+    assert found == Refusal(Reason.STS_FAILED, "STS could not be asked")
+    assert "A request to STS failed: AssertionError" in caplog.text
+    assert "sending.py" in caplog.text
+    assert secret not in caplog.text
 
 
 @contextmanager
