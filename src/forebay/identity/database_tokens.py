@@ -18,7 +18,7 @@ from forebay.identity.aws_credentials import (
     CredentialsError,
     region_of_environment,
 )
-from forebay.identity.threads import BusyError, Threads
+from forebay.identity.threads import Threads
 from forebay.identity.tokens import generate_db_auth_token
 
 CREDENTIALS_KEPT_S: Final = 60.0
@@ -85,10 +85,8 @@ class DatabaseTokens:
         if self._key is not None and 0 <= self._now_s() - self._found_at_s < CREDENTIALS_KEPT_S:
             return self._key
         if self._under_way is None:
-            try:
-                self._under_way = self._threads.call(self._find)
-            except BusyError:  # one that was given up is still at it
-                raise DatabaseTokenError("AWS credentials are still waited for") from None
+            # One at a time, so its thread is free.
+            self._under_way = self._threads.call(self._find)
             self._under_way.add_done_callback(self._keep)
         try:
             async with asyncio.timeout(self._timeout_s):

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import botocore.credentials
 import botocore.exceptions
 import pytest
 
@@ -99,6 +100,14 @@ def test_what_botocore_may_raise(error: Exception, sentence: str) -> None:
             raise error
 
     assert said(AwsCredentials(Session)) == sentence
+
+
+def test_empty_ones() -> None:
+    class Session:
+        def get_credentials(self) -> botocore.credentials.Credentials:
+            return botocore.credentials.Credentials("AKIA1", "")
+
+    assert said(AwsCredentials(Session)).startswith("no AWS credentials found")
 
 
 def test_variables() -> None:

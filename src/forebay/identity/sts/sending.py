@@ -12,6 +12,7 @@ import logging
 import socket
 import ssl
 import threading
+import traceback
 from typing import Final
 
 from forebay.identity.sts.answers import MAX_ANSWER_BYTES, read_answer
@@ -33,6 +34,8 @@ _log = logging.getLogger(__name__)
 class _Connection(http.client.HTTPConnection):
     """Keeps its descriptor until `end`. http.client closes as soon as an answer is read; by the
     time that it is shut down from another thread, the number could be another's."""
+
+    auto_open = 0  # once it is closed, nothing more is sent: it would be in clear
 
     def __init__(self, address: tuple[str, int], sock: socket.socket, timeout_s: float) -> None:
         super().__init__(*address, timeout=timeout_s)
@@ -114,10 +117,13 @@ class Sender:
         def finish(done: "asyncio.Future[str | Refusal]") -> None:
             timer.cancel()
             self._under_way.discard(exchange)
-            if done.exception() is None:
+            mistake = done.exception()
+            if mistake is None:
                 tell(done.result())
             else:
-                _log.error("A request to STS failed", exc_info=done.exception())
+                # Where it was, without its message: that may show what was sent.
+                where = "".join(traceback.format_tb(mistake.__traceback__))
+                _log.error("A request to STS failed: %s\n%s", type(mistake).__name__, where)
                 tell(Refusal(Reason.STS_FAILED, "STS could not be asked"))
 
         timer = loop.call_later(self._timeout_s, time_out)

@@ -103,8 +103,6 @@ class StsVerifier:
         answer: "asyncio.Future[str | Refusal]",
     ) -> None:
         del self._under_way[digest]
-        if answer.cancelled():
-            return
         outcome = _outcome(answer.result(), request)
         if isinstance(outcome, Verified):
             self._verified.put(digest, outcome, 0.0, outcome.ends_at_s)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from forebay.embedded.surroundings import HOST
+from forebay.identity.sts import sending as module
 from forebay.identity.sts.answers import MAX_ANSWER_BYTES
 from forebay.identity.sts.endpoints import Endpoint
 from forebay.identity.sts.requests import PROXY_HEADER, StsRequest
@@ -105,6 +106,23 @@ async def test_nobody_is_there() -> None:
     assert found.sentence == f"STS at {endpoint.host_header} can't be asked: Connection refused"
 
 
+async def test_a_mistake_of_our_own_lets_nobody_in(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = "hunter2"
+
+    def fail(*_: object) -> str:
+        raise AssertionError(secret)
+
+    monkeypatch.setattr(module, "read_answer", fail)
+    with StandInSts(lambda _: response(identity())) as sts, sending() as sender:
+        found = await sender.send(request(sts.endpoint))
+    assert found == Refusal(Reason.STS_FAILED, "STS could not be asked")
+    assert "A request to STS failed: AssertionError" in caplog.text
+    assert "sending.py" in caplog.text
+    assert secret not in caplog.text
+
+
 @contextmanager
 def held() -> Iterator[tuple[threading.Event, Callable[[Asked], bytes]]]:
     """Answers that come when the event is set; at the latest in the end."""
@@ -132,36 +150,53 @@ async def test_one_that_does_not_answer() -> None:
         go.set()
 
 
-@pytest.mark.parametrize(
-    ("scheme", "begin"),
-    [("http", b"HTTP/1.1 200 OK\r\nX: "), ("https", b"\x16\x03\x03\x40\x00")],
-    ids=["answer", "handshake"],
-)
-async def test_one_that_sends_a_byte_at_a_time_is_given_up(scheme: str, begin: bytes) -> None:
-    """Each byte comes in time, so that no receive ever takes too long."""
-    listener, stop = socket.create_server((HOST, 0)), threading.Event()
-    drips: asyncio.Queue[bool] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
+@contextmanager
+def dripping(scheme: str, begin: bytes) -> Iterator[tuple[Endpoint, threading.Event]]:
+    """One who sends a byte at a time until the connection is closed: each receive ends soon. The
+    event is set when it is at it."""
+    stop, drips = threading.Event(), threading.Event()
+    listener = socket.create_server((HOST, 0))
 
     def drip() -> None:
-        with listener.accept()[0] as sock, contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), listener.accept()[0] as sock:
             sock.sendall(begin)
             while not stop.wait(0.01):
                 sock.sendall(b"x")
-                loop.call_soon_threadsafe(drips.put_nowait, True)
+                drips.set()
 
     thread = threading.Thread(target=drip)
     thread.start()
-    endpoint = Endpoint.parse(f"{scheme}://{HOST}:{listener.getsockname()[1]}", "eu-west-1")
-    with sending(threads=1) as sender, listener:
+    try:
+        yield Endpoint.parse(f"{scheme}://{HOST}:{listener.getsockname()[1]}", "eu-west-1"), drips
+        listener.shutdown(socket.SHUT_RDWR)  # if nobody came
+        thread.join()
+    finally:
+        stop.set()
+        listener.close()
+
+
+ANSWER = b"HTTP/1.1 200 OK\r\nX: "
+
+
+@pytest.mark.parametrize(
+    ("scheme", "begin"),
+    [("http", ANSWER), ("https", b"\x16\x03\x03\x40\x00")],
+    ids=["answer", "handshake"],
+)
+async def test_one_that_sends_a_byte_at_a_time_is_given_up(scheme: str, begin: bytes) -> None:
+    with dripping(scheme, begin) as (endpoint, drips), sending(timeout_s=10_000) as sender:
         answer = sender.send(request(endpoint))
-        await drips.get()
-        sender.close()  # gives it up, as the timeout does
+        await asyncio.to_thread(drips.wait)
+        sender.close()  # as the timeout does
         found = await answer
         assert isinstance(found, Refusal)
         assert found.reason is Reason.STS_FAILED
-        await asyncio.to_thread(thread.join)  # its connection is closed
-    stop.set()
+
+
+async def test_the_timeout_is_for_all_of_an_answer() -> None:
+    with dripping("http", ANSWER) as (endpoint, _), sending(timeout_s=0.2) as sender:
+        found = await sender.send(request(endpoint))
+        assert found == Refusal(Reason.STS_FAILED, "STS has not answered within 0.2 s")
 
 
 async def test_too_many() -> None:
