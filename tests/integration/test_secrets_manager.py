@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 import pytest
 
 from forebay.identity import keeper as keeping
@@ -18,7 +19,7 @@ from forebay.identity.secrets import SecretError
 from forebay.identity.sources import aws
 from forebay.identity.sources.making import Sources
 from forebay.identity.sources.source import SourceError, Versions
-from tests.harness import FaultProxy
+from tests.harness import FaultProxy, Postgres, TestDatabase
 from tests.harness.ministack import ROOT_KEY, MiniStack
 from tests.harness.moto import REGION, MotoServer, client
 
@@ -227,6 +228,63 @@ async def test_two_rotations(
         held = keeper.versions(arn)
         assert held.pending is None
     assert changes == 4
+
+
+@pytest.mark.parametrize("alternating", [False, True], ids=["one user", "alternating users"])
+async def test_a_real_database_takes_what_is_planned(
+    server: Aws,
+    monkeypatch: pytest.MonkeyPatch,
+    start_keeper: Callable[..., Keeper],
+    postgres: Postgres,
+    database: TestDatabase,
+    alternating: bool,
+) -> None:
+    """The rotation is broken off before setSecret, and gone on with; what the database takes at
+    each step, clients may show, and it is among what is tried."""
+    monkeypatch.setattr(keeping, "MIN_INTERVAL_S", 0.0)
+    user, clone = database.user, f"{database.user}_clone"
+    known = [(user, database.password)]
+    arn = create(server, *known[0])
+    keeper = start_keeper()
+    await keeper.open([arn])
+    try:
+        for _ in range(2):
+            token = str(uuid.uuid4())
+            name = clone if alternating and known[-1][0] == user else user
+            known.append((name, f"p-{token}"))
+            for step in ("createSecret", "", "setSecret", "testSecret", "finishSecret"):
+                rotate(server, arn, step, token, alternating=alternating)
+                if step == "setSecret":
+                    _set_secret(postgres, *known[-1])
+                await keeper.refresh(arn)
+                (plan,) = plans(keeper.versions(arn), keeper._clock(), OVERLAP_S)
+                taken = [each for each in known if _can_log_in(postgres, database.name, *each)]
+                assert set(taken) <= {
+                    (each, password) for each, found in accepted(plan).items() for password in found
+                }
+                tried = [(each.username, each.password) for each in plan.logins]
+                assert set(taken) & {(each, word.reveal()) for each, word in tried if word}
+    finally:
+        postgres.sql(f'DROP ROLE IF EXISTS "{clone}"')
+
+
+def _set_secret(postgres: Postgres, user: str, password: str) -> None:
+    """What the rotation function does at the database."""
+    found = postgres.sql(f"SELECT count(*) FROM pg_roles WHERE rolname = '{user}'")
+    verb = "ALTER" if found == [("1",)] else "CREATE"
+    postgres.sql(f"{verb} ROLE \"{user}\" LOGIN PASSWORD '{password}'")
+
+
+def _can_log_in(postgres: Postgres, name: str, user: str, password: str) -> bool:
+    try:
+        with psycopg.connect(
+            host="127.0.0.1", port=postgres.port, dbname=name, user=user, password=password
+        ):
+            return True
+    except psycopg.OperationalError as error:
+        if "password authentication failed" not in str(error):
+            raise
+        return False
 
 
 async def problem(sources: Sources, source: str) -> SourceError:

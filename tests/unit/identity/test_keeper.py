@@ -501,6 +501,19 @@ async def test_nothing_can_be_reached_at_the_start(world: World) -> None:
     assert world.fetched_at("env:A") == [0]
 
 
+async def test_closing_while_it_is_opened() -> None:
+    world = World()
+    world.put(APP, "1", "v1")
+    world.may_answer.clear()
+    opening = asyncio.ensure_future(world.keeper.open([APP]))
+    await world.time.settle()
+    await world.keeper.close()
+    world.may_answer.set()
+    await opening
+    assert world.keeper.figures() == {}
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
 async def test_closing_ends_what_is_under_way() -> None:
     world = World()
     world.put(APP, "1", "v1")

@@ -171,6 +171,16 @@ async def test_a_role_that_may_not_describe(manager: Manager) -> None:
     assert manager.calls.count(describing) == 3
 
 
+async def test_a_role_that_may_not_describe_and_a_first_version(
+    manager: Manager, source: AwsSource
+) -> None:
+    manager.failures["describe_secret"] = DeniedError("no")
+    assert labels(await source.fetch()) == (b"one", None, None)
+    manager.stages.clear()
+    with pytest.raises(MissingError):
+        await source.fetch()
+
+
 async def test_a_role_that_may_do_nothing(manager: Manager, source: AwsSource) -> None:
     manager.failures |= dict.fromkeys(("describe_secret", "get_secret_value"), DeniedError("no"))
     with pytest.raises(DeniedError, match="no"):
