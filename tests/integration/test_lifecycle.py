@@ -148,6 +148,7 @@ def test_credentials_are_reloaded(
     changed = TestDatabase(database.name, database.user, "another")
     with RawClient(forebay.port, database) as client:
         postgres.sql(f"ALTER ROLE {database.user} PASSWORD 'another'")
+        forebay._auth[database.user] = {"rotation_overlap": 0}
         secret = forebay.directory / "user-0.json"
         forebay._users[database.user] = "another"
         forebay.reload()

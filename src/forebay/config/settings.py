@@ -87,7 +87,16 @@ class AuthSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     clientcert_names: list[str] = []
     auth_scheme: AuthScheme | None = None
     pool_identity: Annotated[str, Meta(max_length=128)] = ""
-    rotation_overlap: Annotated[float, Meta(ge=0, le=7 * DAY_S)] = 3600.0
+    rotation_overlap: Annotated[float, Meta(ge=0, le=7 * DAY_S)] | None = None
+
+    @property
+    def rotation_overlap_s(self) -> float:
+        """For how long clients may still show a password that was replaced. Secrets Manager keeps
+        it as AWSPREVIOUS, and clients cache what they read for an hour; files mostly change where
+        they are read within a minute or two."""
+        if self.rotation_overlap is not None:
+            return self.rotation_overlap
+        return 3600.0 if self.secret.startswith(("arn:", "secretsmanager:")) else 300.0
 
 
 class IamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

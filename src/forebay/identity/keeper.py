@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
@@ -111,9 +111,9 @@ class Keeper:
         }
         self._following: asyncio.Task[None] | None = None
 
-    async def open(self, sources: Iterable[str], *, fresh: bool = False) -> None:
-        """From now on these sources are in use, and no others. Reads those that are new, and with
-        ``fresh`` all of them.
+    async def open(self, sources: Iterable[str], *, fresh: Collection[str] = ()) -> None:
+        """From now on these sources are in use, and no others. Reads those that are new, and
+        those of ``fresh`` anew.
 
         Raises SecretError with everything that is wrong; then those in use before stay so. A source
         in use that can't be read for a reason that may pass is not wrong: its last value serves.
@@ -128,7 +128,9 @@ class Keeper:
                         added.append(_Entry(self._factory.make(source)))
                     except SourceError as error:
                         problems.append(f"{shown(source)}: {error.sentence}")
-            again = [self._entries[each] for each in wanted if fresh and each in self._entries]
+            again = [
+                self._entries[each] for each in wanted if each in fresh and each in self._entries
+            ]
             problems += await self._read_all(added)
             problems += [
                 f"{entry.name}: {error.sentence}"

@@ -71,9 +71,10 @@ class Materials:
         of the configuration before stay in use, too, until `settle`."""
         problems: list[str] = []
         self._given.update(config.given_secrets)
-        sources = dict.fromkeys([*self._keeper.figures(), *secrets_of(config)])
+        wanted = set(secrets_of(config))
         try:
-            await self._keeper.open(sources, fresh=fresh)
+            in_use = self._keeper.figures().keys()
+            await self._keeper.open(in_use | wanted, fresh=wanted if fresh else ())
         except SecretError as error:
             problems += _placed(config, error.problems)
         found: dict[str, Material] = {}

@@ -9,7 +9,7 @@ from typing import Any
 from forebay.channel import Credential, DatabaseLogin, LoginMethod
 from forebay.config.settings import AuthSettings, ProxySettings
 from forebay.identity.holding import Held
-from forebay.identity.rotation import Plan, plans, users_twice
+from forebay.identity.rotation import CLONE_SUFFIX, Plan, plans, users_twice
 from forebay.identity.secrets import User, shown
 
 # By iam_auth and client_password_auth_type.
@@ -45,9 +45,11 @@ def users_of(proxy: ProxySettings, held: Callable[[str], Held], now_s: float) ->
             name = auth.username
             users.credentials.append(_credential(proxy, auth, name, (), (User(name, None),)))
             continue
-        found[auth.secret] = plans(held(auth.secret), now_s, auth.rotation_overlap)
+        known = held(auth.secret)
+        found[auth.secret] = plans(known, now_s, auth.rotation_overlap_s)
+        current = {_base(each.username) for each in known.current}
         for plan in found[auth.secret]:
-            _add(users, proxy, auth, plan)
+            _add(users, proxy, auth, plan, current)
     users.problems += users_twice(found)
     users.problems += _doubled(users)
     return users
@@ -60,7 +62,16 @@ def method(auth: AuthSettings) -> LoginMethod:
     return AUTH_METHODS[auth.iam_auth, auth.client_password_auth_type]
 
 
-def _add(users: Users, proxy: ProxySettings, auth: AuthSettings, plan: Plan) -> None:
+def _base(username: str) -> str:
+    """The name that a user shares with the clone that a rotation alternates with."""
+    return username.removesuffix(CLONE_SUFFIX)
+
+
+def _add(
+    users: Users, proxy: ProxySettings, auth: AuthSettings, plan: Plan, current: set[str]
+) -> None:
+    """``current``: names of the users that the secret has now. One who had another name before is
+    somebody else, unless it is known that names alternate."""
     if plan.changes_at_s is not None:
         earliest = users.changes_at_s
         is_first = earliest is None or plan.changes_at_s < earliest
@@ -68,6 +79,8 @@ def _add(users: Users, proxy: ProxySettings, auth: AuthSettings, plan: Plan) -> 
     if _needs_password(proxy, auth) and not any(each.password for each in plan.logins):
         users.problems.append(f'{shown(auth.secret)}: has no key "password"{_WHAT_FOR}')
     for name, passwords in plan.passwords.items():
+        if not auth.pool_identity and _base(name) not in current:
+            continue
         logins = plan.logins if auth.pool_identity else plan.logins_as(name)
         credential = _credential(
             proxy, auth, name, tuple(each.reveal() for each in passwords), logins

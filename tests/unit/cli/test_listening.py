@@ -8,8 +8,7 @@ from forebay.cli import listening
 from forebay.cli.listening import look
 from forebay.cli.occupants import Occupant
 from forebay.config import AuthSettings, Config, ProxySettings, TargetSettings
-from forebay.node.certificates import Certificates
-from forebay.node.materials import gather
+from tests.harness.gathering import gathered
 
 ENVIRON = {"A": '{"username": "app", "password": "x"}'}
 
@@ -25,7 +24,7 @@ def findings(**proxies: tuple[str, str]) -> dict[str, listening.Findings]:
         for name, (listen, host) in proxies.items()
     }
     config = Config(proxies=settings)
-    return look(config, gather(config, Certificates(), ENVIRON))
+    return look(config, gathered(config, ENVIRON))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from forebay.config import (
     ProxySettings,
     TargetSettings,
 )
-from forebay.config.checks import CHECKS, MAX_USERS, check_name, check_together
+from forebay.config.checks import CHECKS, check_name, check_together
+from forebay.config.login_checks import MAX_USERS
 from forebay.config.reading import Reading
 
 USER = AuthSettings(secret="env:A")
@@ -52,13 +53,13 @@ def test_what_is_right(settings: object) -> None:
         (proxy(auth=[AuthSettings(secret="env:A", iam_auth="REQUIRED")]), "add a table"),
         (proxy(auth=[AuthSettings(secret="env:A", iam_auth="ENABLED")]), "add a table"),
         (iam(region="us east"), "it must be the region in tokens"),
-        (iam(hosts=[]), "has 0 items; it must have 1 to 100"),
+        (iam(hosts=[]), 'is missing; verifier = "keys" needs it'),
         (iam(hosts=["h:1"] * 101), "has 101 items"),
         (iam(hosts=["h:1", "H:1"]), "'H:1' is there twice"),
         (iam(hosts=[":6432"]), "names no host"),
         (iam(hosts=["/run/x:1"]), "is not host:port, as clients connect to it"),
         (iam(hosts=["dä.example.com:1"]), "is not host:port, as clients connect to it"),
-        (iam(access_keys=[]), "has 0 items; it must have 1 to 1000"),
+        (iam(access_keys=[]), 'is missing; verifier = "keys" needs it'),
         (iam(access_keys=["hunter2"]), "must be file:PATH or env:NAME"),
         (iam(access_keys=["env:A", "env:A"]), "is there twice: env:A"),
         (TargetSettings(hosts=[]), "hosts is empty"),

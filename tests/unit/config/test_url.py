@@ -1,6 +1,5 @@
 """URLs are read as libpq reads them; psycopg's conninfo_to_dict is libpq's own parser."""
 
-import asyncio
 from urllib.parse import quote
 
 import psycopg
@@ -9,12 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 
-from forebay.channel import Credential
-from forebay.config import Config, ConfigError, from_url
+from forebay.config import ConfigError, from_url
 from forebay.config.addresses import Address
 from forebay.config.url import DatabaseUrl, parse_url
-from forebay.node.materials import Materials
 from tests.harness.credentials import credential
+from tests.harness.gathering import gathered
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
 HOSTS = st.lists(
@@ -119,14 +117,6 @@ def test_what_is_wrong_is_told_without_the_password(url: str, said: str) -> None
         assert "hunter2" not in str(caught.value)
 
 
-async def users(config: Config) -> list[Credential]:
-    kept = Materials({}, lambda _: None)
-    try:
-        return (await kept.gather(config))["default"].credentials
-    finally:
-        await kept.close()
-
-
 def test_the_configuration_of_a_url() -> None:
     config = from_url("postgresql://app%40x:p%20w@db:5433/shop?ssl=true&connect_timeout=3", {})
     proxy = config.proxies["default"]
@@ -136,12 +126,12 @@ def test_the_configuration_of_a_url() -> None:
     assert proxy.target.connect_timeout == 3
     assert proxy.target.database == "shop"
     assert "p w" not in repr(config)
-    assert asyncio.run(users(config)) == [credential("app@x", "p w")]
+    assert gathered(config, {})["default"].credentials == [credential("app@x", "p w")]
 
 
 def test_the_password_may_come_from_the_environment() -> None:
     config = from_url("postgresql://u@h/db", {"PGPASSWORD": "hunter2"})
-    (found,) = asyncio.run(users(config))
+    (found,) = gathered(config, {})["default"].credentials
     assert found.passwords == ("hunter2",)
 
 

@@ -6,8 +6,7 @@ import pytest
 
 from forebay.config.checks import CHECKS
 from forebay.demo.proxy import PROXY, configuration
-from forebay.node.certificates import Certificates
-from forebay.node.materials import gather
+from tests.harness.gathering import gathered
 
 
 @pytest.mark.parametrize(("tls", "sslmode"), [(True, "require"), (False, "disable")])
@@ -19,6 +18,6 @@ def test_the_configuration(tls: bool, sslmode: str) -> None:
         assert not list(CHECKS[type(settings)](settings))
     assert (proxy.target.sslmode, proxy.require_tls) == (sslmode, True)
     assert (proxy.pool.max_connections_percent, proxy.pool.max_idle_connections_percent) == (90, 50)
-    (user,) = gather(config, Certificates(), {})[PROXY].credentials
-    assert (user.username, user.password) == ("app", "s3cret")
+    (user,) = gathered(config, {})[PROXY].credentials
+    assert (user.username, user.passwords) == ("app", ("s3cret",))
     assert "s3cret" not in repr(config)

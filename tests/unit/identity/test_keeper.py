@@ -455,7 +455,7 @@ async def test_opening_afresh(world: World) -> None:
     world.put(FILE, "2")
     await world.keeper.open([APP, FILE])
     assert (world.current(APP), world.current(FILE)) == ("1", "1")
-    await world.keeper.open([APP, FILE], fresh=True)
+    await world.keeper.open([APP, FILE], fresh=[APP, FILE])
     assert (world.current(APP), world.current(FILE)) == ("2", "2")
     assert sorted(world.changed) == [APP, FILE]
 
@@ -465,11 +465,11 @@ async def test_opening_afresh_what_fails(world: World) -> None:
     world.put(FILE, "1")
     await world.keeper.open([APP, FILE])
     world.fail(APP)
-    await world.keeper.open([APP, FILE], fresh=True)
+    await world.keeper.open([APP, FILE], fresh=[APP, FILE])
     assert world.current(APP) == "1"
     world.fail(FILE, "is not there", transient=False)
     with pytest.raises(SecretError) as caught:
-        await world.keeper.open([APP, FILE], fresh=True)
+        await world.keeper.open([APP, FILE], fresh=[APP, FILE])
     assert caught.value.problems == (f"{FILE}: is not there",)
     assert world.current(FILE) == "1"
 

@@ -1,7 +1,6 @@
 """What a worker needs beyond the settings, looked up; everything that is wrong at once."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,9 @@ from forebay.config import (
     ProxySettings,
     TargetSettings,
 )
-from forebay.node.materials import Material, MaterialError, Materials, concerns
+from forebay.node.materials import MaterialError, concerns
 from tests.harness.credentials import credential
+from tests.harness.gathering import gather
 
 ENVIRON = {"A": '{"username": "app", "password": "s3cret"}'}
 
@@ -26,14 +26,6 @@ def config(*secrets: str, **settings: object) -> Config:
     proxy = ProxySettings(auth=auth, target=target, **settings)  # type: ignore[arg-type]
     given = {"x": Hidden('{"username": "given", "password": "other"}')}
     return Config(proxies={"shop": proxy}, given_secrets=given)
-
-
-async def gather(config: Config, environ: Mapping[str, str]) -> dict[str, Material]:
-    kept = Materials(environ, lambda _: None)
-    try:
-        return await kept.gather(config)
-    finally:
-        await kept.close()
 
 
 async def test_users_and_a_certificate() -> None:

@@ -1,16 +1,14 @@
 """What an endpoint does with clients that come, and with what its database reports."""
 
 import asyncio
-import dataclasses
 import socket
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from forebay.net.login import Credentials, LoggedIn, LoginFailed, LoginPolicy, Throttle
+from forebay.net.login import LoggedIn, LoginFailed
 from forebay.net.stream import Stream
-from forebay.net.tls import self_signed_certificate, server_context
 from forebay.protocol.startup import CancelRequest
 from forebay.session.settings import InternTable, Parameters
 from forebay.worker import proxy as endpoint
@@ -62,6 +60,9 @@ def made() -> Any:
     proxy.prepared = prepared(SimpleNamespace(max_client_connections=2))
     proxy._sessions = SimpleNamespace(clients={}, counts=Counts())
     proxy._agenda = SimpleNamespace(loop=None)
+    proxy._front = SimpleNamespace(
+        policy_for=lambda sock: None, identity_of=lambda login: login.user
+    )
     return proxy
 
 
@@ -101,7 +102,6 @@ async def test_a_login_that_fails_is_counted_and_told_of(
 
     monkeypatch.setattr(endpoint, "log_in", fail)
     proxy = made()
-    proxy.prepared = prepared(policy=SimpleNamespace(require_tls=False))
     ours, theirs = socket.socketpair()
     with theirs:
         await proxy._log_in(ours, ("192.0.2.7", 4711))
@@ -127,23 +127,6 @@ async def test_a_cancel_request_reaches_who_shows_the_key_and_gets_no_answer(kno
         await proxy._cancel(CancelRequest(7, b"key!" if known else b"kex!"), Stream(ours))
         assert theirs.recv(1) == b""
     assert cancelled == (["client"] if known else [])
-
-
-async def test_tls_is_not_demanded_where_nobody_could_overhear() -> None:
-    proxy = made()
-    demanded = LoginPolicy(
-        credentials=await Credentials.derive([], previous=None),
-        require_tls=True,
-        tls_context=server_context(*self_signed_certificate()),
-        throttle=Throttle(),
-        login_timeout_s=1.0,
-        refuse_options=False,
-    )
-    proxy.prepared = prepared(policy=demanded)
-    for family, required in ((socket.AF_UNIX, False), (socket.AF_INET, True)):
-        with socket.socket(family) as sock:
-            policy = proxy._policy_for(sock)
-        assert policy == dataclasses.replace(demanded, require_tls=required)
 
 
 async def test_a_database_that_reports_something_else_is_not_greeted_for_from_memory() -> None:

@@ -75,7 +75,7 @@ async def run(
     try:
         client.write(messages.password_message(password))
         await client.drain()
-        return authentication, await authentication.run(user)
+        return authentication, await authentication.run(user, "shop")
     except PgError as error:
         return authentication, error
     finally:

@@ -9,7 +9,7 @@ from forebay.identity.tokens import Reason, Refusal
 from forebay.net.login.certificates import ClientCertificate
 from forebay.net.login.kept import NOBODY, Proof, UserAuth, derive
 from forebay.net.login.methods import METHODS, UNKNOWN_USERS, Method, NotProvedError
-from forebay.node.materials import AUTH_METHODS
+from forebay.node.users import AUTH_METHODS
 from forebay.protocol import errors, md5, messages, scram
 from forebay.protocol.errors import PgError
 from forebay.protocol.messages import MalformedMessageError

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from forebay.channel import CallError, Credential, DatabaseLogin
 from forebay.net import connector
 from forebay.net.connector import ConnectError, DatabaseConnection, Target
 from forebay.net.stream import Stream
@@ -14,6 +15,7 @@ from forebay.net.tls import ClientContexts
 from forebay.protocol import messages
 from forebay.protocol.errors import PgError, Severity
 from forebay.relay import Relay, Server
+from forebay.worker.identities import Identities
 from forebay.worker.kept import parameters_of
 from forebay.worker.pool.budget import LIMITS_QUERY
 from forebay.worker.pool.opener import (
@@ -31,6 +33,29 @@ INIT_QUERY = "SET a.b = 1"
 LIMITS = data_row("100", "3", "2", "0") + READY
 BEGINNING = data_row('"$user", public', "public", "0") + READY
 DONE = messages.message(b"C", b"SET\0") + READY
+
+
+def identities(user: str, *passwords: str) -> Identities:
+    """One user with these passwords at the database, newest first."""
+    made = Identities("app", lambda: TARGET, no_node)
+    made.use(
+        [
+            Credential(
+                username=user,
+                identity=user,
+                logins=tuple(DatabaseLogin(user, each) for each in passwords),
+            )
+        ]
+    )
+    return made
+
+
+async def no_node(*_: object) -> Any:
+    raise CallError("there is no node")
+
+
+async def nothing_newer(_: str) -> bool:
+    return False
 
 
 class Database:
@@ -51,7 +76,7 @@ class Database:
         )
 
     def login(self, init_query: str = "", connect_timeout_s: float = 60.0) -> Login:
-        return Login({"app": "hush"}.get, init_query, connect_timeout_s)
+        return Login(identities("app", "hush"), nothing_newer, init_query, connect_timeout_s)
 
     async def connect(
         self, target: Target, *, password: str | None, **how: Any
