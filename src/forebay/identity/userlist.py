@@ -12,7 +12,7 @@ from typing import Final
 MAX_LISTED_PASSWORD_BYTES: Final = 2048
 """PgBouncer's MAX_PASSWORD."""
 
-_QUOTED: Final = r'"([^"]*(?:""[^"]*)*)"'
+_QUOTED: Final = r'"((?>(?:[^"]|"")*))"'
 # PgBouncer passes over whatever stands between the two.
 _LINE: Final = re.compile(_QUOTED + r'[^"]*' + _QUOTED)
 _SPACE: Final = " \t\v\f\r"
