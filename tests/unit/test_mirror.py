@@ -20,6 +20,7 @@ ELSEWHERE = {
     "demo/sampling.py": "integration/test_demo.py",  # asks a database
     "demo/tour.py": "integration/test_demo.py",  # all of it together
     "node/node.py": "integration/test_node.py",  # workers' lives
+    "node/reconciler.py": "integration/test_node.py",
     "node/supervisor.py": "integration/test_node.py",
 }
 NOTHING_IN_IT = {"channel/envelopes.py", "embedded/errors.py", "node/errors.py"}

@@ -117,3 +117,4 @@ def _proxy(proxy: ProxyStatus) -> Iterator[str]:
             f" {proxy.database_connections_borrowed} of them borrowed"
         )
     yield f"  limit           {proxy.limit}"
+    yield from (f"  warning         {each}" for each in proxy.warnings)

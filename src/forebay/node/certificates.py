@@ -2,7 +2,7 @@
 
 import logging
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -140,6 +140,12 @@ def concerns(certificate: Certificate, now: datetime | None = None) -> list[str]
         for what, each in _chain(certificate)
         if now > each.not_valid_after_utc - EXPIRES_SOON
     ]
+
+
+def first_expiry(certificates: Iterable[Certificate]) -> datetime | None:
+    """When the first of them expires, chains included; None if there is none."""
+    ends = [each.not_valid_after_utc for one in certificates for _, each in _chain(one)]
+    return min(ends, default=None)
 
 
 def invalid(certificate: Certificate, now: datetime | None = None) -> list[str]:

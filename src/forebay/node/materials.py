@@ -143,6 +143,10 @@ class Materials:
         """How each source of secrets does."""
         return self._keeper.figures()
 
+    def error_of(self, source: str) -> str | None:
+        """Why a source in use can't be read at the moment, or None."""
+        return self._keeper.versions(source).error
+
     async def close(self) -> None:
         """Nothing is followed any more."""
         await self._keeper.close()

@@ -14,28 +14,19 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from datetime import UTC, datetime
 
 from forebay import logs
 from forebay.config.addresses import Address
-from forebay.config.errors import ConfigError
 from forebay.config.settings import Config
-from forebay.identity.secrets import shown
 from forebay.net.tasks import spawn
-from forebay.node.answers import Answers
-from forebay.node.certificates import CertificateError, certificate_files, read_authorities
-from forebay.node.changes import compare, compare_materials
-from forebay.node.desired import desired
-from forebay.node.doors import Doors, Opened
-from forebay.node.errors import NodeError, WorkerUnavailableError
-from forebay.node.following import Follower
-from forebay.node.listeners import ListenError
-from forebay.node.materials import Material, MaterialError, Materials, concerns, with_users_of
+from forebay.node.errors import WorkerUnavailableError
 from forebay.node.notify import notify, reloading
-from forebay.node.reloads import Reload, refused, reloaded, tell
+from forebay.node.reconciler import Reconciler
+from forebay.node.reloads import Reload, refused, tell
 from forebay.node.report import Limits, limits_in, start_fields, start_line
+from forebay.node.standing import figures_of, warnings_of
 from forebay.node.status import State, Status, WorkerStatus, describe, full_source
-from forebay.node.supervisor import Supervisor
 from forebay.node.surroundings import inherited
 from forebay.node.worker_process import WorkerError
 
@@ -43,6 +34,7 @@ log = logging.getLogger("forebay.node")
 
 WORKER_COMMAND = (sys.executable, "-m", "forebay.worker")
 
+DAY_S = 86_400.0
 STATS_TIMEOUT_S = 5.0
 # How long the start line waits for the limits; afterwards it says that they aren't known yet.
 LIMITS_TIMEOUT_S = 3.0
@@ -66,23 +58,15 @@ class Node:
         environ: Mapping[str, str] | None = None,
         worker_command: Sequence[str] = WORKER_COMMAND,
     ) -> None:
-        self._config = config
         self._reload_from = reload_from
         self._environ = dict(os.environ if environ is None else environ)
-        self._kept = Materials(self._environ, self._secret_changed)
-        self._materials: dict[str, Material] = {}
-        self._doors = Doors()
-        self._answers = Answers(self._kept, self._apply_users)
-        self._supervisor = Supervisor(
-            worker_command, self._worker_environ, self._doors, self._answers.answer
-        )
-        self._certificates = Follower(self._apply_certificates)
-        self._users_change: asyncio.TimerHandle | None = None
+        self._reconciler = Reconciler(config, self._environ, worker_command, self._worker_environ)
         self._supervising: asyncio.Task[None] | None = None
         self._reloading = asyncio.Lock()
         self._draining = False
         self._drain_deadline = float("inf")
         self._teller: asyncio.Task[None] | None = None
+        self._daily: asyncio.Task[None] | None = None
         self._last_reload: Reload | None = None
         self.source = full_source(config)
         self.started_at = time.time()
@@ -92,12 +76,12 @@ class Node:
     @property
     def config(self) -> Config:
         """What is in force: after a reload, what could not change is still the old."""
-        return self._config
+        return self._reconciler.config
 
     @property
     def addresses(self) -> dict[str, list[Address]]:
         """Where each proxy listens, with the real ports."""
-        opened = self._doors.by_proxy
+        opened = self._reconciler.doors.by_proxy
         return {name: [each.address for each in own] for name, own in opened.items()}
 
     @property
@@ -109,27 +93,46 @@ class Node:
     @property
     def worker_pid(self) -> int | None:
         """The worker's process id, None while there is none."""
-        worker = self._supervisor.worker
+        worker = self._reconciler.supervisor.worker
         return worker.pid if worker is not None else None
 
     @property
     def restarts(self) -> int:
         """How many workers were started because another had died."""
-        return self._supervisor.restarts
+        return self._reconciler.supervisor.restarts
 
     def certificate_pem(self, proxy: str) -> str:
         """The certificate (chain) that a proxy shows: a root to trust when it is self-made."""
-        return self._materials[proxy].certificates[0].certificate_pem
+        return self._reconciler.materials[proxy].certificates[0].certificate_pem
 
     async def stats(self) -> dict[str, dict[str, int | float]]:
-        """The worker's counters and gauges by proxy. Raises WorkerUnavailableError."""
-        worker = self._supervisor.worker
+        """Counters and gauges by proxy: the worker's, and the node's of secrets and certificates.
+        Raises WorkerUnavailableError."""
+        worker = self._reconciler.supervisor.worker
         if worker is None:
             raise WorkerUnavailableError("no worker is running at the moment")
         try:
-            return await worker.stats(STATS_TIMEOUT_S)
+            figures = await worker.stats(STATS_TIMEOUT_S)
         except WorkerError as error:
             raise WorkerUnavailableError(str(error)) from None
+        secrets, now = self._reconciler.kept.figures(), datetime.now(UTC)
+        for name in figures.keys() & self._reconciler.materials.keys():
+            proxy = self.config.proxies[name]
+            figures[name] |= figures_of(proxy, self._reconciler.materials[name], secrets, now)
+        return figures
+
+    def _warnings(self) -> dict[str, list[str]]:
+        secrets, now = self._reconciler.kept.figures(), datetime.now(UTC)
+        return {
+            name: warnings_of(
+                self.config.proxies[name],
+                material.certificates,
+                secrets,
+                self._reconciler.kept.error_of,
+                now,
+            )
+            for name, material in self._reconciler.materials.items()
+        }
 
     @property
     def state(self) -> State:
@@ -146,9 +149,9 @@ class Node:
                 figures = await self.stats()
             except WorkerUnavailableError as error:
                 silence = str(error)
-        worker = self._supervisor.worker
+        worker = self._reconciler.supervisor.worker
         return describe(
-            self._config,
+            self.config,
             self.addresses,
             figures,
             silence,
@@ -158,6 +161,7 @@ class Node:
             worker=WorkerStatus(pid=worker.pid, started_at=worker.started_at) if worker else None,
             worker_restarts=self.restarts,
             reload=self._last_reload,
+            warnings=self._warnings(),
         )
 
     # --- start --------------------------------------------------------------------------------
@@ -171,50 +175,22 @@ class Node:
 
     async def start(self) -> None:
         """Open the sockets, start the worker, and return when it serves. Raises NodeError."""
-        try:
-            self._materials = await self._kept.gather(self._config)
-            self._doors.settle(self._open_doors(self._config))
-        except BaseException as error:
-            await self._give_up()
-            if isinstance(error, MaterialError | ListenError):
-                raise NodeError(*str(error).splitlines()) from None
-            raise
-        self._tell_concerns()
-        wanted = desired(self._config, self._materials, self._doors.by_proxy)
-        self._settle()
-        try:
-            await self._supervisor.start(wanted, self._config.node.drain_timeout)
-        except BaseException as error:
-            await self._give_up()
-            if isinstance(error, WorkerError):
-                raise NodeError(f"the worker can't serve: {error}") from None
-            raise
-        self._supervising = spawn(self._supervisor.run(), "supervisor")
+        await self._reconciler.start()
+        self._supervising = spawn(self._reconciler.supervisor.run(), "supervisor")
         notify("READY=1", self._environ)
         self._teller = spawn(self._tell_start(), "start line")
-
-    async def _give_up(self) -> None:
-        """It could not start: nothing of it is left."""
-        self._doors.close()
-        await self._supervisor.end(lambda: float("-inf"))
-        await self._stop_following()
-
-    async def _stop_following(self) -> None:
-        self._certificates.close()
-        if self._users_change is not None:
-            self._users_change.cancel()
-        self._answers.close()
-        await self._kept.close()
-
-    def _open_doors(self, config: Config) -> Opened:
-        """Raises ListenError, and then has opened nothing."""
-        proxies = config.proxies.items()
-        return self._doors.open({name: proxy.listen_addresses() for name, proxy in proxies})
+        self._daily = spawn(self._tell_daily(), "what is to be told each day")
 
     async def _tell_start(self) -> None:
         limits = await self._await_limits()
         fields = start_fields(self.addresses, limits, self.worker_pid)
-        log.info("%s", start_line(self._config, self.addresses, limits), extra={"fields": fields})
+        log.info("%s", start_line(self.config, self.addresses, limits), extra={"fields": fields})
+
+    async def _tell_daily(self) -> None:
+        """A certificate may come close to its end while nothing else happens."""
+        while True:
+            await asyncio.sleep(DAY_S)
+            self._reconciler.tell_concerns()
 
     def _worker_environ(self) -> dict[str, str]:
         environ = inherited(self._environ)
@@ -232,16 +208,10 @@ class Node:
                 limits = limits_in(await self.stats())
             except WorkerUnavailableError:
                 return {}
-            if limits.keys() >= self._config.proxies.keys():
+            if limits.keys() >= self.config.proxies.keys():
                 break
             await asyncio.sleep(LIMITS_INTERVAL_S)
         return limits
-
-    def _tell_concerns(self) -> list[str]:
-        found = concerns(self._config, self._materials)
-        for name, concern in found:
-            log.warning("%s", concern, extra={"fields": {"proxy": name}})
-        return [f"proxies.{name}: {concern}" for name, concern in found]
 
     # --- reload -------------------------------------------------------------------------------
 
@@ -256,101 +226,14 @@ class Node:
                 return refused(["it is stopping"])
             notify(reloading(), self._environ)
             try:
-                self._last_reload = answer = await self._reload()
+                self._last_reload = answer = await self._reconciler.change(self._new_config)
                 tell(answer, log)
                 return answer
             finally:
                 notify("READY=1", self._environ)
 
-    async def _reload(self) -> Reload:
-        try:
-            new = self._config if self._reload_from is None else self._reload_from()
-            changes = compare(self._config, new)
-            materials = await self._kept.gather(changes.effective, fresh=True)
-            opened = self._open_doors(changes.effective)
-        except (ConfigError, MaterialError) as error:
-            return refused(map(str, error.problems))
-        except ListenError as error:
-            return refused([str(error)])
-        changed = changes.changed + compare_materials(self._materials, materials)
-        try:
-            await self._put(changes.effective, materials, opened)
-        except WorkerError as error:
-            self._doors.settle(self._doors.by_proxy)
-            return refused([str(error)])
-        await self._kept.settle(self._config)
-        return reloaded(changed, changes.fixed, self._tell_concerns())
-
-    async def _put(self, config: Config, materials: dict[str, Material], opened: Opened) -> None:
-        """Bring it about. Raises WorkerError, and then all is as before."""
-        wanted = desired(config, materials, opened)
-        await self._supervisor.apply(wanted, config.node.drain_timeout)
-        self._config, self._materials = config, materials
-        self._doors.settle(opened)
-        self._settle()
-
-    def _settle(self) -> None:
-        """Let others know what is in force now."""
-        self._answers.use(
-            {
-                name: (self._materials[name], proxy.iam, proxy.target.region or None)
-                for name, proxy in self._config.proxies.items()
-            }
-        )
-        self._certificates.follow(certificate_files(self._config))
-        if self._users_change is not None:
-            self._users_change.cancel()
-        times = [each.changes_at_s for each in self._materials.values() if each.changes_at_s]
-        loop = asyncio.get_running_loop()
-        self._users_change = loop.call_at(min(times), self._users_due) if times else None
-
-    # --- what changes by itself -------------------------------------------------------------------
-
-    def _secret_changed(self, source: str) -> None:
-        spawn(self._apply_users(), f"{shown(source)} has changed")
-
-    def _users_due(self) -> None:
-        spawn(self._apply_users(), "passwords hold no longer")
-
-    async def _apply_users(self) -> None:
-        """Bring about what has changed in the secrets."""
-        async with self._reloading:
-            materials: dict[str, Material] = {}
-            for name, proxy in self._config.proxies.items():
-                users = self._kept.users(proxy)
-                for problem in users.problems:
-                    log.error("proxies.%s.auth: %s; its users stay as they were", name, problem)
-                old = self._materials[name]
-                materials[name] = old if users.problems else with_users_of(old, users)
-            await self._put_changed(materials)
-
-    async def _apply_certificates(self) -> None:
-        """Certificates, or what they depend on, were replaced."""
-        async with self._reloading:
-            materials = dict(self._materials)
-            for name, proxy in self._config.proxies.items():
-                try:
-                    materials[name] = replace(
-                        materials[name],
-                        certificates=self._kept.certificates(name, proxy),
-                        client_ca_pem=read_authorities(proxy.tls_client_ca),
-                    )
-                except CertificateError as error:
-                    log.error("proxies.%s: %s; the one before serves on", name, error)
-            await self._put_changed(materials)
-            self._tell_concerns()
-
-    async def _put_changed(self, materials: dict[str, Material]) -> None:
-        if self._draining:
-            return
-        changed = compare_materials(self._materials, materials)
-        try:
-            await self._put(self._config, materials, self._doors.by_proxy)
-        except WorkerError as error:
-            log.error("What has changed is not in force: %s", error)
-            return
-        for each in changed:
-            log.info("Changed: %s", each)
+    def _new_config(self) -> Config:
+        return self.config if self._reload_from is None else self._reload_from()
 
     # --- the end ------------------------------------------------------------------------------
 
@@ -360,21 +243,22 @@ class Node:
         ``timeout_s`` defaults to node.drain_timeout. Called again while it is under way, it hurries
         the worker up: ``drain(0)`` ends it at once.
         """
-        timeout_s = self._config.node.drain_timeout if timeout_s is None else timeout_s
+        timeout_s = self.config.node.drain_timeout if timeout_s is None else timeout_s
         loop = asyncio.get_running_loop()
         self._drain_deadline = min(self._drain_deadline, loop.time() + timeout_s + DRAIN_GRACE_S)
         if not self._draining:
-            self._draining = self._supervisor.is_ending = True
+            self._draining = self._reconciler.supervisor.is_ending = True
             notify("STOPPING=1", self._environ)
             log.info("Draining", extra={"fields": {"timeout_s": timeout_s}})
-            self._doors.close()
-            if self._teller is not None:
-                self._teller.cancel()
-            await self._stop_following()
-        worker = self._supervisor.worker
+            self._reconciler.doors.close()
+            for task in (self._teller, self._daily):
+                if task is not None:
+                    task.cancel()
+            await self._reconciler.close()
+        worker = self._reconciler.supervisor.worker
         if worker is None:
             if self._supervising is not None:
                 self._supervising.cancel()
             return True
         worker.drain(timeout_s)
-        return await self._supervisor.end(lambda: self._drain_deadline)
+        return await self._reconciler.supervisor.end(lambda: self._drain_deadline)

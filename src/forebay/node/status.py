@@ -43,6 +43,7 @@ class ProxyStatus(msgspec.Struct, frozen=True, kw_only=True):
     database_connections_borrowed: int | None = None
     max_database_connections_allowed: int | None = None
     limit: str = ""  # in words, with what it was computed from
+    warnings: list[str] = []  # secrets that can't be read, certificates that expire
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,10 +80,11 @@ def describe(
     worker: WorkerStatus | None,
     worker_restarts: int,
     reload: Reload | None,
+    warnings: Mapping[str, list[str]],
 ) -> Status:
     """This process as a node. ``figures``: the worker's, by proxy; ``silence``: why there are none,
     or ""."""
-    proxies = proxies_of(config, addresses, figures)
+    proxies = proxies_of(config, addresses, figures, warnings)
     problems = problems_of(state, silence, proxies)
     return Status(
         ok=not problems,
@@ -103,11 +105,15 @@ def proxies_of(
     config: Config,
     addresses: Mapping[str, Sequence[Address]],
     figures: Mapping[str, Figures],
+    warnings: Mapping[str, list[str]],
 ) -> list[ProxyStatus]:
     """The proxies, by the worker's figures as far as there are any."""
     limits = limits_in(figures)
     return [
-        _proxy(name, proxy, addresses.get(name, ()), figures.get(name, {}), limits.get(name))
+        msgspec.structs.replace(
+            _proxy(name, proxy, addresses.get(name, ()), figures.get(name, {}), limits.get(name)),
+            warnings=warnings.get(name, []),
+        )
         for name, proxy in config.proxies.items()
     ]
 

@@ -41,6 +41,7 @@ def described(
         "worker": WorkerStatus(pid=7, started_at=2.0),
         "worker_restarts": 0,
         "reload": None,
+        "warnings": {"app": ["the TLS certificate expires on 2026-12-01"]},
     }
     addresses = {"app": [Address("127.0.0.1", 6432)]}
     return describe(CONFIG, addresses, figures, silence, **(given | others))
@@ -55,6 +56,7 @@ def test_one_that_serves() -> None:
     assert (proxy.database_connections, proxy.database_connections_borrowed) == (20, 15)
     assert proxy.max_database_connections_allowed == 40
     assert "90 % of max_connections 48 less 3 reserved" in proxy.limit
+    assert proxy.warnings == ["the TLS certificate expires on 2026-12-01"]
 
 
 def test_without_a_database_it_does_not_serve() -> None:
