@@ -10,6 +10,7 @@ import json
 import multiprocessing
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -88,6 +89,36 @@ def logins(target: Target, seconds: float, rate: float | None) -> Answer:
     return answer
 
 
+def burst(target: Target, clients: int) -> Answer:
+    """Log so many in at once, each in a thread; all are there before the first one leaves."""
+    answer, context = Answer(), tls_context()
+    kept: list[Client] = []
+    start = threading.Barrier(clients + 1)
+
+    def log_in() -> None:
+        start.wait()
+        begin = time.perf_counter()
+        try:
+            kept.append(Client(target, context))
+        except FAILURES as error:
+            answer.errors.append(told(error))
+            return
+        answer.latencies_us.append(round((time.perf_counter() - begin) * 1e6))
+
+    threads = [threading.Thread(target=log_in) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    start.wait()
+    begin = time.perf_counter()
+    for thread in threads:
+        thread.join()
+    answer.elapsed_s = time.perf_counter() - begin
+    for client in kept:
+        client.close()
+    answer.done, answer.errors = len(kept), answer.errors[:ERRORS_KEPT]
+    return answer
+
+
 def transfer(target: Target, kind: str, mebibytes: int) -> Answer:
     """Move a large result or COPY through; ``done`` is the number of bytes of its messages."""
     answer = Answer()
@@ -140,6 +171,10 @@ def _idle_child(
 
 def _logins_child(pipe: Connection, target: Target, seconds: float, rate: float | None) -> None:
     pipe.send(logins(target, seconds, rate))
+
+
+def _burst_child(pipe: Connection, target: Target, clients: int) -> None:
+    pipe.send(burst(target, clients))
 
 
 def _transfer_child(pipe: Connection, target: Target, kind: str, mebibytes: int) -> None:
@@ -211,6 +246,9 @@ def main() -> int:
         answer, pipes, processes = _fork(
             _logins_child, [(target, request["seconds"], rate)] * parts
         )
+    elif sys.argv[1] == "burst":
+        counts = shares(request["clients"], parts)
+        answer, pipes, processes = _fork(_burst_child, [(target, each) for each in counts])
     else:
         calls = [(target, request["kind"], request["mebibytes"])]
         answer, pipes, processes = _fork(_transfer_child, calls)

@@ -9,13 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
 from bench import proc
 from bench.process import Process, give_away
-from bench.target import Target
+from bench.target import ACCESS_KEY, REGION, Target
 from bench.wire import FAILURES, Client, told
 from forebay.embedded.postgres import free_port
 
@@ -40,12 +40,14 @@ class SideError(Exception):
 @dataclass(frozen=True, slots=True)
 class Shape:
     """How a proxy is to be set up: TLS on each side of it, database connections it may use, and who
-    may log in beside the database's own user, with the same password."""
+    may log in beside the database's own user, with the same password; or, with ``tokens``, with IAM
+    tokens alone."""
 
     client_tls: bool
     server_tls: bool
     connections: int
     more_users: Sequence[str] = ()
+    tokens: bool = False
 
 
 @dataclass(slots=True)
@@ -182,6 +184,16 @@ class Forebay:
         for name in (database.user, *shape.more_users):
             secret = folder / f"{name}.json"
             lines += ["[[proxies.bench.auth]]", f'secret = "file:{secret}"']
+            if shape.tokens:
+                lines.append('iam_auth = "REQUIRED"')
+        if shape.tokens:
+            lines += [
+                "[proxies.bench.iam]",
+                'verifier = "keys"',
+                f'region = "{REGION}"',
+                f'hosts = ["{database.host}:{port}"]',
+                f'access_keys = ["file:{folder / ACCESS_KEY.access_key_id}"]',
+            ]
         lines += [
             "[proxies.bench.target]",
             f'hosts = ["{database.host}:{database.port}"]',
@@ -199,11 +211,16 @@ class Forebay:
             secret = folder / f"{name}.json"
             secret.touch(mode=0o600)
             secret.write_text(json.dumps({"username": name, "password": database.password}))
+        key = folder / ACCESS_KEY.access_key_id
+        key.touch(mode=0o600)
+        known = {"AccessKeyId": ACCESS_KEY.access_key_id}
+        key.write_text(json.dumps(known | {"SecretAccessKey": ACCESS_KEY.secret_access_key}))
         settings = folder / "forebay.toml"
         settings.write_text(self.configuration(database, port, shape, folder))
         command = Path(sys.executable).parent / "forebay"
         process = Process([str(command), "serve", str(settings)], folder / "log", env=environment())
-        return Stand(Side.FOREBAY, database.at(port, tls=shape.client_tls), process)
+        target = replace(database.at(port, tls=shape.client_tls), tokens=shape.tokens)
+        return Stand(Side.FOREBAY, target, process)
 
 
 def environment() -> dict[str, str]:

@@ -46,7 +46,7 @@ class Client(BlockingClient):
             if target.tls:
                 self.start_tls(context or tls_context())
             encoding = {"client_encoding": "UTF8"}
-            self.log_in(target.user, target.password, target.database, encoding)
+            self.log_in(target.user, target.secret(), target.database, encoding)
         except BaseException:
             self._socket.close()
             raise

@@ -77,9 +77,10 @@ class World:
         connections: int,
         sides: Sequence[Side] = tuple(Side),
         more_users: Sequence[str] = (),
+        tokens: bool = False,
     ) -> Iterator[list[Stand]]:
         """Start the sides that take part, fresh; those that cannot start are failures."""
-        shape = Shape(tls, tls and self.server.tls, connections, more_users)
+        shape = Shape(tls, tls and self.server.tls, connections, more_users, tokens)
         with contextlib.ExitStack() as stack:
             started = []
             for side in sides:

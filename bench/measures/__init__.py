@@ -11,6 +11,7 @@ from bench.measures import (
     logins,
     memory,
     storm,
+    tokens,
     transactions,
     waiting,
 )
@@ -31,4 +32,5 @@ MEASURES: dict[str, Measure] = {
     "logins": logins.measure,
     "bulk": bulk.measure,
     "storm": storm.measure,
+    "tokens": tokens.measure,
 }
