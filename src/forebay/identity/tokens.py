@@ -82,6 +82,7 @@ class Reason(StrEnum):
     WRONG_PRINCIPAL = "wrong principal"
     POLICY = "policy"
     NOT_ACCEPTED = "not accepted by the database"
+    DATABASE_FAILED = "the database failed"
 
 
 @dataclass(frozen=True, slots=True)

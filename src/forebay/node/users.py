@@ -77,7 +77,9 @@ def _add(
         is_first = earliest is None or plan.changes_at_s < earliest
         users.changes_at_s = plan.changes_at_s if is_first else earliest
     if _needs_password(proxy, auth) and not any(each.password for each in plan.logins):
-        users.problems.append(f'{shown(auth.secret)}: has no key "password"{_WHAT_FOR}')
+        is_listed = auth.secret.startswith("userlist:")
+        what = f'user "{plan.identity}" has no password' if is_listed else 'has no key "password"'
+        users.problems.append(f"{shown(auth.secret)}: {what}{_WHAT_FOR}")
     for name, passwords in plan.passwords.items():
         if not auth.pool_identity and _base(name) not in current:
             continue

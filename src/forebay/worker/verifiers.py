@@ -55,7 +55,7 @@ class ByDatabase:
         except PgError as error:
             return Refusal(Reason.NOT_ACCEPTED, f"the database says: {error.message}")
         except ConnectError as error:
-            return Refusal(Reason.NOT_ACCEPTED, f"the database can't verify it: {error}")
+            return Refusal(Reason.DATABASE_FAILED, f"the database can't verify it: {error}")
         finally:
             self._limit.end()
         self._accepted.accept(token, user, read.ends_at_s)

@@ -16,6 +16,8 @@ from forebay.protocol import errors, md5, messages, scram
 
 _OFFERED: Final = (scram.MECHANISM,)
 _OFFERED_WITH_BINDING: Final = (scram.MECHANISM_PLUS, scram.MECHANISM)
+NOT_VERIFIED: Final = frozenset({Reason.STS_FAILED, Reason.DATABASE_FAILED})
+"""A token that is refused so may be right: its clients are not slowed down."""
 _offer: Final = functools.lru_cache(2)(messages.authentication_sasl)
 
 
@@ -181,7 +183,8 @@ class IamTokenOrPassword:
 def _refused(user: str, refusal: Refusal) -> NotProvedError:
     if refusal.reason is Reason.TOO_MANY:
         return NotProvedError(errors.iam_too_many(), refusal.sentence, is_wrong=False)
-    return NotProvedError(errors.iam_failed(user), refusal.sentence)
+    is_wrong = refusal.reason not in NOT_VERIFIED
+    return NotProvedError(errors.iam_failed(user), refusal.sentence, is_wrong=is_wrong)
 
 
 class Certificate:
