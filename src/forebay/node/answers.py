@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from forebay.channel import (
     MakeToken,
@@ -16,11 +16,13 @@ from forebay.channel import (
 )
 from forebay.config.settings import IamSettings
 from forebay.identity.authorization import Authorization
-from forebay.identity.database_tokens import DatabaseTokenError, DatabaseTokens
 from forebay.identity.policy import Policies
-from forebay.identity.sts import Endpoint, StsVerifier
 from forebay.identity.token_check import TokenCheck
 from forebay.node.materials import Material
+
+if TYPE_CHECKING:  # few nodes ask AWS for anything, so what does is imported where it is needed
+    from forebay.identity.database_tokens import DatabaseTokens
+    from forebay.identity.sts import StsVerifier
 
 log = logging.getLogger("forebay.node")
 
@@ -101,6 +103,8 @@ class Answers:
         if request.proxy not in self._proxies:
             raise ValueError("there is no such proxy")
         _, _, region = self._proxies[request.proxy]
+        from forebay.identity.database_tokens import DatabaseTokenError, DatabaseTokens
+
         if self._tokens is None:
             self._tokens = DatabaseTokens()
         try:
@@ -118,9 +122,11 @@ def _sought(material: Material) -> list[str]:
     return [each for each in sources if each.startswith(("file:", "userlist:"))][:MAX_SOUGHT]
 
 
-def sts_check(iam: IamSettings, policies: Mapping[str, str]) -> tuple[StsVerifier, TokenCheck]:
+def sts_check(iam: IamSettings, policies: Mapping[str, str]) -> "tuple[StsVerifier, TokenCheck]":
     """The verifier ``sts`` with the policies behind it. Raises ValueError for an endpoint that is
     none."""
+    from forebay.identity.sts import Endpoint, StsVerifier
+
     region = iam.region or "us-east-1"
     endpoint = (
         Endpoint.parse(iam.sts_endpoint, region) if iam.sts_endpoint else Endpoint.of_region(region)
