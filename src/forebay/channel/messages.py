@@ -34,7 +34,8 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     Clients of it show one of ``passwords`` (plain, or as pg_authid has them; newest first), in the
     way that ``auth`` names. Connections for them belong to the micro-pool of ``identity``, and log
     in to the database by one of ``logins``, tried in this order; by a token of Forebay's own role
-    where ``auth_scheme`` is IAM_AUTH.
+    where ``auth_scheme`` is IAM_AUTH. Connections that were made by one of ``outdated`` (the last
+    of them) are to be replaced.
     """
 
     username: str
@@ -42,9 +43,15 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     passwords: tuple[str, ...] = ()
     identity: str
     logins: tuple[DatabaseLogin, ...] = ()
+    outdated: tuple[DatabaseLogin, ...] = ()
     auth_scheme: AuthScheme = "SECRETS"
     client_cert: ClientCert = "no"
     cert_names: tuple[str, ...] = ()
+
+    @property
+    def lasting(self) -> frozenset[DatabaseLogin]:
+        """The logins whose connections may stay."""
+        return frozenset(self.logins).difference(self.outdated)
 
     def __repr__(self) -> str:
         return f"Credential({self.username!r}, ***, {self.auth!r})"

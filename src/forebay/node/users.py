@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from forebay.channel import Credential, DatabaseLogin, LoginMethod
 from forebay.config.settings import AuthSettings, ProxySettings
 from forebay.identity.holding import Held
@@ -47,9 +49,8 @@ def users_of(proxy: ProxySettings, held: Callable[[str], Held], now_s: float) ->
             continue
         known = held(auth.secret)
         found[auth.secret] = plans(known, now_s, auth.rotation_overlap_s)
-        current = {_base(each.username) for each in known.current}
         for plan in found[auth.secret]:
-            _add(users, proxy, auth, plan, current)
+            _add(users, proxy, auth, plan, known)
     users.problems += users_twice(found)
     users.problems += _doubled(users)
     return users
@@ -67,11 +68,10 @@ def _base(username: str) -> str:
     return username.removesuffix(CLONE_SUFFIX)
 
 
-def _add(
-    users: Users, proxy: ProxySettings, auth: AuthSettings, plan: Plan, current: set[str]
-) -> None:
-    """``current``: names of the users that the secret has now. One who had another name before is
-    somebody else, unless it is known that names alternate."""
+def _add(users: Users, proxy: ProxySettings, auth: AuthSettings, plan: Plan, held: Held) -> None:
+    """One who had another name before is somebody else, unless it is known that names alternate."""
+    current = {_base(each.username) for each in held.current}
+    lasting = {*held.current, *(held.pending or ())}
     if plan.changes_at_s is not None:
         earliest = users.changes_at_s
         is_first = earliest is None or plan.changes_at_s < earliest
@@ -87,6 +87,8 @@ def _add(
         credential = _credential(
             proxy, auth, name, tuple(each.reveal() for each in passwords), logins
         )
+        outdated = tuple(_login(each) for each in logins if each not in lasting)
+        credential = msgspec.structs.replace(credential, outdated=outdated)
         users.credentials.append(credential)
         users.sources[name] = users.sources[credential.identity] = auth.secret
 
@@ -113,14 +115,15 @@ def _credential(
         auth=method(auth),
         passwords=passwords,
         identity=auth.pool_identity or name,
-        logins=tuple(
-            DatabaseLogin(each.username, each.password.reveal() if each.password else "")
-            for each in logins
-        ),
+        logins=tuple(map(_login, logins)),
         auth_scheme=proxy.auth_scheme_of(auth),
         client_cert=auth.clientcert,
         cert_names=tuple(auth.clientcert_names),
     )
+
+
+def _login(user: User) -> DatabaseLogin:
+    return DatabaseLogin(user.username, user.password.reveal() if user.password else "")
 
 
 def _doubled(users: Users) -> Iterator[str]:

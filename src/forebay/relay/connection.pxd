@@ -115,7 +115,8 @@ cdef class Connection(Peer):
     cdef public double opened_at
     cdef public double idle_since
     cdef public double age_jitter  # what its greatest age is multiplied with, so that not all end at once
-    cdef public double renew_at  # retires at this time: its password is old
+    cdef public object made_by  # the login, None if unknown
+    cdef public double renew_at  # retires at this time: that login is outdated
     cdef object commands  # Forebay's own, unanswered: deque of Command
     # Plans may have been made under other settings than it has now, which may decide what they find.
     cdef public bint plans_mixed

@@ -42,6 +42,7 @@ class Server(Peer):
     @property
     def lent_at(self) -> float: ...
     age_jitter: float
+    made_by: object
     renew_at: float
     search_path: str
     begins_hasty: bool

@@ -53,8 +53,8 @@ class Front:
         self.policy = LoginPolicy(Credentials({}))
 
     def use(self, prepared: Prepared) -> list[str]:
-        """Be so from now on. Returns the identities that log in to the database otherwise than
-        before, those that are gone among them."""
+        """Be so from now on. Returns the identities that have connections to be replaced, and those
+        that are gone."""
         before, self._prepared = self._prepared, prepared
         self.policy = dataclasses.replace(
             prepared.policy,
@@ -126,7 +126,8 @@ class Front:
         settings = self._given.given.settings
         user = self._given.identities.get(settings.auth_user, settings.auth_user)
         database = settings.auth_dbname or settings.target.database
-        return await self._opener.connect(user, database, STARTUP_PARAMETERS)
+        connection, _ = await self._opener.connect(user, database, STARTUP_PARAMETERS)
+        return connection
 
     # ---- tokens ----
 

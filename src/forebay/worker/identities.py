@@ -49,8 +49,8 @@ class Identities:
         self.accepted = AcceptedTokens()
 
     def use(self, credentials: Iterable[Credential]) -> list[str]:
-        """These are the users from now on. Returns the identities that log in otherwise than
-        before, those that are gone among them."""
+        """These are the users from now on. Returns the identities that have connections to be
+        replaced, and those that are gone."""
         known: dict[str, Credential] = {}
         for each in credentials:
             known.setdefault(each.identity, each)
@@ -59,11 +59,15 @@ class Identities:
         return [
             name
             for name, each in before.items()
-            if name not in known or known[name].logins != each.logins
+            if name not in known or not each.lasting <= known[name].lasting
         ]
 
     def __contains__(self, identity: str) -> bool:
         return identity in self._known or identity in self._learned
+
+    def lasting(self, identity: str) -> frozenset[DatabaseLogin]:
+        """The logins of an identity whose connections may stay."""
+        return self._known[identity].lasting
 
     def learn(self, user: str, passwords: tuple[str, ...]) -> None:
         """A user who has no secret, with what the database has of the password."""

@@ -118,7 +118,8 @@ class Proxy:
         self._sessions.apply(settings.pinning, sought_by(settings))
         for identity in self._front.use(self.prepared):
             if identity in self._identities:
-                self._manager.upkeep.renew(identity, self._agenda.now())
+                lasting = self._identities.lasting(identity)
+                self._manager.upkeep.renew(identity, lasting, self._agenda.now())
             else:
                 self._part_from(identity)
 

@@ -69,14 +69,16 @@ class Opener:
 
         Raises PgError with what the database said, else ConnectError.
         """
-        return await self._make_ready(await self.connect(pool.user, pool.database), pool)
+        connection, attempt = await self.connect(pool.user, pool.database)
+        return await self._make_ready(connection, attempt, pool)
 
     async def open_with(self, pool: MicroPool, attempt: Attempt) -> tuple[Server, tuple[int, int]]:
         """As `open`, by this login alone."""
-        return await self._make_ready(await self.log_in_by(attempt, pool.database), pool)
+        connection = await self.log_in_by(attempt, pool.database)
+        return await self._make_ready(connection, attempt, pool)
 
     async def _make_ready(
-        self, connection: DatabaseConnection, pool: MicroPool
+        self, connection: DatabaseConnection, attempt: Attempt, pool: MicroPool
     ) -> tuple[Server, tuple[int, int]]:
         try:
             told, beginning = await self._prepare(connection)
@@ -84,6 +86,7 @@ class Opener:
             connection.close()
             raise
         server = self._hand_over(connection, pool)
+        server.made_by = attempt.login
         server.search_path, reset_to, *timeouts = beginning
         server.begins_under_pg_temp = names_pg_temp(server.search_path + reset_to)
         server.begins_hasty = any(is_hasty({"statement_timeout": each}) for each in timeouts)
@@ -91,7 +94,7 @@ class Opener:
 
     async def connect(
         self, identity: str, database: str, parameters: Mapping[str, str] = NO_PARAMETERS
-    ) -> DatabaseConnection:
+    ) -> tuple[DatabaseConnection, Attempt]:
         """A connection that is logged in, and no more: by the first login of the identity's that
         the database does not reject. If it rejects them all, there may be a newer one.
 
@@ -107,7 +110,7 @@ class Opener:
 
     async def _try_logins(
         self, identity: str, database: str, parameters: Mapping[str, str]
-    ) -> DatabaseConnection:
+    ) -> tuple[DatabaseConnection, Attempt]:
         identities = self.login.identities
         rejection: PgError | None = None
         for attempt in await identities.attempts(identity):
@@ -120,7 +123,7 @@ class Opener:
                 rejection = rejection or error
             else:
                 identities.worked(attempt)
-                return connection
+                return connection, attempt
         assert rejection is not None  # noqa: S101 - there is at least one attempt
         raise rejection
 

@@ -3,6 +3,7 @@ password, and those that do not answer any more.
 """
 
 import random
+from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from forebay.relay import Lease, Server
@@ -24,14 +25,14 @@ class Upkeep:
         # Connections without a client that owe Forebay an answer, and since when that is known.
         self._unanswered: dict[tuple[Server, Lease], float] = {}
 
-    def renew(self, user: str, now: float) -> None:
-        """Connections of this user log in by another password now: replace them in some time, not
-        all at once. Clients that would be refused for the old one may try again."""
+    def renew(self, user: str, lasting: Container[object], now: float) -> None:
+        """Connections of this user that were not made by one of these logins are to be replaced in
+        some time, not all at once. Clients that would be refused for the old one may try again."""
         for pool in self._manager.pools.values():
             if pool.user == user:
                 self._manager.forget_errors(pool)
         for server in self._manager.servers:
-            if server.pool.user == user:
+            if server.pool.user == user and server.made_by not in lasting:
                 delay_s = RENEWAL_S * random.random()  # noqa: S311 - no secret
                 server.renew_at = min(server.renew_at, now + delay_s)
         self._manager.schedule()

@@ -32,6 +32,7 @@ class Connection:
         self.retired = self.stale = self.is_closed = False
         self.age_jitter = 1.0
         self.renew_at = math.inf
+        self.made_by: object = "old"
         self.now = now
         self.opened_at = self.idle_since = self.lent_at = now()
         self.lease = object()

@@ -42,7 +42,7 @@ def test_connections_with_an_old_password_are_replaced_not_all_at_once() -> None
     world = World(limit=40, idle_percent=100)
     clients = world.clients(30)
     world.done(*clients[:29])
-    world.manager.upkeep.renew("app", world.clock.now())
+    world.manager.upkeep.renew("app", {"new"}, world.clock.now())
     left = []
     for _ in range(6):
         world.pass_time(RENEWAL_S / 6 + 0.1)
@@ -54,10 +54,21 @@ def test_connections_with_an_old_password_are_replaced_not_all_at_once() -> None
     assert not [each for each in world.connections if not each.is_closed]
 
 
+def test_those_that_were_made_by_a_login_that_lasts_stay() -> None:
+    world = World(limit=4, idle_percent=100)
+    world.done(*world.clients(2))
+    world.connections[0].made_by = "new"
+    world.manager.upkeep.renew("app", {"new"}, world.clock.now())
+    world.pass_time(2 * RENEWAL_S)
+    world.manager.upkeep.close_idle(world.clock.now(), max_idle_time_s=1e6, max_age_s=1e6)
+    world.settle()
+    assert [each.is_closed for each in world.connections] == [False, True]
+
+
 def test_those_of_another_user_stay() -> None:
     world = World(limit=4, idle_percent=100)
     world.done(world.client("bob"))
-    world.manager.upkeep.renew("alice", world.clock.now())
+    world.manager.upkeep.renew("alice", {"new"}, world.clock.now())
     world.pass_time(2 * RENEWAL_S)
     world.manager.upkeep.close_idle(world.clock.now(), max_idle_time_s=1e6, max_age_s=1e6)
     world.settle()
