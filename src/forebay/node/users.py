@@ -69,7 +69,11 @@ def _base(username: str) -> str:
 
 
 def _add(users: Users, proxy: ProxySettings, auth: AuthSettings, plan: Plan, held: Held) -> None:
-    """One who had another name before is somebody else, unless it is known that names alternate."""
+    """One who had another name before is somebody else, unless it is known that names alternate.
+
+    A name whose passwords hold no longer stays one as long as the secret has it: clients that are
+    there keep their connections, and nobody else can log in by it.
+    """
     current = {_base(each.username) for each in held.current}
     lasting = {*held.current, *(held.pending or ())}
     if plan.changes_at_s is not None:
@@ -80,7 +84,8 @@ def _add(users: Users, proxy: ProxySettings, auth: AuthSettings, plan: Plan, hel
         is_listed = auth.secret.startswith("userlist:")
         what = f'user "{plan.identity}" has no password' if is_listed else 'has no key "password"'
         users.problems.append(f"{shown(auth.secret)}: {what}{_WHAT_FOR}")
-    for name, passwords in plan.passwords.items():
+    for name in dict.fromkeys([*plan.passwords, *(each.username for each in plan.logins)]):
+        passwords = plan.passwords.get(name, ())
         if not auth.pool_identity and _base(name) not in current:
             continue
         logins = plan.logins if auth.pool_identity else plan.logins_as(name)
