@@ -92,8 +92,9 @@ def _add(users: Users, proxy: ProxySettings, auth: AuthSettings, plan: Plan, hel
         credential = _credential(
             proxy, auth, name, tuple(each.reveal() for each in passwords), logins
         )
-        outdated = tuple(_login(each) for each in logins if each not in lasting)
-        credential = msgspec.structs.replace(credential, outdated=outdated)
+        if not lasting.isdisjoint(logins):
+            outdated = tuple(_login(each) for each in logins if each not in lasting)
+            credential = msgspec.structs.replace(credential, outdated=outdated)
         users.credentials.append(credential)
         users.sources[name] = users.sources[credential.identity] = auth.secret
 
