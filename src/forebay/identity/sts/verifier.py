@@ -13,7 +13,7 @@ from typing import Final
 from forebay.identity.claims import wrong_times
 from forebay.identity.principals import PROXY_ID
 from forebay.identity.remembered import MAX_REMEMBERED, Remembered
-from forebay.identity.sts import sending
+import forebay.identity.sts.sending as sending
 from forebay.identity.sts.endpoints import Endpoint
 from forebay.identity.sts.requests import StsRequest, parse
 from forebay.identity.threads import BusyError
