@@ -10,10 +10,10 @@ import ssl
 from collections.abc import Iterable
 from typing import Final
 
+import forebay.identity.sts.sending as sending
 from forebay.identity.claims import wrong_times
 from forebay.identity.principals import PROXY_ID
 from forebay.identity.remembered import MAX_REMEMBERED, Remembered
-import forebay.identity.sts.sending as sending
 from forebay.identity.sts.endpoints import Endpoint
 from forebay.identity.sts.requests import StsRequest, parse
 from forebay.identity.threads import BusyError
