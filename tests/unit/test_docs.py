@@ -4,6 +4,7 @@ import ast
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,11 @@ import pytest
 from forebay.cli import app
 from forebay.config import Config, ProxySettings, load
 from forebay.config.reading import leaves
-from forebay.config.settings import NodeSettings
+from forebay.config.settings import NodeSettings, TargetSettings
+from forebay.net.tls import self_signed_certificate
+from forebay.node.certificates import Certificate
+from forebay.node.materials import Material
+from forebay.node.standing import figures_of
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError, Severity
 from forebay.session.causes import WITH_ITS_CLIENT, PinReason
@@ -197,7 +202,18 @@ def test_every_pin_reason_is_documented_and_no_other() -> None:
 
 
 def figures() -> set[str]:
-    """The keys of what ``Proxy.stats`` returns, read from its source: making one needs a loop."""
+    """The keys of what ``Proxy.stats`` returns, and of what the node adds."""
+    return worker_figures() | node_figures()
+
+
+def node_figures() -> set[str]:
+    proxy = ProxySettings(target=TargetSettings(hosts=["db"]))
+    certificate = Certificate(*self_signed_certificate(), self_made=True)
+    return set(figures_of(proxy, Material([], [certificate]), {}, datetime.now(UTC)))
+
+
+def worker_figures() -> set[str]:
+    """Read from their source: making a proxy needs a loop."""
     tree = ast.parse((ROOT / "src" / "forebay" / "worker" / "proxy.py").read_text())
     stats = next(
         node
