@@ -4,6 +4,7 @@ clients and a clock that are played. The same seed gives the same history.
 
 import heapq
 import itertools
+import math
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from random import Random
@@ -115,6 +116,7 @@ class Connection:
         self.retirements = 0  # how often all had been retired when its opening began
         self.is_closed = False
         self.age_jitter = 1.0
+        self.renew_at = math.inf
         self.opened_at = self.idle_since = self.lent_at = simulation.clock.now()
         self.ledger = SimpleNamespace(action=lambda: 0, count=0)  # what is asked is answered
         self.in_transaction = True

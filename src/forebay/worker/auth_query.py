@@ -48,6 +48,8 @@ class AuthQuery:
     async def find(self, user: str) -> UserAuth | None:
         """How this user logs in, by what the database has now; None if there is no such user, or
         that can't be found out, which is logged."""
+        if not _is_text(user):
+            return None  # asking would cost the connection, as often as somebody wants it to
         async with self._asking:
             found_at, known = self._known.get(user, (float("-inf"), None))
             if self._agenda.now() - found_at < FRESH_S:
@@ -60,6 +62,10 @@ class AuthQuery:
                 reason = str(error) or "the database did not answer in time"
                 logger.warning("auth_query failed: %s", reason, extra={"fields": {"user": user}})
                 return None
+            except asyncio.CancelledError:
+                # The login was given up. An answer still to come would be taken for the next one's.
+                self.close_connection()
+                raise
             self._note(user, found)
             return found
 
@@ -100,3 +106,12 @@ class AuthQuery:
         if connection is not None:
             with contextlib.suppress(OSError):
                 connection.close()
+
+
+def _is_text(user: str) -> bool:
+    """Whether a name is UTF-8: what is not is in it as lone surrogates."""
+    try:
+        user.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -9,8 +9,8 @@ from functools import partial
 from typing import Final
 
 from forebay.channel import CallError, NewerSecret, Refreshed
-from forebay.config.settings import ProxySettings, TargetSettings
-from forebay.identity.presented import VerifyingLimit
+from forebay.config.settings import IamSettings, ProxySettings, TargetSettings
+from forebay.identity.presented import AcceptedTokens, VerifyingLimit
 from forebay.net.connector import DatabaseConnection, Target
 from forebay.net.login import Credentials, LoggedIn, LoginPolicy, TokenVerifier, UserAuth
 from forebay.net.login.auth_query import STARTUP_PARAMETERS
@@ -56,17 +56,23 @@ class Front:
         """Be so from now on. Returns the identities that have connections to be replaced, and those
         that are gone."""
         before, self._prepared = self._prepared, prepared
+        settings = prepared.given.settings
+        old = None if before is None else before.given.settings
+        if old is None or (old.iam, old.target) != (settings.iam, settings.target):
+            # What one database has accepted says nothing of another.
+            self._identities.accepted = AcceptedTokens()
+            self._identities.by_tokens = _is_by_database(settings.iam)
         self.policy = dataclasses.replace(
             prepared.policy,
             verifier=prepared.policy.verifier or self._verifier(prepared),
             newer=partial(self._newer, prepared.policy.credentials),
         )
-        settings = prepared.given.settings
-        if before is None or _query_of(before.given.settings) != _query_of(settings):
+        if old is None or _query_of(old) != _query_of(settings):
             self.close()
             if settings.auth_query:
                 self._auth_query = AuthQuery(self._agenda, settings.auth_query, self._connect)
-        return self._identities.use(prepared.given.credentials)
+        changed = self._identities.use(prepared.given.credentials)
+        return changed if settings.auth_query else [*changed, *self._identities.unlearn()]
 
     def close(self) -> None:
         """Nobody is looked up in the database any more."""
@@ -133,7 +139,6 @@ class Front:
 
     def _verifier(self, prepared: Prepared) -> TokenVerifier | None:
         iam = prepared.given.settings.iam
-        self._identities.by_tokens = iam is not None and iam.verifier == "database"
         if iam is None:
             return None
         if iam.verifier == "sts":
@@ -164,6 +169,10 @@ class Front:
         else:
             async with self._alone:  # one beyond the limit, for a moment
                 (await self._opener.log_in_by(attempt, database)).close()
+
+
+def _is_by_database(iam: IamSettings | None) -> bool:
+    return iam is not None and iam.verifier == "database"
 
 
 def target_of(target: TargetSettings) -> Target:

@@ -59,7 +59,7 @@ class Identities:
         return [
             name
             for name, each in before.items()
-            if name not in known or not each.lasting <= known[name].lasting
+            if name not in known or _must_renew(each, known[name])
         ]
 
     def __contains__(self, identity: str) -> bool:
@@ -72,12 +72,21 @@ class Identities:
     def learn(self, user: str, passwords: tuple[str, ...]) -> None:
         """A user who has no secret, with what the database has of the password."""
         logins = tuple(DatabaseLogin(user, each) for each in passwords)
+        before = self._learned.pop(user, None)
+        if before is not None and before.logins != logins:
+            self._rejected.difference_update(before.logins)
         self._learned[user] = Credential(
             username=user, passwords=passwords, identity=user, logins=logins
         )
-        self._learned.move_to_end(user)
         while len(self._learned) > MAX_LEARNED:
-            self._learned.popitem(last=False)
+            _, forgotten = self._learned.popitem(last=False)
+            self._rejected.difference_update(forgotten.logins)
+
+    def unlearn(self) -> list[str]:
+        """Nobody is looked up any more. Returns the identities that are gone by that."""
+        gone = [user for user in self._learned if user not in self._known]
+        self._learned.clear()
+        return gone
 
     @property
     def first(self) -> str | None:
@@ -106,23 +115,13 @@ class Identities:
         if known.auth_scheme == "IAM_AUTH":
             return [await self._by_own_token(known.logins[0])]
         token = self.accepted.newest(known.username, time.time())
-        if token is not None:
-            login = DatabaseLogin(known.username, "")
-            return [Attempt(known.username, IamToken(token.decode("ascii")), login)]
-        if self.by_tokens and not any(login.password for login in known.logins):
-            raise ConnectError(
-                f'no valid IAM token of user "{known.username}" is at hand: connections are opened'
-                " with the tokens that clients log in with",
-                transient=False,
-            )
-        logins = sorted(known.logins, key=lambda each: each in self._rejected)
-        found = [attempt for login in logins if (attempt := self._attempt(login)) is not None]
+        found = [] if token is None else [_by_token(known.username, token)]
+        needs_password = self.by_tokens and not self._target().sslcert
+        logins = [each for each in known.logins if each.password or not needs_password]
+        logins.sort(key=lambda each: each in self._rejected)
+        found += [attempt for each in logins if (attempt := self._attempt(each)) is not None]
         if not found:
-            raise ConnectError(
-                f'no more than the SCRAM verifier of the password of user "{identity}" is known:'
-                " the first connection is opened when a client of the user has logged in",
-                transient=False,
-            )
+            raise ConnectError(_no_way(known, without_token=needs_password), transient=False)
         return found
 
     def _attempt(self, login: DatabaseLogin) -> Attempt | None:
@@ -151,6 +150,31 @@ class Identities:
 
     def failed(self, attempt: Attempt) -> None:
         """The database has rejected it: others go first from now on."""
-        self._rejected.add(attempt.login)
         if isinstance(attempt.proof, IamToken):
             self.accepted.reject(attempt.proof.text.encode(), attempt.user)
+        else:
+            self._rejected.add(attempt.login)
+
+
+def _must_renew(before: Credential, now: Credential) -> bool:
+    """Whether there may be connections that would not be made so any more."""
+    return before.auth_scheme != now.auth_scheme or not before.lasting <= now.lasting
+
+
+def _by_token(user: str, token: bytes) -> Attempt:
+    return Attempt(user, IamToken(token.decode("ascii")), DatabaseLogin(user, ""))
+
+
+def _no_way(known: Credential, *, without_token: bool) -> str:
+    """Why no connection can be opened for a user now."""
+    if any(login.password for login in known.logins):
+        return (
+            f'no more than the SCRAM verifier of the password of user "{known.identity}" is known:'
+            " the first connection is opened when a client of the user has logged in"
+        )
+    if without_token:
+        return (
+            f'no valid IAM token of user "{known.username}" is at hand: connections are opened with'
+            " the tokens that clients log in with"
+        )
+    return f'user "{known.identity}" has no password in the database, or it is no longer valid'

@@ -1,6 +1,5 @@
 """Verifiers of IAM tokens that ask somebody else: the database, or the node (which asks STS)."""
 
-import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
@@ -12,8 +11,6 @@ from forebay.net.connector import ConnectError, IamToken
 from forebay.protocol.errors import PgError
 from forebay.worker.asking import AskNode
 from forebay.worker.identities import Attempt
-
-logger = logging.getLogger("forebay.login")
 
 NODE_TIMEOUT_S: Final = 20.0
 """Longer than the node waits for STS; a login's own timeout mostly comes first."""

@@ -110,8 +110,8 @@ class PoolManager:
 
     @property
     def has_room(self) -> bool:
-        """Whether another connection may be opened now."""
-        return self.census.size < self.census.limit
+        """Whether another connection may be opened now. Until the limit is known, one may be."""
+        return self.census.size < (1 if self.budget is None else self.census.limit)
 
     @property
     def transactions(self) -> int:
@@ -201,7 +201,11 @@ class PoolManager:
         """Open a connection for `pool` in a way of its own. The caller has seen to it that there is
         room. Raises PgError or ConnectError with why there is none."""
         pool.begin_opening()
-        await self._open_by(pool, open_server)
+        try:
+            await self._open_by(pool, open_server)
+        except BaseException:
+            self.schedule()  # what was kept free for it may serve another pool
+            raise
 
     async def _open_by(self, pool: MicroPool, open_server: OpenServer) -> None:
         retirements = self._retirements

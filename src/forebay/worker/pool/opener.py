@@ -112,12 +112,12 @@ class Opener:
         self, identity: str, database: str, parameters: Mapping[str, str]
     ) -> tuple[DatabaseConnection, Attempt]:
         identities = self.login.identities
-        rejection: PgError | None = None
+        rejection: PgError | ConnectError | None = None
         for attempt in await identities.attempts(identity):
             try:
                 connection = await self.log_in_by(attempt, database, parameters)
-            except PgError as error:
-                if error.sqlstate not in REJECTIONS:
+            except (PgError, ConnectError) as error:
+                if not is_rejection(error):
                     raise
                 identities.failed(attempt)
                 rejection = rejection or error
@@ -186,6 +186,14 @@ class Opener:
         server.place = connection.place
         server.age_jitter = 1.0 - AGE_SPREAD * random.random()  # noqa: S311 - no secret
         return server
+
+
+def is_rejection(error: PgError | ConnectError) -> bool:
+    """Whether another login may fare better: the database has rejected this one, or has asked for
+    what it has not to show (the keys of another verifier, say)."""
+    if isinstance(error, ConnectError):
+        return not error.transient
+    return error.sqlstate in REJECTIONS
 
 
 def _parse_beginning(values: Sequence[str | None]) -> list[str]:

@@ -65,6 +65,7 @@ class Database:
         self.world = World()
         self.answers: list[bytes] = [LIMITS, BEGINNING]
         self.passwords: list[str | None] = []
+        self.refusals: dict[str | None, Exception] = {}  # by password
         self.sockets: list[socket.socket] = []
         self.servers: list[Server] = []
         self.opener = Opener(
@@ -84,6 +85,8 @@ class Database:
         assert target is TARGET
         assert (how["user"], how["database"], how["parameters"]) == ("app", "shop", {})
         self.passwords.append(password)
+        if password in self.refusals:
+            raise self.refusals[password]
         here, there = socket.socketpair()
         there.sendall(b"".join(self.answers))
         there.setblocking(False)
@@ -230,3 +233,132 @@ async def test_a_timeout_of_init_query_counts_too(database: Database) -> None:
     database.answers = [LIMITS, DONE, data_row("20ms") + READY, BEGINNING]
     server, _ = await database.open()
     assert server.begins_hasty
+
+
+# ---- several logins ----
+
+REJECTED = PgError(Severity.FATAL, "28P01", 'password authentication failed for user "app"')
+NO_ROLE = PgError(Severity.FATAL, "28000", 'role "app" is not permitted to log in')
+OTHER_VERIFIER = ConnectError("the database has another SCRAM verifier", transient=False)
+
+
+class Secrets:
+    """The passwords of one user, newest first, and those that come when they are asked for."""
+
+    def __init__(self, database: Database, *passwords: str) -> None:
+        self.identities = identities("app", *passwords)
+        self.newer_ones: list[tuple[str, ...]] = []
+        self.asked: list[str] = []
+        self._database = database
+        login = Login(self.identities, self.newer, "", 60.0)
+        database.opener.login = login
+
+    def hold(self, *passwords: str) -> None:
+        logins = tuple(DatabaseLogin("app", each) for each in passwords)
+        self.identities.use([Credential(username="app", identity="app", logins=logins)])
+
+    async def newer(self, identity: str) -> bool:
+        self.asked.append(identity)
+        if not self.newer_ones:
+            return False
+        self.hold(*self.newer_ones.pop(0))
+        return True
+
+
+@pytest.mark.parametrize("refusal", [REJECTED, NO_ROLE, OTHER_VERIFIER])
+async def test_another_login_is_tried_where_one_is_rejected(
+    database: Database, refusal: Exception
+) -> None:
+    secrets = Secrets(database, "pending", "current")
+    database.refusals = {"pending": refusal}
+    await database.open()
+    await database.open()
+    assert database.passwords == ["pending", "current", "current"], "and it goes first from then on"
+    assert secrets.asked == []
+
+
+async def test_when_all_are_rejected_newer_ones_are_asked_for(database: Database) -> None:
+    secrets = Secrets(database, "current", "previous")
+    secrets.newer_ones = [("new", "current")]
+    database.refusals = {"current": REJECTED, "previous": REJECTED}
+    await database.open()
+    assert database.passwords == ["current", "previous", "new"]
+    assert secrets.asked == ["app"]
+
+
+async def test_what_the_database_says_of_the_newest_is_told_when_there_is_nothing_newer(
+    database: Database,
+) -> None:
+    secrets = Secrets(database, "current", "previous")
+    database.refusals = {"current": REJECTED, "previous": NO_ROLE}
+    with pytest.raises(PgError) as caught:
+        await database.open()
+    assert caught.value is REJECTED
+    assert secrets.asked == ["app"]
+
+
+async def test_newer_ones_are_asked_for_once(database: Database) -> None:
+    secrets = Secrets(database, "one")
+    secrets.newer_ones = [("two",), ("three",)]
+    database.refusals = {"one": REJECTED, "two": REJECTED}
+    with pytest.raises(PgError):
+        await database.open()
+    assert (database.passwords, secrets.asked) == (["one", "two"], ["app"])
+
+
+async def test_a_user_who_is_gone_meanwhile_is_refused(database: Database) -> None:
+    secrets = Secrets(database, "one")
+    database.refusals = {"one": REJECTED}
+
+    async def gone(_: str) -> bool:
+        secrets.identities.use([])
+        return True
+
+    database.opener.login.newer = gone
+    with pytest.raises(PgError) as caught:
+        await database.open()
+    assert "no credentials" in caught.value.message
+    assert database.passwords == ["one"]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        PgError(Severity.FATAL, "53300", "sorry, too many clients already"),
+        PgError(Severity.FATAL, "3D000", 'database "shop" does not exist'),
+        ConnectError("Connection refused", transient=True),
+    ],
+)
+async def test_what_is_no_rejection_ends_the_attempt(
+    database: Database, refusal: Exception
+) -> None:
+    secrets = Secrets(database, "current", "previous")
+    database.refusals = {"current": refusal}
+    with pytest.raises(type(refusal)) as caught:
+        await database.open()
+    assert caught.value is refusal
+    assert (database.passwords, secrets.asked) == (["current"], [])
+    database.refusals = {}
+    await database.open()
+    assert database.passwords[-1] == "current", "the password has not been rejected"
+
+
+async def test_where_no_login_can_work_the_reason_is_told(database: Database) -> None:
+    secrets = Secrets(database, "one", "two")
+    database.refusals = dict.fromkeys(("one", "two"), OTHER_VERIFIER)
+    with pytest.raises(ConnectError, match="another SCRAM verifier"):
+        await database.open()
+    assert (database.passwords, secrets.asked) == (["one", "two"], [])
+
+
+async def test_a_single_login_is_tried_alone(database: Database) -> None:
+    secrets = Secrets(database, "one", "two")
+    database.refusals = {"two": REJECTED}
+    _, attempt = await secrets.identities.attempts("app")
+    with pytest.raises(PgError):
+        await database.opener.open_with(database.world.pool(), attempt)
+    database.refusals = {}
+    server, told = await database.opener.open_with(database.world.pool(), attempt)
+    database.servers.append(server)
+    assert (told, secrets.asked) == ((100, 5), [])
+    assert database.passwords == ["two", "two"]
