@@ -32,9 +32,11 @@ class Follower:
         self._task: asyncio.Task[None] | None = None
 
     def follow(self, paths: Iterable[str]) -> None:
-        """Follow these files from now on, and no others. They were just read."""
-        self._paths = tuple(dict.fromkeys(paths))
-        self._known = self._seen = _look(self._paths)
+        """Follow these files from now on, and no others. They were read after the last look."""
+        paths = tuple(dict.fromkeys(paths))
+        if paths != self._paths:
+            self._paths = paths
+            self._known = self._seen = _look(paths)
         if self._paths and self._task is None:
             self._task = spawn(self._run(), "follow certificates")
 
@@ -58,7 +60,10 @@ class Follower:
         has_settled, self._seen = found == self._seen, found
         if found != self._known and has_settled:
             self._known = found
-            await self._on_change()
+            try:
+                await self._on_change()
+            except Exception:  # our own fault: the next change is to be seen all the same
+                log.exception("What has changed could not be put in force")
 
 
 def _look(paths: Iterable[str]) -> list[Fingerprint]:
