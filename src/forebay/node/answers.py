@@ -1,5 +1,6 @@
 """What the worker asks of the node: newer secrets, whose a token is, a token of Forebay's own."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
@@ -83,7 +84,7 @@ class Answers:
         material, _, _ = self._proxies[proxy]
         source = material.sources.get(user)
         sought = [source] if source is not None else _sought(material)
-        changed = [await self._secrets.refresh(each) for each in sought]
+        changed = await asyncio.gather(*map(self._secrets.refresh, sought))
         if any(changed):
             await self._apply()
         return any(changed)
