@@ -2,8 +2,8 @@
 together. Pure.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from forebay.channel import Credential, DatabaseLogin, LoginMethod
@@ -50,8 +50,16 @@ def users_of(proxy: ProxySettings, held: Callable[[str], Held], now_s: float) ->
         current = {_base(each.username) for each in known.current}
         for plan in found[auth.secret]:
             _add(users, proxy, auth, plan, current)
-    users.problems += users_twice(found)
-    users.problems += _doubled(users)
+    present = {
+        auth.secret: found[auth.secret]
+        if auth.pool_identity
+        else _present(found[auth.secret], held(auth.secret))
+        for auth in proxy.auth
+        if auth.secret
+    }
+    users.problems += users_twice(present)
+    users.problems += _entries_twice(proxy, present)
+    users.problems += () if users.problems else dict.fromkeys(_shared(users))
     return users
 
 
@@ -121,14 +129,35 @@ def _credential(
     )
 
 
-def _doubled(users: Users) -> Iterator[str]:
-    """Names that two entries have, and pools that users of two secrets would share."""
-    names: set[str] = set()
+def _present(its_plans: Iterable[Plan], held: Held) -> tuple[Plan, ...]:
+    """The plans without users who were in a secret before, and whom another one may have now."""
+    current = {_base(each.username) for each in held.current}
+
+    def narrowed(plan: Plan) -> Plan:
+        names = [name for name in plan.passwords if _base(name) in current]
+        return replace(plan, passwords={name: plan.passwords[name] for name in names})
+
+    return tuple(map(narrowed, its_plans))
+
+
+def _entries_twice(proxy: ProxySettings, found: Mapping[str, Iterable[Plan]]) -> Iterator[str]:
+    """Users who have an entry of their own and a secret, too."""
+    sources = {
+        name: source
+        for source, its_plans in found.items()
+        for plan in its_plans
+        for name in plan.passwords
+    }
+    for auth in proxy.auth:
+        if auth.username in sources:
+            where = shown(sources[auth.username])
+            yield f'username = "{auth.username}": the user is in {where} already'
+
+
+def _shared(users: Users) -> Iterator[str]:
+    """Pools that users of two secrets would share."""
     owners: dict[str, tuple[DatabaseLogin, ...]] = {}
     for each in users.credentials:
-        if each.username in names and each.username not in users.sources:
-            yield f'user "{each.username}" is there twice'
-        names.add(each.username)
         if owners.setdefault(each.identity, each.logins) != each.logins:
             yield f'pool_identity "{each.identity}": users of different secrets would share it'
 
