@@ -59,7 +59,7 @@ class Identities:
         return [
             name
             for name, each in before.items()
-            if name not in known or _way_in(known[name]) != _way_in(each)
+            if name not in known or known[name].logins != each.logins
         ]
 
     def __contains__(self, identity: str) -> bool:
@@ -150,11 +150,6 @@ class Identities:
             self.accepted.reject(attempt.proof.text.encode(), attempt.user)
         else:
             self._rejected.add(attempt.login)
-
-
-def _way_in(credential: Credential) -> tuple[object, ...]:
-    """What connections log in with."""
-    return credential.auth_scheme, credential.logins
 
 
 def _by_token(user: str, token: bytes) -> Attempt:
