@@ -91,11 +91,6 @@ class AcceptedTokens:
         if known is not None and known.token == token:
             del self._newest[user]
 
-    def forget_expired(self, now_s: float) -> None:
-        """Drop the tokens that nobody could use any more; to be called now and then."""
-        for user in [user for user, each in self._newest.items() if now_s >= each.ends_at_s]:
-            del self._newest[user]
-
     def _digest(self, token: bytes, user: str) -> bytes:
         return self._accepted.digest(token, user.encode("utf-8", "surrogateescape"))
 

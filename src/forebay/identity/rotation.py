@@ -19,7 +19,7 @@ the previous one until an overlap is over. A login to the database tries the new
 (https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotating-secrets.html)
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -95,15 +95,6 @@ def shared_identity(usernames: Iterable[str]) -> str:
     names = set(usernames)
     bases = {name.removesuffix(CLONE_SUFFIX) or name for name in names}
     return bases.pop() if len(bases) == 1 else min(names)
-
-
-def rejected_last(logins: Sequence[User], rejected: Collection[User]) -> tuple[User, ...]:
-    """The same logins, those last that the database has rejected since it last took one of them.
-
-    So a rotation that was broken off before its setSecret costs one failed login, and not one for
-    each connection; and one whose setSecret comes late is found out by the next.
-    """
-    return tuple(sorted(logins, key=lambda each: each in rejected))
 
 
 def users_twice(found: Mapping[str, Iterable[Plan]]) -> list[str]:

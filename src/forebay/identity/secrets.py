@@ -5,8 +5,7 @@ A secret is the JSON object that Secrets Manager holds for RDS Proxy: ``{"userna
 Errors name the source and say what is wrong with it. They never show what it holds.
 """
 
-import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -21,13 +20,11 @@ from forebay.identity.userlist import parse_userlist
 __all__ = [
     "MAX_SECRET_BYTES",
     "MAX_USERNAME_LENGTH",
-    "Secret",
     "SecretError",
     "User",
     "fetch",
     "parse_users",
     "read_each",
-    "resolve",
     "shown",
     "world_readable",
 ]
@@ -38,7 +35,6 @@ T = TypeVar("T")
 MAX_USERNAME_LENGTH = 128
 
 _FORM = '{"username": "…", "password": "…"}'
-_WHAT_FOR = ": Forebay logs in to the database with it, even if clients use IAM tokens"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +44,6 @@ class User:
 
     username: str
     password: Hidden | None
-
-
-@dataclass(frozen=True, slots=True)
-class Secret:
-    """One user's name and password, and the source they came from. Its repr hides the password."""
-
-    username: str
-    password: Hidden
-    source: str
 
 
 class SecretError(Exception):
@@ -80,27 +67,6 @@ def parse_users(source: str, content: bytes) -> tuple[User, ...]:
     if not found:  # as when it is being written anew
         raise ValueError('holds no user; a line is "name" "secret"')
     return tuple(User(name, Hidden(secret) if secret else None) for name, secret in found.items())
-
-
-def resolve(
-    sources: Iterable[str],
-    *,
-    environ: Mapping[str, str] | None = None,
-    given: Mapping[str, Hidden] | None = None,
-) -> list[Secret]:
-    """Read every source of this machine's, in order; each is one user with a password.
-
-    Raises SecretError with everything that is wrong.
-    """
-    environ = os.environ if environ is None else environ
-
-    def read(source: str) -> Secret:
-        (user,) = parse_users(source, fetch(source, environ, given or {}))
-        if user.password is None:
-            raise ValueError(f'has no key "password"{_WHAT_FOR}')
-        return Secret(user.username, user.password, source)
-
-    return read_each(sources, read, lambda secret: (secret.username, f'user "{secret.username}"'))
 
 
 def read_each(

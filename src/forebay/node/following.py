@@ -60,7 +60,10 @@ class Follower:
         has_settled, self._seen = found == self._seen, found
         if found != self._known and has_settled:
             self._known = found
-            await self._on_change()
+            try:
+                await self._on_change()
+            except Exception:  # our own fault: the next change is to be seen all the same
+                log.exception("What has changed could not be put in force")
 
 
 def _look(paths: Iterable[str]) -> list[Fingerprint]:

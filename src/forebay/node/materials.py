@@ -110,6 +110,10 @@ class Materials:
             except SecretError as error:
                 problems += (f"iam.access_keys: {each}" for each in error.problems)
             try:
+                _check_endpoint(proxy.iam)
+            except ValueError as error:
+                problems.append(f"iam.sts_endpoint: {error}")
+            try:
                 material = replace(material, policies=read_policies(proxy.iam))
             except (PolicyError, ValueError) as error:
                 problems += (f"iam.policies: {each}" for each in str(error).splitlines())
@@ -177,6 +181,14 @@ def _placed(config: Config, problems: Iterable[str]) -> Iterator[str]:
             if any(auth.secret and problem.startswith(f"{auth.secret}:") for auth in proxy.auth)
         ]
         yield from (f"proxies.{name}.auth: {problem}" for name in of or ["NAME"])
+
+
+def _check_endpoint(iam: IamSettings) -> None:
+    """Raises ValueError with what is wrong."""
+    if iam.sts_endpoint:  # few have one, so what asks STS is imported where it is needed
+        from forebay.identity.sts import Endpoint
+
+        Endpoint.parse(iam.sts_endpoint, iam.region or "us-east-1")
 
 
 def read_policies(iam: IamSettings) -> dict[str, str]:

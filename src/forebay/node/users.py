@@ -2,8 +2,8 @@
 together. Pure.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -48,11 +48,15 @@ def users_of(proxy: ProxySettings, held: Callable[[str], Held], now_s: float) ->
             users.credentials.append(_credential(proxy, auth, name, (), (User(name, None),)))
             continue
         known = held(auth.secret)
-        found[auth.secret] = plans(known, now_s, auth.rotation_overlap_s)
-        for plan in found[auth.secret]:
+        its_plans = plans(known, now_s, auth.rotation_overlap_s)
+        if not auth.pool_identity:
+            its_plans = tuple(_without_strangers(plan, known) for plan in its_plans)
+        found[auth.secret] = its_plans
+        for plan in its_plans:
             _add(users, proxy, auth, plan, known)
     users.problems += users_twice(found)
-    users.problems += _doubled(users)
+    users.problems += _entries_twice(proxy, found)
+    users.problems += () if users.problems else dict.fromkeys(_shared(users))
     return users
 
 
@@ -68,14 +72,19 @@ def _base(username: str) -> str:
     return username.removesuffix(CLONE_SUFFIX)
 
 
-def _add(users: Users, proxy: ProxySettings, auth: AuthSettings, plan: Plan, held: Held) -> None:
-    """One who had another name before is somebody else, unless it is known that names alternate.
-
-    A name whose passwords hold no longer stays one as long as the secret has it: clients that are
-    there keep their connections, and nobody else can log in by it.
-    """
+def _without_strangers(plan: Plan, held: Held) -> Plan:
+    """The plan for those who are in the secret now. One who had another name before is somebody
+    else, whom another secret may have now, unless it is known that names alternate."""
     current = {_base(each.username) for each in held.current}
-    lasting = {*held.current, *(held.pending or ())}
+    return replace(
+        plan,
+        passwords={name: own for name, own in plan.passwords.items() if _base(name) in current},
+        logins=tuple(each for each in plan.logins if _base(each.username) in current),
+    )
+
+
+def _add(users: Users, proxy: ProxySettings, auth: AuthSettings, plan: Plan, held: Held) -> None:
+    """Users of one plan, and those whose turn is over."""
     if plan.changes_at_s is not None:
         earliest = users.changes_at_s
         is_first = earliest is None or plan.changes_at_s < earliest
@@ -84,19 +93,26 @@ def _add(users: Users, proxy: ProxySettings, auth: AuthSettings, plan: Plan, hel
         is_listed = auth.secret.startswith("userlist:")
         what = f'user "{plan.identity}" has no password' if is_listed else 'has no key "password"'
         users.problems.append(f"{shown(auth.secret)}: {what}{_WHAT_FOR}")
-    for name in dict.fromkeys([*plan.passwords, *(each.username for each in plan.logins)]):
-        passwords = plan.passwords.get(name, ())
-        if not auth.pool_identity and _base(name) not in current:
-            continue
+    lasting = {*held.current, *(held.pending or ())}
+    for name, passwords in plan.passwords.items():
         logins = plan.logins if auth.pool_identity else plan.logins_as(name)
-        credential = _credential(
-            proxy, auth, name, tuple(each.reveal() for each in passwords), logins
-        )
-        if not lasting.isdisjoint(logins):
-            outdated = tuple(_login(each) for each in logins if each not in lasting)
-            credential = msgspec.structs.replace(credential, outdated=outdated)
-        users.credentials.append(credential)
-        users.sources[name] = users.sources[credential.identity] = auth.secret
+        texts = tuple(each.reveal() for each in passwords)
+        users.credentials.append(_credential(proxy, auth, name, texts, logins, lasting))
+        users.sources[name] = users.sources[users.credentials[-1].identity] = auth.secret
+    if not auth.pool_identity:
+        for name in sorted({each.username for each in plan.logins} - plan.passwords.keys()):
+            users.credentials.append(_former(proxy, auth, name, plan.logins_as(name)))
+            users.sources[name] = auth.secret
+
+
+def _former(
+    proxy: ProxySettings, auth: AuthSettings, name: str, logins: tuple[User, ...]
+) -> Credential:
+    """A user whose overlap is over: nobody may log in by this name, by a password or otherwise.
+    Clients that have done so are at work still, until the other name's turn is over, and have
+    connections opened."""
+    credential = _credential(proxy, auth, name, (), logins)
+    return msgspec.structs.replace(credential, auth="scram-sha-256")
 
 
 def _needs_password(proxy: ProxySettings, auth: AuthSettings) -> bool:
@@ -115,13 +131,17 @@ def _credential(
     name: str,
     passwords: tuple[str, ...],
     logins: tuple[User, ...],
+    lasting: Container[User] = (),
 ) -> Credential:
+    """``lasting``: those whose connections may stay, if there are such among ``logins``."""
+    is_newer = any(each in lasting for each in logins)
     return Credential(
         username=name,
         auth=method(auth),
         passwords=passwords,
         identity=auth.pool_identity or name,
         logins=tuple(map(_login, logins)),
+        outdated=tuple(_login(each) for each in logins if is_newer and each not in lasting),
         auth_scheme=proxy.auth_scheme_of(auth),
         client_cert=auth.clientcert,
         cert_names=tuple(auth.clientcert_names),
@@ -132,14 +152,24 @@ def _login(user: User) -> DatabaseLogin:
     return DatabaseLogin(user.username, user.password.reveal() if user.password else "")
 
 
-def _doubled(users: Users) -> Iterator[str]:
-    """Names that two entries have, and pools that users of two secrets would share."""
-    names: set[str] = set()
+def _entries_twice(proxy: ProxySettings, found: Mapping[str, Iterable[Plan]]) -> Iterator[str]:
+    """Users who have an entry of their own and a secret, too."""
+    sources = {
+        name: source
+        for source, its_plans in found.items()
+        for plan in its_plans
+        for name in plan.passwords
+    }
+    for auth in proxy.auth:
+        if auth.username in sources:
+            where = shown(sources[auth.username])
+            yield f'username = "{auth.username}": the user is in {where} already'
+
+
+def _shared(users: Users) -> Iterator[str]:
+    """Pools that users of two secrets would share."""
     owners: dict[str, tuple[DatabaseLogin, ...]] = {}
     for each in users.credentials:
-        if each.username in names and each.username not in users.sources:
-            yield f'user "{each.username}" is there twice'
-        names.add(each.username)
         if owners.setdefault(each.identity, each.logins) != each.logins:
             yield f'pool_identity "{each.identity}": users of different secrets would share it'
 

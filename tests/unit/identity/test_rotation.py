@@ -3,7 +3,6 @@ from forebay.identity.holding import Held, changed_list
 from forebay.identity.rotation import (
     Plan,
     plans,
-    rejected_last,
     shared_identity,
     users_twice,
 )
@@ -119,13 +118,6 @@ def test_the_name_for_both() -> None:
     assert shared_identity(["u_clone", "u"]) == "u"
     assert shared_identity(["app_b", "app_a"]) == "app_a"
     assert shared_identity(["_clone"]) == "_clone"
-
-
-def test_what_was_rejected_comes_last() -> None:
-    one, two, three = (user("u", each) for each in "123")
-    assert rejected_last((three, two, one), {three}) == (two, one, three)
-    assert rejected_last((three, two, one), {three, two, one}) == (three, two, one)
-    assert rejected_last((three, two), frozenset()) == (three, two)
 
 
 def test_users_in_two_sources() -> None:

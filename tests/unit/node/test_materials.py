@@ -85,3 +85,22 @@ def test_a_secret_that_everybody_can_read(tmp_path: Path) -> None:
     ((name, text),) = concerns(config(f"file:{secret}"), {})
     assert name == "shop"
     assert "can be read by every user" in text
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"sts_endpoint": "sts.example.com"}, '"sts.example.com" is no address of STS'),
+        ({"sts_endpoint": "https://sts.example.com", "region": "us-east-1"}, None),
+        ({"region": "us-east-1"}, None),
+    ],
+)
+async def test_an_address_of_sts_that_is_none(settings: dict[str, str], told: str | None) -> None:
+    sts = IamSettings(verifier="sts", proxy_id="prx-1", **settings)
+    if told is None:
+        assert await gather(config("env:A", iam=sts), ENVIRON)
+        return
+    with pytest.raises(MaterialError) as caught:
+        await gather(config("env:A", iam=sts), ENVIRON)
+    (text,) = caught.value.problems
+    assert text.startswith(f"proxies.shop.iam.sts_endpoint: {told}")

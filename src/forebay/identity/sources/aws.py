@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from forebay.identity.sources.source import SourceError
-from forebay.identity.sources.threads import Threads
+from forebay.identity.threads import Threads
 
 REQUESTS_AT_ONCE: Final = 8
 CONNECT_TIMEOUT_S: Final = 3.0
@@ -87,7 +87,7 @@ class SecretsManager:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
-        self._threads = Threads(REQUESTS_AT_ONCE, "secretsmanager")
+        self._threads = Threads("secretsmanager", most=REQUESTS_AT_ONCE)
         self._clients: dict[str | None, Any] = {}
         self._making = threading.Lock()  # making clients is not safe among threads, using them is
 

@@ -20,7 +20,7 @@ from forebay.identity.sources.source import (
     SourceError,
     Versions,
 )
-from forebay.identity.sources.threads import Threads
+from forebay.identity.threads import Threads
 
 DIRECTORY_FILES: Final = ("username", "password")
 KUBERNETES_DATA: Final = "..data"

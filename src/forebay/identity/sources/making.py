@@ -8,7 +8,7 @@ from forebay.identity.sources.aws import SecretsManager
 from forebay.identity.sources.local import FileSource, FixedSource
 from forebay.identity.sources.secrets_manager import AwsSource
 from forebay.identity.sources.source import Source, SourceError
-from forebay.identity.sources.threads import Threads
+from forebay.identity.threads import Threads
 
 FILES_AT_ONCE: Final = 2
 FORMS: Final = (
@@ -25,7 +25,7 @@ class Sources:
     def __init__(self, environ: Mapping[str, str], given: Mapping[str, Hidden]) -> None:
         self._environ = environ
         self._given = given
-        self._files = Threads(FILES_AT_ONCE, "secret-files")
+        self._files = Threads("secret-files", most=FILES_AT_ONCE)
         self._manager = SecretsManager(environ)
 
     def make(self, source: str) -> Source:

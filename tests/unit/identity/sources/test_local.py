@@ -9,14 +9,14 @@ from forebay.config.settings import Hidden
 from forebay.identity.sources import local as module
 from forebay.identity.sources.local import FileSource, FixedSource, world_readable
 from forebay.identity.sources.source import SourceError
-from forebay.identity.sources.threads import Threads
+from forebay.identity.threads import Threads
 
 GOOD = b'{"username": "app", "password": "hunter2"}'
 
 
 @pytest.fixture
 def threads() -> Iterator[Threads]:
-    threads = Threads(1, "files")
+    threads = Threads("files", most=1)
     yield threads
     threads.close()
 
