@@ -66,7 +66,9 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Config:
 def from_url(text: str, environ: Mapping[str, str] | None = None, *, where: str = "URL") -> Config:
     """One proxy, named "default", whose only user is the URL's.
 
-    The password may come from PGPASSWORD instead, which keeps it out of the list of processes.
+    The password may come from PGPASSWORD instead, which keeps it out of the list of processes. With
+    ``auth_scheme=IAM_AUTH`` and no password at all it is a sidecar: Forebay logs in to the database
+    with tokens of its own, and whoever reaches its loopback address needs no proof and no TLS.
     Raises ConfigError with every problem found; no error holds the password.
     """
     environ = os.environ if environ is None else environ
@@ -75,23 +77,37 @@ def from_url(text: str, environ: Mapping[str, str] | None = None, *, where: str 
     except ValueError as error:
         raise ConfigError([Problem(where, "", f"the URL {error}")]) from None
     password = url.password or environ.get("PGPASSWORD", "")
-    absent = [
-        Problem(where, "", f"the URL has no {what}")
-        for what, value in (("user", url.user), ("password (PGPASSWORD is read too)", password))
-        if not value
-    ]
-    if absent:
-        raise ConfigError(absent)
+    by_iam = url.parameters.get("auth_scheme") == "IAM_AUTH"
+    needed = {"user": url.user}
+    if not by_iam:
+        needed["password (PGPASSWORD is read too; auth_scheme=IAM_AUTH needs none)"] = password
+    if absent := [what for what, value in needed.items() if not value]:
+        raise ConfigError([Problem(where, "", f"the URL has no {what}") for what in absent])
+    proxy: dict[str, Any] = {"target": _target(url, where)}
+    user: dict[str, Any] = {"secret": f"given:{_GIVEN}"}
+    given = {}
+    if password:
+        given[_GIVEN] = _secret(url.user, password, where)
+    else:
+        user = {"username": url.user, "client_auth": "trust"}
+        proxy["require_tls"] = False
+    if "auth_scheme" in url.parameters:
+        user["auth_scheme"] = url.parameters["auth_scheme"]
+    raw = {"proxies": {DEFAULT_PROXY: {**proxy, "auth": [user]}}}
+    return _read(raw, environ, Reading(where, CHECKS), Path(), given)
+
+
+def _secret(user: str, password: str, where: str) -> Hidden:
     try:
-        secret = msgspec.json.encode({"username": url.user, "password": password}).decode()
+        return Hidden(msgspec.json.encode({"username": user, "password": password}).decode())
     except UnicodeEncodeError:
         raise ConfigError([Problem(where, "", "PGPASSWORD is not UTF-8 text")]) from None
-    raw = {"proxies": {DEFAULT_PROXY: {"target": _target(url, where), "auth": [_url_user()]}}}
-    return _read(raw, environ, Reading(where, CHECKS), Path(), {_GIVEN: Hidden(secret)})
 
 
 def _target(url: DatabaseUrl, where: str) -> dict[str, Any]:
     parameters: dict[str, Any] = dict(url.parameters)
+    if parameters.pop("auth_scheme", None) == "IAM_AUTH":
+        parameters.setdefault("sslmode", "require")  # tokens are not sent in clear
     if (timeout := parameters.pop("connect_timeout", None)) is not None:
         try:
             seconds = int(timeout)
@@ -105,10 +121,6 @@ def _target(url: DatabaseUrl, where: str) -> dict[str, Any]:
         "database": url.database,
         **parameters,
     }
-
-
-def _url_user() -> dict[str, str]:
-    return {"secret": f"given:{_GIVEN}"}
 
 
 def _read(

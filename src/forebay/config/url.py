@@ -2,7 +2,8 @@
 
 The scan follows libpq's grammar rather than RFC 3986: credentials end at the first ``@`` before a
 ``/``, hosts are a comma-separated list, each part is percent-decoded on its own, ``+`` is a plus.
-Parameters that only make sense in a client are refused by name instead of being ignored.
+Parameters that only make sense in a client are refused by name instead of being ignored. One is
+not libpq's: ``auth_scheme``, how Forebay logs in to the database.
 """
 
 import re
@@ -14,9 +15,8 @@ from forebay.config.addresses import POSTGRES_PORT, Address
 SCHEMES = ("postgresql://", "postgres://")
 DEFAULT_HOST = "localhost"
 
-_PARAMETERS = frozenset(
-    {"host", "port", "user", "password", "dbname", "sslmode", "sslrootcert", "connect_timeout"}
-)
+_KEPT = ("sslmode", "sslrootcert", "connect_timeout", "auth_scheme")
+_PARAMETERS = frozenset({"host", "port", "user", "password", "dbname", *_KEPT})
 # Those of libpq's other parameters that are often seen in URLs. Only these are named in an error:
 # any other word may be a piece of a password with an unencoded "?" in it.
 _OFTEN_SEEN = frozenset(
@@ -36,7 +36,8 @@ _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 @dataclass(frozen=True, slots=True, repr=False)
 class DatabaseUrl:
-    """What a URL says. ``parameters`` holds sslmode, sslrootcert and connect_timeout as text."""
+    """What a URL says. ``parameters`` holds sslmode, sslrootcert, connect_timeout and
+    auth_scheme as text, those that are there."""
 
     user: str
     password: str
@@ -84,11 +85,7 @@ def parse_url(text: str) -> DatabaseUrl:
         password=values.get("password", ""),
         database=values.get("dbname", "") or values.get("user", ""),
         addresses=_addresses(values.get("host", ""), values.get("port", "")),
-        parameters={
-            name: values[name]
-            for name in ("sslmode", "sslrootcert", "connect_timeout")
-            if name in values
-        },
+        parameters={name: values[name] for name in _KEPT if name in values},
     )
 
 

@@ -104,6 +104,9 @@ def test_hosts(url: str, expected: list[Address]) -> None:
         ("postgresql://u:p@a,b/db?port=1,2,3", "2 hosts but 3 ports"),
         ("postgresql://:hunter2@h/db", "no user"),
         ("postgresql://u@h/db", "no password"),
+        ("postgresql://u@h/db?auth_scheme=SECRETS", "no password"),
+        ("postgresql://h/db?auth_scheme=IAM_AUTH", "no user"),
+        ("postgresql://u:p@h/db?auth_scheme=IAM", 'auth_scheme: is "IAM"; it must be one of'),
         ("postgresql://u:p@h/db?sslmode=hunter2x", "sslmode"),
         ("postgresql://u:p@h/db?connect_timeout=x", "connect_timeout"),
         ("mysql://u:hunter2@h/db", "must start with postgresql://"),
@@ -139,6 +142,48 @@ def test_a_password_from_the_environment_that_cannot_be_used() -> None:
     with pytest.raises(ConfigError, match="PGPASSWORD is not UTF-8") as caught:
         from_url("postgresql://u@h/db", {"PGPASSWORD": "hunter2\udcff"})
     assert "hunter2" not in str(caught.value)
+
+
+SIDECAR = "postgresql://app_user@db.abc.eu-west-1.rds.amazonaws.com/app?auth_scheme=IAM_AUTH"
+
+
+def test_a_sidecar() -> None:
+    """No password anywhere: tokens of Forebay's own role, and clients on the same machine."""
+    config = from_url(SIDECAR, {})
+    assert not config.given_secrets
+    proxy = config.proxies["default"]
+    assert (proxy.listen, proxy.require_tls) == ("127.0.0.1:6432", False)
+    assert proxy.target.sslmode == "require"
+    assert proxy.target.database == "app"
+    (auth,) = proxy.auth
+    assert (auth.username, auth.secret) == ("app_user", "")
+    assert (auth.auth_scheme, auth.client_auth) == ("IAM_AUTH", "trust")
+    (found,) = gathered(config, {})["default"].credentials
+    assert (found.auth, found.auth_scheme, found.passwords) == ("trust", "IAM_AUTH", ())
+
+
+def test_the_sslmode_of_a_sidecar_is_the_urls() -> None:
+    config = from_url(f"{SIDECAR}&sslmode=verify-full&sslrootcert=system", {})
+    assert config.proxies["default"].target.sslmode == "verify-full"
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:6432", ":6432", "db.internal:6432"])
+def test_a_sidecar_listens_where_only_its_machine_comes(listen: str) -> None:
+    with pytest.raises(ConfigError, match="only on Unix sockets and loopback addresses"):
+        from_url(SIDECAR, {"FOREBAY_LISTEN": listen})
+
+
+def test_a_sidecar_with_a_password() -> None:
+    """The password is then what clients show."""
+    for url, environ in (
+        (SIDECAR.replace("app_user@", "app_user:p@"), {}),
+        (SIDECAR, {"PGPASSWORD": "p"}),
+    ):
+        config = from_url(url, environ)
+        assert config.proxies["default"].require_tls
+        (found,) = gathered(config, {})["default"].credentials
+        assert (found.auth, found.auth_scheme) == ("scram-sha-256", "IAM_AUTH")
+        assert found.passwords == ("p",)
 
 
 def test_variables_go_before_the_url() -> None:

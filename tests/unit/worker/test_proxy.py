@@ -112,6 +112,22 @@ async def test_a_login_that_fails_is_counted_and_told_of(
     assert vars(record)["fields"] == {"client": "192.0.2.7", "user": "app", "sqlstate": "28P01"}
 
 
+async def test_who_cannot_be_admitted_is_not_left_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever went wrong; the reason is the log's."""
+
+    async def log_in(stream: Stream, policy: object, address: str) -> LoggedIn:
+        return LoggedIn(stream, "app", "shop", (), 0, "")
+
+    monkeypatch.setattr(endpoint, "log_in", log_in)
+    proxy = made()
+    proxy._manager = SimpleNamespace(pool=lambda database, user: 1 / 0)
+    ours, theirs = socket.socketpair()
+    with theirs:
+        with pytest.raises(ZeroDivisionError):
+            await proxy._log_in(ours, ("192.0.2.7", 4711))
+        assert theirs.recv(1000) == b""
+
+
 @pytest.mark.parametrize("known", [True, False])
 async def test_a_cancel_request_reaches_who_shows_the_key_and_gets_no_answer(known: bool) -> None:
     proxy = made()

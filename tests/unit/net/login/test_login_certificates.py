@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import socket
 import ssl
 from pathlib import Path
 
@@ -187,6 +188,26 @@ async def test_what_is_bound_to_is_the_certificate_that_the_client_saw(
     assert seen == ssl.PEM_cert_to_DER_cert(pairs[name == "two.test"][0])
     assert "SCRAM-SHA-256-PLUS" in await client.scram("secret", end_point_hash(seen or b""))
     await client.logged_in()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("minor", [0, 2, 9])
+async def test_who_is_asked_nothing_is_handed_over_whole(
+    door: Door, version: ssl.TLSVersion, minor: int
+) -> None:
+    """No flight of the handshake's is left behind, though nothing was said since."""
+    credentials = await Credentials.derive([UserEntry("open", (), "trust")])
+    context = server_context(*self_signed_certificate())
+    context.maximum_version = version
+    client = door.open(tls_context=context, credentials=credentials)
+    await client.encrypt()
+    client.send(startup(minor, user="open"))
+    logged_in = await client.logged_in()
+    assert logged_in.stream.tls is not None
+    assert logged_in.stream.tls.version() == version.name.replace("_", ".")
+    detached = logged_in.stream.detach()
+    with socket.socket(fileno=detached.fd):
+        assert detached.unsent.endswith(messages.authentication_ok())
 
 
 @pytest.mark.parametrize(("entry", "asked"), [("machine", WANTED), ("open", "no credentials")])
