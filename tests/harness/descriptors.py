@@ -74,6 +74,17 @@ def dead_sockets(pid: int) -> list[str]:
     ]
 
 
+def listening(pid: int) -> set[int]:
+    """The TCP ports on which the process listens."""
+    held = set(descriptors(pid).values())
+    return {
+        int(fields[1].rpartition(":")[2], 16)
+        for table in ("tcp", "tcp6")
+        for fields in _table(pid, table)
+        if fields[3] == TCP_LISTEN and f"socket:[{fields[9]}]" in held
+    }
+
+
 def _table(pid: int, name: str) -> list[list[str]]:
     try:
         lines = Path(f"/proc/{pid}/net/{name}").read_text().splitlines()

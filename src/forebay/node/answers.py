@@ -18,6 +18,7 @@ from forebay.channel import (
 from forebay.config.settings import IamSettings
 from forebay.identity.authorization import Authorization
 from forebay.identity.policy import Policies
+from forebay.identity.rotation import CLONE_SUFFIX
 from forebay.identity.token_check import TokenCheck
 from forebay.node.materials import Material
 
@@ -84,7 +85,7 @@ class Answers:
         if proxy not in self._proxies:
             return False
         material, _, _ = self._proxies[proxy]
-        source = material.sources.get(user)
+        source = material.sources.get(user) or material.sources.get(_twin(user))
         sought = [source] if source is not None else _sought(material)
         changed = await asyncio.gather(*map(self._secrets.refresh, sought))
         if any(changed):
@@ -113,6 +114,12 @@ class Answers:
         except DatabaseTokenError as error:
             raise ValueError(str(error)) from None
         return Token(token=text)
+
+
+def _twin(user: str) -> str:
+    """The other name of a user whose secret alternates between two, as AWS names them."""
+    base = user.removesuffix(CLONE_SUFFIX)
+    return base if base != user else user + CLONE_SUFFIX
 
 
 def _sought(material: Material) -> list[str]:
