@@ -21,11 +21,13 @@ MAX_PASSWORD_MESSAGE_BYTES: Final = 65_535
 class Authentication:
     """One client's proof under way; also the `methods.Dialogue` with it.
 
-    `reason` is why it was refused, beyond what the client is told.
+    `reason` is why it was refused, beyond what the client is told. `has_asked`: whether the client
+    was asked for anything.
     """
 
     def __init__(self, stream: Stream, policy: LoginPolicy, peer: str) -> None:
         self.reason = ""
+        self.has_asked = False
         self._stream = stream
         self._policy = policy
         self._peer = peer
@@ -124,6 +126,7 @@ class Authentication:
 
     async def _answer(self, limit_bytes: int) -> bytes:
         await self._stream.drain()
+        self.has_asked = True
         kind, body = await self._stream.read_message(limit_bytes)
         if kind == ord("X"):
             raise PeerGoneError("the client said goodbye")

@@ -163,8 +163,10 @@ class _Login:
             agreed = negotiate_protocol_version(request.unrecognized, request.agreed_minor)
             self._stream.write(agreed)
         proof = await self._authentication.run(user, request.database or user)
-        # The session ticket of the handshake, where nothing was asked with which it has left.
-        await self._stream.drain()
+        if not self._authentication.has_asked:
+            await (
+                self._stream.drain()
+            )  # the handshake's session ticket, which leaves with a question
         self._stream.write(messages.authentication_ok())
         return LoggedIn(
             stream=self._stream,
