@@ -44,7 +44,7 @@ async def nodes(postgres: Postgres, database: TestDatabase) -> AsyncIterator[lis
     async with contextlib.AsyncExitStack() as stack:
         made = [Node(config, environ=environ) for _ in range(2)]
         for node in made:
-            node._evacuations = made[0]._evacuations
+            node._reconciler.supervisor._evacuations = made[0]._reconciler.supervisor._evacuations
             await stack.enter_async_context(node)
         yield made
 
