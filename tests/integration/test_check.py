@@ -266,3 +266,118 @@ def test_proxies_that_lead_to_themselves(
     assert "leads back to it, through proxies.a" in found["b"][0]
     found = problems(("a", f"127.0.0.1:{port}", f"127.0.0.1:{other}"))
     assert found == {"a": []}
+
+
+def entries(path: str, *auth: str, settings: str = "") -> Path:
+    """The configuration with other users than app.json's."""
+    file = Path(path)
+    lines = "".join(f"[[proxies.app.auth]]\n{each}\n" for each in auth)
+    old = '[[proxies.app.auth]]\nsecret = "file:app.json"\n'
+    text = file.read_text().replace(old, lines)
+    file.write_text(text.replace("[proxies.app]", f"[proxies.app]\n{settings}", 1))
+    return file
+
+
+def test_users_of_whom_only_stored_forms_are_known(
+    tmp_path: Path,
+    postgres: Postgres,
+    database: TestDatabase,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sql = f"SELECT rolpassword FROM pg_authid WHERE rolname = '{database.user}'"
+    ((verifier,),) = postgres.sql(sql)
+    assert verifier is not None
+    listed = tmp_path / "users.txt"
+    listed.write_text(f'"{database.user}" "{verifier}"\n')
+    listed.chmod(0o600)
+    path = entries(write(tmp_path, postgres, database), f'secret = "userlist:{listed}"')
+    code, report = check(str(path), capsys)
+    (user,) = report["proxies"][0]["users"]
+    assert (code, user["error"], user["facts"]) == (0, None, None)
+    assert "only the SCRAM verifier of its password is known" in user["untried"]
+    assert verifier not in json.dumps(report)
+    listed.write_text(f'"{database.user}" "md5{"0" * 32}"\n')
+    code, report = check(str(path), capsys)
+    assert code == 1
+    assert "no more than the MD5 hash" in report["proxies"][0]["users"][0]["error"]
+
+
+def test_auth_query_is_tried(
+    tmp_path: Path,
+    postgres: Postgres,
+    database: TestDatabase,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    query = "SELECT usename, passwd FROM {} WHERE usename = $1"
+
+    def problems(number: int, sql: str, user: str = database.user) -> list[str]:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        settings = f'auth_query = "{sql}"\nauth_user = "{user}"'
+        secret = 'secret = "file:app.json"'
+        path = entries(write(folder, postgres, database), secret, settings=settings)
+        code, report = check(str(path), capsys)
+        found: list[str] = report["proxies"][0]["problems"]
+        assert code == (1 if found else 0)
+        return found
+
+    assert problems(1, query.format("pg_catalog.pg_user")) == []
+    (denied,) = problems(2, query.format("pg_catalog.pg_shadow"))
+    assert denied.startswith("auth_query: the database says: permission denied")
+    (everybody,) = problems(3, "SELECT $1, 'md5x'")
+    assert "returns a row for a user who does not exist" in everybody
+    (nobody,) = problems(4, query.format("pg_catalog.pg_user"), "nobody")
+    assert nobody.startswith('auth_user "nobody" is none of the users of auth')
+
+
+def test_the_decision_records_own_trap(
+    tmp_path: Path,
+    postgres: Postgres,
+    database: TestDatabase,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """IAM is disabled on the only secret, and a policy grants a user who has none."""
+    (tmp_path / "key.json").write_text('{"AccessKeyId": "AKIA1", "SecretAccessKey": "hunter2"}')
+    (tmp_path / "key.json").chmod(0o600)
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::111122223333:role/publisher"},
+        "Action": "rds-db:connect",
+        "Resource": "arn:aws:rds-db:us-east-1:111122223333:dbuser:prx-1/app_user",
+    }
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    (tmp_path / "policy.json").write_text(json.dumps(policy))
+    path = Path(write(tmp_path, postgres, database))
+    path.write_text(
+        path.read_text()
+        + """
+[proxies.app.iam]
+verifier = "keys"
+region = "us-east-1"
+hosts = ["localhost:6432"]
+access_keys = ["file:key.json"]
+proxy_id = "prx-1"
+policies = ["file:policy.json"]
+"""
+    )
+    code, report = check(str(path), capsys)
+    assert code == 0
+    warnings = "\n".join(report["proxies"][0]["warnings"])
+    assert f'iam_auth is "DISABLED" for every user ("{database.user}")' in warnings
+    assert 'lets principals be user "app_user", and nobody is called so' in warnings
+    assert "hunter2" not in json.dumps(report)
+
+
+def test_when_certificates_expire(
+    tmp_path: Path,
+    postgres: Postgres,
+    database: TestDatabase,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = write(tmp_path, postgres, database)
+    _, report = check(path, capsys)
+    (certificate,) = report["proxies"][0]["certificates"]
+    assert certificate["what"] == "tls_certificate self-made (CN=localhost)"
+    run(["check", path])
+    day = certificate["expires"][:10]
+    assert f"  certificate  {certificate['what']} expires on {day}\n" in capsys.readouterr().out
