@@ -83,6 +83,10 @@ class Answers:
             return False
         material, _, _ = self._proxies[proxy]
         source = material.sources.get(user)
+        if source is None and any(
+            user in (each.username, each.identity) for each in material.credentials
+        ):
+            return False  # it needs no secret
         sought = [source] if source is not None else _sought(material)
         changed = await asyncio.gather(*map(self._secrets.refresh, sought))
         if any(changed):
