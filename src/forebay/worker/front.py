@@ -97,6 +97,10 @@ class Front:
     async def refresh(self, user: str) -> bool:
         """A password of this user's, or of this identity's, was refused. Returns whether there is
         another one now."""
+        before = self._identities.learned(user)
+        if before is not None and self._auth_query is not None:
+            found = await self._look_up(self._auth_query, user)
+            return found is not None and found.passwords != before
         request = NewerSecret(proxy=self._given.given.name, user=user)
         try:
             answer: Refreshed = await self._ask(request, Refreshed, REFRESH_TIMEOUT_S)

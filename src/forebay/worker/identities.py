@@ -78,6 +78,11 @@ class Identities:
             _, forgotten = self._learned.popitem(last=False)
             self._rejected.difference_update(forgotten.logins)
 
+    def learned(self, user: str) -> tuple[str, ...] | None:
+        """What was learnt of a user who has no secret; None for any other."""
+        known = None if user in self._known else self._learned.get(user)
+        return None if known is None else known.passwords
+
     def unlearn(self) -> list[str]:
         """Nobody is looked up any more. Returns the identities that are gone by that."""
         gone = [user for user in self._learned if user not in self._known]

@@ -298,6 +298,25 @@ async def test_without_the_query_those_whom_it_found_have_to_go() -> None:
     assert "app" in place.identities
 
 
+async def test_what_the_database_rejects_of_who_was_looked_up_is_looked_up_again() -> None:
+    place = Place()
+    await place.use(credential("app", "x"), **LOOKING_UP)
+    one, two = ("md5" + each * 32 for each in "12")
+    looking = Looking(UserAuth("guest", "md5", (one,)))
+    place.front._auth_query = cast(Any, looking)
+    await place.newer("guest")
+    assert await place.front.refresh("guest") is False, "it is what it was"
+    looking.found["guest"] = UserAuth("guest", "md5", (two,))
+    assert await place.front.refresh("guest") is True
+    (attempt,) = await place.identities.attempts("guest")
+    assert attempt.login.password == two
+    looking.found.clear()
+    assert await place.front.refresh("guest") is False
+    assert place.node.asked == []
+    assert await place.front.refresh("app") is False
+    assert place.node.asked == [NewerSecret(proxy="shop", user="app")]
+
+
 async def test_nobody_is_looked_up_after_the_end() -> None:
     place = Place()
     await place.use(credential("app", "x"), **LOOKING_UP)
