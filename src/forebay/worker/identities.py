@@ -55,6 +55,8 @@ class Identities:
         for each in credentials:
             known.setdefault(each.identity, each)
         before, self._known = self._known, known
+        for name in self._learned.keys() & known.keys():
+            del self._learned[name]
         self._rejected &= {login for each in known.values() for login in each.logins}
         return [
             name
@@ -65,8 +67,11 @@ class Identities:
     def __contains__(self, identity: str) -> bool:
         return identity in self._known or identity in self._learned
 
-    def learn(self, user: str, passwords: tuple[str, ...]) -> None:
-        """A user who has no secret, with what the database has of the password."""
+    def learn(self, user: str, passwords: tuple[str, ...]) -> bool:
+        """A user who has no secret, with what the database has of the password. Returns False, and
+        learns nothing, where there is an identity of this name: its connections are others'."""
+        if user in self._known:
+            return False
         logins = tuple(DatabaseLogin(user, each) for each in passwords)
         before = self._learned.pop(user, None)
         if before is not None and before.logins != logins:
@@ -77,6 +82,7 @@ class Identities:
         while len(self._learned) > MAX_LEARNED:
             _, forgotten = self._learned.popitem(last=False)
             self._rejected.difference_update(forgotten.logins)
+        return True
 
     def learned(self, user: str) -> tuple[str, ...] | None:
         """What was learnt of a user who has no secret; None for any other."""
