@@ -123,7 +123,10 @@ class Front:
 
     async def _look_up(self, auth_query: AuthQuery, user: str) -> UserAuth | None:
         found = await auth_query.find(user)
-        if found is None or self._identities.learn(user, found.passwords):
+        if found is None:
+            return None
+        self._identities.learn(user, found.passwords)
+        if self._identities.learned(user) is not None:
             return found
         logger.warning(
             'auth_query has found a user named as the pool_identity "%s", who is not let in', user

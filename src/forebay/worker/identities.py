@@ -67,12 +67,11 @@ class Identities:
     def __contains__(self, identity: str) -> bool:
         return identity in self._known or identity in self._learned
 
-    def learn(self, user: str, passwords: tuple[str, ...]) -> bool:
-        """A user who has no secret, with what the database has of the password. Returns False, and
-        learns nothing, where there is an identity of this name: its connections are others'."""
-        if user in self._known:
-            return False
+    def learn(self, user: str, passwords: tuple[str, ...]) -> None:
+        """A user who has no secret, with what the database has of the password."""
         logins = tuple(DatabaseLogin(user, each) for each in passwords)
+        if user in self._known:
+            return  # the connections of this identity are others'
         before = self._learned.pop(user, None)
         if before is not None and before.logins != logins:
             self._rejected.difference_update(before.logins)
@@ -82,7 +81,6 @@ class Identities:
         while len(self._learned) > MAX_LEARNED:
             _, forgotten = self._learned.popitem(last=False)
             self._rejected.difference_update(forgotten.logins)
-        return True
 
     def learned(self, user: str) -> tuple[str, ...] | None:
         """What was learnt of a user who has no secret; None for any other."""
