@@ -8,7 +8,8 @@ from typing import Annotated
 import msgspec
 from cyclopts import Parameter
 
-from forebay.cli import listening, warnings
+from forebay.cli import expiry, listening, outside, warnings
+from forebay.cli.expiry import CertificateReport
 from forebay.cli.output import EXIT_FAILED, EXIT_FINE, EXIT_WRONG_USE, complain, interpreter_problem
 from forebay.cli.probing import Facts, Login, probe
 from forebay.config import Config, ConfigError, PoolSettings, load_any, means_url
@@ -19,11 +20,13 @@ from forebay.worker.main import raise_descriptor_limit
 
 
 class UserReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One user on one host. ``limit`` is what the pool would hold there for all users together."""
+    """One user on one host. ``limit`` is what the pool would hold there for all users together.
+    ``untried``: why the login can't be tried without clients, which is no failure."""
 
     user: str
     host: str
     error: str | None = None
+    untried: str | None = None
     facts: Facts | None = None
     limit: int | None = None
     idle_limit: int | None = None
@@ -38,6 +41,7 @@ class ProxyReport(msgspec.Struct, frozen=True, kw_only=True):
     users: list[UserReport]
     problems: list[str]
     warnings: list[str]
+    certificates: list[CertificateReport] = []
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,10 +63,11 @@ def check(
     """Try a configuration: log in, show the limits, warn about what will bite.
 
     Reads the configuration, its secrets and its certificates, looks whether its addresses could be
-    listened on, logs in to every database with every user, runs init_query there, shows what the
-    pool's limits would be, and warns about what will bite. Nobody can connect meanwhile. Exit
-    codes: 0 it would work (perhaps with warnings), 1 it would not or this Python reads SQL wrongly,
-    2 the configuration can't be used.
+    listened on, logs in to every database with every user, runs init_query and auth_query there,
+    looks whether STS can be reached, shows what the pool's limits would be and when certificates
+    expire, and warns about what will bite. Nobody can connect meanwhile. Exit codes: 0 it would
+    work (perhaps with warnings), 1 it would not or this Python reads SQL wrongly, 2 the
+    configuration can't be used.
 
     Parameters
     ----------
@@ -118,9 +123,12 @@ async def _check(config: Config, found: dict[str, Material]) -> Report:
             logins,
             self_made=found[name].certificates[0].self_made,
             descriptor_limit=descriptor_limit,
+            policies=found[name].policies,
         )
+        expiries = expiry.look(proxy, found[name])
         concerns = [text for of, text in materials.concerns(config, found) if of == name]
-        problems = heard[name].problems
+        problems = [*heard[name].problems, *expiries.problems]
+        problems += await outside.problems(proxy, credentials)
         doubts = [text for text in concerns if text not in problems]
         proxies.append(
             ProxyReport(
@@ -129,7 +137,8 @@ async def _check(config: Config, found: dict[str, Material]) -> Report:
                 hosts=[str(each) for each in proxy.target.addresses()],
                 users=[_user_report(config, name, login) for login in logins],
                 problems=problems,
-                warnings=[*heard[name].warnings, *doubts, *said],
+                warnings=[*heard[name].warnings, *doubts, *expiries.warnings, *said],
+                certificates=expiries.certificates,
             )
         )
     problem = obstacle(config.node.control_socket) if config.node.control_socket else None
@@ -148,7 +157,8 @@ async def _check(config: Config, found: dict[str, Material]) -> Report:
 
 def _user_report(config: Config, name: str, login: Login) -> UserReport:
     if login.facts is None:
-        return UserReport(user=login.user, host=str(login.host), error=login.error)
+        error, untried = login.error or None, login.untried or None
+        return UserReport(user=login.user, host=str(login.host), error=error, untried=untried)
     budget = warnings.budget(config.proxies[name], login.facts)
     return UserReport(
         user=login.user,
@@ -167,6 +177,9 @@ def _lines(report: Report, config: Config) -> list[str]:
         told: set[str] = set()
         for user in proxy.users:
             where = f" on {user.host}" if len(proxy.hosts) > 1 else ""
+            if user.untried is not None:
+                lines.append(f'  untried  user "{user.user}"{where} {user.untried}')
+                continue
             if user.facts is None:
                 lines.append(f'  FAILED   user "{user.user}"{where}: {user.error}')
                 continue
@@ -177,6 +190,9 @@ def _lines(report: Report, config: Config) -> list[str]:
                 f'  ok       user "{user.user}"{where} logs in: PostgreSQL'
                 f" {user.facts.server_version}, {user.facts.tls or 'not encrypted'}"
             )
+        lines += (
+            f"  certificate  {each.what} expires on {each.day}" for each in proxy.certificates
+        )
         lines += (f"  warning  {text}" for text in proxy.warnings)
     lines += (f"FAILED   {text}" for text in report.problems)
     lines += (f"warning  {text}" for text in report.warnings)

@@ -4,19 +4,15 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from forebay.channel import Credential
+from forebay.cli.logins import Logins, unfit, untried
 from forebay.config import Address, ProxySettings
-from forebay.net.connector import (
-    ConnectError,
-    DatabaseConnection,
-    Target,
-    connect,
-    simple_query,
-)
+from forebay.identity.database_tokens import DatabaseTokens
+from forebay.net.connector import ConnectError, DatabaseConnection, simple_query
 from forebay.net.tls import ClientContexts
 from forebay.protocol.errors import PgError
 from forebay.session.settings import quote_literal
@@ -26,6 +22,9 @@ from forebay.worker.pool.budget import LIMITS_QUERY, parse_limits
 QUERY_TIMEOUT_S = 10.0
 # A check is no reason to take many connections from a database that may be full.
 AT_ONCE = 2
+
+# What a connector says where a database asks for a password and there is none.
+NO_PASSWORD = ": no password supplied"  # noqa: S105
 
 # One row. Everything in it can be read by every user, and nothing in it is left to the search_path.
 _FACTS_QUERY = """
@@ -69,56 +68,78 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """One user on one host: what was learnt, or why nothing was."""
+    """One user on one host: what was learnt, or why nothing was. ``untried``: why the login can't
+    be tried from here, which is no failure. ``rejected``: so many newer logins of the user's the
+    database has not taken."""
 
     user: str
     host: Address
     facts: Facts | None = None
     error: str = ""
+    untried: str = ""
+    rejected: int = 0
 
 
 async def probe(proxy: ProxySettings, credentials: list[Credential]) -> list[Login]:
     """Log in with every user to every host of the proxy's target. Raises nothing."""
-    contexts = ClientContexts()
+    contexts, tokens = ClientContexts(), DatabaseTokens()
     at_once = asyncio.Semaphore(AT_ONCE)
     unreachable: dict[Address, str] = {}
 
-    async def one(host: Address, user: Credential) -> Login:
+    async def one(host: Address, logins: Logins, user: Credential) -> Login:
+        login = Login(user.username, host)
         async with at_once:
             if host in unreachable:  # its silence need not be waited for again
-                return Login(user.username, host, error=unreachable[host])
+                return replace(login, error=unreachable[host])
             try:
-                return Login(user.username, host, await _facts(proxy, host, user, contexts))
+                return await _probe_one(proxy, logins, user, login)
             except PgError as error:
                 text = f"the database says: {error.message} (SQLSTATE {error.sqlstate})"
-                return Login(user.username, host, error=text)
+                return replace(login, error=text)
             except ConnectError as error:
                 if error.transient:
                     unreachable[host] = str(error)
-                return Login(user.username, host, error=str(error))
+                return replace(login, error=str(error))
             except (TimeoutError, ValueError) as error:
                 text = str(error) or f"no answer within {QUERY_TIMEOUT_S:g} s"
-                return Login(user.username, host, error=text)
+                return replace(login, error=text)
 
-    hosts = proxy.target.addresses()
-    return list(await asyncio.gather(*(one(host, user) for host in hosts for user in credentials)))
+    hosts = [
+        (host, Logins(proxy, host, credentials, tokens, contexts))
+        for host in proxy.target.addresses()
+    ]
+    try:
+        found = (one(host, logins, user) for host, logins in hosts for user in credentials)
+        return list(await asyncio.gather(*found))
+    finally:
+        tokens.close()
 
 
-async def _facts(
-    proxy: ProxySettings, host: Address, user: Credential, contexts: ClientContexts
-) -> Facts:
-    async def log_in(password: str | None) -> DatabaseConnection:
-        return await connect(
-            Target(host.host, host.port, proxy.target.sslmode, proxy.target.sslrootcert),
-            user=user.username,
-            password=password,
-            database=proxy.target.database,
-            parameters={"application_name": "forebay check"},
-            connect_timeout_s=proxy.target.connect_timeout,
-            tls_contexts=contexts,
-        )
+async def _probe_one(proxy: ProxySettings, logins: Logins, user: Credential, login: Login) -> Login:
+    """Raises PgError, ConnectError, TimeoutError, and ValueError with a sentence."""
+    if problem := unfit(user):
+        return replace(login, error=problem)
+    database = proxy.target.database
+    if reason := untried(proxy, user):
+        try:
+            connection = await logins.connect(user.username, None, database)
+        except ConnectError as error:
+            if not str(error).endswith(NO_PASSWORD):
+                raise
+            return replace(login, untried=reason)
+        facts = await _facts(proxy, connection)
+        return replace(login, facts=msgspec.structs.replace(facts, asks_password=False))
+    connection, attempt, rejected = await logins.log_in(user.identity, database)
+    facts = await _facts(proxy, connection)
+    if proxy.target.sslcert is None:  # that one may do without a password, and be meant to
+        with contextlib.suppress(ConnectError, PgError):
+            (await logins.connect(attempt.user, None, database)).close()
+            facts = msgspec.structs.replace(facts, asks_password=False)
+    return replace(login, facts=facts, rejected=rejected)
 
-    connection = await log_in(user.passwords[0])
+
+async def _facts(proxy: ProxySettings, connection: DatabaseConnection) -> Facts:
+    """What is to be learnt over this connection, which is closed then."""
     try:
         async with asyncio.timeout(QUERY_TIMEOUT_S):
             limits = await simple_query(connection.stream, LIMITS_QUERY)
@@ -128,11 +149,7 @@ async def _facts(
         tls = connection.stream.tls
     finally:
         connection.close()
-    asks_password = True
-    with contextlib.suppress(ConnectError, PgError):
-        (await log_in(None)).close()
-        asks_password = False
-    facts = _parse(rows, limits, tls, asks_password=asks_password)
+    facts = _parse(rows, limits, tls, asks_password=True)
     return msgspec.structs.replace(facts, missing_functions=missing)
 
 

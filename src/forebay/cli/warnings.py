@@ -1,9 +1,11 @@
 """What a configuration that works will bite with later. Pure: facts in, sentences out."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from forebay.channel import Credential
+from forebay.cli.iam_warnings import about_iam
 from forebay.cli.probing import Facts, Login
 from forebay.config import Config, ProxySettings
 from forebay.worker.pool.budget import Budget
@@ -11,6 +13,7 @@ from forebay.worker.pool.budget import Budget
 OLDEST_SERVER = 120_000  # PostgreSQL 12
 OLDEST_SERVER_NAME = "12"
 SPARE_DESCRIPTORS = 64
+NO_POLICIES: Mapping[str, str] = MappingProxyType({})
 
 
 def budget(proxy: ProxySettings, facts: Facts) -> Budget:
@@ -30,10 +33,11 @@ def about_proxy(
     *,
     self_made: bool,
     descriptor_limit: int,
+    policies: Mapping[str, str] = NO_POLICIES,
 ) -> Iterator[str]:
-    """Warnings for one proxy."""
+    """Warnings for one proxy. ``policies``: texts by name."""
     yield from _settings(proxy, self_made=self_made)
-    yield from _iam(proxy, credentials)
+    yield from about_iam(proxy, credentials, policies)
     if proxy.max_client_connections + SPARE_DESCRIPTORS > descriptor_limit:
         yield (
             f"max_client_connections is {proxy.max_client_connections}, but this user may have only"
@@ -48,6 +52,12 @@ def about_proxy(
         yield from (f"{host}: {text}" for text in _server(proxy, len(credentials), first))
     for login, facts in found:
         yield from (f'user "{login.user}" {text}' for text in _user(proxy, facts))
+        if login.rejected:
+            yield (
+                f"the database does not take {login.rejected} newer of the passwords of user"
+                f' "{login.user}", and takes an older one: a rotation is under way, or was broken'
+                " off"
+            )
 
 
 def _settings(proxy: ProxySettings, *, self_made: bool) -> Iterator[str]:
@@ -82,34 +92,6 @@ def _settings(proxy: ProxySettings, *, self_made: bool) -> Iterator[str]:
         )
     if proxy.login_timeout < 1:
         yield f"login_timeout is {proxy.login_timeout:g} s: a busy client machine may not make it"
-
-
-def _iam(proxy: ProxySettings, credentials: Sequence[Credential]) -> Iterator[str]:
-    """Why tokens that clients make will be refused, as far as it can be told from here."""
-    if proxy.iam is None:
-        return
-    if all(auth.iam_auth == "DISABLED" for auth in proxy.auth):
-        names = _names(sorted(f'"{each.username}"' for each in credentials))
-        yield (
-            f'there is an iam table, but iam_auth is "DISABLED" for every user ({names}): their'
-            ' tokens are refused as wrong passwords; set iam_auth = "REQUIRED" (or "ENABLED") for'
-            " those who are to log in with tokens, and add a secret for each who has none"
-        )
-    listen = [each for each in proxy.listen_addresses() if not each.is_unix]
-    if not listen:
-        yield "it listens on Unix sockets alone, which have no TLS: no IAM token is taken there"
-        return
-    ports = {each.port for each in listen}
-    if 0 in ports:  # any free one: nobody knows it yet
-        return
-    hosts = proxy.iam.host_names()
-    strange = [host for host in hosts if int(host.rpartition(":")[2]) not in ports]
-    if strange:
-        yield (
-            f"iam.hosts has {_names(strange)}, but the proxy listens on port"
-            f" {_names([str(port) for port in sorted(ports)])}: the port is signed in a token, so"
-            " this is right only if clients connect to another port that is mapped to this one"
-        )
 
 
 def _server(proxy: ProxySettings, users: int, facts: Facts) -> Iterator[str]:

@@ -82,7 +82,7 @@ class Answers:
                 return await self._make_token(request)
 
     async def _refresh(self, proxy: str, user: str) -> bool:
-        if proxy not in self._proxies:
+        if proxy not in self._proxies or self._has_none(proxy, user):
             return False
         material, _, _ = self._proxies[proxy]
         source = material.sources.get(user) or material.sources.get(_twin(user))
@@ -91,6 +91,13 @@ class Answers:
         if any(changed):
             await self._apply()
         return any(changed)
+
+    def _has_none(self, proxy: str, user: str) -> bool:
+        """Whether this is a user, or an identity, that needs no secret."""
+        material, _, _ = self._proxies[proxy]
+        return user not in material.sources and any(
+            user in (each.username, each.identity) for each in material.credentials
+        )
 
     async def _verify(self, request: VerifyToken) -> Verified:
         if request.proxy not in self._sts:

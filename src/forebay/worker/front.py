@@ -4,6 +4,7 @@ users in the database, tokens that the database or the node verifies.
 
 import asyncio
 import dataclasses
+import logging
 import socket
 from functools import partial
 from typing import Final
@@ -24,6 +25,8 @@ from forebay.worker.pool.manager import PoolManager
 from forebay.worker.pool.opener import Opener
 from forebay.worker.prepared import Prepared
 from forebay.worker.verifiers import ByDatabase, ByNode
+
+logger = logging.getLogger("forebay.login")
 
 REFRESH_TIMEOUT_S: Final = 20.0
 """For a newer secret: longer than the node waits for Secrets Manager."""
@@ -97,6 +100,10 @@ class Front:
     async def refresh(self, user: str) -> bool:
         """A password of this user's, or of this identity's, was refused. Returns whether there is
         another one now."""
+        before = self._identities.learned(user)
+        if before is not None and self._auth_query is not None:
+            found = await self._look_up(self._auth_query, user)
+            return found is not None and found.passwords != before
         request = NewerSecret(proxy=self._given.given.name, user=user)
         try:
             answer: Refreshed = await self._ask(request, Refreshed, REFRESH_TIMEOUT_S)
@@ -116,9 +123,15 @@ class Front:
 
     async def _look_up(self, auth_query: AuthQuery, user: str) -> UserAuth | None:
         found = await auth_query.find(user)
-        if found is not None:
-            self._identities.learn(user, found.passwords)
-        return found
+        if found is None:
+            return None
+        self._identities.learn(user, found.passwords)
+        if self._identities.learned(user) is not None:
+            return found
+        logger.warning(
+            'auth_query has found a user named as the pool_identity "%s", who is not let in', user
+        )
+        return None
 
     @property
     def _given(self) -> Prepared:

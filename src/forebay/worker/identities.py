@@ -55,6 +55,8 @@ class Identities:
         for each in credentials:
             known.setdefault(each.identity, each)
         before, self._known = self._known, known
+        for name in self._learned.keys() & known.keys():
+            del self._learned[name]
         self._rejected &= {login for each in known.values() for login in each.logins}
         return [
             name
@@ -72,6 +74,8 @@ class Identities:
     def learn(self, user: str, passwords: tuple[str, ...]) -> None:
         """A user who has no secret, with what the database has of the password."""
         logins = tuple(DatabaseLogin(user, each) for each in passwords)
+        if user in self._known:
+            return  # the connections of this identity are others'
         before = self._learned.pop(user, None)
         if before is not None and before.logins != logins:
             self._rejected.difference_update(before.logins)
@@ -81,6 +85,11 @@ class Identities:
         while len(self._learned) > MAX_LEARNED:
             _, forgotten = self._learned.popitem(last=False)
             self._rejected.difference_update(forgotten.logins)
+
+    def learned(self, user: str) -> tuple[str, ...] | None:
+        """What was learnt of a user who has no secret; None for any other."""
+        known = None if user in self._known else self._learned.get(user)
+        return None if known is None else known.passwords
 
     def unlearn(self) -> list[str]:
         """Nobody is looked up any more. Returns the identities that are gone by that."""

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from forebay.cli.check import ProxyReport, Report, UserReport, _lines
+from forebay.cli.expiry import CertificateReport
 from forebay.config import Config, ProxySettings, TargetSettings
 from tests.unit.cli.test_warnings import FACTS
 
@@ -42,3 +43,20 @@ def test_warnings_are_counted(warnings: list[str], counted: str) -> None:
     lines = _lines(report(warnings=warnings, problems=["bad"]), CONFIG)
     assert lines[1] == "  FAILED   bad"
     assert lines[-1].endswith(counted)
+
+
+def test_certificates_are_told_with_their_ends() -> None:
+    certificate = CertificateReport(
+        what="tls_certificate a.crt (CN=db)", expires="2027-02-03T04:05:06+00:00"
+    )
+    lines = _lines(report(certificates=[certificate], warnings=["x"]), CONFIG)
+    line = "  certificate  tls_certificate a.crt (CN=db) expires on 2027-02-03"
+    assert lines.index(line) < lines.index("  warning  x")
+
+
+def test_what_was_not_tried_is_no_failure() -> None:
+    untried = UserReport(user="guest", host="a:5432", untried="has no password: …")
+    lines = _lines(report(users=[untried, FINE]), CONFIG)
+    assert lines[1] == '  untried  user "guest" has no password: …'
+    assert "limits" in lines[2]
+    assert lines[-1] == "a.toml would work"

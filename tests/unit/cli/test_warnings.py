@@ -132,6 +132,26 @@ def test_what_the_settings_say(change: dict[str, object], said: str) -> None:
     assert said in warnings(msgspec.structs.replace(PROXY, **change))
 
 
+def test_a_rotation_that_is_under_way() -> None:
+    login = Login("app", HOST, FACTS, rejected=1)
+    (text,) = about_proxy(PROXY, USERS, [login], self_made=False, descriptor_limit=100_000)
+    assert 'does not take 1 newer of the passwords of user "app"' in text
+
+
+def test_policies_are_looked_into() -> None:
+    policies = {
+        "a.json": """{"Version": "2012-10-17", "Statement": {"Effect": "Allow",
+            "Principal": "*", "Action": "rds-db:connect",
+            "Resource": "arn:aws:rds-db:us-east-1:*:dbuser:prx-1/app_user"}}"""
+    }
+    iam = msgspec.structs.replace(IAM, proxy_id="prx-1", hosts=["db:6432"])
+    proxy = msgspec.structs.replace(PROXY, iam=iam, auth=[IAM_USER])
+    said = about_proxy(
+        proxy, USERS, [], self_made=False, descriptor_limit=100_000, policies=policies
+    )
+    assert [text for text in said if 'be user "app_user", and nobody is called so' in text]
+
+
 def test_the_rest() -> None:
     assert "may have only 1000 open files" in warnings(descriptor_limit=1000)
     assert "clients of app log in with MD5" in warnings(users=[credential("app", "p", "md5")])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from forebay.channel import MakeToken, NewerSecret, Refreshed, Token, VerifyToken
+from forebay.channel import Credential, MakeToken, NewerSecret, Refreshed, Token, VerifyToken
 from forebay.config.settings import IamSettings
 from forebay.identity import database_tokens
 from forebay.identity.database_tokens import DatabaseTokenError
@@ -44,7 +44,8 @@ class Place:
     def use(self, iam: IamSettings | None = None, **sources: str) -> None:
         """A proxy with these users."""
         policies = {} if iam is None else {"a.json": iam.policies[0]}
-        material = Material([], [], sources=sources, policies=policies)
+        users = [Credential(username=name, identity=name) for name in sources]
+        material = Material(users, [], sources=sources, policies=policies)
         self.answers.use({"shop": (material, iam, None)})
 
     async def newer(self, user: str, proxy: str = "shop") -> bool:
@@ -103,10 +104,20 @@ async def test_for_an_unknown_user_no_more_are_read_than_a_limit(place: Place) -
     assert all(each.startswith("file:") for each in place.read)
 
 
-async def test_a_user_without_a_secret_and_a_proxy_that_is_gone(place: Place) -> None:
+async def test_no_secrets_and_a_proxy_that_is_gone(place: Place) -> None:
     place.use()
     assert await place.newer("app") is False
     assert await place.newer("app", "gone") is False
+    assert place.read == []
+
+
+async def test_for_a_user_without_a_secret_the_others_are_left_alone(place: Place) -> None:
+    place.changing = {"secretsmanager:app"}
+    guest = Credential(username="guest", identity="guests")
+    material = Material([guest], [], sources={"app": "secretsmanager:app"})
+    place.answers.use({"shop": (material, None, None)})
+    assert await place.newer("guest") is False
+    assert await place.newer("guests") is False
     assert place.read == []
 
 

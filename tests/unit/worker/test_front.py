@@ -298,6 +298,36 @@ async def test_without_the_query_those_whom_it_found_have_to_go() -> None:
     assert "app" in place.identities
 
 
+async def test_a_database_user_named_as_an_identity_does_not_get_its_connections(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    place = Place()
+    await place.use(msgspec.structs.replace(credential("app", "x"), identity="pool"), **LOOKING_UP)
+    place.front._auth_query = cast(Any, Looking(UserAuth("pool", "md5", ("md5" + "0" * 32,))))
+    assert await place.newer("pool") is None
+    assert 'pool_identity "pool"' in caplog.text
+    assert place.identities.learned("pool") is None
+
+
+async def test_what_the_database_rejects_of_who_was_looked_up_is_looked_up_again() -> None:
+    place = Place()
+    await place.use(credential("app", "x"), **LOOKING_UP)
+    one, two = ("md5" + each * 32 for each in "12")
+    looking = Looking(UserAuth("guest", "md5", (one,)))
+    place.front._auth_query = cast(Any, looking)
+    await place.newer("guest")
+    assert await place.front.refresh("guest") is False, "it is what it was"
+    looking.found["guest"] = UserAuth("guest", "md5", (two,))
+    assert await place.front.refresh("guest") is True
+    (attempt,) = await place.identities.attempts("guest")
+    assert attempt.login.password == two
+    looking.found.clear()
+    assert await place.front.refresh("guest") is False
+    assert place.node.asked == []
+    assert await place.front.refresh("app") is False
+    assert place.node.asked == [NewerSecret(proxy="shop", user="app")]
+
+
 async def test_nobody_is_looked_up_after_the_end() -> None:
     place = Place()
     await place.use(credential("app", "x"), **LOOKING_UP)

@@ -182,6 +182,15 @@ async def test_a_secret_goes_before_what_was_looked_up() -> None:
     assert await shown(made) == [("app", "from-the-secret")]
 
 
+async def test_who_has_had_a_secret_is_gone_with_it() -> None:
+    made = identities()
+    made.learn("app", ("from-the-database",))
+    made.use([user("app", "from-the-secret")])
+    made.learn("app", ("from-the-database",))  # of a login that began before
+    assert made.use([]) == ["app"]
+    assert "app" not in made
+
+
 async def test_no_more_are_remembered_than_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_LEARNED", 2)
     made = identities()

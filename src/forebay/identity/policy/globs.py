@@ -29,9 +29,10 @@ class Glob:
     that is not known.
     """
 
-    __slots__ = ("_machine", "_parts", "_segments", "needs_username")
+    __slots__ = ("_machine", "_parts", "_segments", "needs_username", "text")
 
     def __init__(self, text: str, *, segments: bool = False, variables: bool = False) -> None:
+        self.text = text
         self._segments = segments
         self._parts = list(_parse(text, variables))
         self.needs_username = _USERNAME in self._parts

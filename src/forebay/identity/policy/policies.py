@@ -22,7 +22,7 @@ all that allow, and what no statement allows is denied. Nothing else is looked a
 account, no boundaries.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from forebay.identity.policy.arns import is_database_user, parse_principal, shown
@@ -55,6 +55,15 @@ class Policies:
         Raises PolicyError with everything that is wrong. Without a document, all is denied.
         """
         return cls(read_policies(documents))
+
+    def allowed(self) -> Iterator[tuple[str, str]]:
+        """The place of each statement that allows, with each pattern of its Resource; of a
+        NotResource with "*"."""
+        for statement in self._statements:
+            if statement.allows and statement.resources.negated:
+                yield statement.place, "*"
+            elif statement.allows:
+                yield from ((statement.place, glob.text) for glob in statement.resources.globs)
 
     def decide(
         self, principal: str, action: str, resource: str, *, source_ip: str | None, now_s: float

@@ -177,3 +177,18 @@ def test_a_reason_is_one_printable_line_of_bounded_length() -> None:
     assert not decision.allowed
     assert decision.reason.isprintable()
     assert len(decision.reason) < 900
+
+
+def test_what_is_allowed_is_told_as_it_is_written() -> None:
+    but = {**statement("Allow", "*"), "NotResource": f"{PREFIX}/admin"}
+    del but["Resource"]
+    found = policies(
+        statement("Deny", "*", f"{PREFIX}/other"),
+        statement("Allow", ROLE, f"{PREFIX}/app", f"{PREFIX}/${{aws:username}}", Sid="Two"),
+        but,
+    )
+    assert list(found.allowed()) == [
+        ('app.json: statement 2 (Sid "Two")', f"{PREFIX}/app"),
+        ('app.json: statement 2 (Sid "Two")', f"{PREFIX}/${{aws:username}}"),
+        ("app.json: statement 3", "*"),
+    ]
