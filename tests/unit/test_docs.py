@@ -13,6 +13,7 @@ from forebay.cli import app
 from forebay.config import Config, ProxySettings, load
 from forebay.config.reading import leaves
 from forebay.config.settings import NodeSettings
+from forebay.identity.policy import Policies
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError, Severity
 from forebay.session.causes import WITH_ITS_CLIENT, PinReason
@@ -115,6 +116,14 @@ def test_configurations_can_be_loaded(page: Path, tmp_path: Path) -> None:
         file = tmp_path / f"{number}.toml"
         file.write_text(text)
         assert isinstance(load(file, {}), Config)
+
+
+@each_page
+def test_policies_can_be_read(page: Path) -> None:
+    """Those of Forebay's own, which have principals; the others are attached in AWS."""
+    for number, text in enumerate(blocks(page, "json")):
+        if '"Principal"' in text:
+            Policies.parse({f"{page.name}, {number}": text})
 
 
 @each_page
