@@ -14,7 +14,10 @@ from tests.drivers.test_foreign import carry_out
 from tests.harness import Forebay
 from tests.harness.login_server import BY_MD5, LoginServer, write_pair
 
-pytestmark = pytest.mark.timeout(900)  # the first builds the program
+pytestmark = [
+    pytest.mark.timeout(900),  # the first builds the program
+    pytest.mark.tls_server,
+]
 
 PASSWORD = "päss wörd"
 CLIENTS = Authority("clients")

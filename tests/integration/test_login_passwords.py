@@ -23,6 +23,7 @@ $$ SELECT rolname, rolpassword, rolvaliduntil FROM pg_authid WHERE rolname = $1 
 WRONG = "The password that was provided for the role {} is wrong."
 NOBODY = "This RDS proxy has no credentials for the role {}."
 
+pytestmark = pytest.mark.tls_server
 each_driver = pytest.mark.parametrize("driver", DRIVERS)
 
 
@@ -110,6 +111,63 @@ def test_a_verifier_that_is_not_the_databases(
     forebay = start({user: stored})
     said = refusal(door(forebay, user))
     assert "another SCRAM verifier" in said or forebay.wait_for_log("another SCRAM verifier")
+
+
+def test_a_userlist_that_changes(
+    start: Callable[..., Forebay], server: LoginServer, tmp_path: Path, user: str
+) -> None:
+    """While it runs: somebody comes, one has another password, and one is gone. A list with a
+    broken line changes nothing."""
+    forebay, path = start({"u_scram": PASSWORD, "lookup": LOOKUP}), tmp_path / "userlist.txt"
+    assert by_psycopg(door(forebay, "lookup", LOOKUP)) == "lookup"
+    server.postgres.sql("ALTER ROLE lookup PASSWORD 'another'")
+    try:
+        path.write_text(f'"lookup" "another"\n"{user}" "{server.stored(user)}"\n')
+        eventually(lambda: logs_in(door(forebay, user)), "the new user is known")
+        assert by_psycopg(door(forebay, user)) == user
+        for password in ("another", LOOKUP):  # for a while, whoever has not heard of it yet
+            assert by_psycopg(door(forebay, "lookup", password)) == "lookup"
+        assert NOBODY.format("u_scram") in refusal(door(forebay, "u_scram"))
+        path.write_text(f'"{user}" "{PASSWORD}"\n"lookup\n')
+        forebay.wait_for_log("line 2 is not")
+        assert by_psycopg(door(forebay, "lookup", "another")) == "lookup"
+    finally:
+        server.postgres.sql(f"ALTER ROLE lookup PASSWORD '{LOOKUP}'")
+
+
+@pytest.mark.parametrize("overlap_s", [0, 300])
+def test_a_mounted_directory_that_is_swapped(
+    start_forebay: Callable[..., Forebay],
+    server: LoginServer,
+    tmp_path: Path,
+    user: str,
+    overlap_s: int,
+) -> None:
+    """As Kubernetes does it, by a link; the database has changed before."""
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    mount(secret, "one", user, PASSWORD)
+    entry = {"secret": f"file:{secret}", "rotation_overlap": overlap_s}
+    database = server.database(user, PASSWORD)
+    forebay = start_forebay(server.postgres.port, database, entries=[entry])
+    with psycopg.connect(**door(forebay, user).settings, autocommit=True) as connection:
+        server.postgres.sql(f"ALTER ROLE {user} PASSWORD 'another'")
+        mount(secret, "two", user, "another")
+        eventually(lambda: logs_in(door(forebay, user, "another")), "the new password holds")
+        assert logs_in(door(forebay, user)) is (overlap_s > 0)
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def mount(directory: Path, name: str, user: str, password: str) -> None:
+    data = directory / f"..{name}"
+    data.mkdir()
+    (data / "username").write_text(user)
+    (data / "password").write_text(f"{password}\n")
+    (directory / "..new").symlink_to(data.name)
+    (directory / "..new").replace(directory / "..data")
+    for each in ("username", "password"):
+        if not (directory / each).is_symlink():
+            (directory / each).symlink_to(f"..data/{each}")
 
 
 # ---- Users without secrets -----------------------------------------------------------------------

@@ -33,6 +33,7 @@ AWS = {
 WANTED = "connection requires a valid client certificate"
 OTHERS = 'certificate authentication failed for user "{}"'
 
+pytestmark = pytest.mark.tls_server
 each_driver = pytest.mark.parametrize("driver", DRIVERS)
 
 
@@ -128,6 +129,24 @@ def test_a_certificate_that_nobody_vouches_for(
     files = own(tmp_path, "u_scram", authority=Authority("stranger"))
     assert refusal(door(forebay, password="", files=files))
     forebay.wait_for_log("certificate verify failed")
+
+
+def test_authorities_are_replaced_while_clients_are_there(
+    certified: Callable[..., Forebay], tmp_path: Path
+) -> None:
+    """Who is there stays; who comes needs a certificate of the new one."""
+    forebay, newer = certified(client_auth="cert"), Authority("newer clients")
+    before = door(forebay, password="", files=own(tmp_path, "u_scram"))
+    (tmp_path / "newer").mkdir()
+    files = own(tmp_path / "newer", "u_scram", authority=newer)
+    after = door(forebay, password="", files=files)
+    with psycopg.connect(**before.settings, autocommit=True) as connection:
+        assert not is_served(after)
+        (tmp_path / "clients-ca.crt").write_bytes(newer.certificate_pem)
+        forebay.wait_for_log("the authorities for client certificates are others")
+        assert by_psycopg(after) == "u_scram"
+        assert not is_served(before)
+        assert connection.execute("SELECT current_user").fetchone() == ("u_scram",)
 
 
 @each_driver
