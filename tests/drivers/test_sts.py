@@ -2,15 +2,18 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from forebay.cli import run
 from forebay.identity.sts import StsVerifier
 from forebay.identity.tokens import Reason, Refusal, Verified
-from tests.drivers.sts_client import sts_token
 from tests.harness.sts import REGION, USER_ARN, StandInSts, verifying
+from tests.harness.typist import blocks, section
 
+PAGE = Path(__file__).parents[2] / "docs" / "authentication.md"
 KEY_ID, SECRET = "AKIAFOREBAYTEST00001", "s3cr3t/+"
 
 
@@ -41,7 +44,15 @@ async def checked(sts: StandInSts, token: str, proxy_id: str = "prx-orders") -> 
 
 
 async def test_the_clients_lines(sts: StandInSts) -> None:
-    token = sts_token("prx-orders", REGION)
+    """Those of the documentation."""
+    ((_, _, text),) = [
+        block for block in blocks(section(PAGE, "Tokens that AWS verifies")) if block[1] == "python"
+    ]
+    lines, connecting, _ = text.partition("\n\nconnection = ")
+    assert connecting
+    client: dict[str, Any] = {}
+    exec(lines, client)
+    token = client["sts_token"]("prx-orders", REGION)
     found = await checked(sts, token)
     assert isinstance(found, Verified), found
     assert found.principal_arn == USER_ARN

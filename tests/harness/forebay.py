@@ -5,9 +5,9 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 from urllib.parse import quote, urlencode
 
 from forebay.embedded.certificates import Authority
@@ -22,13 +22,15 @@ MAIN = "import sys; from forebay.cli import main; sys.exit(main())"
 STOP_TIMEOUT_S = 40.0
 
 
-def start_command(*arguments: str, **environ: str) -> subprocess.Popen[str]:
+def start_command(
+    *arguments: str, stderr: int | IO[str] = subprocess.PIPE, **environ: str
+) -> subprocess.Popen[str]:
     """Starts ``forebay ARGUMENTS``, with more variables in its environment."""
     return subprocess.Popen(
         [sys.executable, "-c", MAIN, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
         env=clean_environment() | environ,
     )
@@ -52,7 +54,8 @@ class Forebay:
     ``users``), and what ``dsn`` names by default. ``proxy``, ``target``, ``pool`` and ``node`` are
     keys of the sections of the configuration file. ``others``: names of more proxies like the
     first, each with the port of its target; ``ports`` has those on which they listen. ``auth``:
-    more keys of users' ``[[auth]]`` entries. ``environ``: more variables of the program's.
+    more keys of users' ``[[auth]]`` entries; ``entries``: all entries, instead of those that are
+    made of the users. ``environ``: more variables of the program's.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Forebay:
         node: Mapping[str, Any] | None = None,
         others: Mapping[str, int] | None = None,
         auth: Mapping[str, Mapping[str, Any]] | None = None,
+        entries: Sequence[Mapping[str, Any]] | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> None:
         self.host = HOST
@@ -92,6 +96,7 @@ class Forebay:
         }
         self._targets = dict(others or {})
         self._auth = dict(auth or {})
+        self._entries = entries
         self._environ = dict(environ or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._others: dict[int, int] = {}
@@ -265,6 +270,8 @@ class Forebay:
             path.write_text(json.dumps({"username": user, "password": password}))
             path.chmod(0o600)
             secrets.append({"secret": f"file:{path}", **self._auth.get(user, {})})
+        if self._entries is not None:
+            secrets = [dict(entry) for entry in self._entries]
         lines = ["[node]", *_lines(self._sections["node"])]
         lines += _proxy(NAME, self._sections, secrets)
         for name, port in self._targets.items():

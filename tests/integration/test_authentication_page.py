@@ -16,6 +16,8 @@ from tests.harness.rds import REGION, ROLE, StandInRds
 from tests.harness.sts import USER_ARN, StandInSts, verifying
 from tests.harness.typist import Typist, blocks, section
 
+pytestmark = pytest.mark.tls_server
+
 PAGE = Path(__file__).parents[2] / "docs" / "authentication.md"
 USER, PASSWORD = "app_user", "app-secret"
 KEY = AccessKey("AKIAFOREBAYDEV000001", "not-for-production-8b1f0a77c2d94e53")

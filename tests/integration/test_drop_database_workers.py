@@ -149,7 +149,7 @@ async def test_without_the_node(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It keeps silent: the statement goes on all the same."""
-    monkeypatch.setattr(nodes[0]._evacuations, "take", lambda *_: None)
+    monkeypatch.setattr(nodes[0]._reconciler.supervisor._evacuations, "take", lambda *_: None)
     await connect(nodes[0], shop)
     drops = await connect(nodes[0], "postgres")
     await ask(drops, DROP.format(shop))

@@ -14,6 +14,7 @@ from forebay.cli import app
 from forebay.config import Config, ProxySettings, load
 from forebay.config.reading import leaves
 from forebay.config.settings import NodeSettings, TargetSettings
+from forebay.identity.policy import Policies
 from forebay.net.tls import self_signed_certificate
 from forebay.node.certificates import Certificate
 from forebay.node.materials import Material
@@ -120,6 +121,14 @@ def test_configurations_can_be_loaded(page: Path, tmp_path: Path) -> None:
         file = tmp_path / f"{number}.toml"
         file.write_text(text)
         assert isinstance(load(file, {}), Config)
+
+
+@each_page
+def test_policies_can_be_read(page: Path) -> None:
+    """Those of Forebay's own, which have principals; the others are attached in AWS."""
+    for number, text in enumerate(blocks(page, "json")):
+        if '"Principal"' in text:
+            Policies.parse({f"{page.name}, {number}": text})
 
 
 @each_page

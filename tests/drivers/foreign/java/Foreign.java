@@ -46,6 +46,11 @@ public final class Foreign {
         properties.setProperty("user", door.get("user").getAsString());
         properties.setProperty("password", door.get("password").getAsString());
         properties.setProperty("sslmode", door.get("tls").getAsBoolean() ? "require" : "disable");
+        if (door.has("more")) { // in the driver's own words
+            for (Map.Entry<String, JsonElement> one : door.getAsJsonObject("more").entrySet()) {
+                properties.setProperty(one.getKey(), one.getValue().getAsString());
+            }
+        }
         String place = door.get("host").getAsString() + ":" + door.get("port").getAsInt();
         String name = door.get("database").getAsString();
         connection = DriverManager.getConnection("jdbc:postgresql://" + place + "/" + name, properties);

@@ -100,8 +100,9 @@ class NodePostgres {
     this.heardSoFar = [];
   }
   async open() {
-    const { tls, ...door } = this.door;
-    this.client = new pg.Client({ ...door, ssl: tls ? { rejectUnauthorized: false } : false });
+    const { tls, more, ...door } = this.door; // more: in the driver's own words
+    const ssl = tls ? { rejectUnauthorized: false } : false;
+    this.client = new pg.Client({ ...door, ssl, ...more });
     this.client.on("error", () => {});
     this.client.on("notification", ({ payload }) => this.heardSoFar.push(payload));
     await this.client.connect();
