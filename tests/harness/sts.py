@@ -85,7 +85,8 @@ def verifying(secrets: dict[str, str], arns: dict[str, str]) -> Answer:
         )
         if signature != parameters["X-Amz-Signature"]:
             return response(error("SignatureDoesNotMatch"), "403 Forbidden")
-        return response(identity(arns[access_key_id]))
+        arn = arns[access_key_id]
+        return response(identity(arn, account=arn.split(":")[4]))
 
     return answer
 
