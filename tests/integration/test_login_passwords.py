@@ -24,7 +24,6 @@ WRONG = "The password that was provided for the role {} is wrong."
 NOBODY = "This RDS proxy has no credentials for the role {}."
 
 pytestmark = pytest.mark.tls_server
-each_driver = pytest.mark.parametrize("driver", DRIVERS)
 
 
 @pytest.fixture(scope="module")
@@ -187,27 +186,24 @@ def looking(server: LoginServer, start_forebay: Callable[..., Forebay]) -> Calla
     return look
 
 
-@each_driver
 @pytest.mark.parametrize("user", ["u_scram", "u_md5"])
-def test_who_has_no_secret_is_looked_up(
-    looking: Callable[..., Forebay], driver: str, user: str
-) -> None:
-    forebay, by = looking(), DRIVERS[driver]
-    assert by(door(forebay, user)) == user
-    assert WRONG.format(user) in refusal(door(forebay, user, "wrong"), by)
-    assert by(door(forebay, user)) == user
-    assert NOBODY.format("ghost") in refusal(door(forebay, "ghost"), by)
-    if user == "u_scram" and driver != "asyncpg":
-        assert by(door(forebay, user, channel_binding="require")) == user
+def test_who_has_no_secret_is_looked_up(looking: Callable[..., Forebay], user: str) -> None:
+    forebay = looking()
+    assert NOBODY.format("ghost") in refusal(door(forebay, "ghost"))
+    for driver, by in DRIVERS.items():
+        assert by(door(forebay, user)) == user
+        assert WRONG.format(user) in refusal(door(forebay, user, "wrong"), by)
+        if user == "u_scram" and driver != "asyncpg":
+            assert by(door(forebay, user, channel_binding="require")) == user
 
 
-@each_driver
 def test_a_password_that_is_not_valid_any_more(
-    looking: Callable[..., Forebay], server: LoginServer, user: str, driver: str
+    looking: Callable[..., Forebay], server: LoginServer, user: str
 ) -> None:
     server.postgres.sql(f"ALTER ROLE {user} VALID UNTIL '2020-01-01'")
     forebay = looking()
-    assert WRONG.format(user) in refusal(door(forebay, user), DRIVERS[driver])
+    for by in DRIVERS.values():
+        assert WRONG.format(user) in refusal(door(forebay, user), by)
     server.postgres.sql(f"ALTER ROLE {user} VALID UNTIL '2990-01-01'")
     eventually(lambda: logs_in(door(forebay, user)), "the password is valid again")
 
