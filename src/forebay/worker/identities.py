@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from forebay.channel import CallError, Credential, DatabaseLogin, MakeToken, Token
+from forebay.channel import CallError, Credential, DatabaseLogin, MakeToken, SilenceError, Token
 from forebay.identity.presented import AcceptedTokens
 from forebay.net.connector import ConnectError, IamToken, Md5Hash, Target
 from forebay.net.connector import DatabaseLogin as Proof
@@ -150,7 +150,8 @@ class Identities:
             answer: Token = await self._ask(request, Token, TOKEN_TIMEOUT_S)
         except CallError as error:
             text = f'no IAM token for user "{login.user}" could be made: {error}'
-            raise ConnectError(text, transient=True) from None
+            # What the node says is no better in a moment: clients are told, and may try again.
+            raise ConnectError(text, transient=isinstance(error, SilenceError)) from None
         return Attempt(login.user, IamToken(answer.token), login)
 
     def worked(self, attempt: Attempt) -> None:

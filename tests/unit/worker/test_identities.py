@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from forebay.channel import CallError, Credential, DatabaseLogin, MakeToken, Token
+from forebay.channel import CallError, Credential, DatabaseLogin, MakeToken, SilenceError, Token
 from forebay.net.connector import ConnectError, IamToken, Md5Hash, Target
 from forebay.protocol import md5, scram
 from forebay.protocol.errors import PgError
@@ -229,13 +229,14 @@ async def test_tokens_of_forebays_own_role_are_made_for_each_connection() -> Non
     assert "token-" not in repr(await made.attempts("app"))
 
 
-async def test_without_a_node_there_is_no_token_now_but_later() -> None:
+@pytest.mark.parametrize("may_wait", [True, False])
+async def test_who_gets_no_token_waits_only_where_the_node_keeps_silent(may_wait: bool) -> None:
     node = Node()
-    node.error = CallError("there are no AWS credentials")
+    node.error = (SilenceError if may_wait else CallError)("there are no AWS credentials")
     made = identities(user("app", "", auth_scheme="IAM_AUTH"), node=node)
     with pytest.raises(ConnectError, match='user "app" could be made: there are no') as caught:
         await made.attempts("app")
-    assert caught.value.transient
+    assert caught.value.transient is may_wait
 
 
 def accept(made: Identities, token: str, name: str = "app", *, lasts_s: float = 600.0) -> None:
