@@ -89,13 +89,16 @@ class Front:
             return dataclasses.replace(self.policy, require_tls=False)
         return self.policy
 
-    def identity_of(self, login: LoggedIn) -> str:
-        """Whose connections a client that has logged in shares."""
+    def identity_of(self, login: LoggedIn) -> str | None:
+        """Whose connections a client that has logged in shares; None if the user is gone by now."""
         known = self.policy.credentials.get(login.user)
         if login.client_keys is not None:
             passwords = () if known is None else known.passwords
             self._identities.note_keys(login.user, passwords, login.client_keys)
-        return self._given.identities.get(login.user, login.user)
+        found = self._given.identities.get(login.user)
+        if found is None and self._identities.learned(login.user) is not None:
+            return login.user
+        return found
 
     async def refresh(self, user: str) -> bool:
         """A password of this user's, or of this identity's, was refused. Returns whether there is

@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NoReturn
 
 from forebay.channel import Begin
 from forebay.config.settings import ProxySettings
@@ -19,6 +20,7 @@ from forebay.net.login import LoggedIn, LoginFailed, log_in, refuse
 from forebay.net.stream import Stream
 from forebay.net.tls import ClientContexts
 from forebay.protocol import errors
+from forebay.protocol.errors import PgError
 from forebay.protocol.startup import CancelRequest
 from forebay.relay import MicroPool, Server
 from forebay.session.settings import InternTable, Parameters
@@ -225,9 +227,11 @@ class Proxy:
         limit = self._settings.max_client_connections
         if self._draining or len(self._sessions.clients) >= limit:
             error = errors.admin_shutdown() if self._draining else errors.too_many_clients(limit)
-            await refuse(login.stream, error)
-            raise LoginFailed(error.message, login.user, error.sqlstate)
-        pool = self._manager.pool(login.database, self._front.identity_of(login))
+            await _turn_away(login, error)
+        identity = self._front.identity_of(login)
+        if identity is None:
+            await _turn_away(login, errors.no_credentials(login.user))
+        pool = self._manager.pool(login.database, identity)
         self._janitor.watch(self._sessions.admit(login, pool))
 
     async def _cancel(self, request: CancelRequest, stream: Stream) -> None:
@@ -289,6 +293,12 @@ class Proxy:
             "borrow_wait_us_p99": manager.census.waits.percentile_us(0.99, at_once),
             **sessions.pinner.counts.figures(),
         }
+
+
+async def _turn_away(login: LoggedIn, error: PgError) -> NoReturn:
+    """Raises LoginFailed when the client has been told."""
+    await refuse(login.stream, error)
+    raise LoginFailed(error.message, login.user, error.sqlstate)
 
 
 def _limits(settings: ProxySettings) -> Limits:

@@ -192,7 +192,19 @@ async def test_clients_share_the_connections_of_their_identity() -> None:
     clone = msgspec.structs.replace(credential("app_clone", "x"), identity="app")
     await place.use(credential("app", "x"), clone)
     assert place.front.identity_of(place.login("app_clone")) == "app"
+    place.identities.learn("guest", ("x",))
     assert place.front.identity_of(place.login("guest")) == "guest"
+
+
+async def test_who_is_gone_when_the_login_ends_has_no_connections() -> None:
+    """Least of all those of others, who share them under the name now."""
+    place = Place()
+    await place.use(credential("jobs", "x"))
+    login = place.login("jobs")
+    await place.use(msgspec.structs.replace(credential("app", "x"), identity="jobs"))
+    assert place.front.identity_of(login) is None
+    await place.use()
+    assert place.front.identity_of(login) is None
 
 
 async def test_the_keys_that_a_client_has_shown_open_connections() -> None:

@@ -93,6 +93,17 @@ async def test_as_many_as_may_stay_do_and_the_next_does_not() -> None:
     assert watched == [("shop", "app")] * 2
 
 
+async def test_a_user_who_is_gone_when_the_login_ends_is_told_so() -> None:
+    proxy = made()
+    proxy._front.identity_of = lambda login: None
+    ours, theirs = socket.socketpair()
+    with theirs:
+        with pytest.raises(LoginFailed, match="no credentials for the role app") as caught:
+            await proxy._admit(LoggedIn(Stream(ours), "app", "shop", (), 0, ""))
+        assert (caught.value.user, caught.value.sqlstate) == ("app", "28000")
+        assert b"no credentials" in theirs.recv(1000)
+
+
 async def test_a_login_that_fails_is_counted_and_told_of(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
