@@ -33,6 +33,18 @@ Connect = Callable[[], Awaitable[DatabaseConnection]]
 ConnectError."""
 
 
+# "invalid input syntax for type integer: …" and their like quote values, and what functions of the
+# operator's say is anything: data_exception, integrity constraints, PL/pgSQL.
+_QUOTING: Final = ("22", "23", "P0")
+
+
+def _reason(error: Exception) -> str:
+    """Why nobody could be looked up, without anything of what was."""
+    if isinstance(error, PgError) and error.sqlstate.startswith(_QUOTING):
+        return f"SQLSTATE {error.sqlstate}; the database's log has its text, which may hold secrets"
+    return str(error) or "the database did not answer in time"
+
+
 class AuthQuery:
     """Looks users up. ``query`` has the user's name as its only parameter."""
 
@@ -48,6 +60,8 @@ class AuthQuery:
     async def find(self, user: str) -> UserAuth | None:
         """How this user logs in, by what the database has now; None if there is no such user, or
         that can't be found out, which is logged."""
+        if not _is_text(user):
+            return None  # asking would cost the connection, as often as somebody wants it to
         async with self._asking:
             found_at, known = self._known.get(user, (float("-inf"), None))
             if self._agenda.now() - found_at < FRESH_S:
@@ -57,9 +71,13 @@ class AuthQuery:
                     found = await self._look_up(user, known)
             except (PgError, ConnectError, ValueError, TimeoutError) as error:
                 self.close_connection()
-                reason = str(error) or "the database did not answer in time"
+                reason = _reason(error)
                 logger.warning("auth_query failed: %s", reason, extra={"fields": {"user": user}})
                 return None
+            except asyncio.CancelledError:
+                # The login was given up. An answer still to come would be taken for the next one's.
+                self.close_connection()
+                raise
             self._note(user, found)
             return found
 
@@ -100,3 +118,12 @@ class AuthQuery:
         if connection is not None:
             with contextlib.suppress(OSError):
                 connection.close()
+
+
+def _is_text(user: str) -> bool:
+    """Whether a name is UTF-8: what is not is in it as lone surrogates."""
+    try:
+        user.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

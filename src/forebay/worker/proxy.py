@@ -216,6 +216,9 @@ class Proxy:
                     }
                 },
             )
+        except BaseException:
+            stream.close()  # nobody else would: it is not a client yet
+            raise
 
     async def _admit(self, login: LoggedIn) -> None:
         limit = self._settings.max_client_connections
