@@ -33,6 +33,18 @@ Connect = Callable[[], Awaitable[DatabaseConnection]]
 ConnectError."""
 
 
+# "invalid input syntax for type integer: …" and their like quote values, and what functions of the
+# operator's say is anything: data_exception, integrity constraints, PL/pgSQL.
+_QUOTING: Final = ("22", "23", "P0")
+
+
+def _reason(error: Exception) -> str:
+    """Why nobody could be looked up, without anything of what was."""
+    if isinstance(error, PgError) and error.sqlstate.startswith(_QUOTING):
+        return f"SQLSTATE {error.sqlstate}; the database's log has its text, which may hold secrets"
+    return str(error) or "the database did not answer in time"
+
+
 class AuthQuery:
     """Looks users up. ``query`` has the user's name as its only parameter."""
 
@@ -59,7 +71,7 @@ class AuthQuery:
                     found = await self._look_up(user, known)
             except (PgError, ConnectError, ValueError, TimeoutError) as error:
                 self.close_connection()
-                reason = str(error) or "the database did not answer in time"
+                reason = _reason(error)
                 logger.warning("auth_query failed: %s", reason, extra={"fields": {"user": user}})
                 return None
             except asyncio.CancelledError:
