@@ -40,7 +40,8 @@ class Refresher(Protocol):
 
 
 class Answers:
-    """Answers one node's worker. ``apply`` brings about what has changed in the secrets."""
+    """Answers one node's worker. ``apply`` returns when what has changed in the secrets is in
+    force."""
 
     def __init__(self, secrets: Refresher, apply: Callable[[], Awaitable[None]]) -> None:
         self._secrets = secrets
@@ -88,9 +89,11 @@ class Answers:
         source = material.sources.get(user) or material.sources.get(_twin(user))
         sought = [source] if source is not None else _sought(material)
         changed = await asyncio.gather(*map(self._secrets.refresh, sought))
-        if any(changed):
-            await self._apply()
-        return any(changed)
+        await self._apply()
+        present = self._proxies.get(proxy)
+        return any(changed) or (
+            present is not None and present[0].credentials != material.credentials
+        )
 
     def _has_none(self, proxy: str, user: str) -> bool:
         """Whether this is a user, or an identity, that needs no secret."""

@@ -49,13 +49,14 @@ class Reconciler:
         self.materials: dict[str, Material] = {}
         self.kept = Materials(environ, self._secret_changed)
         self.doors = Doors()
-        self._answers = Answers(self.kept, self.catch_up)
+        self._answers = Answers(self.kept, self._caught_up_with)
         self.supervisor = Supervisor(
             worker_command, worker_environ, self.doors, self._answers.answer
         )
         self._follower = Follower(self.catch_up)
         self._changing = asyncio.Lock()
         self._next: asyncio.TimerHandle | None = None
+        self._is_behind = False
         self._is_closed = False
 
     async def start(self) -> None:
@@ -112,6 +113,7 @@ class Reconciler:
         async with self._changing:
             if self._is_closed:
                 return
+            self._is_behind = False
             materials = {name: self._caught_up(name) for name in self.materials}
             changed = compare_materials(self.materials, materials)
             try:
@@ -122,6 +124,13 @@ class Reconciler:
                 return
             for each in changed:
                 log.info("Changed: %s", each)
+
+    async def _caught_up_with(self) -> None:
+        """Return when it is in force what has changed by itself until now."""
+        async with self._changing:
+            is_behind = self._is_behind
+        if is_behind:
+            await self.catch_up()
 
     def _caught_up(self, name: str) -> Material:
         proxy, material = self.config.proxies[name], self.materials[name]
@@ -170,6 +179,7 @@ class Reconciler:
         spawn(self.catch_up(), "passwords hold no longer")
 
     def _secret_changed(self, source: str) -> None:
+        self._is_behind = True
         spawn(self.catch_up(), f"{shown(source)} has changed")
 
     def _open_doors(self, config: Config) -> Opened:

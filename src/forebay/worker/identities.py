@@ -71,6 +71,11 @@ class Identities:
         """The logins of an identity whose connections may stay."""
         return self._known[identity].lasting
 
+    def logins(self, identity: str) -> tuple[DatabaseLogin, ...]:
+        """The logins of an identity, newest first; none if there is no such identity."""
+        known = self._known.get(identity) or self._learned.get(identity)
+        return () if known is None else known.logins
+
     def learn(self, user: str, passwords: tuple[str, ...]) -> None:
         """A user who has no secret, with what the database has of the password."""
         logins = tuple(DatabaseLogin(user, each) for each in passwords)

@@ -99,12 +99,15 @@ class Opener:
         the database does not reject. If it rejects them all, there may be a newer one.
 
         Raises as `open`."""
+        identities = self.login.identities
+        before = identities.logins(identity)
         try:
             return await self._try_logins(identity, database, parameters)
         except PgError as error:
-            if error.sqlstate not in REJECTIONS or identity not in self.login.identities:
+            if error.sqlstate not in REJECTIONS or identity not in identities:
                 raise
-            if not await self.login.newer(identity):
+            is_newer = await self.login.newer(identity)
+            if not is_newer and identities.logins(identity) == before:
                 raise
         return await self._try_logins(identity, database, parameters)
 

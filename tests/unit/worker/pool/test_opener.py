@@ -306,6 +306,20 @@ async def test_newer_ones_are_asked_for_once(database: Database) -> None:
     assert (database.passwords, secrets.asked) == (["one", "two"], ["app"])
 
 
+async def test_newer_ones_that_came_by_themselves_are_tried(database: Database) -> None:
+    """While the old one was being rejected; the node knows of none that are newer still."""
+    secrets = Secrets(database, "one")
+    database.refusals = {"one": REJECTED}
+
+    async def came_before(_: str) -> bool:
+        secrets.hold("two", "one")
+        return False
+
+    database.opener.login.newer = came_before
+    await database.open()
+    assert database.passwords == ["one", "two"]
+
+
 async def test_a_user_who_is_gone_meanwhile_is_refused(database: Database) -> None:
     secrets = Secrets(database, "one")
     database.refusals = {"one": REJECTED}
