@@ -134,6 +134,9 @@ def _credential(
     lasting: Container[User] = (),
 ) -> Credential:
     """``lasting``: those whose connections may stay, if there are such among ``logins``."""
+    scheme = proxy.auth_scheme_of(auth)
+    if scheme == "IAM_AUTH":  # by tokens: passwords are for clients alone
+        logins = tuple(dict.fromkeys(User(each.username, None) for each in logins))
     is_newer = any(each in lasting for each in logins)
     return Credential(
         username=name,
@@ -142,7 +145,7 @@ def _credential(
         identity=auth.pool_identity or name,
         logins=tuple(map(_login, logins)),
         outdated=tuple(_login(each) for each in logins if is_newer and each not in lasting),
-        auth_scheme=proxy.auth_scheme_of(auth),
+        auth_scheme=scheme,
         client_cert=auth.clientcert,
         cert_names=tuple(auth.clientcert_names),
     )

@@ -303,3 +303,12 @@ def test_changes_are_told_without_passwords() -> None:
         'proxies.shop: user "d" is new',
     ]
     assert changed_users(new, new) == []
+
+
+def test_passwords_are_for_clients_alone_where_tokens_log_in_to_the_database() -> None:
+    """So connections that were made by a password are not taken for such that stay."""
+    auth = AuthSettings(secret=SECRET, auth_scheme="IAM_AUTH")
+    held = Held(users(("app", "now")), users(("app", "before")), changed_at_s=NOW_S)
+    made = of(found(proxy(auth), app=held), "app")
+    assert (made.passwords, made.logins) == (("now", "before"), logins(("app", "")))
+    assert made.lasting == {DatabaseLogin("app", "")}
