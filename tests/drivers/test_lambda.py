@@ -1,7 +1,6 @@
 """A function as the decision for RDS Proxy with IAM has it, before Forebay: it has the access key
 of its role, makes tokens with boto3, and keeps its connection for as long as it is warm."""
 
-import inspect
 import json
 import secrets
 import subprocess
@@ -15,7 +14,6 @@ import boto3
 import pytest
 
 from forebay.identity.access_keys import AccessKey
-from tests.drivers import sts_client
 from tests.harness import Forebay, Postgres, TestDatabase
 from tests.harness.ministack import ROOT_KEY, MiniStack
 from tests.harness.rds import HBA, NAME, ROLE, StandInRds
@@ -50,10 +48,13 @@ def handler(event, context):
 print(json.dumps([handler({{"number": number}}, None) for number in range(3)]))
 """
 FOR_STS = f"""
-{inspect.getsource(sts_client)}
-
 def make_token():
-    return sts_token("{PROXY_ID}", os.environ["AWS_REGION"])
+    sts = boto3.client("sts", region_name=os.environ["AWS_REGION"])
+    sts.meta.events.register(
+        "before-sign.sts.GetCallerIdentity",
+        lambda request, **_: request.headers.add_header("x-forebay-proxy-id", "{PROXY_ID}"),
+    )
+    return sts.generate_presigned_url("get_caller_identity", ExpiresIn=900, HttpMethod="GET")
 """
 FOR_DATABASE = """
 def make_token():  # for the database itself
