@@ -78,6 +78,10 @@ def sent(user: str, password: str) -> dict[str, tuple[str, str]]:
             "session token is not that of",
         ),
         "for EKS": (PRESIGNED_FOR_EKS, "does not begin with host:port"),
+        "for Vault": (
+            PRESIGNED_FOR_EKS.replace("x-k8s-aws-id", "x-vault-aws-iam-server-id"),
+            "does not begin with host:port",
+        ),
     }
 
 

@@ -151,6 +151,7 @@ def test_the_values_before_serve_on(
         front.stop()  # and what is tried again meanwhile is out of reach, too
         be_refused(forebay, users, "out of reach")
         for kind, secret in users.secrets.items():
+            forebay.wait_for_log(f"{secret.arn}: ")
             first, *more = forebay.logged(f"{secret.arn}: ")
             assert more == []  # once, however often it is tried
             assert json.dumps(SAID[kind], ensure_ascii=False)[1:-1] in first

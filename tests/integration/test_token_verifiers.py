@@ -18,7 +18,15 @@ from forebay.identity.tokens import generate_db_auth_token
 from tests.harness import Forebay, TestDatabase
 from tests.harness.rds import HBA, NAME, ROLE, StandInRds
 from tests.harness.rds import REGION as RDS_REGION
-from tests.harness.sts import ACCOUNT, REGION, USER_ARN, StandInSts, verifying
+from tests.harness.sts import (
+    ACCOUNT,
+    REGION,
+    USER_ARN,
+    StandInSts,
+    identity,
+    response,
+    verifying,
+)
 from tests.harness.sts_tokens import PROXY_ID, sts_token
 from tests.integration.test_iam_login import (
     IAM_FAILED,
@@ -137,6 +145,10 @@ def for_database(port: int, user: str) -> dict[str, Sent]:
         place = {"host": NAME, "port": port, "region": RDS_REGION, "user": user} | changes
         return generate_db_auth_token(key=key, now_s=time.time() + late_s, **place)
 
+    def for_another(header: str) -> str:
+        endpoint = Endpoint.of_region(REGION)
+        return sts_token(endpoint, USER_KEY, time.time(), header=(header, "x"))
+
     good = token()
     not_taken = "the database says: PAM authentication failed"
     return {
@@ -153,11 +165,9 @@ def for_database(port: int, user: str) -> dict[str, Sent]:
         "cut off": Sent(good[:250], "it has no X-Amz-|is not of the form"),
         "unknown key": Sent(token(USER_KEY._replace(access_key_id="AKIAPLANTEDUNK0")), not_taken),
         "other secret": Sent(token(USER_KEY._replace(secret_access_key="x")), not_taken),
-        "for EKS": Sent(
-            sts_token(
-                Endpoint.of_region(REGION), USER_KEY, time.time(), header=("x-k8s-aws-id", "e")
-            ),
-            "does not begin with host:port",
+        "for EKS": Sent(for_another("x-k8s-aws-id"), "does not begin with host:port"),
+        "for Vault": Sent(
+            for_another("x-vault-aws-iam-server-id"), "does not begin with host:port"
         ),
     }
 
@@ -235,8 +245,7 @@ async def try_all(door: Door, mode: str, tries: dict[str, Sent], right: str) -> 
     assert seen == wanted
     for encrypted, kind in wanted:
         if expected(mode, encrypted, kind, tries[kind]) == IAM_FAILED:
-            said = rf"The IAM authentication failed.*{tries[kind].said}"
-            assert door.forebay.logged(said), kind
+            door.forebay.wait_for_log(rf"The IAM authentication failed.*{tries[kind].said}")
     await asyncio.to_thread(door.forebay.reload, proxy={"require_tls": True})
     for sent in tries.values():
         assert await door.try_in(sent.text, encrypted=False) == TLS_NEEDED
@@ -251,6 +260,36 @@ async def test_sts(open_door: Callable[..., Door], sts: StandInSts, mode: str) -
     right = tries["token" if mode == "REQUIRED" else "password"].text
     await try_all(door, mode, tries, right)
     assert_hidden(door.forebay, tries)
+
+
+async def test_sts_can_not_be_asked(open_door: Callable[..., Door], sts: StandInSts) -> None:
+    """Who is known already is let in; nobody else is, whatever is answered, until STS is back."""
+    door, right = open_door("REQUIRED"), sts.answer
+    failed = IAM_FAILED[0], IAM_FAILED[1].format(door.user)
+    now_s = time.time()
+    known = sts_token(sts.endpoint, USER_KEY, now_s)
+    assert await door.try_in(known) == OK
+    for number, (answer, said) in enumerate(
+        [
+            (None, "answered with something that is not HTTP, or cut"),
+            (response("planted-garbage"), "STS answered 200 with something that is not XML"),
+            (response("<planted/>"), "STS answered 200 without a GetCallerIdentityResult"),
+            (
+                response(identity("arn:aws:iam::111122223333:root")),
+                "STS says that the token is of .*:root",
+            ),
+            (response("<planted/>", "500 Oops"), "STS answered 500"),
+        ],
+        1,
+    ):
+        sts.answer = lambda _, answer=answer: answer  # type: ignore[misc]
+        new = sts_token(sts.endpoint, USER_KEY, now_s - number)
+        assert await door.try_in(new) == failed
+        door.forebay.wait_for_log(f"The IAM authentication failed.*{said}")
+        assert await door.try_in(known) == OK
+    sts.answer = right
+    assert await door.try_in(sts_token(sts.endpoint, USER_KEY, now_s - number - 1)) == OK
+    assert "planted" not in door.forebay.text
 
 
 @pytest.fixture(scope="module")
