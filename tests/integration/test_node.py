@@ -338,6 +338,15 @@ async def test_what_the_worker_refuses_does_not_stay(
     assert node.config.proxies["app"].pool.max_connections_percent == 90
 
 
+async def test_secrets_of_what_is_refused_are_not_kept(node: Node, folder: Path) -> None:
+    (folder / "new.json").write_text('{"username": "new", "password": "pw"}')
+    (folder / "refuse").touch()
+    used = node._reconciler.kept.figures().keys()
+    (folder / "forebay.toml").write_text(CONFIG.replace("file:app.json", "file:new.json"))
+    assert not (await node.reload()).ok
+    assert node._reconciler.kept.figures().keys() == used
+
+
 async def test_a_worker_that_refuses_at_start_is_an_error(
     make_node: MakeNode, folder: Path
 ) -> None:

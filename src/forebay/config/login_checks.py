@@ -21,7 +21,7 @@ MAX_CERTIFICATES = 100
 IAM_NEEDS = {
     "keys": ("region", "hosts", "access_keys"),
     "database": (),
-    "sts": ("proxy_id", "policies"),
+    "sts": ("account", "proxy_id", "policies"),
 }
 IAM_REFUSES = {
     "keys": ("sts_endpoint",),

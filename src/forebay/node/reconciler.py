@@ -92,21 +92,26 @@ class Reconciler:
         """Bring another configuration about; secrets and certificates are read anew."""
         async with self._changing:
             try:
-                changes = compare(self.config, read())
-                materials = await self.kept.gather(changes.effective, fresh=True)
-                opened = self._open_doors(changes.effective)
-            except (ConfigError, MaterialError) as error:
-                return refused(map(str, error.problems))
-            except ListenError as error:
-                return refused([str(error)])
-            changed = changes.changed + compare_materials(self.materials, materials)
-            try:
-                await self._put(changes.effective, materials, opened)
-            except WorkerError as error:
-                self.doors.settle(self.doors.by_proxy)
-                return refused([str(error)])
-            await self.kept.settle(self.config)
-            return reloaded(changed, changes.fixed, self.tell_concerns())
+                return await self._change(read)
+            finally:
+                await self.kept.settle(self.config)
+
+    async def _change(self, read: Callable[[], Config]) -> Reload:
+        try:
+            changes = compare(self.config, read())
+            materials = await self.kept.gather(changes.effective, fresh=True)
+            opened = self._open_doors(changes.effective)
+        except (ConfigError, MaterialError) as error:
+            return refused(map(str, error.problems))
+        except ListenError as error:
+            return refused([str(error)])
+        changed = changes.changed + compare_materials(self.materials, materials)
+        try:
+            await self._put(changes.effective, materials, opened)
+        except WorkerError as error:
+            self.doors.settle(self.doors.by_proxy)
+            return refused([str(error)])
+        return reloaded(changed, changes.fixed, self.tell_concerns())
 
     async def catch_up(self) -> None:
         """Bring about what has changed by itself. What can't be used leaves its proxy as it was."""

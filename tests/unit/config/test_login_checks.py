@@ -25,7 +25,12 @@ POLICY = '{"Version": "2012-10-17"}'
 GIVEN: dict[str, dict[str, Any]] = {
     "keys": {"region": "us-east-1", "hosts": ["h:1"], "access_keys": ["env:K"]},
     "database": {},
-    "sts": {"region": "us-east-1", "proxy_id": "prx-1", "policies": [POLICY]},
+    "sts": {
+        "region": "us-east-1",
+        "account": "123456789012",
+        "proxy_id": "prx-1",
+        "policies": [POLICY],
+    },
 }
 
 
@@ -85,6 +90,7 @@ def test_what_is_right(settings: object) -> None:
           for key, value in GIVEN["keys"].items()),
         (iam("sts", proxy_id=""), 'proxy_id is missing; verifier = "sts" needs it'),
         (iam("sts", policies=[]), 'policies is missing; verifier = "sts" needs it'),
+        (iam("sts", account=""), 'account is missing; verifier = "sts" needs it'),
         (iam("sts", region=""), "region is missing"),
         (iam(sts_endpoint="https://x"), 'sts_endpoint has no meaning with verifier = "keys"'),
         *((iam("database", **{key: value}), f"{key} has no meaning")
