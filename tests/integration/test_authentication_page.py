@@ -138,7 +138,8 @@ def test_tokens_that_aws_verifies(reader: Callable[..., Typist]) -> None:
         places = {'"https://sts.eu-west-1.amazonaws.com"': f'"{url}"'}
         typist = reader(places=places, environ=AWS | {"AWS_ENDPOINT_URL_STS": url})
         said = typist.type(part("Tokens that AWS verifies"))
-        assert len(sts.asked) == 2
+        # Two that are made within a second are one and the same token.
+        assert 1 <= len(sts.asked) <= 2
     assert f"{USER} is in" in said
     assert IT_IS in said
 
