@@ -1,7 +1,9 @@
 """Logging in with each driver that Python has, and with psql, in the same words."""
 
 import asyncio
+import gc
 import ssl
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,7 +99,7 @@ def by_asyncpg(door: Door) -> str:
         if door.files is not None:
             context.load_cert_chain(*door.files)
 
-    async def ask() -> str:
+    async def ask() -> tuple[str, bool]:
         try:
             connection = await asyncpg.connect(
                 host=door.host,
@@ -110,13 +112,20 @@ def by_asyncpg(door: Door) -> str:
                 passfile="/nonexistent",
             )
         except asyncpg.PostgresError as error:
-            raise RefusedError(str(error)) from None
+            return str(error), False
         try:
-            return str(await connection.fetchval(QUESTION))
+            return str(await connection.fetchval(QUESTION)), True
         finally:
             await connection.close()
 
-    return asyncio.run(ask())
+    with warnings.catch_warnings():
+        # asyncpg leaves the socket of a login that was refused over TLS to the collector.
+        warnings.simplefilter("ignore", ResourceWarning)
+        said, is_in = asyncio.run(ask())
+        gc.collect()
+    if not is_in:
+        raise RefusedError(said)
+    return said
 
 
 DRIVERS: dict[str, Callable[[Door], str]] = {

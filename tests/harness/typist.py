@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -98,6 +99,13 @@ class Typist:
     def log(self) -> str:
         """What the Forebay that was started last has said."""
         return (self.directory / "served").read_text()
+
+    def wait_for_log(self, text: str) -> None:
+        """Until it has said so: what it says is written by a thread of its own."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while text not in self.log:
+            assert time.monotonic() < deadline, f"{text!r} is not in:\n{self.log}"
+            time.sleep(0.02)
 
     def as_here(self, text: str) -> str:
         for there, here in self._places.items():

@@ -163,7 +163,7 @@ def test_policies(reader: Callable[..., Typist]) -> None:
         *_, (_, _, log_in) = blocks(part("Who may connect as whom: policies"))
         typist.shell(f"! {{ {typist.as_here(log_in)}\n}} 2>told")
         assert "The IAM authentication failed" in (typist.directory / "told").read_text()
-        assert reason in typist.log
+        typist.wait_for_log(reason)
 
 
 def test_to_the_database_with_iam(with_rds: Typist, rds: StandInRds) -> None:
