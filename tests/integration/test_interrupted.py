@@ -16,6 +16,10 @@ ROOT = Path(__file__).parents[2]
 RUN = Path(__file__).with_name("interrupted_run.py")
 
 
+def command_of(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
 @pytest.mark.skipif(not descriptors.available(), reason="looks for processes in /proc")
 @pytest.mark.parametrize(
     ("number", "workers"),
@@ -41,6 +45,7 @@ def test_nothing_is_left(tmp_path: Path, number: signal.Signals, workers: str) -
         mark = told.read_text()
         # Node, worker, psql, and what watches over the database and over the run.
         assert len(list(marked(mark))) >= 5
+        assert any(b"forebay.worker" in command_of(pid) for pid in marked(mark))
         if number == signal.SIGINT:
             os.killpg(run.pid, number)  # as Ctrl-C does
         else:

@@ -5,7 +5,10 @@ from collections.abc import Mapping
 # Whatever else is in a node's environment may be a secret: /proc/PID/environ shows it to everybody
 # who may look at the process, and to all that it starts.
 NAMES = frozenset(
-    {"HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER", "VIRTUAL_ENV"}
+    {
+        *("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER", "VIRTUAL_ENV"),
+        "TEST_RUN_OF_FOREBAY",  # by which a run of the tests finds all that it has started
+    }
 )
 PREFIXES = (
     *("COVERAGE_", "COV_CORE_", "DYLD_", "FOREBAY_LOG", "FOREBAY_TEST_", "LC_", "LD_", "MALLOC_"),
