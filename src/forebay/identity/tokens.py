@@ -151,6 +151,24 @@ class Token:
         )
 
 
+def signing_pairs(
+    key: AccessKey, date: str, region: str, service: str, signed_headers: str
+) -> list[tuple[str, str]]:
+    """The parameters of a presigned request that say how it is signed, in botocore's order, each
+    encoded; all but the signature. ``signed_headers`` are their names, with semicolons."""
+    credential = f"{key.access_key_id}/{scope(date[:8], region, service)}"
+    pairs = [
+        ("X-Amz-Algorithm", ALGORITHM),
+        ("X-Amz-Credential", encode(credential)),
+        ("X-Amz-Date", date),
+        ("X-Amz-Expires", str(MAX_EXPIRES_S)),
+        ("X-Amz-SignedHeaders", encode(signed_headers)),
+    ]
+    if key.session_token is not None:
+        pairs.append(("X-Amz-Security-Token", encode(key.session_token)))
+    return pairs
+
+
 def generate_db_auth_token(
     host: str, port: int, user: str, region: str, key: AccessKey, now_s: float
 ) -> str:
@@ -167,18 +185,11 @@ def generate_db_auth_token(
     if not user:
         raise ValueError("the user's name is empty")
     date = date_text(now_s)
-    credential = f"{key.access_key_id}/{scope(date[:8], region, SERVICE)}"
     pairs = [
         ("Action", "connect"),
         ("DBUser", encode(user)),
-        ("X-Amz-Algorithm", ALGORITHM),
-        ("X-Amz-Credential", encode(credential)),
-        ("X-Amz-Date", date),
-        ("X-Amz-Expires", str(MAX_EXPIRES_S)),
-        ("X-Amz-SignedHeaders", "host"),
+        *signing_pairs(key, date, region, SERVICE, "host"),
     ]
-    if key.session_token is not None:
-        pairs.append(("X-Amz-Security-Token", encode(key.session_token)))
     signature = sign(
         key.secret_access_key,
         host=host_header(place.lower()),

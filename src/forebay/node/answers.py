@@ -1,7 +1,6 @@
 """What the worker asks of the node: newer secrets, whose a token is, a token of Forebay's own."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:  # few nodes ask AWS for anything, so what does is imported wh
     from forebay.identity.database_tokens import DatabaseTokens
     from forebay.identity.sts import StsVerifier
 
-log = logging.getLogger("forebay.node")
 
 # For a user whom nobody knows, so many secrets are looked into at most.
 MAX_SOUGHT = 20

@@ -6,7 +6,6 @@ then changes over in one go (`Proxy.change`), which cannot fail.
 
 import ssl
 from dataclasses import dataclass
-from typing import TypeVar
 
 from forebay.channel import Credential, WorkerProxy
 from forebay.identity.authorization import Authorization
@@ -15,8 +14,6 @@ from forebay.identity.token_check import TokenCheck
 from forebay.identity.verifier import KeysVerifier
 from forebay.net.login import Credentials, LoginPolicy, Throttle, TokenVerifier, UserEntry
 from forebay.net.tls import server_context
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,12 +25,11 @@ from urllib.parse import unquote
 
 from forebay.identity.access_keys import AccessKey, shown_id
 from forebay.identity.principals import PROXY_ID
-from forebay.identity.sigv4 import ALGORITHM, EMPTY_BODY, canonical_query, encode, scope, sign
+from forebay.identity.sigv4 import EMPTY_BODY, canonical_query, encode, sign
 from forebay.identity.sts.endpoints import Endpoint
 from forebay.identity.tokens import (
     CREDENTIAL,
     ENCODED,
-    MAX_EXPIRES_S,
     OPTIONAL,
     SIGNATURE_FORMS,
     Reason,
@@ -40,6 +39,7 @@ from forebay.identity.tokens import (
     read_parameters,
     seconds_of,
     shown,
+    signing_pairs,
     time_text,
 )
 
@@ -106,18 +106,11 @@ def presign(endpoint: Endpoint, proxy_id: str, key: AccessKey, now_s: float) -> 
     if not PROXY_ID.fullmatch(proxy_id):
         raise ValueError(f"{proxy_id!r} is no proxy id: letters, digits, - and _, at most 64")
     date = date_text(now_s)
-    credential = f"{key.access_key_id}/{scope(date[:8], endpoint.region, SERVICE)}"
     pairs = [
         ("Action", ACTION),
         ("Version", VERSION),
-        ("X-Amz-Algorithm", ALGORITHM),
-        ("X-Amz-Credential", encode(credential)),
-        ("X-Amz-Date", date),
-        ("X-Amz-Expires", str(MAX_EXPIRES_S)),
-        ("X-Amz-SignedHeaders", encode(_SIGNED)),
+        *signing_pairs(key, date, endpoint.region, SERVICE, _SIGNED),
     ]
-    if key.session_token is not None:
-        pairs.append(("X-Amz-Security-Token", encode(key.session_token)))
     signature = sign(
         key.secret_access_key,
         host=endpoint.host_header,
