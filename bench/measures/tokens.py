@@ -3,15 +3,14 @@ clients that are already at work. PgBouncer has nothing like them, so it takes n
 """
 
 from bench.figures import percentile
+from bench.measures.logins import PROCESSES, take
 from bench.measures.storm import LOGINS_PER_S, p99
 from bench.results import Row
 from bench.sides import Side, Stand
 from bench.world import World
 
 CONNECTIONS = 20
-PROCESSES = 8
 FUNCTIONS = 1000
-WARM_UP_S = 0.3
 
 
 def measure(world: World) -> list[Row]:
@@ -27,14 +26,7 @@ def measure(world: World) -> list[Row]:
     ratio = Row("tokens", case, "storm ÷ calm", "")
 
     def sample(stand: Stand) -> None:
-        request = {"processes": PROCESSES, "rate": None}
-        if stand.side not in rate.samples:
-            world.load("logins", stand.target, seconds=WARM_UP_S, **request)
-        before = stand.usage()
-        answer = world.load("logins", stand.target, seconds=world.options.seconds, **request)
-        used = stand.usage().since(before)
-        rate.add(stand.side, answer.done / answer.elapsed_s)
-        cpu.add(stand.side, used.cpu_ns / max(1, answer.done) / 1e6)
+        take(world, stand, rate, cpu)
         answer = world.load("burst", stand.target, clients=FUNCTIONS, processes=PROCESSES)
         burst.add(stand.side, answer.elapsed_s)
         slowest.add(stand.side, percentile(answer.latencies_us, 99) / 1e6)
