@@ -1,6 +1,6 @@
 cimport cython
 
-from forebay.relay.waits cimport WaitHistogram
+from forebay.relay.histogram cimport Histogram
 
 
 cdef class Demand:
@@ -24,7 +24,10 @@ cdef class Census:
     cdef public Py_ssize_t in_demand
     cdef readonly Demand first
     cdef readonly Demand last
-    cdef readonly WaitHistogram waits
+    # How long clients have waited for a connection (but for those that got one at once), and requests took.
+    cdef readonly Histogram waits
+    cdef readonly Histogram queries
+    cdef readonly Histogram database
 
     @cython.locals(was_in_demand=bint)
     cpdef resize(self, Demand pool, Py_ssize_t change)

@@ -9,7 +9,7 @@ micro-pool moves back in the list, past those whose first clients have waited lo
 Written in Cython's pure mode (types in census.pxd).
 """
 
-from forebay.relay.waits import WaitHistogram
+from forebay.relay.histogram import Histogram
 
 # Connections being opened at once: a PostgreSQL backend costs milliseconds of a core to start.
 OPENING_LIMIT = 10
@@ -44,7 +44,9 @@ class Census:
         self.in_demand = 0  # micro-pools that have connections or clients that wait
         self.first = None  # the micro-pool whose first client has waited longest
         self.last = None
-        self.waits = WaitHistogram()
+        self.waits = Histogram()  # of clients that did not get a connection at once
+        self.queries = Histogram()  # requests, from their first byte here to the answer
+        self.database = Histogram()  # ... from their first message at the database
 
     @property
     def is_over(self):

@@ -1,7 +1,7 @@
 """All micro-pools before one database server together."""
 
+from forebay.relay.histogram import Histogram
 from forebay.relay.micropool import MicroPool
-from forebay.relay.waits import WaitHistogram
 
 OPENING_LIMIT: int
 
@@ -25,7 +25,9 @@ class Census:
     in_demand: int
     first: MicroPool | None
     last: MicroPool | None
-    waits: WaitHistogram
+    waits: Histogram
+    queries: Histogram
+    database: Histogram
 
     @property
     def is_over(self) -> bool: ...
