@@ -9,8 +9,8 @@ import forebay
 ROOT = Path(forebay.__file__).parent
 HERE = Path(__file__).parent
 FOLDERS = (
-    *("channel", "cli", "config", "control", "demo", "embedded", "identity", "net", "node"),
-    *("protocol", "relay", "session", "sql", "worker"),
+    *("channel", "cli", "config", "control", "dashboard", "demo", "embedded", "identity", "net"),
+    *("node", "protocol", "relay", "session", "sql", "worker"),
 )
 SUFFIXES = {".py", ".pyx"}
 # Files without one, and what tests them instead.
@@ -24,7 +24,8 @@ ELSEWHERE = {
     "node/supervisor.py": "integration/test_node.py",
 }
 NOTHING_IN_IT = {
-    *("channel/envelopes.py", "embedded/errors.py", "node/errors.py", "worker/asking.py"),
+    *("channel/envelopes.py", "dashboard/watched.py", "embedded/errors.py", "node/errors.py"),
+    *("worker/asking.py",),
 }
 
 
