@@ -1,7 +1,8 @@
 """The addresses that are answered. Nothing here changes anything but a browser's cookie.
 
-/healthz   the process lives        /login, /logout   with a token only
-/readyz    it can serve
+    /                 the page              /healthz   the process lives
+    /login, /logout   with a token only     /readyz    it can serve
+    /api/live         server-sent events    /api/now, /api/history, /api/events: JSON
 """
 
 import asyncio
@@ -18,6 +19,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from forebay.dashboard import files
 from forebay.dashboard.gate import HEADERS, Gate
+from forebay.dashboard.live import Live, encoded
+from forebay.dashboard.past import events_of, past_of
+from forebay.dashboard.stream import Stream
 from forebay.dashboard.token import COOKIE_AGE_S, MAX_CHARACTERS
 from forebay.dashboard.watched import Watched
 
@@ -62,15 +66,20 @@ class Guarded:
         await app(scope, receive, with_headers)
 
 
-def make_app(node: Watched, gate: Gate) -> ASGIApp:
+def make_app(node: Watched, live: Live, gate: Gate) -> ASGIApp:
     """The ASGI application for one node."""
-    pages = _Pages(node, gate)
+    pages = _Pages(node, live, gate)
     routes = [
         Route("/healthz", pages.health),
         Route("/readyz", pages.readiness),
+        Route("/", pages.index),
         Route("/login", pages.login_form, methods=["GET"]),
         Route("/login", pages.log_in, methods=["POST"]),
         Route("/logout", pages.log_out, methods=["POST"]),
+        Route("/api/now", pages.now),
+        Route("/api/history", pages.history),
+        Route("/api/events", pages.events),
+        Route("/api/live", Stream(node, live)),
         Route("/{name:path}", pages.file),
     ]
     return Guarded(Router(routes, redirect_slashes=False), gate)
@@ -79,8 +88,9 @@ def make_app(node: Watched, gate: Gate) -> ASGIApp:
 class _Pages:
     """One method for each address."""
 
-    def __init__(self, node: Watched, gate: Gate) -> None:
+    def __init__(self, node: Watched, live: Live, gate: Gate) -> None:
         self._node = node
+        self._live = live
         self._gate = gate
 
     # --- health -------------------------------------------------------------------------------
@@ -101,9 +111,15 @@ class _Pages:
 
     # --- the page -----------------------------------------------------------------------------
 
+    async def index(self, _: Request) -> Response:
+        content = files.content(files.INDEX)
+        if not self._gate.has_token:
+            content = content.replace(b'<form id="logout"', b'<form id="logout" hidden', 1)
+        return Response(content, media_type=files.media_type(files.INDEX))
+
     async def file(self, request: Request) -> Response:
         name = request.path_params["name"]
-        if name not in files.names() or name == files.LOGIN:
+        if name not in files.names() or name in (files.INDEX, files.LOGIN):
             return PlainTextResponse("not found\n", 404)
         return Response(files.content(name), media_type=files.media_type(name))
 
@@ -139,9 +155,52 @@ class _Pages:
         response.delete_cookie(self._gate.cookie_name, httponly=True, samesite="strict")
         return response
 
+    # --- figures ------------------------------------------------------------------------------
 
-def _json(content: bytes, status: int = 200) -> Response:
-    return Response(content, status, media_type="application/json")
+    async def now(self, request: Request) -> Response:
+        """For pages that have no stream; they let go of their connection meanwhile."""
+        proxy = proxy_in(request, self._node)
+        if proxy is None:
+            return _no_such_proxy()
+        return _json(await self._live.now(proxy), close=True)
+
+    async def history(self, request: Request) -> Response:
+        """What was behind ``since`` (Unix time, s), column by column."""
+        proxy = proxy_in(request, self._node)
+        if proxy is None:
+            return _no_such_proxy()
+        samples = self._node.observer.history.since(_number(request, "since"))
+        return _json(encoded(past_of(proxy, samples)))
+
+    async def events(self, request: Request) -> Response:
+        """Those behind the number ``since``."""
+        since = int(_number(request, "since"))
+        return _json(encoded(events_of(self._node.observer.events.since(since))))
+
+
+def proxy_in(request: Request, node: Watched) -> str | None:
+    """The proxy that is asked for, else the first; None if there is none of this name."""
+    names = node.config.proxies
+    name = request.query_params.get("proxy") or next(iter(names), "")
+    return name if name in names else None
+
+
+def _no_such_proxy() -> Response:
+    return _json(b'{"problem":"there is no proxy of this name"}', 404)
+
+
+def _number(request: Request, name: str) -> float:
+    """A number of the query; 0 without it, and for what is none."""
+    try:
+        number = float(request.query_params.get(name, "0")[:32])
+    except ValueError:
+        return 0.0
+    return number if 0 <= number < 1e12 else 0.0
+
+
+def _json(content: bytes, status: int = 200, *, close: bool = False) -> Response:
+    headers = {"Connection": "close"} if close else None
+    return Response(content, status, headers, media_type="application/json")
 
 
 async def _field(request: Request, name: bytes) -> str | None:

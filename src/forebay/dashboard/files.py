@@ -5,6 +5,7 @@ from importlib import resources
 from typing import Final
 
 FOLDER: Final = "page"
+INDEX: Final = "index.html"
 LOGIN: Final = "login.html"
 _TYPES: Final = {
     "html": "text/html; charset=utf-8",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from forebay.config.addresses import Address
 from forebay.dashboard.gate import Gate
+from forebay.dashboard.live import Live
 from forebay.dashboard.token import Token
 from forebay.dashboard.watched import Watched
 from forebay.net.tasks import spawn
@@ -28,6 +29,7 @@ class HttpServer:
         self._node = node
         self._listener = listener
         self._gate = Gate(token, listener.address.port)
+        self._live = Live(node)
         self._opening: asyncio.Task[None] | None = None
         self._connections: Connections | None = None
 
@@ -47,6 +49,7 @@ class HttpServer:
         self._stop_waiting()
         if self._opening is not None:
             await asyncio.wait([self._opening])
+        self._live.close()
         if self._connections is not None:
             await self._connections.finish()
         self._listener.close()
@@ -68,7 +71,7 @@ class HttpServer:
         from forebay.dashboard.app import make_app
         from forebay.dashboard.connections import Connections
 
-        self._connections = Connections(make_app(self._node, self._gate))
+        self._connections = Connections(make_app(self._node, self._live, self._gate))
         await self._connections.start(self._listener.sockets)
         log.debug("Serving HTTP on %s", self.address)
 
