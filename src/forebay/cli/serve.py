@@ -22,6 +22,9 @@ from forebay.node import Node, NodeError
 
 log = logging.getLogger("forebay.node")
 
+# Lines of the log that are told to those who look on; others are only written.
+EVENTS_PER_S = 50
+
 
 def serve(
     config: Annotated[str | None, Parameter(name="CONFIG")] = None,
@@ -105,6 +108,9 @@ async def _serve(node: Node, control: ControlSocket | None) -> int:
         loop.add_signal_handler(number, end.on_signal)
     loop.add_signal_handler(signal.SIGHUP, lambda: spawn(node.reload(), "reload"))
     log.debug("Forebay %s", __version__)
+    # What the log is told, those are told as well who look on.
+    events = logs.OnlookerHandler(node.observer.events.add, logging.INFO, EVENTS_PER_S)
+    logging.getLogger("forebay").addHandler(events)
     server = ControlServer(node, end.ask)
     if control is not None:
         await server.start(control)
@@ -114,6 +120,7 @@ async def _serve(node: Node, control: ControlSocket | None) -> int:
         code = await _run(node, end.asked)
     finally:
         await server.finish(code == EXIT_FINE)
+        logging.getLogger("forebay").removeHandler(events)
     return code
 
 
