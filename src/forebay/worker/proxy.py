@@ -308,6 +308,7 @@ def _limits(settings: ProxySettings) -> Limits:
         max_idle_connections_percent=pool.max_idle_connections_percent,
         max_waiting_clients=pool.max_waiting_clients,
         init_query=pool.init_query.strip(),
+        max_connections=pool.max_connections,
     )
 
 

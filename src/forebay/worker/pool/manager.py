@@ -42,6 +42,7 @@ class Limits:
     max_idle_connections_percent: int
     max_waiting_clients: int
     init_query: str
+    max_connections: int | None = None  # besides the percentage: the lower holds
 
 
 class PoolManager:
@@ -279,17 +280,12 @@ class PoolManager:
             reserved,
             self._limits.max_connections_percent,
             self._limits.max_idle_connections_percent,
+            self._limits.max_connections,
         )
         if budget != self.budget:
             self.budget = budget
             self.census.limit = budget.limit
-            logger.info(
-                "At most %d database connections (%d %% of %d usable ones), %d of them idle",
-                budget.limit,
-                self._limits.max_connections_percent,
-                max_connections - reserved,
-                budget.idle_limit,
-            )
+            logger.info("%s", budget.sentence(self._limits.max_connections_percent))
             self.schedule()
 
     def ask_limits(self) -> None:
