@@ -42,7 +42,7 @@ scan/      glance: a fast look at a statement: does it certainly leave the sessi
 """
 
 from forebay.relay.application import Application
-from forebay.relay.census import Census
+from forebay.relay.census import Census, Group
 from forebay.relay.client import Client
 from forebay.relay.command import Command
 from forebay.relay.lease import Lease
@@ -60,6 +60,7 @@ __all__ = [
     "Census",
     "Client",
     "Command",
+    "Group",
     "Lease",
     "Ledger",
     "MicroPool",

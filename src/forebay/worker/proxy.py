@@ -80,6 +80,7 @@ class Proxy:
             self._canceller.cancel_server,
         )
         self._manager.holds.forget = self._forget_databases
+        self._manager.groups.apply(settings)
         self._front = Front(agenda, around.ask, self._identities, self._opener, self._manager)
         # What the connection opened last reports, by (database, user).
         self._reported: dict[tuple[str, str], Parameters] = {}
@@ -107,6 +108,7 @@ class Proxy:
         self._use()
         self._doorman.listen(prepared.given.listeners, passed)
         self._opener.login = self._login()
+        self._manager.groups.apply(self._settings)
         self._manager.apply(_limits(self._settings))
         self._janitor.timeouts = _timeouts(self._settings)
         if self._settings.pool.init_query != before.pool.init_query:
@@ -232,6 +234,9 @@ class Proxy:
         if identity is None:
             await _turn_away(login, errors.no_credentials(login.user))
         pool = self._manager.pool(login.database, identity)
+        refusal = self._manager.groups.refusal(pool, login.user)
+        if refusal is not None:
+            await _turn_away(login, refusal)
         self._janitor.watch(self._sessions.admit(login, pool))
 
     async def _cancel(self, request: CancelRequest, stream: Stream) -> None:

@@ -92,7 +92,7 @@ class Sessions:
         client.strict = self.pinner.as_rds
         client.look_for(self._listed.names)
         self.clients[client.process_id] = client
-        pool.clients += 1
+        pool.note_clients(1)
         client.put_off(detached.unsent)
         client.start(detached.leftover)
         client.push()
@@ -155,7 +155,7 @@ class Sessions:
         self.pinner.closed(client)
         if client.evacuation is not None:
             self.evacuations.over(client)
-        client.pool.clients -= 1
+        client.pool.note_clients(-1)
         self.counts.closed += 1
         telling.closed(client, reason)
         if not client.is_closed:
