@@ -5,7 +5,7 @@ import logging
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from forebay.channel import (
     Applied,
@@ -20,13 +20,12 @@ from forebay.channel import (
     Evacuate,
     Evacuated,
     EvacuationMessage,
+    Looking,
     NodeAnswer,
     NodeMessage,
     Notice,
     Reopen,
     SilenceError,
-    Stats,
-    StatsRequest,
     WorkerMessage,
     WorkerRequest,
     node_end,
@@ -132,9 +131,12 @@ class WorkerProcess:
         except CallError as error:
             raise WorkerError(str(error)) from None
 
-    async def stats(self, timeout_s: float) -> dict[str, dict[str, int | float]]:
-        """Counters and gauges by proxy. Raises WorkerError."""
-        return (await self._ask(StatsRequest(), Stats, timeout_s)).proxies
+    async def ask(self, request: Looking, expected: type[T], timeout_s: float) -> T:
+        """What is so in the worker now. Raises WorkerError."""
+        try:
+            return await self._calls.ask(request, expected, timeout_s)
+        except CallError as error:
+            raise WorkerError(str(error)) from None
 
     def drain(self, timeout_s: float) -> None:
         """Ask it to end within ``timeout_s``; again, with less, to hurry it up."""
@@ -156,12 +158,6 @@ class WorkerProcess:
         # What it said last may still be in the socket: read to the end before judging.
         await asyncio.wait([self._reader])
         return code
-
-    async def _ask(self, request: Any, expected: type[T], timeout_s: float) -> T:
-        try:
-            return await self._calls.ask(request, expected, timeout_s)
-        except CallError as error:
-            raise WorkerError(str(error)) from None
 
     async def _read(self) -> None:
         try:

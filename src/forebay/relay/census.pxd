@@ -1,6 +1,6 @@
 cimport cython
 
-from forebay.relay.waits cimport WaitHistogram
+from forebay.relay.histogram cimport Histogram
 
 cdef class Demand
 cdef class Group
@@ -61,7 +61,10 @@ cdef class Census(Line):
     cdef public Py_ssize_t idle
     cdef public Py_ssize_t waiting
     cdef public Py_ssize_t in_demand
-    cdef readonly WaitHistogram waits
+    # How long clients have waited for a connection (but for those that got one at once), and requests took.
+    cdef readonly Histogram waits
+    cdef readonly Histogram queries
+    cdef readonly Histogram database
 
     @cython.locals(group=Group)
     cpdef bint is_over_for(self, Demand pool)

@@ -13,7 +13,7 @@ would be looked at in vain at each turn, but in the group's, until there is room
 Written in Cython's pure mode (types in census.pxd).
 """
 
-from forebay.relay.waits import WaitHistogram
+from forebay.relay.histogram import Histogram
 
 # Connections being opened at once: a PostgreSQL backend costs milliseconds of a core to start.
 OPENING_LIMIT = 10
@@ -157,7 +157,9 @@ class Census(Line):
         self.idle = 0
         self.waiting = 0
         self.in_demand = 0  # micro-pools that have connections or clients that wait
-        self.waits = WaitHistogram()
+        self.waits = Histogram()  # of clients that did not get a connection at once
+        self.queries = Histogram()  # requests, from their first byte here to the answer
+        self.database = Histogram()  # ... from their first message at the database
 
     @property
     def is_over(self):

@@ -1,7 +1,7 @@
 """All micro-pools before one database server together."""
 
+from forebay.relay.histogram import Histogram
 from forebay.relay.micropool import MicroPool
-from forebay.relay.waits import WaitHistogram
 
 OPENING_LIMIT: int
 
@@ -43,7 +43,9 @@ class Census(Line):
     idle: int
     waiting: int
     in_demand: int
-    waits: WaitHistogram
+    waits: Histogram
+    queries: Histogram
+    database: Histogram
 
     @property
     def is_over(self) -> bool: ...

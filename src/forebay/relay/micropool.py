@@ -12,6 +12,7 @@ Written in Cython's pure mode (types in micropool.pxd).
 """
 
 from forebay.relay.census import Demand
+from forebay.relay.tally import Tally
 
 # How many idle connections are looked at for one that has the settings wanted.
 _SEARCH = 16
@@ -42,8 +43,7 @@ class MicroPool(Demand):
         self.last_waiter = None
         self.clients = 0  # clients logged in, with or without a connection
         self.borrowed = 0  # connections with a client, or being cleaned after one
-        self.borrows = 0
-        self.transactions = 0
+        self.tally = Tally()
         self.schema = 1  # counts what has changed what names mean in the database
         # The next connection that comes free was opened for this pool, and serves it first: to
         # close it unused helps nobody, and the other pool's connection would meet the same end.
@@ -100,7 +100,7 @@ class MicroPool(Demand):
         index = len(self.idle) - 1
         if index < 0:
             return None
-        self.borrows += 1
+        self.tally.borrows += 1
         self.borrowed += 1
         self.census.note_idle(self, -1)
         server = self.idle[index]
@@ -125,7 +125,7 @@ class MicroPool(Demand):
             server = self.idle[index]
             if server.drawn_by == process_id and server.drawn_in == lease:
                 self.take(server)
-                self.borrows += 1
+                self.tally.borrows += 1
                 return server
             index -= 1
         return None
@@ -195,6 +195,7 @@ class MicroPool(Demand):
             if self.census.waiting and self.census.neediest(None, now) is not None:
                 self.manager.schedule()
         else:
-            self.borrows += 1
+            self.tally.borrows += 1
+            self.tally.wait_s += now - waiter.waits_since
             self.census.waits.note(now - waiter.waits_since)
         return waiter

@@ -6,6 +6,7 @@ from forebay.relay.census import Census, Demand, Group
 from forebay.relay.connection import Place
 from forebay.relay.ports import ChangeoverPort, ManagerPort, SettingsPort
 from forebay.relay.server import Server
+from forebay.relay.tally import Tally
 
 class Waiter:
     waiting_in: MicroPool | None
@@ -25,8 +26,7 @@ class MicroPool(Demand):
     last_waiter: Place | None
     clients: int
     borrowed: int
-    borrows: int
-    transactions: int
+    tally: Tally
     schema: int
     keeps_next: bool
 

@@ -69,6 +69,11 @@ cdef class Peer:
         return self.tls is not None
 
     @property
+    def tls_version(self) -> str:
+        """As OpenSSL calls it, "TLSv1.3"; empty without TLS."""
+        return "" if self.tls is None else self.tls.version() or ""
+
+    @property
     def is_closed(self) -> bool:
         return self.fd < 0
 

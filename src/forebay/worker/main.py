@@ -28,11 +28,10 @@ from forebay.channel import (
     Drained,
     Evacuate,
     Evacuated,
+    Looking,
     NodeMessage,
     NodeRequest,
     Reopen,
-    Stats,
-    StatsRequest,
     WorkerAnswer,
     WorkerMessage,
     take_descriptors,
@@ -74,8 +73,8 @@ class Plane(Protocol):
         """Accept nobody, finish transactions, close everything within ``timeout_s``. May be
         called again, with less time, while the first call is still under way."""
 
-    def stats(self) -> dict[str, dict[str, int | float]]:
-        """Counters and gauges by proxy."""
+    async def answer(self, request: Looking) -> WorkerAnswer:
+        """Tell what is so now. Raises ValueError if there is no such proxy."""
 
 
 PlaneFactory = Callable[[asyncio.AbstractEventLoop, AskNode], Plane]
@@ -152,8 +151,7 @@ class WorkerProcess:
             case Apply():
                 async with self._applying:
                     return await self._apply(request)
-            case StatsRequest():
-                return Stats(proxies=self._plane.stats())
+        return await self._plane.answer(request)
 
     async def _apply(self, steps: Apply) -> Applied:
         is_first = self._drain_timeout_s is None

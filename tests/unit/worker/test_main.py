@@ -20,13 +20,16 @@ from forebay.channel import (
     Drained,
     Evacuate,
     Failed,
+    Figures,
+    FiguresRequest,
+    Looking,
     NewerSecret,
     NodeMessage,
     NodeRequest,
     Refreshed,
     Reopen,
-    Stats,
-    StatsRequest,
+    WorkerAnswer,
+    WorkerFigures,
     WorkerMessage,
     node_end,
     pass_descriptors,
@@ -70,10 +73,10 @@ class Plane:
             raise self.fails
         await self.may_drain.wait()
 
-    def stats(self) -> dict[str, dict[str, int | float]]:
+    async def answer(self, request: Looking) -> WorkerAnswer:
         if self.fails is not None:
             raise self.fails
-        return {"a": {"clients": 1}}
+        return Figures(worker=WorkerFigures(started_at=7.0))
 
 
 class Worker:
@@ -146,8 +149,8 @@ async def test_one_that_refuses_a_change_serves_on(worker: Worker) -> None:
     await worker.serve()
     worker.plane.refuses = ValueError("not so")
     assert await worker.ask(STEPS) == Failed(id=7, reason="not so")
-    told = Stats(proxies={"a": {"clients": 1}})
-    assert await worker.ask(StatsRequest(), 8) == Answer(id=8, result=told)
+    told = Figures(worker=WorkerFigures(started_at=7.0))
+    assert await worker.ask(FiguresRequest(), 8) == Answer(id=8, result=told)
 
 
 async def test_listening_sockets_come_along(worker: Worker) -> None:
@@ -181,9 +184,9 @@ async def test_statistics_that_cannot_be_told_end_nothing(
 ) -> None:
     await worker.serve()
     worker.plane.fails = RuntimeError("no luck")
-    assert await worker.ask(StatsRequest(), 8) == Failed(id=8, reason="no luck")
+    assert await worker.ask(FiguresRequest(), 8) == Failed(id=8, reason="no luck")
     assert await worker.ask(STEPS) == Answer(id=7, result=Applied())
-    assert "StatsRequest of the node failed" in caplog.text
+    assert "FiguresRequest of the node failed" in caplog.text
 
 
 async def test_what_concerns_other_workers_is_heard(worker: Worker) -> None:
@@ -195,7 +198,7 @@ async def test_what_concerns_other_workers_is_heard(worker: Worker) -> None:
     ]
     for message in said:
         await worker.say(message)
-    await worker.ask(StatsRequest())
+    await worker.ask(FiguresRequest())
     assert worker.plane.heard == said
 
 
