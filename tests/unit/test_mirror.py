@@ -22,6 +22,7 @@ ELSEWHERE = {
     "node/node.py": "integration/test_node.py",  # workers' lives
     "node/reconciler.py": "integration/test_node.py",
     "node/supervisor.py": "integration/test_node.py",
+    "sql/own_functions.py": "integration/test_own_functions.py",  # asks a database for its own
 }
 NOTHING_IN_IT = {
     *("channel/envelopes.py", "embedded/errors.py", "node/errors.py", "worker/asking.py"),
