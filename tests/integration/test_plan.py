@@ -189,13 +189,15 @@ def test_sessions_of_others_are_counted_as_hidden(
     assert "no client was there to plan for" in done.err
 
 
-@pytest.mark.parametrize("wrong", ["password", "port", "database"])
+@pytest.mark.parametrize("wrong", ["password", "no password", "port", "database"])
 def test_a_database_that_cannot_be_sampled(
     postgres: Postgres, database: TestDatabase, wrong: str
 ) -> None:
     place = url(postgres.port, database)
     if wrong == "password":
         place = url(postgres.port, database, "hunter2-hunter2")
+    elif wrong == "no password":
+        place = place.replace(f":{quote(database.password, safe='')}@", "@")
     elif wrong == "port":
         place = url(1, database)
     else:

@@ -7,6 +7,7 @@ from typing import Final
 from forebay.channel import Credential
 from forebay.cli.logins import Logins, unfit
 from forebay.config import ProxySettings, load_any
+from forebay.config.url import parse_url
 from forebay.identity.database_tokens import DatabaseTokens
 from forebay.net.connector import ConnectError, DatabaseConnection, simple_query
 from forebay.net.tls import ClientContexts
@@ -49,13 +50,20 @@ async def sample(url: str, seconds: float) -> tuple[Sample, Capacity]:
 
     Raises ConfigError and MaterialError for the URL, SampleError for the database.
     """
-    config = load_any(url, os.environ)
+    needs_none = _has_no_password(url)
+    # The database may ask for no password; a proxy would need one for its clients.
+    config = load_any(url, {**os.environ, "PGPASSWORD": "none"} if needs_none else os.environ)
     ((name, proxy),) = config.proxies.items()
     materials = Materials(os.environ, lambda _: None)
     tokens = DatabaseTokens()
     try:
         found = await materials.gather(config)
-        return await _sample(proxy, found[name].credentials, tokens, seconds)
+        credentials = found[name].credentials
+        connection = await _connect(proxy, credentials, tokens, with_password=not needs_none)
+        try:
+            return await _sample(connection, str(proxy.target.addresses()[0]), seconds)
+        finally:
+            connection.close()
     except PgError as error:
         raise SampleError(
             f"the database says: {error.message} (SQLSTATE {error.sqlstate})"
@@ -69,22 +77,42 @@ async def sample(url: str, seconds: float) -> tuple[Sample, Capacity]:
         await materials.close()
 
 
-async def _sample(
-    proxy: ProxySettings, credentials: list[Credential], tokens: DatabaseTokens, seconds: float
-) -> tuple[Sample, Capacity]:
-    host, user = proxy.target.addresses()[0], credentials[0]
+def _has_no_password(url: str) -> bool:
+    """Whether neither the URL nor the environment has one, nor is it to be a token."""
+    try:
+        parsed = parse_url(url)
+    except ValueError:  # load_any says what is wrong
+        return False
+    given = parsed.password or os.environ.get("PGPASSWORD") or parsed.parameters.get("auth_scheme")
+    return not given
+
+
+async def _connect(
+    proxy: ProxySettings,
+    credentials: list[Credential],
+    tokens: DatabaseTokens,
+    *,
+    with_password: bool,
+) -> DatabaseConnection:
+    user, database = credentials[0], proxy.target.database
     if problem := unfit(user):
         raise SampleError(problem)
+    host = proxy.target.addresses()[0]
     logins = Logins(proxy, host, credentials, tokens, ClientContexts())
-    connection, _, _ = await logins.log_in(user.identity, proxy.target.database, _PARAMETERS)
-    try:
-        limits = await _ask(connection, LIMITS_QUERY)
-        max_connections, reserved = parse_limits(limits[0] if limits else [])
-        found = await _look(connection, seconds)
-    finally:
-        connection.close()
+    if not with_password:
+        return await logins.connect(user.username, None, database, _PARAMETERS)
+    connection, _, _ = await logins.log_in(user.identity, database, _PARAMETERS)
+    return connection
+
+
+async def _sample(
+    connection: DatabaseConnection, name: str, seconds: float
+) -> tuple[Sample, Capacity]:
+    limits = await _ask(connection, LIMITS_QUERY)
+    max_connections, reserved = parse_limits(limits[0] if limits else [])
+    found = await _look(connection, seconds)
     capacity = Capacity(
-        name=str(host),
+        name=name,
         max_connections=max_connections,
         reserved=reserved,
         basis="as the database says",

@@ -17,6 +17,8 @@ _BUSY: Final = ("active", "idle in transaction", "idle in transaction (aborted)"
 _BUSY_TOO: Final = "fastpath function call"
 # So large a share of intervals that show a change says: there are more than can be seen.
 _SATURATED: Final = 0.9
+# What is never met in n looks has a share of less than 3 / n, with 95 % certainty.
+_MISSED: Final = 3.0
 
 
 class Sight(NamedTuple):
@@ -190,8 +192,8 @@ def _clients(name: str, group: _Group, rate: float, seconds: float, notes: list[
         hold_s, think_s = ASSUMED_HOLD_S, watched_s
     else:
         if not group.busy:
-            busy = 0.5 / group.seen
-            notes.append(f"{name}: too short to be met; the hold time is an upper bound")
+            busy = min(0.5, _MISSED / group.seen)
+            notes.append(f"{name}: too short to be met; planned with what so many looks may miss")
         hold_s = busy / rate
         think_s = max(1e-6, (1 - busy) / rate)
     return Clients(name=name, processes=group.most, hold_s=hold_s, think_s=think_s)

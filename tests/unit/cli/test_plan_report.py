@@ -70,7 +70,7 @@ def test_a_sample() -> None:
         hidden=2.5,
         transactions_per_s=123.4,
         clients=[WEB],
-        notes=["web: too short to be met; the hold time is an upper bound"],
+        notes=["web: too short to be met; planned with what so many looks may miss"],
     )
     said = [line.strip() for line in sample_lines(sample)]
     assert said[0] == "Sampled 101 times in 10.0 s."

@@ -91,6 +91,17 @@ def test_an_open_transaction_is_no_short_one() -> None:
     assert "in a transaction all the time" in result.notes[0]
 
 
+def test_transactions_that_no_look_has_met() -> None:
+    sampler = Sampler()
+    for number in range(100):
+        sampler.look(number * INTERVAL_S, [Sight("1", "u", "", "idle", "", str(number // 2))])
+    (quick,) = sampler.result(None).clients
+    assert quick.load == pytest.approx(3 / 100)
+    assert sampler.result(None).notes == [
+        "u: too short to be met; planned with what so many looks may miss"
+    ]
+
+
 def test_sessions_that_do_nothing() -> None:
     result = look(Sight("1", "u", "", "idle", "", "3"), Sight("2", "u", "", "idle", "", "4"))
     (idle,) = result.result(5.0).clients
