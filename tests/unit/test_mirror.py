@@ -10,12 +10,13 @@ ROOT = Path(forebay.__file__).parent
 HERE = Path(__file__).parent
 FOLDERS = (
     *("channel", "cli", "config", "control", "demo", "embedded", "identity", "net", "node"),
-    *("protocol", "relay", "session", "sql", "worker"),
+    *("plan", "protocol", "relay", "session", "sql", "worker"),
 )
 SUFFIXES = {".py", ".pyx"}
 # Files without one, and what tests them instead.
 ELSEWHERE = {
     "cli/serve.py": "integration/test_node_serve.py",  # a process with its signals
+    "cli/plan_sample.py": "integration/test_plan.py",  # asks a database
     "demo/clients.py": "integration/test_demo.py",  # a process full of clients
     "demo/sampling.py": "integration/test_demo.py",  # asks a database
     "demo/tour.py": "integration/test_demo.py",  # all of it together
@@ -25,6 +26,7 @@ ELSEWHERE = {
     "node/node.py": "integration/test_node.py",  # workers' lives
     "node/reconciler.py": "integration/test_node.py",
     "node/supervisor.py": "integration/test_node.py",
+    "sql/own_functions.py": "integration/test_own_functions.py",  # asks a database for its own
 }
 NOTHING_IN_IT = {
     *("channel/envelopes.py", "channel/rows.py", "embedded/errors.py", "node/errors.py"),
