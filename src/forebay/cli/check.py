@@ -12,7 +12,7 @@ from forebay.cli import expiry, listening, outside, warnings
 from forebay.cli.expiry import CertificateReport
 from forebay.cli.output import EXIT_FAILED, EXIT_FINE, EXIT_WRONG_USE, complain, interpreter_problem
 from forebay.cli.probing import Facts, Login, probe
-from forebay.config import Config, ConfigError, PoolSettings, load_any, means_url
+from forebay.config import Config, ConfigError, ProxySettings, load_any, means_url
 from forebay.control import obstacle
 from forebay.node import materials
 from forebay.node.materials import Material, MaterialError, Materials
@@ -188,7 +188,7 @@ def _lines(report: Report, config: Config) -> list[str]:
                 continue
             if user.host not in told:
                 told.add(user.host)
-                lines.append(f"  {_limits(user, config.proxies[proxy.name].pool)}")
+                lines.append(f"  {_limits(user, config.proxies[proxy.name])}")
             lines.append(
                 f'  ok       user "{user.user}"{where} logs in: PostgreSQL'
                 f" {user.facts.server_version}, {user.facts.tls or 'not encrypted'}"
@@ -206,12 +206,15 @@ def _lines(report: Report, config: Config) -> list[str]:
     return lines
 
 
-def _limits(user: UserReport, pool: PoolSettings) -> str:
+def _limits(user: UserReport, proxy: ProxySettings) -> str:
     assert user.facts is not None  # noqa: S101 - the caller looked
+    budget = warnings.budget(proxy, user.facts)
+    number = "" if budget.limit == budget.share else "the pool's max_connections, lower than "
     return (
         f"limits   {user.host}: {user.limit} database connections, {user.idle_limit} kept idle"
-        f" ({pool.max_connections_percent} % and {pool.max_idle_connections_percent} % of"
-        f" max_connections {user.facts.max_connections} less {user.facts.reserved} reserved)"
+        f" ({number}{proxy.pool.max_connections_percent} % and"
+        f" {proxy.pool.max_idle_connections_percent} % of max_connections"
+        f" {user.facts.max_connections} less {user.facts.reserved} reserved)"
     )
 
 

@@ -25,6 +25,9 @@ from forebay.node.listeners import Listener
 
 log = logging.getLogger("forebay.node")
 
+# Lines of the log that are told to those who look on; others are only written.
+EVENTS_PER_S = 50
+
 
 def serve(
     config: Annotated[str | None, Parameter(name="CONFIG")] = None,
@@ -133,6 +136,9 @@ async def _serve(node: Node, control: ControlSocket | None, page: HttpServer | N
         loop.add_signal_handler(number, end.on_signal)
     loop.add_signal_handler(signal.SIGHUP, lambda: spawn(node.reload(), "reload"))
     log.debug("Forebay %s", __version__)
+    # What the log is told, those are told as well who look on.
+    events = logs.OnlookerHandler(node.observer.events.add, logging.INFO, EVENTS_PER_S)
+    logging.getLogger("forebay").addHandler(events)
     server = ControlServer(node, end.ask)
     if control is not None:
         await server.start(control)
@@ -147,6 +153,7 @@ async def _serve(node: Node, control: ControlSocket | None, page: HttpServer | N
         if page is not None:
             await page.finish()
         await server.finish(code == EXIT_FINE)
+        logging.getLogger("forebay").removeHandler(events)
     return code
 
 
