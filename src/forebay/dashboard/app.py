@@ -1,8 +1,8 @@
 """The addresses that are answered. Nothing here changes anything but a browser's cookie.
 
-    /                 the page              /healthz   the process lives
-    /login, /logout   with a token only     /readyz    it can serve
-    /api/live         server-sent events    /api/now, /api/history, /api/events: JSON
+/                 the page              /healthz   the process lives
+/login, /logout   with a token only     /readyz    it can serve
+/api/live         server-sent events    /api/now, /api/history, /api/events: JSON
 """
 
 import asyncio
@@ -169,7 +169,7 @@ class _Pages:
         proxy = proxy_in(request, self._node)
         if proxy is None:
             return _no_such_proxy()
-        samples = self._node.observer.history.since(_number(request, "since"))
+        samples = self._node.history.since(_number(request, "since"))
         return _json(encoded(past_of(proxy, samples)))
 
     async def events(self, request: Request) -> Response:
