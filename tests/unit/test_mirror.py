@@ -10,7 +10,7 @@ ROOT = Path(forebay.__file__).parent
 HERE = Path(__file__).parent
 FOLDERS = (
     *("channel", "cli", "config", "control", "demo", "embedded", "identity", "net", "node"),
-    *("plan", "protocol", "relay", "session", "sql", "worker"),
+    *("metrics", "plan", "protocol", "relay", "session", "sql", "worker"),
 )
 SUFFIXES = {".py", ".pyx"}
 # Files without one, and what tests them instead.
