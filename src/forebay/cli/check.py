@@ -142,15 +142,18 @@ async def _check(config: Config, found: dict[str, Material]) -> Report:
             )
         )
     problem = obstacle(config.node.control_socket) if config.node.control_socket else None
+    page = await asyncio.to_thread(listening.look_at_page, config.node, os.environ)
+    in_the_way = [f"node.control_socket: {problem}"] if problem else []
     return Report(
-        ok=problem is None
+        ok=not in_the_way
+        and not page.problems
         and all(
             not proxy.problems and all(user.error is None for user in proxy.users)
             for proxy in proxies
         ),
         source=config.source,
-        problems=[f"node.control_socket: {problem}"] if problem else [],
-        warnings=list(warnings.about_all(config)),
+        problems=[*in_the_way, *page.problems],
+        warnings=[*page.warnings, *warnings.about_all(config)],
         proxies=proxies,
     )
 

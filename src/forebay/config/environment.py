@@ -79,7 +79,7 @@ def overlay(raw: dict[str, Any], environ: Mapping[str, str], reading: Reading) -
     if not isinstance(proxies, dict):
         return  # the reader says so
     in_file = dict(proxies)
-    named_by_secrets = set(_secret_variables(environ, proxies))
+    named_by_secrets = set(_secret_variables(environ, proxies)) | _token_variable(raw.get("node"))
     found: list[tuple[Path, str, Any]] = []
     for name, text in sorted(environ.items()):
         if not name.startswith(PREFIX) or not text or name in named_by_secrets:
@@ -106,13 +106,22 @@ def overlay(raw: dict[str, Any], environ: Mapping[str, str], reading: Reading) -
             reading.problems.append(Problem("environment", name, problem))
 
 
+def _token_variable(node: Any) -> set[str]:
+    """The name that ``control_token = "env:NAME"`` refers to."""
+    source = node.get("control_token") if isinstance(node, dict) else None
+    if isinstance(source, str) and source.startswith("env:"):
+        return {source.removeprefix("env:")}
+    return set()
+
+
 def _secret_variables(environ: Mapping[str, str], proxies: dict[str, Any]) -> Iterator[str]:
     """Names that ``secret = "env:NAME"`` and ``access_keys = ["env:NAME"]`` refer to: they may
     start with FOREBAY_ too."""
     for name, text in environ.items():
         if name.startswith(PREFIX) and name.endswith("_IAM_ACCESS_KEYS"):
             yield from re.findall(r"env:([^,\s\"\]]+)", text)
-        if name.startswith(PREFIX) and name.endswith("_SECRET") and text.startswith("env:"):
+        is_source = name.endswith(("_SECRET", "_CONTROL_TOKEN"))
+        if name.startswith(PREFIX) and is_source and text.startswith("env:"):
             yield text.removeprefix("env:")
     for proxy in proxies.values():
         auth = proxy.get("auth") if isinstance(proxy, dict) else None

@@ -19,7 +19,7 @@ Path = tuple[str | int, ...]
 T = TypeVar("T", bound=msgspec.Struct)
 
 # Values of these keys are never repeated in an error: someone may have put the secret itself there.
-_NEVER_SHOWN = frozenset({"secret", "auth", "access_keys"})
+_NEVER_SHOWN = frozenset({"secret", "auth", "access_keys", "control_token"})
 _SHOWN_LENGTH = 60
 
 

@@ -13,6 +13,7 @@ from msgspec import Meta
 from forebay.config.addresses import Address, parse_address
 
 DEFAULT_LISTEN = "127.0.0.1:6432"
+DEFAULT_CONTROL_LISTEN = "127.0.0.1:6480"
 DEFAULT_PROXY = "default"
 
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
@@ -241,7 +242,8 @@ def _listed(given: str | list[str] | None) -> list[str]:
 class NodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What belongs to the process, not to one proxy."""
 
-    control_listen: str = "127.0.0.1:6480"
+    control_listen: str = DEFAULT_CONTROL_LISTEN  # "": nothing listens
+    control_token: str = ""  # where the text is that opens it, as a secret's source; "": none
     control_socket: str | None = None  # None: in the first directory that will do; "": none at all
     drain_timeout: Annotated[float, Meta(ge=0, le=3600)] = 30.0
 

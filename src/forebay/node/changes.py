@@ -11,8 +11,8 @@ from forebay.config.settings import Config
 from forebay.node.materials import Material
 from forebay.node.users import changed_users
 
-# Sockets that are opened once, when the node starts.
-FIXED_NODE_KEYS = ("control_listen", "control_socket")
+# Sockets that are opened once, when the node starts, and what was said of them.
+FIXED_NODE_KEYS = ("control_listen", "control_socket", "control_token")
 
 S = TypeVar("S", bound=msgspec.Struct)
 

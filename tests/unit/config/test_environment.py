@@ -227,6 +227,15 @@ def test_variables_that_are_no_settings(tmp_path: Path) -> None:
     assert read(tmp_path, ONE, environ).proxies["app"].listen == "127.0.0.1:6432"
 
 
+def test_the_control_token_may_be_in_a_variable_of_any_name(tmp_path: Path) -> None:
+    given = {"FOREBAY_TOKEN": "hunter2"}
+    for text, environ in (
+        ('node = {control_token = "env:FOREBAY_TOKEN"}\n' + ONE, given),
+        (ONE, given | {"FOREBAY_NODE_CONTROL_TOKEN": "env:FOREBAY_TOKEN"}),
+    ):
+        assert read(tmp_path, text, environ).node.control_token == "env:FOREBAY_TOKEN"
+
+
 @pytest.mark.parametrize("name", ["FOREBAY_CONTROL_SOCKET", "FOREBAY_NODE_CONTROL_SOCKET"])
 def test_the_control_socket_has_a_short_name_too(tmp_path: Path, name: str) -> None:
     assert read(tmp_path, ONE, {name: "/run/c.sock"}).node.control_socket == "/run/c.sock"

@@ -77,6 +77,17 @@ def test_the_idle_percentage_follows_the_maximum(tmp_path: Path) -> None:
     assert read(tmp_path, text).proxies["app"].pool.max_idle_connections_percent == 15
 
 
+def test_the_control_token_is_relative_to_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    for given, meant in (
+        ("file:token", f"file:{tmp_path}/token"),
+        ("file:/run/token", "file:/run/token"),
+        ("env:TOKEN", "env:TOKEN"),
+    ):
+        path.write_text(f"node = {{control_token = {given!r}}}\n{MINIMAL}")
+        assert load(path, {}).node.control_token == meant
+
+
 def test_the_control_socket_is_relative_to_the_file(tmp_path: Path) -> None:
     path = tmp_path / "forebay.toml"
     for given, meant in (("c.sock", f"{tmp_path}/c.sock"), ("/run/c", "/run/c"), ("", "")):
