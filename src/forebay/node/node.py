@@ -23,6 +23,7 @@ from forebay.net.tasks import spawn
 from forebay.node.errors import WorkerUnavailableError
 from forebay.node.notify import notify, reloading
 from forebay.node.observer import Observer
+from forebay.node.pausing import Pausing
 from forebay.node.reconciler import Reconciler
 from forebay.node.reloads import Reload, refused, tell
 from forebay.node.report import Limits, limits_in, start_fields, start_line
@@ -70,6 +71,7 @@ class Node:
         self.source = full_source(config)
         self.started_at = time.time()
         self.observer = Observer(self._reconciler, self.started_at)
+        self.pausing = Pausing(self._reconciler, self.observer)
 
     # --- what it is now -----------------------------------------------------------------------
 

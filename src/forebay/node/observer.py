@@ -110,12 +110,13 @@ class Observer:
                     yield row
             offset, is_first = part.next_offset, False
 
-    async def command(
-        self, proxy: str, action: PoolAction, database: str, timeout_s: float
-    ) -> None:
-        """Pause, resume, reconnect or kill; returns when it is done."""
+    async def command(self, proxy: str, action: PoolAction, database: str) -> int:
+        """Reconnect or kill (see PoolCommand); returns how many connections are left. Where there
+        is no worker there are none, and the next one is told what is paused."""
+        if self._reconciler.supervisor.worker is None:
+            return 0
         request = PoolCommand(proxy=proxy, action=action, database=database)
-        await self.ask(request, Done, timeout_s)
+        return (await self.ask(request, Done)).left
 
     async def ask(
         self, request: Looking, expected: type[T], timeout_s: float = ANSWER_TIMEOUT_S

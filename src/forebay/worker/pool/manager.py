@@ -22,6 +22,7 @@ from forebay.worker.pool.budget import LIMITS_QUERY, Budget, parse_limits
 from forebay.worker.pool.changeover import Changeover
 from forebay.worker.pool.decide import next_step
 from forebay.worker.pool.holds import Holds
+from forebay.worker.pool.pausing import Pausing
 from forebay.worker.pool.reach import Reach
 from forebay.worker.pool.refusals import Refusals
 from forebay.worker.pool.upkeep import UNANSWERED_S, Upkeep
@@ -80,6 +81,7 @@ class PoolManager:
         self.census.waiting_limit = limits.max_waiting_clients
         self.refusals = Refusals()
         self.holds = Holds(agenda, self)
+        self.pausing = Pausing(self)
         self.upkeep = Upkeep(self)
         self.reach = Reach()
         self.opened = self.open_failures = self.peak = 0
@@ -92,8 +94,16 @@ class PoolManager:
         found = self.pools.get(key)
         if found is None:
             found = self.pools[key] = MicroPool(database, user, self.census, self, self._changeover)
-            found.held_back = self.holds.covers(found)
+            self.mark(found)
         return found
+
+    def is_held_back(self, pool: MicroPool) -> bool:
+        """Whether nobody is to get a connection of `pool` now."""
+        return self.holds.covers(pool) or self.pausing.covers(pool)
+
+    def mark(self, pool: MicroPool) -> None:
+        """Let the census know whether connections may be opened for `pool`."""
+        pool.held_back = self.is_held_back(pool)
 
     def apply(self, limits: Limits) -> None:
         """Use other limits from now on. Connections beyond them are closed as they come free."""
@@ -224,7 +234,7 @@ class PoolManager:
         self.reach.found(self._agenda.now())
         self._end_backoff(pool)
         self.note_limits(*told)
-        server.retired = retirements != self._retirements or self.holds.covers(pool)
+        server.retired = retirements != self._retirements or self.is_held_back(pool)
         server.start()
         self.schedule()
 
@@ -333,9 +343,13 @@ class PoolManager:
         server.pool.drop(server)
         self._close(server, reason)
 
+    def retire_opening(self) -> None:
+        """Close every connection that is being opened as it comes free."""
+        self._retirements += 1
+
     def retire_all(self) -> None:
         """Close every connection as it comes free, what is being opened too; idle ones now."""
-        self._retirements += 1
+        self.retire_opening()
         for server in self.servers:
             server.retired = True
         for pool in self.pools.values():
@@ -351,12 +365,12 @@ class PoolManager:
             pool.retry_at = 0.0
         self.retire_all()
 
-    def vacate(self, pool: MicroPool, but: Server | None) -> int:
+    def vacate(self, pool: MicroPool, but: Server | None, reason: str) -> int:
         """Close the idle connections of `pool`, and the others as they come free, except `but`.
-        Returns how many were closed at once."""
+        Returns how many were closed at once, for this reason."""
         idle = [server for server in pool.idle if server is not but]
         for server in idle:
-            self.close_idle(server, "a statement needs the database alone")
+            self.close_idle(server, reason)
         for server in self.servers:
             if server.pool is pool and server is not but:
                 server.retired = True
