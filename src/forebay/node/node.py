@@ -21,9 +21,9 @@ from forebay.config.addresses import Address
 from forebay.config.settings import Config
 from forebay.net.tasks import spawn
 from forebay.node.errors import WorkerUnavailableError
-from forebay.node.history import History
 from forebay.node.notify import notify, reloading
 from forebay.node.observer import Observer
+from forebay.node.pausing import Pausing
 from forebay.node.reconciler import Reconciler
 from forebay.node.reloads import Reload, refused, tell
 from forebay.node.report import Limits, limits_in, start_fields, start_line
@@ -71,7 +71,7 @@ class Node:
         self.source = full_source(config)
         self.started_at = time.time()
         self.observer = Observer(self._reconciler, self.started_at)
-        self.history = History(self.observer.figures)
+        self.pausing = Pausing(self._reconciler, self.observer)
 
     # --- what it is now -----------------------------------------------------------------------
 
@@ -171,7 +171,7 @@ class Node:
         notify("READY=1", self._environ)
         self._teller = spawn(self._tell_start(), "start line")
         self._daily = spawn(self._tell_daily(), "what is to be told each day")
-        self.history.start()
+        self.observer.history.start()
 
     async def _tell_start(self) -> None:
         limits = await self._await_limits()
@@ -243,7 +243,7 @@ class Node:
             notify("STOPPING=1", self._environ)
             log.info("Draining", extra={"fields": {"timeout_s": timeout_s}})
             self._reconciler.doors.close()
-            self.history.stop()
+            self.observer.history.stop()
             for task in (self._teller, self._daily):
                 if task is not None:
                     task.cancel()

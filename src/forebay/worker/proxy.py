@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from forebay.channel import Begin
+from forebay.channel import Begin, PoolAction
 from forebay.config.settings import ProxySettings
 from forebay.net import handshake
 from forebay.net.connector import Target
@@ -120,6 +120,7 @@ class Proxy:
         """What others look at. Those whose identity is gone have to go."""
         settings = self.settings
         self.sessions.apply(settings.pinning, sought_by(settings))
+        self.manager.pausing.apply(self.prepared.given.paused)
         for identity in self._front.use(self.prepared):
             if identity in self._identities:
                 lasting = self._identities.lasting(identity)
@@ -146,7 +147,9 @@ class Proxy:
         """Open a connection before any client wants one: it tells the server's limits."""
         identity = self._identities.first
         if identity is not None:
-            self.manager.probe(self.manager.pool(self.settings.target.database, identity))
+            pool = self.manager.pool(self.settings.target.database, identity)
+            if not self.manager.is_held_back(pool):
+                self.manager.probe(pool)
 
     def _part_from(self, identity: str) -> None:
         """Nobody may be this user any more: its clients end with their transactions."""
@@ -266,7 +269,16 @@ class Proxy:
         self.manager.close_all()
         await asyncio.sleep(0)
 
-    # ---- what it tells ----
+    # ---- what it is told to do, and tells ----
+
+    def command(self, action: PoolAction, database: str) -> int:
+        """Returns how many connections are left; see `PoolCommand`."""
+        pausing = self.manager.pausing
+        if action == "kill":
+            pausing.kill(database, self.sessions.clients.values())
+        elif action == "reconnect":
+            pausing.reconnect(database)
+        return pausing.left(database)
 
     def now(self) -> float:
         """Seconds, monotonic."""
