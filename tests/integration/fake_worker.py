@@ -17,7 +17,20 @@ from typing import cast
 import msgspec
 
 from forebay import logs
-from forebay.channel import Apply, Begin, WorkerProxy
+from forebay.channel import (
+    Apply,
+    Begin,
+    Figures,
+    FiguresRequest,
+    Looking,
+    ProxyFigures,
+    ProxyView,
+    View,
+    ViewRequest,
+    WorkerAnswer,
+    WorkerFigures,
+    WorkerProxy,
+)
 from forebay.relay import Poller
 from forebay.worker import main
 from forebay.worker.agenda import Agenda
@@ -70,13 +83,26 @@ class ToyPlane:
         for client in list(self._clients):
             client.close()
 
-    def stats(self) -> dict[str, dict[str, int | float]]:
+    async def answer(self, request: Looking) -> WorkerAnswer:
         limits = {
             "max_database_connections_allowed": 40,
             "server_max_connections": 48,
             "server_reserved_connections": 3,
         }
-        return {p.name: {"clients": len(self._clients), **limits} for p in self._proxies.values()}
+        proxies = {
+            each.name: ProxyFigures(
+                target=each.settings.target.hosts[0],
+                numbers={"client_connections": len(self._clients), **limits},
+            )
+            for each in self._proxies.values()
+        }
+        match request:
+            case FiguresRequest():
+                return Figures(worker=WorkerFigures(proxies=proxies))
+            case ViewRequest():
+                return View(proxies=dict.fromkeys(proxies, ProxyView()))
+            case _:
+                raise ValueError("a toy")
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._clients.add(writer)

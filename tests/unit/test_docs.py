@@ -22,6 +22,7 @@ from forebay.node.standing import figures_of
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError, Severity
 from forebay.session.causes import WITH_ITS_CLIENT, PinReason
+from forebay.session.pins import PinCounts
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -211,7 +212,7 @@ def test_every_pin_reason_is_documented_and_no_other() -> None:
 
 
 def figures() -> set[str]:
-    """The keys of what ``Proxy.stats`` returns, and of what the node adds."""
+    """What a worker counts by proxy, and what the node adds."""
     return worker_figures() | node_figures()
 
 
@@ -222,16 +223,18 @@ def node_figures() -> set[str]:
 
 
 def worker_figures() -> set[str]:
-    """Read from their source: making a proxy needs a loop."""
-    tree = ast.parse((ROOT / "src" / "forebay" / "worker" / "proxy.py").read_text())
-    stats = next(
-        node
+    """Read from their source: making a proxy needs a loop. The keys of the dicts in it, and what
+    pins are counted by."""
+    tree = ast.parse((ROOT / "src" / "forebay" / "worker" / "figures.py").read_text())
+    keys = {
+        key.value
         for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef) and node.name == "stats"
-    )
-    found = next(node.value for node in ast.walk(stats) if isinstance(node, ast.Return))
-    assert isinstance(found, ast.Dict)
-    return {key.value for key in found.keys if isinstance(key, ast.Constant)}
+        if isinstance(node, ast.Dict)
+        for key in node.keys
+        if isinstance(key, ast.Constant)
+    }
+    histograms = {"borrow_wait", "query", "database"}
+    return {str(key) for key in keys} - histograms | PinCounts().figures().keys()
 
 
 def test_every_figure_is_documented_and_no_other() -> None:

@@ -9,6 +9,8 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from forebay.channel.envelopes import Answer, Call, Failed
+from forebay.channel.figures import WorkerFigures
+from forebay.channel.rows import ClientRow, ConnectionRow, ProxyView
 from forebay.config.settings import AuthScheme, ClientCert, ProxySettings
 from forebay.identity.access_keys import AccessKey
 
@@ -16,6 +18,10 @@ LoginMethod = Literal[
     "scram-sha-256", "md5", "iam", "iam-or-scram-sha-256", "iam-or-md5", "cert", "trust"
 ]
 """How clients prove who they are; see forebay.net.login.methods."""
+
+AdminColumn = tuple[str, Literal["text", "int4", "int8", "bool", "numeric"]]
+"""A column's name and type."""
+PoolAction = Literal["pause", "resume", "reconnect", "kill"]
 
 
 class DatabaseLogin(NamedTuple):
@@ -78,6 +84,7 @@ class WorkerProxy(msgspec.Struct, frozen=True, kw_only=True):
     client_ca_pem: str | None = None  # what client certificates are checked against
     access_keys: list[AccessKey] = []  # what IAM tokens are signed with
     policies: dict[str, str] = {}  # IAM's JSON, by the names that the log has for them
+    paused: list[str] = []  # databases whose connections are lent to nobody; "": all
 
     def __repr__(self) -> str:
         users = ", ".join(each.username for each in self.credentials)
@@ -117,14 +124,79 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True, tag="applied"):
     """All steps have been taken."""
 
 
-class StatsRequest(msgspec.Struct, frozen=True, kw_only=True, tag="stats?"):
-    """Answered by Stats."""
+class FiguresRequest(msgspec.Struct, frozen=True, kw_only=True, tag="figures?"):
+    """Answered by Figures. ``pools``: with those of each micro-pool."""
+
+    pools: bool = False
 
 
-class Stats(msgspec.Struct, frozen=True, kw_only=True, tag="stats"):
-    """Counters and gauges by proxy, at the moment of the answer."""
+class Figures(msgspec.Struct, frozen=True, kw_only=True, tag="figures"):
+    """What the worker has counted, at the moment of the answer."""
 
-    proxies: dict[str, dict[str, int | float]]
+    worker: WorkerFigures
+
+
+class ViewRequest(msgspec.Struct, frozen=True, kw_only=True, tag="view?"):
+    """Who holds connections, who waits, what pins: the first ``limit`` of each. Answered by
+    View."""
+
+    limit: int = 50
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True, tag="view"):
+    """By proxy."""
+
+    proxies: dict[str, ProxyView]
+
+
+class ClientsRequest(msgspec.Struct, frozen=True, kw_only=True, tag="clients?"):
+    """Some of a proxy's clients, from the one at ``offset`` on. Answered by Clients.
+
+    Asked for in parts, for no relayed traffic is to wait until thousands have been described.
+    Clients come and go between two parts: one may be missing or come twice."""
+
+    proxy: str
+    offset: int = 0
+    limit: int = 200
+
+
+class Clients(msgspec.Struct, frozen=True, kw_only=True, tag="clients"):
+    """``next_offset``: where the next part begins; 0: that was all."""
+
+    rows: list[ClientRow]
+    next_offset: int = 0
+
+
+class ConnectionsRequest(msgspec.Struct, frozen=True, kw_only=True, tag="connections?"):
+    """As ClientsRequest, for database connections. Answered by Connections."""
+
+    proxy: str
+    offset: int = 0
+    limit: int = 200
+
+
+class Connections(msgspec.Struct, frozen=True, kw_only=True, tag="connections"):
+    """As Clients."""
+
+    rows: list[ConnectionRow]
+    next_offset: int = 0
+
+
+class PoolCommand(msgspec.Struct, frozen=True, kw_only=True, tag="pool command"):
+    """PgBouncer's RECONNECT and KILL for a proxy's micro-pools of ``database``, or all of them if
+    that is empty. Answered by Done at once. What is paused is told by WorkerProxy: for "pause" and
+    "resume" only the connections that are left are counted."""
+
+    proxy: str
+    action: PoolAction
+    database: str = ""
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
+    """It is done. ``left``: how many connections the micro-pools have, those being opened
+    included."""
+
+    left: int = 0
 
 
 # ---- The worker asks the node --------------------------------------------------------------------
@@ -183,6 +255,36 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, tag="token"):
         return "Token(***)"
 
 
+class AdminQuery(msgspec.Struct, frozen=True, kw_only=True, tag="admin?"):
+    """A command to the admin database, by a client that has logged in as ``user``. Answered by
+    AdminResult.
+
+    ``step``: to run it, to tell what its rows would look like, to look again whether a pause has
+    come about, or to end a pause that has not. ``offset``: the first of the rows that are told."""
+
+    proxy: str
+    user: str
+    text: str
+    step: Literal["run", "describe", "wait", "undo"] = "run"
+    offset: int = 0
+
+
+class AdminResult(msgspec.Struct, frozen=True, kw_only=True, tag="admin"):
+    """What comes of it: ``columns`` with ``rows`` (text; None is NULL) where it shows something,
+    and the command's tag; or an error. ``next_offset``: where the next rows begin; 0: that was all.
+    ``pending``: how many connections a pause still waits for."""
+
+    columns: list[AdminColumn] = []
+    rows: list[list[str | None]] = []
+    tag: str = ""
+    notice: str = ""
+    notice_detail: str = ""
+    error: str = ""
+    sqlstate: str = ""
+    next_offset: int = 0
+    pending: int = 0
+
+
 # ---- What has no answer of its own ---------------------------------------------------------------
 
 
@@ -211,11 +313,11 @@ class Drained(msgspec.Struct, frozen=True, kw_only=True, tag="drained"):
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True, tag="notice"):
-    """Something the node should log or act on; may be dropped when the node doesn't read."""
+    """A line of the worker's log, which is written already: for those who look on. Dropped when the
+    node does not read."""
 
-    event: str
-    proxy: str = ""
-    fields: dict[str, str | int | float] = {}
+    level: str
+    text: str
 
 
 class Evacuate(msgspec.Struct, frozen=True, kw_only=True, tag="evacuate"):
@@ -246,10 +348,13 @@ class Reopen(msgspec.Struct, frozen=True, kw_only=True, tag="reopen"):
 
 EvacuationMessage = Evacuate | Evacuated | Reopen
 
-NodeRequest = Apply | StatsRequest
-WorkerAnswer = Applied | Stats
-WorkerRequest = NewerSecret | VerifyToken | MakeToken
-NodeAnswer = Refreshed | Verified | Token
+Looking = FiguresRequest | ViewRequest | ClientsRequest | ConnectionsRequest | PoolCommand
+"""What is asked about a worker's proxies as they are, and told to their micro-pools."""
+
+NodeRequest = Apply | Looking
+WorkerAnswer = Applied | Figures | View | Clients | Connections | Done
+WorkerRequest = NewerSecret | VerifyToken | MakeToken | AdminQuery
+NodeAnswer = Refreshed | Verified | Token | AdminResult
 
 NodeNews = Begin | Drain | EvacuationMessage
 """What the node tells, without waiting for an answer."""

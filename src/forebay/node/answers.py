@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from forebay.channel import (
+    AdminQuery,
     MakeToken,
     NewerSecret,
     NodeAnswer,
@@ -77,6 +78,8 @@ class Answers:
                 return Refreshed(changed=await self._refresh(proxy, user))
             case VerifyToken():
                 return await self._verify(request)
+            case AdminQuery():
+                raise ValueError("there is no admin database")
             case MakeToken():
                 return await self._make_token(request)
 

@@ -22,20 +22,20 @@ from forebay.config.settings import Config
 from forebay.net.tasks import spawn
 from forebay.node.errors import WorkerUnavailableError
 from forebay.node.notify import notify, reloading
+from forebay.node.observer import Observer
+from forebay.node.pausing import Pausing
 from forebay.node.reconciler import Reconciler
 from forebay.node.reloads import Reload, refused, tell
 from forebay.node.report import Limits, limits_in, start_fields, start_line
-from forebay.node.standing import figures_of, warnings_of
+from forebay.node.standing import warnings_of
 from forebay.node.status import State, Status, WorkerStatus, describe, full_source
 from forebay.node.surroundings import inherited
-from forebay.node.worker_process import WorkerError
 
 log = logging.getLogger("forebay.node")
 
 WORKER_COMMAND = (sys.executable, "-m", "forebay.worker")
 
 DAY_S = 86_400.0
-STATS_TIMEOUT_S = 5.0
 # How long the start line waits for the limits; afterwards it says that they aren't known yet.
 LIMITS_TIMEOUT_S = 3.0
 LIMITS_INTERVAL_S = 0.05
@@ -70,6 +70,8 @@ class Node:
         self._last_reload: Reload | None = None
         self.source = full_source(config)
         self.started_at = time.time()
+        self.observer = Observer(self._reconciler, self.started_at)
+        self.pausing = Pausing(self._reconciler, self.observer)
 
     # --- what it is now -----------------------------------------------------------------------
 
@@ -106,20 +108,9 @@ class Node:
         return self._reconciler.materials[proxy].certificates[0].certificate_pem
 
     async def stats(self) -> dict[str, dict[str, int | float]]:
-        """Counters and gauges by proxy: the worker's, and the node's of secrets and certificates.
-        Raises WorkerUnavailableError."""
-        worker = self._reconciler.supervisor.worker
-        if worker is None:
-            raise WorkerUnavailableError("no worker is running at the moment")
-        try:
-            figures = await worker.stats(STATS_TIMEOUT_S)
-        except WorkerError as error:
-            raise WorkerUnavailableError(str(error)) from None
-        secrets, now = self._reconciler.kept.figures(), datetime.now(UTC)
-        for name in figures.keys() & self._reconciler.materials.keys():
-            proxy = self.config.proxies[name]
-            figures[name] |= figures_of(proxy, self._reconciler.materials[name], secrets, now)
-        return figures
+        """Counters and gauges by proxy, as `observer` tells them. Raises WorkerUnavailableError."""
+        counted = (await self.observer.figures()).counted
+        return {name: proxy.numbers for name, proxy in counted.proxies.items()}
 
     def _warnings(self) -> dict[str, list[str]]:
         secrets, now = self._reconciler.kept.figures(), datetime.now(UTC)
@@ -141,7 +132,7 @@ class Node:
         return "starting" if self._supervising is None else "serving"
 
     async def status(self) -> Status:
-        """What it is and does now. Takes at most STATS_TIMEOUT_S."""
+        """What it is and does now. Takes some seconds at most."""
         figures: dict[str, dict[str, int | float]] = {}
         silence = ""
         if self.state != "starting":  # a worker that is being configured does not answer
@@ -180,6 +171,7 @@ class Node:
         notify("READY=1", self._environ)
         self._teller = spawn(self._tell_start(), "start line")
         self._daily = spawn(self._tell_daily(), "what is to be told each day")
+        self.observer.history.start()
 
     async def _tell_start(self) -> None:
         limits = await self._await_limits()
@@ -251,6 +243,7 @@ class Node:
             notify("STOPPING=1", self._environ)
             log.info("Draining", extra={"fields": {"timeout_s": timeout_s}})
             self._reconciler.doors.close()
+            self.observer.history.stop()
             for task in (self._teller, self._daily):
                 if task is not None:
                     task.cancel()

@@ -5,7 +5,7 @@ import logging
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from forebay.channel import (
     Applied,
@@ -20,13 +20,12 @@ from forebay.channel import (
     Evacuate,
     Evacuated,
     EvacuationMessage,
+    Looking,
     NodeAnswer,
     NodeMessage,
     Notice,
     Reopen,
     SilenceError,
-    Stats,
-    StatsRequest,
     WorkerMessage,
     WorkerRequest,
     node_end,
@@ -34,6 +33,7 @@ from forebay.channel import (
 )
 from forebay.net.tasks import spawn
 from forebay.node.evacuations import Evacuations
+from forebay.node.events import Events
 
 log = logging.getLogger("forebay.node")
 
@@ -59,6 +59,7 @@ class WorkerProcess:
         descriptors: socket.socket,
         evacuations: Evacuations,
         answer: AnswerWorker,
+        events: Events,
     ) -> None:
         self._process = process
         self._channel = channel
@@ -66,6 +67,7 @@ class WorkerProcess:
         self._calls = Calls(channel, "worker", answer, self._hear)
         self.started_at = time.time()
         self.drained = False
+        self._events = events
         self._evacuations = evacuations
         evacuations.join(self)
         self._reader = spawn(self._read(), f"worker {process.pid}")
@@ -77,9 +79,11 @@ class WorkerProcess:
         environ: Mapping[str, str],
         evacuations: Evacuations,
         answer: AnswerWorker,
+        events: Events,
     ) -> "WorkerProcess":
         """Start ``command`` with the channel's descriptors as its last arguments. ``evacuations``:
-        how it hears of the node's other workers; ``answer``: what it is told when it asks.
+        how it hears of the node's other workers; ``answer``: what it is told when it asks;
+        ``events``: where its news go.
 
         A session of its own keeps the terminal's Ctrl-C away from it (and gives it a scheduling
         group of its own). Raises WorkerError when it can't be started.
@@ -107,7 +111,7 @@ class WorkerProcess:
                 pair[1].close()
         (ours, _), (descriptors, _) = pairs
         descriptors.setblocking(False)
-        return cls(process, await node_end(ours), descriptors, evacuations, answer)
+        return cls(process, await node_end(ours), descriptors, evacuations, answer, events)
 
     @property
     def pid(self) -> int:
@@ -132,9 +136,12 @@ class WorkerProcess:
         except CallError as error:
             raise WorkerError(str(error)) from None
 
-    async def stats(self, timeout_s: float) -> dict[str, dict[str, int | float]]:
-        """Counters and gauges by proxy. Raises WorkerError."""
-        return (await self._ask(StatsRequest(), Stats, timeout_s)).proxies
+    async def ask(self, request: Looking, expected: type[T], timeout_s: float) -> T:
+        """What is so in the worker now. Raises WorkerError."""
+        try:
+            return await self._calls.ask(request, expected, timeout_s)
+        except CallError as error:
+            raise WorkerError(str(error)) from None
 
     def drain(self, timeout_s: float) -> None:
         """Ask it to end within ``timeout_s``; again, with less, to hurry it up."""
@@ -156,12 +163,6 @@ class WorkerProcess:
         # What it said last may still be in the socket: read to the end before judging.
         await asyncio.wait([self._reader])
         return code
-
-    async def _ask(self, request: Any, expected: type[T], timeout_s: float) -> T:
-        try:
-            return await self._calls.ask(request, expected, timeout_s)
-        except CallError as error:
-            raise WorkerError(str(error)) from None
 
     async def _read(self) -> None:
         try:
@@ -186,5 +187,5 @@ class WorkerProcess:
                 self.drained = True
             case Evacuate() | Evacuated() | Reopen():
                 self._evacuations.take(self, message)
-            case Notice(event=event, proxy=proxy, fields=fields):
-                log.info(event, extra={"fields": {"proxy": proxy, **fields}})
+            case Notice(level=level, text=text):
+                self._events.add(level, text)

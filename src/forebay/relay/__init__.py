@@ -7,7 +7,8 @@ peer       a relayed socket: buffers and back-pressure; records: TLS under it
 ledger     which replies are owed, and to whom they go
 micropool  idle connections and the queue of one (database, user)
 application  what is known of all clients of one kind
-census     all micro-pools together: counts, and who has waited longest; waits: for how long
+census     all micro-pools together: counts, and who has waited longest
+tally      what a micro-pool has counted; histogram: how long things took
 belief     what is believed of a session before the database has answered
 states     the states of clients and connections, and the moves between them
 kinds      what happens to each type of message that clients send
@@ -42,9 +43,10 @@ scan/      glance: a fast look at a statement: does it certainly leave the sessi
 """
 
 from forebay.relay.application import Application
-from forebay.relay.census import Census
+from forebay.relay.census import Census, Group
 from forebay.relay.client import Client
 from forebay.relay.command import Command
+from forebay.relay.histogram import Histogram
 from forebay.relay.lease import Lease
 from forebay.relay.ledger import Ledger
 from forebay.relay.micropool import MicroPool, Waiter
@@ -52,7 +54,7 @@ from forebay.relay.poller import Poller
 from forebay.relay.selector import Relay
 from forebay.relay.server import Server
 from forebay.relay.statements.statement import PREFIX, Statement
-from forebay.relay.waits import WaitHistogram
+from forebay.relay.tally import Tally
 
 __all__ = [
     "PREFIX",
@@ -60,6 +62,8 @@ __all__ = [
     "Census",
     "Client",
     "Command",
+    "Group",
+    "Histogram",
     "Lease",
     "Ledger",
     "MicroPool",
@@ -67,6 +71,6 @@ __all__ = [
     "Relay",
     "Server",
     "Statement",
-    "WaitHistogram",
+    "Tally",
     "Waiter",
 ]

@@ -96,10 +96,12 @@ cdef int note_turn_refused(Borrower client, bytes error, list kinds) except -1:
             continue
         else:
             client.say(error)
+            client.pool.tally.refused += 1
             if kind == QUERY or kind == FUNCTION:
                 client.say(READY_IDLE)
             else:
                 client.skipping = True
+    client.asked_at = 0
     if client.farewell is not None:
         part_with(client, client.farewell)
     if client.fd < 0 or client.finishing:

@@ -18,6 +18,7 @@ class Client(Peer):
     place: Place | None
     sessions: SessionsPort
     process_id: int
+    user: str | None
     protocol_minor: int
     settings: SettingsPort
     startup: SettingsPort
@@ -37,6 +38,7 @@ class Client(Peer):
     greeted: bool
     connected_at: float
     last_active: float
+    asked_at: float
     unsent_seen: int
 
     def __init__(

@@ -31,6 +31,7 @@ cdef class Borrower(Peer):
     cdef readonly MicroPool pool
     cdef readonly object sessions  # answers what is rare or slow: see ports.py
     cdef readonly int process_id  # what BackendKeyData tells the client: names it in a cancel request
+    cdef public object user  # what it has logged in as; None: as its micro-pool's user
     cdef public object settings
     cdef public object parameters
     cdef public object notes  # what else is known of its session; None until it was suspect
@@ -60,6 +61,7 @@ cdef class Borrower(Peer):
     cdef public object evacuation  # of databases that its statement needs for itself; mostly None
     cdef public double connected_at
     cdef public double last_active
+    cdef readonly double asked_at  # when the request that is not answered yet began to come; 0.0: there is none
     cdef public Py_ssize_t unsent_seen  # what had not been taken when somebody looked last
     cdef int last_kind  # of the messages that have gone to a connection
     cdef object judged  # the settings that it had when `is_under` was found
@@ -103,6 +105,9 @@ cdef class Connection(Peer):
     cdef readonly bytes cancel_key
     cdef public object place  # where it leads to: address family and address
     cdef readonly int status  # of the last ReadyForQuery: "I", "T" or "E"
+    # When its client's request that is not answered yet, and the transaction, began to be sent; 0.0: there is none.
+    cdef readonly double asked_at
+    cdef readonly double transaction_at
     cdef bint altered  # what prepared statements mean may have changed in this transaction
     cdef public bint stale  # ... or before: nothing that is prepared is to be used any more
     cdef readonly bint dirty  # carries session state of its last client

@@ -25,7 +25,7 @@ from .poller cimport Poller
 from .statements.names cimport Names
 from .statements.portals cimport Portals
 from .statements.prepared cimport Prepared, note_unnamed
-from .states cimport HELD, IDLE, LENT, SETTLING, SHUT, UNSETTLED, moved
+from .states cimport FREE, HELD, IDLE, LENT, SETTLING, SHUT, UNSETTLED, moved
 
 cdef bytes TERMINATE = b"X\x00\x00\x00\x04"
 
@@ -119,6 +119,10 @@ cdef class Connection(Peer):
         return self.status != c"I"
 
     @property
+    def is_free(self) -> bool:
+        return self.state == FREE
+
+    @property
     def is_pinned(self) -> bool:
         return self.client is not None and self.client.pinned
 
@@ -144,6 +148,7 @@ cdef class Connection(Peer):
                 client.state = moved(client.state, IDLE)
             client.server = client.lease = None
             self.client = None
+            self.asked_at = self.transaction_at = 0
             self.state = moved(self.state, SETTLING)
         return 0
 

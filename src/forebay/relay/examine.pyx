@@ -80,6 +80,7 @@ cdef int parse(Borrower client, Frame *frame) except -1:
     if must_wait(client, frame, name):
         return WAITS
     put_before(client, frame)
+    client.pool.tally.client_parses += 1
     define_named(client, frame, name)
     return replaced(frame)
 
@@ -142,6 +143,7 @@ cdef int _use_named(Borrower client, Frame *frame, Py_ssize_t name) except -1:
         return WAITS
     put_before(client, frame)
     client.lease.unsynced = True
+    client.pool.tally.binds += frame.kind == c"B"
     return use_named(client, frame, name)
 
 

@@ -1,6 +1,7 @@
 cimport cython
 
-from forebay.relay.census cimport Census, Demand
+from forebay.relay.census cimport Census, Demand, Group
+from forebay.relay.tally cimport Tally
 
 
 cdef class Waiter:
@@ -23,8 +24,7 @@ cdef class MicroPool(Demand):
     cdef readonly Waiter last_waiter
     cdef public Py_ssize_t clients
     cdef public Py_ssize_t borrowed
-    cdef public unsigned long long borrows
-    cdef public unsigned long long transactions
+    cdef readonly Tally tally
     cdef public unsigned long long schema
     cdef public bint keeps_next
 
@@ -32,6 +32,8 @@ cdef class MicroPool(Demand):
     cpdef end_opening(self, bint opened)
     cpdef take(self, object server)
     cpdef drop(self, object server)
+    cpdef join(self, Group user_group, Group database_group)
+    cpdef note_clients(self, Py_ssize_t change)
 
     @cython.locals(index=cython.Py_ssize_t)
     cpdef object borrow(self, object settings)

@@ -2,10 +2,11 @@
 
 from typing import final
 
-from forebay.relay.census import Census, Demand
+from forebay.relay.census import Census, Demand, Group
 from forebay.relay.connection import Place
 from forebay.relay.ports import ChangeoverPort, ManagerPort, SettingsPort
 from forebay.relay.server import Server
+from forebay.relay.tally import Tally
 
 class Waiter:
     waiting_in: MicroPool | None
@@ -25,8 +26,7 @@ class MicroPool(Demand):
     last_waiter: Place | None
     clients: int
     borrowed: int
-    borrows: int
-    transactions: int
+    tally: Tally
     schema: int
     keeps_next: bool
 
@@ -42,6 +42,8 @@ class MicroPool(Demand):
     def end_opening(self, opened: bool) -> None: ...
     def take(self, server: Server) -> None: ...
     def drop(self, server: Server) -> None: ...
+    def join(self, user_group: Group | None, database_group: Group | None) -> None: ...
+    def note_clients(self, change: int) -> None: ...
     def borrow(self, settings: SettingsPort) -> Server | None: ...
     def borrow_last(self, process_id: int, lease: int) -> Server | None: ...
     def wait(self, waiter: Waiter, now: float) -> None: ...

@@ -2,9 +2,10 @@
 
 class Peer:
     fd: int
+    is_tls: bool
 
     @property
-    def is_tls(self) -> bool: ...
+    def tls_version(self) -> str: ...
     @property
     def is_closed(self) -> bool: ...
     @property

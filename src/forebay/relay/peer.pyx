@@ -52,6 +52,7 @@ cdef class Peer:
         self.hold_limit = GATHER_BYTES
         # The C object below ssl.SSLObject: one Python call less for every read and write.
         self.tls = getattr(tls, "_sslobj", tls)
+        self.is_tls = tls is not None
         self.incoming, self.outgoing = incoming, outgoing
         if tls is not None:
             if poller.bios is None:
@@ -65,8 +66,9 @@ cdef class Peer:
             close_descriptor(self.fd)
 
     @property
-    def is_tls(self) -> bool:
-        return self.tls is not None
+    def tls_version(self) -> str:
+        """As OpenSSL calls it, "TLSv1.3"; empty without TLS."""
+        return "" if self.tls is None else self.tls.version() or ""
 
     @property
     def is_closed(self) -> bool:

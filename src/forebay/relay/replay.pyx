@@ -55,6 +55,7 @@ cdef int replay(Connection server, Borrower client, bint confirming) except -1:
     cdef Lease lease = server.lease
     cdef bytes plain, guarded
     plain, guarded, must_confirm = server.pool.changeover.replay(server, client)
+    server.pool.tally.replays += 1
     lease.confirming = confirming or must_confirm
     lease.replaying = True
     lease.replay_error = None
@@ -84,6 +85,7 @@ cdef int replayed(Connection server, object error) except -1:
     lease.parameters_before = server.parameters
     if error is not None:
         server.dirty = True
+        server.pool.tally.replays_failed += 1
         lease.replay_error = error
         server.pool.changeover.replay_failed(server, error, confirming)
     if client is None:

@@ -37,6 +37,8 @@ class Server(Peer):
     forgetting: bool
     cancels_in_flight: int
     opened_at: float
+    asked_at: float
+    transaction_at: float
     idle_since: float
     lease: Lease
     @property
@@ -65,6 +67,8 @@ class Server(Peer):
     ) -> None: ...
     @property
     def in_transaction(self) -> bool: ...
+    @property
+    def is_free(self) -> bool: ...
     @property
     def is_pinned(self) -> bool: ...
     def start(self) -> None: ...

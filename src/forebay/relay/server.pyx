@@ -22,6 +22,7 @@ from .statements.entries cimport Held
 from .statements.prepared cimport GUARD, Naming, Refusal
 from .statements.statement cimport Known
 from .states cimport PARKED, UNSETTLED
+from .timing cimport note_answered
 from .turn cimport (
     answer_fakes, begin_follow_up, command_done, pass_on, ready_for_query, release_if_free,
 )
@@ -302,6 +303,8 @@ cdef class Server(Connection):
             self.pool.manager.schema_changed(self.pool)
         if action == FORWARD and self.lease.follow_up is not None and self.lease.turns_before == 0:
             return DROP
+        if action == FORWARD:
+            note_answered(self)
         self.lease.turn_failed = self.lease.discarded = False
         if self.lease.turns_before:
             self.lease.turns_before -= 1

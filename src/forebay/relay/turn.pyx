@@ -15,6 +15,7 @@ from .ledger cimport PARSE, QUERY
 from .lending cimport settle, take_back
 from .replay cimport replay, replayed
 from .states cimport SETTLING, UNSETTLED
+from .timing cimport note_answered, note_transaction
 
 cdef bytes PARSE_COMPLETE = b"1\x00\x00\x00\x04"
 cdef bytes CLOSE_COMPLETE = b"3\x00\x00\x00\x04"
@@ -73,6 +74,7 @@ cdef int _end_turn(Connection server) except -1:
         message = server.parameters.changes_from(lease.parameters_told) + message
     lease.parameters_told = None
     pass_on(server, message, len(message))
+    note_answered(server)
     return ready_for_query(server)
 
 
@@ -86,7 +88,7 @@ cdef int ready_for_query(Connection server) except -1:
     if client is None:
         return settle(server)
     if server.status == c"I":
-        server.pool.transactions += 1
+        note_transaction(server)
         if server.parameters is not server.lease.parameters_before:
             client.suspect = True  # no statement may have shown it
             server.lease.parameters_before = server.parameters
@@ -118,6 +120,7 @@ cdef int pass_on(Connection server, const unsigned char *data, Py_ssize_t count)
     """Pass replies on to the client, if it is still there; wait for it if it does not take
     them."""
     if count and server.client is not None:
+        server.pool.tally.sent += count
         server.client.write(data, count)
         if server.client is not None and server.client.is_blocked():
             server.pause_reading()
@@ -148,6 +151,7 @@ cdef int _answer_deallocate(Connection server) except -1:
     if server.client is not None:
         answer += b"Z\x00\x00\x00\x05" + bytes((server.status,))
         server.client.write(answer, len(answer))
+    note_answered(server)
     if server.ledger.count == 0:
         ready_for_query(server)
     return 0

@@ -19,6 +19,7 @@ from .replay cimport discard_plans
 from .statements.prepared cimport Prepared, note_unnamed
 from .statements.use cimport NAMED_LIMIT, define_proven
 from .states cimport UNSETTLED, WORKING, moved
+from .timing cimport note_asked, note_not_asked
 from .turn cimport follow, release_if_free
 
 
@@ -30,6 +31,8 @@ cdef Py_ssize_t walk(Borrower client, const unsigned char *data, Py_ssize_t coun
     if client.state > WORKING or not client.greeted:
         return 0
     client.last_active = client.poller.now
+    if client.asked_at == 0:
+        client.asked_at = client.poller.now
     begin_putting()
     frame.data = frame.unsent = data
     while client.fd >= 0 and not client.finishing:
@@ -72,6 +75,7 @@ cdef Py_ssize_t walk(Borrower client, const unsigned char *data, Py_ssize_t coun
         and (client.server.is_blocked() or client.server.ledger.count > LEDGER_LIMIT)
     ):
         client.pause_reading()
+    client.pool.tally.received += frame.data - data
     return frame.data - data
 
 
@@ -123,16 +127,19 @@ cdef bint _is_dropped(Borrower client, MessageKind *row, Frame *frame) except -1
         if client.names is not None:
             client.names.unasked = None
         client.say(READY_IDLE)
+        client.asked_at = 0
         return True
     if client.skipping or not row.borrows:
         return True
     if client.refusal is not None:
         refusal, client.refusal = client.refusal, None
         client.say(refusal)
+        client.pool.tally.refused += 1
         if row.opens_batch:
             client.skipping = True
         else:
             client.say(READY_IDLE)
+            client.asked_at = 0
         return True
     if frame.kind == c"P" and frame.there == frame.total and define_proven(client, frame):
         return True
@@ -152,9 +159,11 @@ cdef bint _pass(Borrower client, MessageKind *row, Frame *frame) except -1:
             return False
     elif client.server.plans_stale and frame.kind != c"S":
         _discard_stale_plans(client, frame)
+    note_asked(client.server)
     if row.handler != NULL:
         fate = <FATE> row.handler(client, frame)
         if fate == WAITS:
+            note_not_asked(client.server)
             return False
     client.last_kind = frame.kind
     if row.opens_batch:

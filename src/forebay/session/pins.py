@@ -269,12 +269,12 @@ class PinCounts:
         self.ended[reason] += 1
         self.duration_s[reason] += duration_s
 
-    def figures(self) -> dict[str, int | float]:
+    def figures(self) -> dict[str, dict[str, int | float]]:
         """By reason: pins, the seconds that those lasted which have ended, and pins there are."""
-        found: dict[str, int | float] = {}
-        for reason in PinReason:
-            name = reason.value.lower()
-            found[f"pins_{name}"] = self.begun[reason]
-            found[f"pin_seconds_{name}"] = self.duration_s[reason]
-            found[f"clients_pinned_{name}"] = self.begun[reason] - self.ended[reason]
-        return found
+        return {
+            "pins": {each.value: self.begun[each] for each in PinReason},
+            "pin_s": {each.value: self.duration_s[each] for each in PinReason},
+            "clients_pinned": {
+                each.value: self.begun[each] - self.ended[each] for each in PinReason
+            },
+        }

@@ -3,17 +3,38 @@
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 
 import msgspec
 
-from forebay.channel import Apply, Begin, Credential, CredentialChange, WorkerProxy
+from forebay.channel import (
+    Apply,
+    Begin,
+    ClientsRequest,
+    ConnectionsRequest,
+    Credential,
+    CredentialChange,
+    Done,
+    Figures,
+    FiguresRequest,
+    Looking,
+    PoolCommand,
+    View,
+    ViewRequest,
+    WorkerAnswer,
+    WorkerFigures,
+    WorkerProxy,
+)
 from forebay.worker.agenda import Agenda
 from forebay.worker.asking import AskNode
 from forebay.worker.evacuation import Evacuator
+from forebay.worker.figures import figures_of, histogram_of
+from forebay.worker.lateness import Lateness
 from forebay.worker.prepared import Prepared, prepare
 from forebay.worker.proxy import Proxy, Surroundings
+from forebay.worker.views import clients_of, connections_of, view_of
 
 
 class DataPlane:
@@ -25,11 +46,14 @@ class DataPlane:
         self._closing: set[Proxy] = set()
         self._ask = ask
         self._begin = Begin(worker_number=0, cancel_secret=b"")
+        self._started_at = time.time()
+        self._lateness = Lateness(self._agenda)
         self.evacuator = Evacuator(self._agenda)
 
     def begin(self, begin: Begin) -> None:
         """What makes the cancel keys of clients; comes before the first steps."""
         self._begin = begin
+        self._lateness.start()
 
     async def apply(self, steps: Apply, passed: Mapping[int, socket.socket]) -> None:
         """Take all steps, or none: raises ValueError with the reason then. One at a time.
@@ -85,9 +109,34 @@ class DataPlane:
         proxies = [*self._proxies.values(), *self._closing]
         await asyncio.gather(*(proxy.drain(deadline) for proxy in proxies))
 
-    def stats(self) -> dict[str, dict[str, int | float]]:
-        """Counters and gauges by proxy."""
-        return {name: dict(proxy.stats()) for name, proxy in self._proxies.items()}
+    async def answer(self, request: Looking) -> WorkerAnswer:
+        """What is so now. Raises ValueError if there is no such proxy."""
+        match request:
+            case FiguresRequest(pools=pools):
+                return Figures(worker=await self._figures(pools))
+            case ViewRequest(limit=limit):
+                views = {name: view_of(proxy, limit) for name, proxy in self._proxies.items()}
+                return View(proxies=views)
+            case ClientsRequest(proxy=name, offset=offset, limit=limit):
+                return clients_of(self._proxy(name), offset, limit)
+            case ConnectionsRequest(proxy=name, offset=offset, limit=limit):
+                return connections_of(self._proxy(name), offset, limit)
+            case PoolCommand(proxy=name, action=action, database=database):
+                return Done(left=self._proxy(name).command(action, database))
+
+    async def _figures(self, pools: bool) -> WorkerFigures:
+        proxies = list(self._proxies.items())
+        return WorkerFigures(
+            started_at=self._started_at,
+            lateness=histogram_of(self._lateness.histogram),
+            proxies={name: await figures_of(proxy, pools=pools) for name, proxy in proxies},
+        )
+
+    def _proxy(self, name: str) -> Proxy:
+        found = self._proxies.get(name)
+        if found is None:
+            raise ValueError(f"there is no proxy {name!r}")
+        return found
 
 
 def _with_users(given: WorkerProxy, change: CredentialChange) -> WorkerProxy:

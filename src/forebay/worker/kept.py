@@ -28,6 +28,12 @@ def startup_of(client: Client) -> Settings:
     return cast(Settings, client.startup)
 
 
+def application_of(client: Client) -> str:
+    """The client's application_name."""
+    values = settings_of(client).values
+    return next((text for name, text in values if name == "application_name"), "")
+
+
 def parameters_of(holder: Client | Server) -> Parameters:
     """What a client was told, or a connection reports."""
     return as_parameters(holder.parameters)

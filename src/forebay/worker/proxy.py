@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from forebay.channel import Begin
+from forebay.channel import Begin, PoolAction
 from forebay.config.settings import ProxySettings
 from forebay.net import handshake
 from forebay.net.connector import Target
@@ -68,22 +68,23 @@ class Proxy:
         self._tls_contexts = ClientContexts()
         self._intern = InternTable()
         keys = CancelKeys(around.begin, prepared.given.name)
-        self._sessions = Sessions(agenda, self._intern, keys)
+        self.sessions = Sessions(agenda, self._intern, keys)
         self._canceller = Canceller(self._target, self._tls_contexts)
         self._identities = Identities(prepared.given.name, self._target, around.ask)
-        self._opener = Opener(agenda, self._intern, self._login(), self._target, self._tls_contexts)
-        self._manager = PoolManager(
+        self.opener = Opener(agenda, self._intern, self._login(), self._target, self._tls_contexts)
+        self.manager = PoolManager(
             agenda,
             _limits(settings),
             self._intern,
             self._open,
             self._canceller.cancel_server,
         )
-        self._manager.holds.forget = self._forget_databases
-        self._front = Front(agenda, around.ask, self._identities, self._opener, self._manager)
+        self.manager.holds.forget = self._forget_databases
+        self.manager.groups.apply(settings)
+        self._front = Front(agenda, around.ask, self._identities, self.opener, self.manager)
         # What the connection opened last reports, by (database, user).
         self._reported: dict[tuple[str, str], Parameters] = {}
-        self._janitor = Janitor(agenda, _timeouts(settings), self._manager, self._sessions)
+        self._janitor = Janitor(agenda, _timeouts(settings), self.manager, self.sessions)
         self._doorman = Doorman(agenda.loop, self._log_in)
         self._use()
         self._join()
@@ -103,72 +104,74 @@ class Proxy:
     def change(self, prepared: Prepared, passed: Mapping[int, socket.socket]) -> None:
         """Be so from now on. Transactions that run go on where they are."""
         old, self.prepared = self.prepared, prepared
-        target, before = self._settings.target, old.given.settings
+        target, before = self.settings.target, old.given.settings
         self._use()
         self._doorman.listen(prepared.given.listeners, passed)
-        self._opener.login = self._login()
-        self._manager.apply(_limits(self._settings))
-        self._janitor.timeouts = _timeouts(self._settings)
-        if self._settings.pool.init_query != before.pool.init_query:
-            self._sessions.greetings.forget()
+        self.opener.login = self._login()
+        self.manager.groups.apply(self.settings)
+        self.manager.apply(_limits(self.settings))
+        self._janitor.timeouts = _timeouts(self.settings)
+        if self.settings.pool.init_query != before.pool.init_query:
+            self.sessions.greetings.forget()
         if target != before.target:
             self._move()
 
     def _use(self) -> None:
         """What others look at. Those whose identity is gone have to go."""
-        settings = self._settings
-        self._sessions.apply(settings.pinning, sought_by(settings))
+        settings = self.settings
+        self.sessions.apply(settings.pinning, sought_by(settings))
+        self.manager.pausing.apply(self.prepared.given.paused)
         for identity in self._front.use(self.prepared):
             if identity in self._identities:
                 lasting = self._identities.lasting(identity)
-                self._manager.upkeep.renew(identity, lasting, self._agenda.now())
+                self.manager.upkeep.renew(identity, lasting, self._agenda.now())
             else:
                 self._part_from(identity)
 
     def _join(self) -> None:
         """Take part in what concerns all who connect to the same server."""
         server = self._target().host, self._target().port
-        self._around.evacuator.add(server, self._manager.holds)
-        self._sessions.evacuations = Evacuations(
-            self._around.evacuator, server, self._sessions.texts
-        )
+        self._around.evacuator.add(server, self.manager.holds)
+        self.sessions.evacuations = Evacuations(self._around.evacuator, server, self.sessions.texts)
 
     def _move(self) -> None:
         """Another target: connections to the one before are closed as they come free."""
-        self._around.evacuator.remove(self._manager.holds)
+        self._around.evacuator.remove(self.manager.holds)
         self._join()
-        self._sessions.greetings.forget()
+        self.sessions.greetings.forget()
         self._reported.clear()
-        self._manager.move()
+        self.manager.move()
         self._probe()
 
     def _probe(self) -> None:
         """Open a connection before any client wants one: it tells the server's limits."""
         identity = self._identities.first
         if identity is not None:
-            self._manager.probe(self._manager.pool(self._settings.target.database, identity))
+            pool = self.manager.pool(self.settings.target.database, identity)
+            if not self.manager.is_held_back(pool):
+                self.manager.probe(pool)
 
     def _part_from(self, identity: str) -> None:
         """Nobody may be this user any more: its clients end with their transactions."""
         farewell = errors.no_credentials(identity).encode()
-        for client in list(self._sessions.clients.values()):
+        for client in list(self.sessions.clients.values()):
             if client.pool.user == identity:
                 client.part(farewell)
 
     @property
-    def _settings(self) -> ProxySettings:
+    def settings(self) -> ProxySettings:
         return self.prepared.given.settings
 
     @property
     def is_logged_in_detail(self) -> bool:
         """Whether the log is to tell of clients that go, too."""
-        return self._settings.debug_logging
+        return self.settings.debug_logging
 
     def _target(self) -> Target:
-        return target_of(self._settings.target)
+        return target_of(self.settings.target)
 
     def _login(self) -> Login:
-        settings = self._settings
+        settings = self.settings
         return Login(
             self._identities,
             lambda identity: self._front.refresh(identity),
@@ -179,17 +182,17 @@ class Proxy:
     async def _open(self, pool: MicroPool) -> tuple[Server, tuple[int, int]]:
         """See `Opener.open`. A database that reports something else than before (it was upgraded,
         say, or its defaults were changed) is no longer greeted for from memory."""
-        server, told = await self._opener.open(pool)
+        server, told = await self.opener.open(pool)
         place = pool.database, pool.user
         parameters = parameters_of(server)
         if self._reported.setdefault(place, parameters) is not parameters:
             self._reported[place] = parameters
-            self._sessions.greetings.forget()
+            self.sessions.greetings.forget()
         return server, told
 
     def _forget_databases(self, is_meant: Callable[[str], bool]) -> None:
         """Databases of these names are gone, or others: nobody is greeted for them from memory."""
-        self._sessions.greetings.forget_databases(is_meant)
+        self.sessions.greetings.forget_databases(is_meant)
         for place in [place for place in self._reported if is_meant(place[0])]:
             del self._reported[place]
 
@@ -197,7 +200,7 @@ class Proxy:
 
     async def _log_in(self, sock: socket.socket, peer: object) -> None:
         """Take one new connection through its login."""
-        self._sessions.counts.received += 1
+        self.sessions.counts.received += 1
         stream = Stream(sock, self._agenda.loop)
         address = _address_of(peer)
         try:
@@ -207,7 +210,7 @@ class Proxy:
             elif isinstance(outcome, CancelRequest):
                 await self._cancel(outcome, stream)
         except LoginFailed as failure:
-            self._sessions.counts.failed += 1
+            self.sessions.counts.login_failed(failure.sqlstate)
             logger.warning(
                 "A client could not log in: %s",
                 failure.reason,
@@ -224,19 +227,23 @@ class Proxy:
             raise
 
     async def _admit(self, login: LoggedIn) -> None:
-        limit = self._settings.max_client_connections
-        if self._draining or len(self._sessions.clients) >= limit:
+        limit = self.settings.max_client_connections
+        if self._draining or len(self.sessions.clients) >= limit:
             error = errors.admin_shutdown() if self._draining else errors.too_many_clients(limit)
             await _turn_away(login, error)
         identity = self._front.identity_of(login)
         if identity is None:
             await _turn_away(login, errors.no_credentials(login.user))
-        pool = self._manager.pool(login.database, identity)
-        self._janitor.watch(self._sessions.admit(login, pool))
+        pool = self.manager.pool(login.database, identity)
+        refusal = self.manager.groups.refusal(pool, login.user)
+        if refusal is not None:
+            await _turn_away(login, refusal)
+        self.sessions.counts.logged_in(login.method, login.stream.tls)
+        self._janitor.watch(self.sessions.admit(login, pool))
 
     async def _cancel(self, request: CancelRequest, stream: Stream) -> None:
         try:
-            client = self._sessions.find(request.pid, request.key)
+            client = self.sessions.find(request.pid, request.key)
             if client is not None:
                 await self._canceller.cancel_client(client)
         finally:
@@ -249,50 +256,43 @@ class Proxy:
         self._draining = True
         self._doorman.close()
         self._front.close()
-        self._around.evacuator.remove(self._manager.holds)
+        self._around.evacuator.remove(self.manager.holds)
         farewell = errors.admin_shutdown().encode()
-        for client in list(self._sessions.clients.values()):
+        for client in list(self.sessions.clients.values()):
             client.part(farewell)
         # Each client's end is the relay's doing, in compiled code that knows no events.
-        while self._sessions.clients and self._agenda.now() < deadline:  # noqa: ASYNC110
+        while self.sessions.clients and self._agenda.now() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(DRAIN_STEP_S)
-        for client in list(self._sessions.clients.values()):
+        for client in list(self.sessions.clients.values()):
             client.fail(farewell, "Forebay is shutting down")
         self._janitor.stop()
-        self._manager.close_all()
+        self.manager.close_all()
         await asyncio.sleep(0)
 
-    def stats(self) -> Mapping[str, int | float]:
-        """Counters and gauges; see docs/operations.md."""
-        manager, sessions = self._manager, self._sessions
-        servers, budget = manager.servers, manager.budget
-        at_once = manager.borrows - manager.census.waits.count
-        return {
-            "client_connections": len(sessions.clients),
-            "client_connections_received": sessions.counts.received,
-            "client_connections_setup_succeeded": sessions.counts.succeeded,
-            "client_connections_setup_failed": sessions.counts.failed,
-            "client_connections_closed": sessions.counts.closed,
-            "wrong_passwords": self._front.policy.throttle.wrong_passwords,
-            "logins_under_way": self._doorman.logins,
-            "clients_waiting": manager.waiting,
-            "clients_pinned": sum(server.is_pinned for server in servers),
-            "pins": sessions.pinner.counts.begun.total(),
-            "database_connections": len(servers),
-            "database_connections_peak": manager.peak,
-            "database_connections_borrowed": sum(p.borrowed for p in manager.pools.values()),
-            "database_connections_in_transaction": sum(s.in_transaction for s in servers),
-            "database_connections_opened": manager.opened,
-            "database_connections_failed": manager.open_failures,
-            "max_database_connections_allowed": budget.limit if budget else 0,
-            "server_max_connections": budget.max_connections if budget else 0,
-            "server_reserved_connections": budget.reserved if budget else 0,
-            "prepared_statement_bytes": sessions.texts.account.bytes,
-            "transactions": manager.transactions,
-            "borrow_wait_us_p50": manager.census.waits.percentile_us(0.5, at_once),
-            "borrow_wait_us_p99": manager.census.waits.percentile_us(0.99, at_once),
-            **sessions.pinner.counts.figures(),
-        }
+    # ---- what it is told to do, and tells ----
+
+    def command(self, action: PoolAction, database: str) -> int:
+        """Returns how many connections are left; see `PoolCommand`."""
+        pausing = self.manager.pausing
+        if action == "kill":
+            pausing.kill(database, self.sessions.clients.values())
+        elif action == "reconnect":
+            pausing.reconnect(database)
+        return pausing.left(database)
+
+    def now(self) -> float:
+        """Seconds, monotonic."""
+        return self._agenda.now()
+
+    @property
+    def wrong_passwords(self) -> int:
+        """Wrong passwords and tokens, and unknown users, since the start."""
+        return self._front.policy.throttle.wrong_passwords
+
+    @property
+    def logins_under_way(self) -> int:
+        """Connections that have not logged in yet."""
+        return self._doorman.logins
 
 
 async def _turn_away(login: LoggedIn, error: PgError) -> NoReturn:
@@ -308,6 +308,7 @@ def _limits(settings: ProxySettings) -> Limits:
         max_idle_connections_percent=pool.max_idle_connections_percent,
         max_waiting_clients=pool.max_waiting_clients,
         init_query=pool.init_query.strip(),
+        max_connections=pool.max_connections,
     )
 
 

@@ -14,11 +14,12 @@ from forebay.channel import (
     CallError,
     Calls,
     Drained,
+    Figures,
+    FiguresRequest,
     NewerSecret,
     Refreshed,
     SilenceError,
-    Stats,
-    StatsRequest,
+    WorkerFigures,
     node_end,
     worker_end,
 )
@@ -68,9 +69,9 @@ async def test_both_ask(ends: Ends) -> None:
 
 async def test_a_slow_answer_holds_up_no_other(ends: Ends) -> None:
     ends.hold = asyncio.Event()
-    ends.answers[StatsRequest] = Stats(proxies={})
+    ends.answers[FiguresRequest] = Figures(worker=WorkerFigures())
     slow = asyncio.ensure_future(ends.node.ask(STEPS, Applied, 20))
-    assert await ends.node.ask(StatsRequest(), Stats, 20) == Stats(proxies={})
+    assert await ends.node.ask(FiguresRequest(), Figures, 20) == Figures(worker=WorkerFigures())
     assert not slow.done()
     ends.hold.set()
     assert await slow == Applied()
@@ -95,7 +96,7 @@ async def test_a_refusal_is_told_with_its_reason(
 
 
 async def test_an_answer_to_something_else_is_none(ends: Ends) -> None:
-    ends.answers[Apply] = Stats(proxies={})
+    ends.answers[Apply] = Figures(worker=WorkerFigures())
     with pytest.raises(CallError, match="answered something else"):
         await ends.node.ask(STEPS, Applied, 20)
 
@@ -105,8 +106,8 @@ async def test_who_keeps_silent_and_answers_late(ends: Ends) -> None:
     with pytest.raises(SilenceError, match="the worker did not answer within 0"):
         await ends.node.ask(STEPS, Applied, 0)
     ends.hold.set()
-    ends.answers[StatsRequest] = Stats(proxies={})
-    assert await ends.node.ask(StatsRequest(), Stats, 20) == Stats(proxies={})
+    ends.answers[FiguresRequest] = Figures(worker=WorkerFigures())
+    assert await ends.node.ask(FiguresRequest(), Figures, 20) == Figures(worker=WorkerFigures())
 
 
 async def test_who_is_gone(ends: Ends) -> None:

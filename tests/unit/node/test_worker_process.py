@@ -6,8 +6,19 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from forebay.channel import Answer, Applied, Apply, Refreshed, Stats, WorkerRequest, encode
+from forebay.channel import (
+    Answer,
+    Applied,
+    Apply,
+    Figures,
+    FiguresRequest,
+    Refreshed,
+    WorkerFigures,
+    WorkerRequest,
+    encode,
+)
 from forebay.node.evacuations import Evacuations
+from forebay.node.events import Events
 from forebay.node.worker_process import WorkerError, WorkerProcess
 
 SAYS = (
@@ -31,7 +42,7 @@ async def running() -> AsyncIterator[list[WorkerProcess]]:
 
 async def start(program: str, running: list[WorkerProcess]) -> WorkerProcess:
     command = (sys.executable, "-I", "-S", "-c", program)
-    worker = await WorkerProcess.start(command, {}, Evacuations(), nothing_newer)
+    worker = await WorkerProcess.start(command, {}, Evacuations(), nothing_newer, Events())
     running.append(worker)
     return worker
 
@@ -39,7 +50,7 @@ async def start(program: str, running: list[WorkerProcess]) -> WorkerProcess:
 async def test_an_answer_to_each_question(running: list[WorkerProcess]) -> None:
     early = encode(Answer(id=7, result=Applied()))  # nobody has asked for it
     answers = encode(Answer(id=1, result=Applied()))
-    answers += encode(Answer(id=2, result=Stats(proxies={"a": {}})))
+    answers += encode(Answer(id=2, result=Figures(worker=WorkerFigures(started_at=7.0))))
     program = (
         "import os, sys; fd = int(sys.argv[1]);"
         f"os.write(fd, bytes.fromhex('{early.hex()}')); os.read(fd, 1);"
@@ -48,8 +59,10 @@ async def test_an_answer_to_each_question(running: list[WorkerProcess]) -> None:
         "sys.stdin.read(); os.read(fd, 65536); os.read(fd, 65536)"
     )
     worker = await start(program, running)
-    _, counted = await asyncio.gather(worker.apply(STEPS, [], 20), worker.stats(20))
-    assert counted == {"a": {}}
+    _, counted = await asyncio.gather(
+        worker.apply(STEPS, [], 20), worker.ask(FiguresRequest(), Figures, 20)
+    )
+    assert counted == Figures(worker=WorkerFigures(started_at=7.0))
 
 
 async def test_a_worker_that_ends(running: list[WorkerProcess]) -> None:
@@ -58,14 +71,14 @@ async def test_a_worker_that_ends(running: list[WorkerProcess]) -> None:
         await worker.apply(STEPS, [], 20)
     assert await worker.wait() == 3
     with pytest.raises(WorkerError, match="has ended"):
-        await worker.stats(20)
+        await worker.ask(FiguresRequest(), Figures, 20)
     assert not worker.drained
 
 
 async def test_a_worker_that_keeps_silent(running: list[WorkerProcess]) -> None:
     worker = await start("import time; time.sleep(100)", running)
     with pytest.raises(WorkerError, match="did not answer within"):
-        await worker.stats(0.01)
+        await worker.ask(FiguresRequest(), Figures, 0.01)
 
 
 async def test_one_that_keeps_silent_about_a_change_is_replaced(
@@ -88,4 +101,4 @@ async def test_nonsense_ends_it(
 
 async def test_a_program_that_is_not_there() -> None:
     with pytest.raises(WorkerError, match="can't be started"):
-        await WorkerProcess.start(("/no/such/program",), {}, Evacuations(), nothing_newer)
+        await WorkerProcess.start(("/no/such/program",), {}, Evacuations(), nothing_newer, Events())

@@ -66,14 +66,14 @@ def waiting(pool: Any) -> list[Any]:
 
 def test_nothing_to_borrow(pool: Any) -> None:
     assert pool.borrow(SETTINGS) is None
-    assert (pool.borrows, pool.borrowed) == (0, 0)
+    assert (pool.tally.borrows, pool.borrowed) == (0, 0)
 
 
 def test_the_newest_is_borrowed_first(pool: Any) -> None:
     servers = [server() for _ in range(3)]
     connected(pool, *servers)
     assert [pool.borrow(SETTINGS) for _ in range(3)] == servers[::-1]
-    assert (pool.borrows, pool.borrowed, pool.size) == (3, 3, 3)
+    assert (pool.tally.borrows, pool.borrowed, pool.size) == (3, 3, 3)
 
 
 def test_one_with_equal_settings_is_preferred(pool: Any) -> None:

@@ -19,7 +19,7 @@ class TestTheEnd:
             assert database.serves(client)
         client.asks("Query ROLLBACK", database, "CommandComplete ROLLBACK, Ready I")
         assert database.is_idle
-        assert loopback.pool.transactions == 1
+        assert loopback.pool.tally.transactions == 1
 
     def test_a_pinned_client_keeps_it_too(self, loopback: Loopback) -> None:
         database, client = loopback.database(), loopback.client()

@@ -55,7 +55,7 @@ def test_sync_without_a_connection_is_answered_here(loopback: Loopback) -> None:
     client.sends("Sync, Sync")
     client.gets("Ready I, Ready I")
     database.gets("")
-    assert loopback.pool.borrows == 0
+    assert loopback.pool.tally.borrows == 0
 
 
 def test_copy_data_outside_copy_is_dropped(loopback: Loopback) -> None:

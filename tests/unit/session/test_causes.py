@@ -100,5 +100,5 @@ def test_codes_that_can_be_listed_are_documented() -> None:
 def test_each_has_figures(reason: PinReason) -> None:
     counts = PinCounts()
     counts.begin(reason)
-    name = reason.value.lower()
-    assert counts.figures()[f"pins_{name}"] == counts.figures()[f"clients_pinned_{name}"] == 1
+    figures = counts.figures()
+    assert figures["pins"][reason.value] == figures["clients_pinned"][reason.value] == 1

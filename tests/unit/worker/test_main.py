@@ -20,13 +20,17 @@ from forebay.channel import (
     Drained,
     Evacuate,
     Failed,
+    Figures,
+    FiguresRequest,
+    Looking,
     NewerSecret,
     NodeMessage,
     NodeRequest,
+    Notice,
     Refreshed,
     Reopen,
-    Stats,
-    StatsRequest,
+    WorkerAnswer,
+    WorkerFigures,
     WorkerMessage,
     node_end,
     pass_descriptors,
@@ -70,10 +74,10 @@ class Plane:
             raise self.fails
         await self.may_drain.wait()
 
-    def stats(self) -> dict[str, dict[str, int | float]]:
+    async def answer(self, request: Looking) -> WorkerAnswer:
         if self.fails is not None:
             raise self.fails
-        return {"a": {"clients": 1}}
+        return Figures(worker=WorkerFigures(started_at=7.0))
 
 
 class Worker:
@@ -86,6 +90,7 @@ class Worker:
     ) -> None:
         loop = asyncio.get_running_loop()
         self.node, self.here = node, here
+        self.news: list[Notice] = []
         self.descriptors, theirs = socket.socketpair()
         theirs.settimeout(20)
         self.process = WorkerProcess(loop, cast(Any, Plane), here, theirs)
@@ -101,7 +106,10 @@ class Worker:
         assert await self.node.send(message)
 
     async def hear(self) -> WorkerMessage | None:
-        return await self.node.receive()
+        """The next message, but for news of the log."""
+        while isinstance(message := await self.node.receive(), Notice):
+            self.news.append(message)
+        return message
 
     async def ask(self, request: NodeRequest, number: int = 7) -> WorkerMessage | None:
         await self.say(Call(id=number, request=request))
@@ -146,8 +154,8 @@ async def test_one_that_refuses_a_change_serves_on(worker: Worker) -> None:
     await worker.serve()
     worker.plane.refuses = ValueError("not so")
     assert await worker.ask(STEPS) == Failed(id=7, reason="not so")
-    told = Stats(proxies={"a": {"clients": 1}})
-    assert await worker.ask(StatsRequest(), 8) == Answer(id=8, result=told)
+    told = Figures(worker=WorkerFigures(started_at=7.0))
+    assert await worker.ask(FiguresRequest(), 8) == Answer(id=8, result=told)
 
 
 async def test_listening_sockets_come_along(worker: Worker) -> None:
@@ -181,9 +189,10 @@ async def test_statistics_that_cannot_be_told_end_nothing(
 ) -> None:
     await worker.serve()
     worker.plane.fails = RuntimeError("no luck")
-    assert await worker.ask(StatsRequest(), 8) == Failed(id=8, reason="no luck")
+    assert await worker.ask(FiguresRequest(), 8) == Failed(id=8, reason="no luck")
     assert await worker.ask(STEPS) == Answer(id=7, result=Applied())
-    assert "StatsRequest of the node failed" in caplog.text
+    assert "FiguresRequest of the node failed" in caplog.text
+    assert worker.news == [Notice(level="ERROR", text="FiguresRequest of the node failed")]
 
 
 async def test_what_concerns_other_workers_is_heard(worker: Worker) -> None:
@@ -195,7 +204,7 @@ async def test_what_concerns_other_workers_is_heard(worker: Worker) -> None:
     ]
     for message in said:
         await worker.say(message)
-    await worker.ask(StatsRequest())
+    await worker.ask(FiguresRequest())
     assert worker.plane.heard == said
 
 

@@ -26,7 +26,7 @@ async def turn_away(stream: Stream, draining: bool = False) -> str:
     proxy = cast(Any, Proxy.__new__(Proxy))
     proxy._draining = draining
     proxy.prepared = prepared(SimpleNamespace(max_client_connections=0))
-    proxy._sessions = SimpleNamespace(clients={})
+    proxy.sessions = SimpleNamespace(clients={})
     with pytest.raises(LoginFailed) as caught:
         async with asyncio.timeout(5):
             await proxy._admit(LoggedIn(stream, "user", "database", (), 0, ""))
@@ -58,7 +58,7 @@ def made() -> Any:
     proxy = cast(Any, Proxy.__new__(Proxy))
     proxy._draining = False
     proxy.prepared = prepared(SimpleNamespace(max_client_connections=2))
-    proxy._sessions = SimpleNamespace(clients={}, counts=Counts())
+    proxy.sessions = SimpleNamespace(clients={}, counts=Counts())
     proxy._agenda = SimpleNamespace(loop=None)
     proxy._front = SimpleNamespace(
         policy_for=lambda sock: None, identity_of=lambda login: login.user
@@ -69,15 +69,18 @@ def made() -> Any:
 async def test_as_many_as_may_stay_do_and_the_next_does_not() -> None:
     proxy = made()
     watched: list[object] = []
-    clients = proxy._sessions.clients
+    clients = proxy.sessions.clients
 
     def admit(login: LoggedIn, pool: object) -> object:
         login.stream.close()
         clients[len(clients)] = pool
         return pool
 
-    proxy._sessions.admit = admit
-    proxy._manager = SimpleNamespace(pool=lambda database, user: (database, user))
+    proxy.sessions.admit = admit
+    proxy.manager = SimpleNamespace(
+        pool=lambda database, user: (database, user),
+        groups=SimpleNamespace(refusal=lambda *_: None),
+    )
     proxy._janitor = SimpleNamespace(watch=watched.append)
     for turn in range(3):
         ours, theirs = socket.socketpair()
@@ -116,7 +119,7 @@ async def test_a_login_that_fails_is_counted_and_told_of(
     ours, theirs = socket.socketpair()
     with theirs:
         await proxy._log_in(ours, ("192.0.2.7", 4711))
-    counts = proxy._sessions.counts
+    counts = proxy.sessions.counts
     assert (counts.received, counts.failed, counts.succeeded) == (1, 1, 0)
     (record,) = caplog.records
     assert record.getMessage() == "A client could not log in: the password is wrong"
@@ -131,7 +134,7 @@ async def test_who_cannot_be_admitted_is_not_left_waiting(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(endpoint, "log_in", log_in)
     proxy = made()
-    proxy._manager = SimpleNamespace(pool=lambda database, user: 1 / 0)
+    proxy.manager = SimpleNamespace(pool=lambda database, user: 1 / 0)
     ours, theirs = socket.socketpair()
     with theirs:
         with pytest.raises(ZeroDivisionError):
@@ -147,7 +150,7 @@ async def test_a_cancel_request_reaches_who_shows_the_key_and_gets_no_answer(kno
     async def cancel(client: object) -> None:
         cancelled.append(client)
 
-    proxy._sessions.find = lambda pid, key: "client" if (pid, key) == (7, b"key!") else None
+    proxy.sessions.find = lambda pid, key: "client" if (pid, key) == (7, b"key!") else None
     proxy._canceller = SimpleNamespace(cancel_client=cancel)
     ours, theirs = socket.socketpair()
     with theirs:
@@ -165,7 +168,7 @@ async def test_a_database_that_reports_something_else_is_not_greeted_for_from_me
     def forget() -> None:
         forgotten.append(kept[-1].values["server_version"])
 
-    proxy._sessions.greetings = SimpleNamespace(forget=forget)
+    proxy.sessions.greetings = SimpleNamespace(forget=forget)
     for version in ("15.0", "15.0", "16.0", "16.0"):
         kept.append(intern.parameters({"server_version": version}))
         server = SimpleNamespace(parameters=kept[-1])
@@ -173,7 +176,7 @@ async def test_a_database_that_reports_something_else_is_not_greeted_for_from_me
         async def opened(pool: object, server: object = server) -> tuple[object, tuple[int, int]]:
             return server, (100, 3)
 
-        proxy._opener = SimpleNamespace(open=opened)
+        proxy.opener = SimpleNamespace(open=opened)
         pool = SimpleNamespace(database="shop", user="app")
         assert await proxy._open(pool) == (server, (100, 3))
     assert forgotten == ["16.0"]

@@ -21,13 +21,14 @@ MAX_PASSWORD_MESSAGE_BYTES: Final = 65_535
 class Authentication:
     """One client's proof under way; also the `methods.Dialogue` with it.
 
-    `reason` is why it was refused, beyond what the client is told. `has_asked`: whether the client
-    was asked for anything.
+    `method`: how it is to prove who it is, as `methods.METHODS` calls that. `reason` is why it was
+    refused, beyond what the client is told. `has_asked`: whether the client was asked for anything.
     """
 
     def __init__(self, stream: Stream, policy: LoginPolicy, peer: str) -> None:
         self.reason = ""
         self.has_asked = False
+        self.method = ""
         self._stream = stream
         self._policy = policy
         self._peer = peer
@@ -69,6 +70,7 @@ class Authentication:
                 auth = newer
                 self._demand_certificate(auth)
                 proof = await check(auth)
+        self.method = auth.method
         if proof is not None and auth.client_cert == "verify-full":
             certificate = self.certificate()
             if not certificate.is_of(user, auth.cert_names):

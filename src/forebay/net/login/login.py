@@ -58,7 +58,7 @@ class LoggedIn:
     `settings` is sorted by name, names are lower-case and occur once. AuthenticationOk is written
     to the stream but not sent yet. `client_keys` are what its SCRAM proof has given away, where no
     more than a verifier was known of its password: with them one can log in to the database whose
-    verifier it is.
+    verifier it is. `method` is a key of `methods.METHODS`.
     """
 
     stream: Stream
@@ -68,6 +68,7 @@ class LoggedIn:
     protocol_minor: int
     application_name: str
     client_keys: ClientKeys | None = field(default=None, repr=False)
+    method: str = ""
 
 
 class LoginFailed(Exception):  # noqa: N818 - the counterpart of LoggedIn
@@ -176,6 +177,7 @@ class _Login:
             protocol_minor=request.agreed_minor,
             application_name=request.settings.get("application_name", ""),
             client_keys=proof.client_keys,
+            method=self._authentication.method,
         )
 
     # ---- Encryption and the startup packet -------------------------------------------------------

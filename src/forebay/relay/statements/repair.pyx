@@ -66,6 +66,7 @@ cdef int put_parse(Connection server, Statement statement) except -1:
     cdef bytes text = statement.source.sql
     cdef Py_ssize_t length = 4 + len(name) + 1 + len(text) + len(statement.tail)
     cdef unsigned char head[HEADER_BYTES]
+    server.pool.tally.server_parses += 1
     write_head(head, c"P", length)
     put(server, head, HEADER_BYTES)
     put(server, name, len(name) + 1)  # with the zero byte behind

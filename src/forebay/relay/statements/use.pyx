@@ -240,6 +240,7 @@ cdef bint define_proven(Borrower client, Frame *frame) except -1:
         return False
     if statement.leaves_types and statement.known.proven_types is None:
         return False
+    client.pool.tally.client_parses += 1
     names.define_unasked(name, statement, statement.known.proven_types)
     client.write(PARSE_COMPLETE, len(PARSE_COMPLETE))
     return True

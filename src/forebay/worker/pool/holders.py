@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from forebay.relay import Client, Server
-from forebay.worker.kept import known_notes, settings_of
+from forebay.worker.kept import application_of, known_notes
 from forebay.worker.sessions import telling
 
 if TYPE_CHECKING:
@@ -262,12 +262,6 @@ def who(client: Client, *, with_user: bool = True, with_place: bool = False) -> 
     if with_place:
         words.append(f"client {telling.address_of(client) or 'on a Unix socket'}")
     return ", ".join(words)
-
-
-def application_of(client: Client) -> str:
-    """The client's application_name."""
-    values = settings_of(client).values
-    return next((text for name, text in values if name == "application_name"), "")
 
 
 def described(client: Client) -> dict[str, Any]:

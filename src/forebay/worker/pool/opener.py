@@ -62,6 +62,8 @@ class Opener:
         self._intern = intern
         self._target = target
         self._tls_contexts = tls_contexts
+        # Logins at the database: those that were tried, with TLS asked for, and that came to be.
+        self.tried = self.tried_with_tls = self.succeeded = 0
 
     async def open(self, pool: MicroPool) -> tuple[Server, tuple[int, int]]:
         """A connection that has run init_query, not started yet, and the server's
@@ -134,8 +136,11 @@ class Opener:
         self, attempt: Attempt, database: str, parameters: Mapping[str, str] = NO_PARAMETERS
     ) -> DatabaseConnection:
         """A connection that is logged in so, and no more. Raises as `open`."""
-        return await connector.connect(
-            self._target(),
+        target = self._target()
+        self.tried += 1
+        self.tried_with_tls += target.sslmode not in ("disable", "allow")
+        connection = await connector.connect(
+            target,
             user=attempt.user,
             password=attempt.proof,
             database=database,
@@ -143,6 +148,8 @@ class Opener:
             connect_timeout_s=self.login.connect_timeout_s,
             tls_contexts=self._tls_contexts,
         )
+        self.succeeded += 1
+        return connection
 
     async def _prepare(self, connection: DatabaseConnection) -> tuple[tuple[int, int], list[str]]:
         try:

@@ -1,5 +1,6 @@
 """Clients that waited for a connection and were refused, until the log has told of them."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from forebay.protocol.errors import PgError
@@ -35,6 +36,7 @@ class Refusals:
 
     def __init__(self) -> None:
         self._untold: dict[str, Refused] = {}
+        self.counts: Counter[str] = Counter()  # by SQLSTATE, since the start
 
     def __bool__(self) -> bool:
         return bool(self._untold)
@@ -43,6 +45,7 @@ class Refusals:
         """A client that waits is about to be told `error`."""
         if client.place is None:
             return
+        self.counts[error.sqlstate] += 1
         refused = self._untold.get(error.sqlstate)
         if refused is None:
             refused = self._untold[error.sqlstate] = Refused(error)

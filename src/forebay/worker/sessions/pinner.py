@@ -6,8 +6,9 @@ from forebay.session.pins import Notes, PinCounts
 from forebay.session.rds import rds_explanation
 from forebay.sql.digest import digest
 from forebay.worker.agenda import Agenda
-from forebay.worker.kept import known_notes, notes_of, reading_of
+from forebay.worker.kept import application_of, known_notes, notes_of, reading_of
 from forebay.worker.sessions import telling
+from forebay.worker.sessions.pin_book import PinBook
 
 
 class Pinner:
@@ -16,6 +17,7 @@ class Pinner:
     def __init__(self, agenda: Agenda) -> None:
         self._agenda = agenda
         self.counts = PinCounts()
+        self.book = PinBook()
         self.as_rds = False
 
     def now(self) -> float:
@@ -47,6 +49,8 @@ class Pinner:
             notes.pinned_at[reason] = now
             self.counts.begin(reason)
             quoted = digest_of(client, notes.causes.get(reason, b""))
+            application = application_of(client)
+            self.book.begin(client.process_id, reason, quoted, application, now)
             if self.as_rds:
                 telling.pinned(client, reason, rds_explanation(reason, named=named), quoted)
             else:
@@ -55,6 +59,7 @@ class Pinner:
         for reason in notes.pinned_at.keys() - reasons:
             duration_s = now - notes.pinned_at.pop(reason)
             self.counts.end(reason, duration_s)
+            self.book.end(client.process_id, reason, now)
             telling.no_longer_pinned(client, reason, duration_s)
 
     def nothing_ran(self, client: Client) -> None:
@@ -75,6 +80,7 @@ class Pinner:
             now = self._agenda.now()
             for reason, since in notes.pinned_at.items():
                 self.counts.end(reason, now - since)
+                self.book.end(client.process_id, reason, now)
                 if not self.as_rds:
                     telling.no_longer_pinned(client, reason, now - since, has_left=True)
 

@@ -5,7 +5,10 @@ texts, pins and the state of a session is answered by `texts`, `pinner` and `aud
 """
 
 import hmac
-from dataclasses import dataclass
+import ssl
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
 
 from forebay.config.settings import Pinning
 from forebay.net.login import LoggedIn
@@ -27,6 +30,8 @@ from forebay.worker.sessions.greetings import Greetings
 from forebay.worker.sessions.pinner import Pinner
 from forebay.worker.sessions.texts import Texts
 
+# What a login fails with where the proof, or the handshake before it, was wrong.
+FAILED_AUTH = frozenset({"28000", "28P01", "08P01"})
 # A client that is told why it ends may take so long to receive it.
 LAST_WORD_S = 5.0
 
@@ -38,7 +43,25 @@ class Counts:
     received: int = 0
     succeeded: int = 0
     failed: int = 0
+    failed_auth: int = 0  # ... as the client has not proved who it is, or TLS did not come about
     closed: int = 0
+    tls_clients: int = 0  # those that are here now
+    tls_resumptions: int = 0
+    logins: Counter[str] = field(default_factory=Counter)  # by method
+    login_failures: Counter[str] = field(default_factory=Counter)  # by SQLSTATE
+    tls_versions: Counter[str] = field(default_factory=Counter)  # of logins
+
+    def logged_in(self, method: str, tls: ssl.SSLObject | None) -> None:
+        """A client has proved who it is."""
+        self.logins[method] += 1
+        if tls is not None:
+            self.tls_versions[tls.version() or "unknown"] += 1
+            self.tls_resumptions += bool(tls.session_reused)
+
+    def login_failed(self, sqlstate: str) -> None:
+        self.failed += 1
+        self.failed_auth += sqlstate in FAILED_AUTH
+        self.login_failures[sqlstate] += 1
 
 
 class Sessions:
@@ -89,10 +112,13 @@ class Sessions:
             outgoing=detached.outgoing,
         )
         client.protocol_minor = login.protocol_minor
+        if login.user != pool.user:
+            client.user = sys.intern(login.user)
         client.strict = self.pinner.as_rds
         client.look_for(self._listed.names)
         self.clients[client.process_id] = client
-        pool.clients += 1
+        self.counts.tls_clients += client.is_tls
+        pool.note_clients(1)
         client.put_off(detached.unsent)
         client.start(detached.leftover)
         client.push()
@@ -155,8 +181,9 @@ class Sessions:
         self.pinner.closed(client)
         if client.evacuation is not None:
             self.evacuations.over(client)
-        client.pool.clients -= 1
+        client.pool.note_clients(-1)
         self.counts.closed += 1
+        self.counts.tls_clients -= client.is_tls
         telling.closed(client, reason)
         if not client.is_closed:
             self._agenda.later(LAST_WORD_S, client.drop)

@@ -251,12 +251,12 @@ def test_micro_pools_nobody_uses_are_forgotten_and_counters_do_not_fall() -> Non
     client = world.client("alice")
     world.done(client)
     world.done(world.client("bob"))
-    borrowed = world.manager.borrows
+    borrowed = world.manager.tally().borrows
     world.manager.forget_unused_pools()
     assert len(world.manager.pools) == 2
     client.pool.clients -= 1
     world.manager.retire_all()
     world.manager.forget_unused_pools()
     assert list(world.manager.pools) == [("shop", "bob")], "its client is still there"
-    assert world.manager.borrows == borrowed > 0
+    assert world.manager.tally().borrows == borrowed > 0
     world.settle()

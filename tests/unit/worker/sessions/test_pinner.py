@@ -28,7 +28,7 @@ def held(proxy: Proxy, client: Any, *reasons: PinReason) -> None:
 
 def figures(proxy: Proxy, reason: str) -> tuple[float, ...]:
     found = proxy.pinner.counts.figures()
-    return tuple(found[f"{name}_{reason}"] for name in ("pins", "pin_seconds", "clients_pinned"))
+    return tuple(found[name][reason.upper()] for name in ("pins", "pin_s", "clients_pinned"))
 
 
 def test_a_pin_begins_and_ends_and_the_log_says_why_until_when_and_how_long(

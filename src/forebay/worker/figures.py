@@ -1,0 +1,178 @@
+"""What is counted in one proxy, gathered for the node. Nothing here is formatted or summed up over
+time; what the numbers mean stands in docs/operations.md.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from forebay.channel import Histogram, PoolFigures, ProxyFigures
+from forebay.channel.figures import Number
+from forebay.relay import Histogram as RelayHistogram
+from forebay.relay import MicroPool, Tally
+from forebay.worker.pool.manager import PoolManager
+
+if TYPE_CHECKING:
+    from forebay.worker.proxy import Proxy
+
+# So many micro-pools are described at once, before relayed traffic goes on.
+POOLS_AT_ONCE = 50
+
+
+def histogram_of(counted: RelayHistogram) -> Histogram:
+    """The same, as it travels."""
+    return Histogram(counted.count, counted.sum_us, counted.filled())
+
+
+async def figures_of(proxy: "Proxy", *, pools: bool) -> ProxyFigures:
+    """One proxy's figures, with those of each micro-pool if `pools`."""
+    census = proxy.manager.census
+    target = proxy.settings.target
+    return ProxyFigures(
+        target=str(target.addresses()[0]),
+        numbers=numbers_of(proxy),
+        parts=parts_of(proxy),
+        histograms={
+            "borrow_wait": histogram_of(census.waits),
+            "query": histogram_of(census.queries),
+            "database": histogram_of(census.database),
+        },
+        pools=await _pools(proxy) if pools else [],
+    )
+
+
+def numbers_of(proxy: "Proxy") -> dict[str, Number]:
+    """Counters and gauges."""
+    manager, sessions = proxy.manager, proxy.sessions
+    return {
+        **_of_clients(proxy),
+        **_of_connections(proxy),
+        **_of_traffic(manager.tally()),
+        "pins": sessions.pinner.counts.begun.total(),
+        "available_s": manager.reach.total_s(proxy.now()),
+        "target_available": int(manager.reach.is_reached),
+        "prepared_statement_bytes": sessions.texts.account.bytes,
+        "borrow_wait_us_p50": _percentile_us(manager, 0.5),
+        "borrow_wait_us_p99": _percentile_us(manager, 0.99),
+    }
+
+
+def parts_of(proxy: "Proxy") -> dict[str, dict[str, Number]]:
+    """What can be told apart by a word."""
+    counts = proxy.sessions.counts
+    return {
+        "logins": dict(counts.logins),
+        "login_failures": dict(counts.login_failures),
+        "tls_versions": dict(counts.tls_versions),
+        "refusals": dict(proxy.manager.refusals.counts),
+        **proxy.sessions.pinner.counts.figures(),
+    }
+
+
+def _of_clients(proxy: "Proxy") -> dict[str, Number]:
+    manager, sessions = proxy.manager, proxy.sessions
+    counts = sessions.counts
+    tls = counts.tls_clients
+    return {
+        "client_connections": len(sessions.clients),
+        "client_connections_tls": tls,
+        "client_connections_no_tls": len(sessions.clients) - tls,
+        "client_connections_received": counts.received,
+        "client_connections_setup_succeeded": counts.succeeded,
+        "client_connections_setup_failed": counts.failed,
+        "client_connections_setup_failed_auth": counts.failed_auth,
+        "client_connections_closed": counts.closed,
+        "tls_resumptions": counts.tls_resumptions,
+        "wrong_passwords": proxy.wrong_passwords,
+        "logins_under_way": proxy.logins_under_way,
+        "clients_waiting": manager.waiting,
+        "clients_waiting_longest_s": _waited_s(manager.census.first, proxy.now()),
+    }
+
+
+def _of_connections(proxy: "Proxy") -> dict[str, Number]:
+    manager, opener = proxy.manager, proxy.opener
+    servers, budget, census = manager.servers, manager.budget, manager.census
+    return {
+        "clients_pinned": sum(server.is_pinned for server in servers),
+        "database_connections": len(servers),
+        "database_connections_tls": sum(server.is_tls for server in servers),
+        "database_connections_peak": manager.peak,
+        "database_connections_idle": census.idle,
+        "database_connections_opening": census.opening,
+        "database_connections_borrowed": len(servers) - census.idle,
+        "database_connections_in_transaction": sum(s.in_transaction for s in servers),
+        "database_connection_requests": opener.tried,
+        "database_connection_requests_tls": opener.tried_with_tls,
+        "database_connections_opened": opener.succeeded,
+        "database_connections_failed": manager.open_failures,
+        "max_database_connections_allowed": budget.limit if budget else 0,
+        "server_max_connections": budget.max_connections if budget else 0,
+        "server_reserved_connections": budget.reserved if budget else 0,
+    }
+
+
+def _of_traffic(tally: Tally) -> dict[str, Number]:
+    return {
+        **counted(tally),
+        "queries_tls": tally.queries_tls,
+        "queries_no_tls": tally.queries - tally.queries_tls,
+        "queries_refused": tally.refused,
+        "replays_failed": tally.replays_failed,
+    }
+
+
+def _percentile_us(manager: PoolManager, fraction: float) -> float:
+    """Of all borrows, those that took no time included."""
+    waits = histogram_of(manager.census.waits)
+    at_once = max(0, manager.tally().borrows - waits.count)
+    rank = fraction * (waits.count + at_once) - at_once
+    return waits.percentile_us(rank / waits.count) if rank > 0 else 0.0
+
+
+def _waited_s(first: MicroPool | None, now: float) -> float:
+    return 0.0 if first is None else max(0.0, now - first.waits_since)
+
+
+async def _pools(proxy: "Proxy") -> list[PoolFigures]:
+    """Of each micro-pool, a few at a time."""
+    found: list[PoolFigures] = []
+    for pool in list(proxy.manager.pools.values()):
+        found.append(pool_figures(pool, proxy.now()))
+        if len(found) % POOLS_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return found
+
+
+def pool_figures(pool: MicroPool, now: float) -> PoolFigures:
+    """One micro-pool's."""
+    tally = pool.tally
+    return PoolFigures(
+        database=pool.database,
+        user=pool.user,
+        clients=pool.clients,
+        waiting=pool.waiting,
+        waited_s=max(0.0, now - pool.waits_since) if pool.waiting else 0.0,
+        connections=len(pool.idle) + pool.borrowed,
+        opening=pool.opening,
+        idle=len(pool.idle),
+        borrowed=pool.borrowed,
+        **counted(tally),
+    )
+
+
+def counted(tally: Tally) -> dict[str, Any]:
+    """What a tally has counted, as PoolFigures calls it."""
+    return {
+        "borrows": tally.borrows,
+        "transactions": tally.transactions,
+        "queries": tally.queries,
+        "received_bytes": tally.received,
+        "sent_bytes": tally.sent,
+        "transaction_us": tally.transaction_s * 1e6,
+        "query_us": tally.query_s * 1e6,
+        "wait_us": tally.wait_s * 1e6,
+        "client_parses": tally.client_parses,
+        "server_parses": tally.server_parses,
+        "binds": tally.binds,
+        "replays": tally.replays,
+    }

@@ -1,0 +1,177 @@
+"""What goes on in one proxy, row by row, for those who look at it.
+
+Nobody looks at all clients at once: rows are asked for in parts, and relayed traffic goes on
+between two of them.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from forebay.channel import (
+    ClientRow,
+    Clients,
+    ConnectionRow,
+    Connections,
+    PinRow,
+    ProxyView,
+)
+from forebay.relay import Client, MicroPool, Server, Waiter
+from forebay.relay.connection import Place
+from forebay.worker.kept import application_of, known_notes
+from forebay.worker.pool.holders import NAME_CHARACTERS, Survey, holder_of
+from forebay.worker.sessions import telling
+
+if TYPE_CHECKING:
+    from forebay.worker.proxy import Proxy
+
+T = TypeVar("T")
+
+UNUSED = "unused"
+# Of clients that have no connection: nothing is under way, or they are in the queue.
+IDLE = "idle"
+WAITING = "waiting"
+
+
+def view_of(proxy: "Proxy", limit: int) -> ProxyView:
+    """The first ``limit`` of what there is of each kind."""
+    now = proxy.now()
+    survey = Survey.of(proxy.manager, now)
+    kinds = proxy.sessions.pinner.book.kinds(now)
+    return ProxyView(
+        holders=[connection_row(each.server, now) for each in survey.holders[:limit]],
+        holders_count=len(survey.holders),
+        states=dict(Counter(each.kind for each in survey.holders)),
+        waiters=[client_row(each, now) for each in _waiters(proxy.manager.census.first, limit)],
+        waiters_count=survey.waiting,
+        pins=[
+            PinRow(
+                reason=reason.value,
+                digest=digest,
+                application=application,
+                count=entry.count,
+                now=open_now,
+                total_s=entry.total_s,
+                longest_s=entry.longest_s,
+                sentence=reason.cause.sentence,
+                hint=reason.cause.hint,
+            )
+            for (reason, digest, application), entry, open_now in kinds[:limit]
+        ],
+        sentence=survey.sentence(),
+        hint=survey.hint() if survey.holders or survey.waiting else "",
+    )
+
+
+def clients_of(proxy: "Proxy", offset: int, limit: int) -> Clients:
+    """A part of the proxy's clients."""
+    now, everyone = proxy.now(), proxy.sessions.clients
+    rows = [client_row(each, now) for each in _part(everyone.values(), offset, limit)]
+    return Clients(rows=rows, next_offset=_next(offset, rows, len(everyone)))
+
+
+def connections_of(proxy: "Proxy", offset: int, limit: int) -> Connections:
+    """A part of its connections."""
+    now, all_of_them = proxy.now(), proxy.manager.servers
+    rows = [connection_row(each, now) for each in _part(all_of_them, offset, limit)]
+    return Connections(rows=rows, next_offset=_next(offset, rows, len(all_of_them)))
+
+
+def client_row(client: Client, now: float) -> ClientRow:
+    """One client."""
+    server = client.server
+    state, since = IDLE, client.last_active
+    if server is not None:
+        holder = holder_of(server)
+        state, since = holder.state.value, holder.since
+    elif client.place is not None:
+        state, since = WAITING, client.place.waits_since
+    return ClientRow(
+        id=client.process_id,
+        database=_cut(client.pool.database),
+        user=_cut(user_of(client)),
+        identity=_cut(client.pool.user),
+        application=_cut(application_of(client)),
+        address=telling.address_of(client),
+        tls=client.tls_version,
+        state=state,
+        state_s=_seconds(now - since),
+        connected_s=_seconds(now - client.connected_at),
+        connection=0 if server is None else server.pid,
+        pins=_pins(client),
+        statements=len(client.statements or ()),
+    )
+
+
+def connection_row(server: Server, now: float) -> ConnectionRow:
+    """One database connection."""
+    client = server.client
+    is_unused = client is None and server.is_free
+    holder = holder_of(server)
+    since = server.idle_since if is_unused else holder.since
+    return ConnectionRow(
+        id=server.pid,
+        database=_cut(server.pool.database),
+        user=_cut(server.pool.user),
+        state=UNUSED if is_unused else holder.state.value,
+        state_s=_seconds(now - since),
+        held_s=0.0 if is_unused else _seconds(now - holder.held_since),
+        opened_s=_seconds(now - server.opened_at),
+        tls=server.tls_version,
+        is_retired=server.retired,
+        client=0 if client is None else client.process_id,
+        application="" if client is None else _cut(application_of(client)),
+        address="" if client is None else telling.address_of(client),
+        pins=[] if client is None else _pins(client),
+    )
+
+
+def user_of(client: Client) -> str:
+    """The name that a client has logged in with."""
+    return client.user or client.pool.user
+
+
+def _waiters(first: MicroPool | None, limit: int) -> list[Client]:
+    """Those who have waited longest, of all micro-pools."""
+    queues = islice(_pools(first), limit)
+    firsts = [place for pool in queues for place in islice(_queue(pool), limit)]
+    longest = heapq.nsmallest(limit, firsts, key=lambda place: place.waits_since)
+    return [place.borrower for place in longest]
+
+
+def _pools(first: MicroPool | None) -> Iterator[MicroPool]:
+    pool = first
+    while pool is not None:
+        yield pool
+        pool = pool.behind
+
+
+def _queue(pool: MicroPool) -> Iterator[Place]:
+    place: Waiter | None = pool.first_waiter
+    while place is not None:
+        yield cast(Place, place)
+        place = place.waits_before
+
+
+def _part(all_of_them: Iterable[T], offset: int, limit: int) -> list[T]:
+    return list(islice(all_of_them, offset, offset + limit))
+
+
+def _next(offset: int, rows: Sequence[object], count: int) -> int:
+    end = offset + len(rows)
+    return end if rows and end < count else 0
+
+
+def _pins(client: Client) -> list[str]:
+    notes = known_notes(client) if client.pinned else None
+    return [] if notes is None else sorted(each.value for each in notes.reasons)
+
+
+def _cut(name: str) -> str:
+    return name[:NAME_CHARACTERS]
+
+
+def _seconds(duration_s: float) -> float:
+    return round(max(0.0, duration_s), 3)
