@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -17,6 +18,7 @@ from forebay.control import (
     ControlSocketError,
     open_control_socket,
 )
+from forebay.metrics.exporters import ExporterError, Exporters
 from forebay.net.tasks import spawn
 from forebay.node import Node, NodeError
 
@@ -72,7 +74,7 @@ def serve(
         control = None
     try:
         node = Node(settings, reload_from=read_again, environ=environ)
-        return asyncio.run(_serve(node, control))
+        return asyncio.run(_serve(node, control, environ))
     finally:
         if control is not None:
             control.close()
@@ -98,8 +100,13 @@ class _End:
         self.asked.set()
 
 
-async def _serve(node: Node, control: ControlSocket | None) -> int:
+async def _serve(node: Node, control: ControlSocket | None, environ: Mapping[str, str]) -> int:
     loop = asyncio.get_running_loop()
+    try:
+        exporters = Exporters(node.config.node, node.observer, environ)
+    except ExporterError as error:
+        complain("serve", [str(error)])
+        return EXIT_FAILED
     end = _End(node)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end.on_signal)
@@ -111,13 +118,14 @@ async def _serve(node: Node, control: ControlSocket | None) -> int:
         log.info("Commands are taken at %s", control.path)
     code = EXIT_FAILED
     try:
-        code = await _run(node, end.asked)
+        code = await _run(node, exporters, end.asked)
     finally:
+        exporters.stop()
         await server.finish(code == EXIT_FINE)
     return code
 
 
-async def _run(node: Node, asked: asyncio.Event) -> int:
+async def _run(node: Node, exporters: Exporters, asked: asyncio.Event) -> int:
     """Start the node, and drain it when that is asked for. Returns the exit code."""
     loop = asyncio.get_running_loop()
     starting = loop.create_task(node.start())
@@ -132,5 +140,6 @@ async def _run(node: Node, asked: asyncio.Event) -> int:
     except NodeError as error:
         complain("serve", error.problems)
         return EXIT_FAILED
+    exporters.start()
     await asking
     return EXIT_FINE if await node.drain() else EXIT_FAILED

@@ -11,8 +11,11 @@ from forebay.config.settings import Config
 from forebay.node.materials import Material
 from forebay.node.users import changed_users
 
-# Sockets that are opened once, when the node starts.
-FIXED_NODE_KEYS = ("control_listen", "control_socket")
+# What is opened once, when the node starts: sockets, and ways to those who collect metrics.
+FIXED_NODE_KEYS = (
+    *("control_listen", "control_socket"),
+    *("log_stats", "stats_period", "cloudwatch", "otel"),
+)
 
 S = TypeVar("S", bound=msgspec.Struct)
 
