@@ -30,9 +30,44 @@ app.command(
     help="Tell whether a running Forebay serves, and what it does now.",
 )
 app.command(
+    "forebay.cli.clients:clients",
+    name="clients",
+    help="List the clients of a running Forebay, and what each does.",
+)
+app.command(
+    "forebay.cli.pools:pools",
+    name="pools",
+    help="List clients and connections of each database and user.",
+)
+app.command(
+    "forebay.cli.pins:pins",
+    name="pins",
+    help="Tell who is pinned, why, and what helps.",
+)
+app.command(
     "forebay.cli.reload:reload",
     name="reload",
     help="Let a running Forebay read its configuration again.",
+)
+app.command(
+    "forebay.cli.pooling:pause",
+    name="pause",
+    help="Close database connections as they come free, and let clients wait.",
+)
+app.command(
+    "forebay.cli.pooling:resume",
+    name="resume",
+    help="End what pause or kill has begun.",
+)
+app.command(
+    "forebay.cli.pooling:reconnect",
+    name="reconnect",
+    help="Let database connections be made anew as they come free.",
+)
+app.command(
+    "forebay.cli.pooling:kill",
+    name="kill",
+    help="End clients and database connections at once, and let new clients wait.",
 )
 app.command(
     "forebay.cli.stop:stop",
@@ -43,6 +78,11 @@ app.command(
     "forebay.cli.explain:explain",
     name="explain",
     help="Tell what statements do to the session, and whether they pin.",
+)
+app.command(
+    "forebay.cli.plan:plan",
+    name="plan",
+    help="Tell how many database connections clients need, and how long they wait.",
 )
 app.command(
     "forebay.cli.token:token",

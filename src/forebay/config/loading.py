@@ -161,6 +161,9 @@ def _read(
         path = str((base / node.cloudwatch.emf.removeprefix("file:")).absolute())
         cloudwatch = msgspec.structs.replace(node.cloudwatch, emf=f"file:{path}")
         node = msgspec.structs.replace(node, cloudwatch=cloudwatch)
+    if node.control_token.startswith("file:"):
+        path = str((base / node.control_token.removeprefix("file:")).absolute())
+        node = msgspec.structs.replace(node, control_token=f"file:{path}")
     return Config(node=node, proxies=proxies, given_secrets=given or {}, source=reading.source)
 
 

@@ -87,7 +87,7 @@ class ControlClient:
             if isinstance(answer, Failed):
                 raise ControlError(f"{self.path}: {answer.reason}")
             yield answer
-            if not isinstance(answer, Progress):
+            if not isinstance(answer, Progress) and not getattr(answer, "more", False):
                 return
 
     def answer_to(self, request: Request, kind: type[A], timeout_s: float = ANSWER_TIMEOUT_S) -> A:

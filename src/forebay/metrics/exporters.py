@@ -17,7 +17,8 @@ from forebay.metrics.lane import Lane
 from forebay.metrics.micropools import MicroPools
 from forebay.net.tasks import spawn
 from forebay.node.errors import WorkerUnavailableError
-from forebay.node.observer import NodeFigures, Observer
+from forebay.node.observer import Observer
+from forebay.node.processes import NodeFigures
 
 log = logging.getLogger("forebay.stats")
 
@@ -31,7 +32,7 @@ class ExporterError(Exception):
 
 
 class Exporters:
-    """All that ``[node]`` asks for. Raises ExporterError. Needs a running loop."""
+    """All that ``[node]`` asks for. Raises ExporterError."""
 
     def __init__(self, node: NodeSettings, observer: Observer, environ: Mapping[str, str]) -> None:
         self._observer = observer

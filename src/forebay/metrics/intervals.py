@@ -11,8 +11,7 @@ from forebay.channel.figures import Histogram, Number, ProxyFigures, WorkerFigur
 from forebay.metrics.catalogue import CATALOGUE
 from forebay.metrics.labels import ascii_only
 from forebay.metrics.metric import DimensionSet, Kind, Metric, Scope, Value
-from forebay.node.observer import NodeFigures
-from forebay.node.processes import ProcessFigures
+from forebay.node.processes import NodeFigures, ProcessFigures
 
 # What RDS Proxy calls the endpoint and target group that come with a proxy; here are no others.
 DEFAULT: Final = "default"

@@ -5,6 +5,7 @@ and nobody waits. What could not be delivered within the minute is dropped, coun
 import asyncio
 import logging
 import random
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Generic, TypeVar
@@ -46,14 +47,14 @@ class Lane(Generic[T]):
         deliver: Callable[[T], None],
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        now: Callable[[], float] | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.delivered = 0
         self.dropped = 0  # minutes, as above
         self._receiver = receiver
         self._deliver = deliver
         self._sleep = sleep
-        self._now = now or asyncio.get_running_loop().time
+        self._now = now
         self._threads = Threads("metrics", most=1)
         self._minutes: deque[Sequence[T]] = deque()
         self._task: asyncio.Task[None] | None = None

@@ -41,7 +41,7 @@ from forebay.metrics.metric import Kind, Scope, snake
 from forebay.metrics.micropools import MicroPools
 from forebay.metrics.prometheus import BOUNDS_US
 from forebay.metrics.sources import Source, sources
-from forebay.node.observer import NodeFigures
+from forebay.node.processes import NodeFigures
 
 TIMEOUT_S: Final = 10
 _PATH: Final = "/v1/metrics"

@@ -6,14 +6,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from forebay.config.reading import Path, dotted
+from forebay.config.reading import Path, dotted, struct_in
 from forebay.config.settings import Config
 from forebay.node.materials import Material
 from forebay.node.users import changed_users
 
 # What is opened once, when the node starts: sockets, and ways to those who collect metrics.
 FIXED_NODE_KEYS = (
-    *("control_listen", "control_socket"),
+    *("control_listen", "control_socket", "control_token"),
     *("log_stats", "stats_period", "cloudwatch", "otel"),
 )
 
@@ -85,6 +85,10 @@ def _differences(old: Any, new: Any, path: Path) -> Iterator[str]:
         here = (*path, item.encode_name)
         if isinstance(after, msgspec.Struct) and isinstance(before, msgspec.Struct):
             yield from _differences(before, after, here)
+        elif isinstance(after, dict) and (table := struct_in(item.type)) is not None:
+            for name in {**before, **after}:  # without a table nothing is set
+                one, other = before.get(name, table()), after.get(name, table())
+                yield from _differences(one, other, (*here, name))
         elif item.name == "auth":  # who came and went is told from the credentials
             yield f"{dotted(here)}: the entries are others"
         else:

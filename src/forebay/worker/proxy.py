@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from forebay.channel import Begin
+from forebay.channel import Begin, PoolAction
 from forebay.config.settings import ProxySettings
 from forebay.net import handshake
 from forebay.net.connector import Target
@@ -80,6 +80,7 @@ class Proxy:
             self._canceller.cancel_server,
         )
         self.manager.holds.forget = self._forget_databases
+        self.manager.groups.apply(settings)
         self._front = Front(agenda, around.ask, self._identities, self.opener, self.manager)
         # What the connection opened last reports, by (database, user).
         self._reported: dict[tuple[str, str], Parameters] = {}
@@ -107,6 +108,7 @@ class Proxy:
         self._use()
         self._doorman.listen(prepared.given.listeners, passed)
         self.opener.login = self._login()
+        self.manager.groups.apply(self.settings)
         self.manager.apply(_limits(self.settings))
         self._janitor.timeouts = _timeouts(self.settings)
         if self.settings.pool.init_query != before.pool.init_query:
@@ -118,6 +120,7 @@ class Proxy:
         """What others look at. Those whose identity is gone have to go."""
         settings = self.settings
         self.sessions.apply(settings.pinning, sought_by(settings))
+        self.manager.pausing.apply(self.prepared.given.paused)
         for identity in self._front.use(self.prepared):
             if identity in self._identities:
                 lasting = self._identities.lasting(identity)
@@ -144,7 +147,9 @@ class Proxy:
         """Open a connection before any client wants one: it tells the server's limits."""
         identity = self._identities.first
         if identity is not None:
-            self.manager.probe(self.manager.pool(self.settings.target.database, identity))
+            pool = self.manager.pool(self.settings.target.database, identity)
+            if not self.manager.is_held_back(pool):
+                self.manager.probe(pool)
 
     def _part_from(self, identity: str) -> None:
         """Nobody may be this user any more: its clients end with their transactions."""
@@ -229,8 +234,11 @@ class Proxy:
         identity = self._front.identity_of(login)
         if identity is None:
             await _turn_away(login, errors.no_credentials(login.user))
-        self.sessions.counts.logged_in(login.method, login.stream.tls)
         pool = self.manager.pool(login.database, identity)
+        refusal = self.manager.groups.refusal(pool, login.user)
+        if refusal is not None:
+            await _turn_away(login, refusal)
+        self.sessions.counts.logged_in(login.method, login.stream.tls)
         self._janitor.watch(self.sessions.admit(login, pool))
 
     async def _cancel(self, request: CancelRequest, stream: Stream) -> None:
@@ -261,7 +269,16 @@ class Proxy:
         self.manager.close_all()
         await asyncio.sleep(0)
 
-    # ---- what it tells ----
+    # ---- what it is told to do, and tells ----
+
+    def command(self, action: PoolAction, database: str) -> int:
+        """Returns how many connections are left; see `PoolCommand`."""
+        pausing = self.manager.pausing
+        if action == "kill":
+            pausing.kill(database, self.sessions.clients.values())
+        elif action == "reconnect":
+            pausing.reconnect(database)
+        return pausing.left(database)
 
     def now(self) -> float:
         """Seconds, monotonic."""
@@ -291,6 +308,7 @@ def _limits(settings: ProxySettings) -> Limits:
         max_idle_connections_percent=pool.max_idle_connections_percent,
         max_waiting_clients=pool.max_waiting_clients,
         init_query=pool.init_query.strip(),
+        max_connections=pool.max_connections,
     )
 
 

@@ -13,7 +13,7 @@ from forebay.metrics import exporters
 from forebay.metrics.exporters import ExporterError, Exporters, minute_of
 from forebay.metrics.lane import Lane
 from forebay.node.errors import WorkerUnavailableError
-from forebay.node.observer import NodeFigures
+from forebay.node.processes import NodeFigures
 from tests.harness.otlp import OtlpReceiver
 from tests.unit.metrics.made import node_figures, proxy_figures
 

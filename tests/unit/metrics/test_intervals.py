@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from forebay.channel.figures import Histogram
 from forebay.metrics.intervals import Intervals, Sample, between, risen
 from forebay.metrics.metric import Kind, Metric
-from forebay.node.observer import NodeFigures
+from forebay.node.processes import NodeFigures
 from tests.unit.metrics.made import node_figures, proxy_figures
 
 PROXY = {"ProxyName": "app"}
