@@ -12,6 +12,7 @@ from forebay import __version__, logs
 from forebay.cli.output import EXIT_FAILED, EXIT_FINE, EXIT_WRONG_USE, complain
 from forebay.config import Config, ConfigError, load_any
 from forebay.control import (
+    Console,
     ControlServer,
     ControlSocket,
     ControlSocketError,
@@ -106,6 +107,9 @@ async def _serve(node: Node, control: ControlSocket | None) -> int:
     loop.add_signal_handler(signal.SIGHUP, lambda: spawn(node.reload(), "reload"))
     log.debug("Forebay %s", __version__)
     server = ControlServer(node, end.ask)
+    console = Console(node)
+    node.use_console(console.answer)
+    console.start()
     if control is not None:
         await server.start(control)
         log.info("Commands are taken at %s", control.path)
@@ -113,6 +117,7 @@ async def _serve(node: Node, control: ControlSocket | None) -> int:
     try:
         code = await _run(node, end.asked)
     finally:
+        console.close()
         await server.finish(code == EXIT_FINE)
     return code
 
