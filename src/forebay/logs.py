@@ -14,7 +14,7 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -162,6 +162,28 @@ class QueuedHandler(logging.Handler):
             self._queue.put(None, timeout=FLUSH_TIMEOUT_S)
             self._thread.join(FLUSH_TIMEOUT_S)
         super().close()
+
+
+class OnlookerHandler(logging.Handler):
+    """Tells somebody who looks on what is logged: level and text. Of many lines within one second
+    only the first ``limit_per_s`` are told."""
+
+    def __init__(self, tell: Callable[[str, str], object], level: int, limit_per_s: int) -> None:
+        super().__init__(level)
+        self._tell = tell
+        self._limit_per_s = limit_per_s
+        self._second = 0
+        self._told = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if int(record.created) != self._second:
+            self._second, self._told = int(record.created), 0
+        if self._told < self._limit_per_s:
+            self._told += 1
+            try:
+                self._tell(record.levelname, record.getMessage())
+            except Exception:  # noqa: BLE001 - who looks on must not end who is looked at
+                self.handleError(record)
 
 
 def choose_format(environ: Mapping[str, str], *, is_terminal: bool) -> LogFormat:

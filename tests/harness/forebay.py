@@ -180,6 +180,11 @@ class Forebay:
         self._write()
 
     @property
+    def page(self) -> str:
+        """Where its page is, without a slash at the end."""
+        return f"http://{self._sections['node']['control_listen']}"
+
+    @property
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from forebay.cli.explain import Mode, explain_text
+from forebay.cli.explanation import Mode, Reader, explain_text
 from forebay.protocol.messages import query, sync
 from tests.harness import Forebay, Postgres, TestDatabase, eventually
 from tests.harness.limits import connections
@@ -93,7 +93,7 @@ LONG_TEXTS = [
 ]
 
 
-@pytest.mark.parametrize("protocol", ["simple", "extended"])
+@pytest.mark.parametrize("protocol", ["simple", "extended", "prepared"])
 @pytest.mark.parametrize("mode", ["minimal", "rds"])
 def test_what_is_foretold_happens(
     start_forebay: type[Forebay],
@@ -107,14 +107,15 @@ def test_what_is_foretold_happens(
     forebay.psql("CREATE TABLE rows (n int)", "CREATE SEQUENCE numbers").ok()
     foretold: dict[int, tuple[str, set[str]]] = {}
     for text in TEXTS + LONG_TEXTS:
-        explained = explain_text(text.encode(), mode)
-        if protocol == "extended" and len(explained) > 1:
+        explained = explain_text(text.encode(), Reader(mode, prepared=protocol == "prepared"))
+        if protocol != "simple" and len(explained) > 1:
             continue  # Parse takes one statement
         reasons = [each.reason for each in explained if each.reason]
         with RawClient(forebay.port, database) as client:
             # In rds mode the first pin is the only one.
             foretold[client.key[0]] = text, set(reasons[:1] if mode == "rds" else reasons)
-            extended = parse(text) + bind() + execute() + sync()
+            name = "named" if protocol == "prepared" else ""
+            extended = parse(text, name) + bind(name=name) + execute() + sync()
             client.ask(query(text) if protocol == "simple" else extended)
             client.ask(query("SELECT 1"))
             client.leave()

@@ -20,16 +20,17 @@ from forebay.channel import (
     ChannelError,
     Drain,
     Failed,
+    Figures,
+    FiguresRequest,
     Framer,
     MakeToken,
     NewerSecret,
     NodeMessage,
     Notice,
     Refreshed,
-    Stats,
-    StatsRequest,
     Token,
     VerifyToken,
+    WorkerFigures,
     WorkerMessage,
     WorkerProxy,
     encode,
@@ -92,7 +93,7 @@ def apply() -> Apply:
 FROM_NODE: list[NodeMessage] = [
     Begin(worker_number=3, cancel_secret=b"hunter2"),
     Call(id=1, request=apply()),
-    Call(id=3, request=StatsRequest()),
+    Call(id=3, request=FiguresRequest()),
     Answer(id=1, result=Refreshed(changed=True)),
     Answer(id=2, result=Token(token="hunter2")),
     Failed(id=3, reason="no"),
@@ -100,12 +101,12 @@ FROM_NODE: list[NodeMessage] = [
 ]
 FROM_WORKER: list[WorkerMessage] = [
     Answer(id=1, result=Applied()),
-    Answer(id=3, result=Stats(proxies={"app": {"a": 1, "b": 0.5}})),
+    Answer(id=3, result=Figures(worker=WorkerFigures(started_at=1.5))),
     Failed(id=2, reason="no"),
     Call(id=1, request=NewerSecret(proxy="app", user="u")),
     Call(id=2, request=VerifyToken(proxy="app", user="u", peer="::1", token=b"hunter2")),
     Call(id=3, request=MakeToken(proxy="app", user="u", host="h", port=1)),
-    Notice(event="e", proxy="app", fields={"n": 1}),
+    Notice(level="INFO", text="t"),
 ]
 
 
@@ -139,7 +140,7 @@ async def test_the_end_of_the_stream_is_news() -> None:
     assert await worker.receive() is None
     assert await worker.receive() is None
     await close(node, worker)
-    assert worker.post(Notice(event="late")) is False
+    assert worker.post(Notice(level="INFO", text="late")) is False
 
 
 async def test_an_end_in_the_middle_of_a_message() -> None:
@@ -173,7 +174,7 @@ async def test_nonsense_is_a_channel_error(body: bytes) -> None:
 
 async def test_a_peer_that_does_not_read_costs_a_bounded_amount() -> None:
     node, worker = await ends()
-    notice = Notice(event="x" * 50_000)
+    notice = Notice(level="INFO", text="x" * 50_000)
     posted = 0
     while worker.post(notice):
         posted += 1
@@ -185,7 +186,7 @@ async def test_a_peer_that_does_not_read_costs_a_bounded_amount() -> None:
 
 async def test_messages_larger_than_any_buffer() -> None:
     node, worker = await ends()
-    big = Notice(event="x" * 5_000_000)
+    big = Notice(level="INFO", text="x" * 5_000_000)
     sending = asyncio.ensure_future(worker.send(big))
     assert await node.receive() == big
     assert await sending

@@ -11,6 +11,7 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any, cast
 
+from forebay.config.settings import LimitSettings, ProxySettings, TargetSettings
 from forebay.net.connector import ConnectError
 from forebay.protocol.errors import PgError, Severity
 from forebay.relay import Waiter
@@ -92,6 +93,10 @@ class World:
     clients_die: float = 0.0
     limits_change: float = 0.0
     duration_s: float = 30.0
+    # `pools` users, each in so many databases, with limits of their own if these are given.
+    databases: int = 1
+    user_limit: int | None = None
+    database_limit: int | None = None
 
 
 ROUGH = World(
@@ -280,15 +285,28 @@ class Simulation:
         self.manager = PoolManager(
             agenda, Limits(100, 50, 100_000, ""), self.intern, cast(Any, self._open), self._cancel
         )
+        self.manager.groups.apply(self._settings(world.user_limit, world.database_limit))
         timeouts = Timeouts(TIMEOUT_S, 1800.0, 86400.0, 2.0, 10.0)
         texts = SimpleNamespace(account=Account(0))
         sessions = cast(Any, SimpleNamespace(clients={}, texts=texts))
         self.janitor = Janitor(agenda, timeouts, self.manager, sessions)
 
+    def _settings(self, user_limit: int | None, database_limit: int | None) -> ProxySettings:
+        """The limits of every user and of every database."""
+        users = {f"user{n}": user_limit for n in range(self.world.pools)}
+        databases = {f"app{n}": database_limit for n in range(self.world.databases)}
+        return ProxySettings(
+            target=TargetSettings(hosts=["db"]),
+            users={name: LimitSettings(max_connections=n) for name, n in users.items()},
+            databases={name: LimitSettings(max_connections=n) for name, n in databases.items()},
+        )
+
     async def _open(self, pool: Any) -> tuple[Connection, tuple[int, int]]:
         budget = self.manager.budget
         if self.manager.size > (budget.limit if budget else 1):
             raise WrongError("the limit is exceeded")
+        if self.manager.census.is_over_for(pool):
+            raise WrongError("the limit of a user or a database is exceeded")
         retirements = self.retirements
         await Sleep(self.random.uniform(0.2, 2) * self.world.opening_s)
         chance = self.random.random()
@@ -311,8 +329,9 @@ class Simulation:
 
     def _run(self) -> None:
         for number in range(self.world.clients):
-            pool = self.manager.pool("app", f"user{number % self.world.pools}")
-            pool.clients += 1
+            database = number // self.world.pools % self.world.databases
+            pool = self.manager.pool(f"app{database}", f"user{number % self.world.pools}")
+            pool.note_clients(1)
             self.clock.later(self.random.uniform(0, 1), Client(self, pool).ask)
         self._tick()
         if self.world.connections_die:
@@ -345,7 +364,11 @@ class Simulation:
         if self.random.random() < 0.2:
             self.retirements += 1
             self.manager.retire_all()
+        most = self.world.user_limit, self.world.database_limit
+        limits = [None if each is None else self.random.randint(1, 2 * each) for each in most]
+        self.manager.groups.apply(self._settings(*limits))
         self.manager.note_limits(self.limit, 0)
+        self.manager.schedule()
         if not self.ending:
             self.clock.later(self.random.expovariate(self.world.limits_change), self._change_limit)
 
@@ -376,12 +399,17 @@ class Simulation:
                 raise WrongError("a client waits longer than its timeout")
             backoff = manager._backoffs.get(pool)
             tries = backoff is not None and now < backoff.retry_at + LATE_S
+            groups = [each for each in (pool.user_group, pool.database_group) if each is not None]
             room = manager.budget is not None and manager.size < manager.budget.limit
+            room = room and not any(group.is_full(pool) for group in groups)
+            hindered = not all(group.has_room(pool) for group in groups)
             waits_for_opening = pool.waiting <= pool.opening or opening >= OPENING_LIMIT
             idle_s = now - first.waits_since
             if tries or manager._scheduled or idle_s <= LATE_S:
                 continue
             if room and not opening:
                 raise WrongError("there is room, somebody waits, and nothing is opened")
-            if not waits_for_opening and any(each.idle for each in manager.pools.values()):
+            if hindered or waits_for_opening:
+                continue
+            if any(each.idle for each in manager.pools.values()):
                 raise WrongError("there is an idle connection while somebody waits elsewhere")

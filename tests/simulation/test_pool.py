@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 import pytest
 
 from forebay.relay import Waiter
+from forebay.worker.pool import groups as groups_module
 from forebay.worker.pool import manager as manager_module
 from forebay.worker.pool.decide import Step, next_step
 from forebay.worker.pool.manager import PoolManager
@@ -18,6 +20,18 @@ CALM_SEEDS = range(12)
 ROUGH_SEEDS = range(30)
 # More micro-pools than connections, and always somebody waiting in each.
 CROWDED = World(pools=3, clients=60, limit=2, hold_s=0.05, think_s=0.01)
+# Users whose databases are those of all others: both limits bind, and neither comes free when the
+# other does.
+CROSSED = World(
+    pools=3,
+    databases=3,
+    clients=90,
+    limit=20,
+    hold_s=0.05,
+    think_s=0.01,
+    user_limit=2,
+    database_limit=2,
+)
 # A planted bug is found by one of so many histories.
 TRIES = 40
 
@@ -56,6 +70,44 @@ def test_rough(seed: int) -> None:
     simulation.run()
     assert simulation.done > 50
     assert simulation.wasted <= simulation.manager.opened // 50 + 3
+
+
+def limited(seed: int) -> World:
+    """As `calm`, with limits of users, or databases, or both."""
+    random = Random(seed)
+    return replace(
+        calm(seed),
+        pools=random.randint(1, 5),
+        databases=random.randint(1, 5),
+        limit=random.randint(2, 12),
+        user_limit=random.choice([None, 1, 2, 3]),
+        database_limit=random.choice([None, 1, 2, 3]),
+    )
+
+
+@pytest.mark.parametrize("seed", CALM_SEEDS)
+def test_calm_with_limits_of_users_and_databases(seed: int) -> None:
+    simulation = Simulation(seed, limited(seed))
+    simulation.run()
+    assert simulation.refused == 0, f"seed {seed}: somebody starved"
+    assert simulation.done > 100
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("limit", "user_limit"), [(20, 2), (20, 1), (3, 1)])
+def test_crossed(seed: int, limit: int, user_limit: int) -> None:
+    world = replace(CROSSED, limit=limit, user_limit=user_limit, database_limit=user_limit)
+    simulation = Simulation(seed, world)
+    simulation.run()
+    assert simulation.refused == 0, f"seed {seed}: somebody starved"
+
+
+@pytest.mark.parametrize("seed", ROUGH_SEEDS)
+def test_rough_with_limits_of_users_and_databases(seed: int) -> None:
+    world = replace(ROUGH, limit=8, databases=3, user_limit=2, database_limit=3)
+    simulation = Simulation(seed, world)
+    simulation.run()
+    assert simulation.done > 50
 
 
 def test_the_same_seed_gives_the_same_history() -> None:
@@ -162,6 +214,39 @@ class TestPlantedBugs:
         quiet = World(pools=1, clients=2, openings_fail=0.5, connections_die=1.0)
         self.expect("nothing is opened", given=quiet)
 
+    def test_no_room_is_kept_for_who_needs_it_in_two_groups(self) -> None:
+        """The database has a connection to spare while the user has none, and the other way."""
+        micropool, census = self.interpreted()
+        self.patch.setattr(census.Census, "_keeps", lambda *_: False)
+        self.expect("starved", micropool.Waiter, replace(CROSSED, user_limit=1, database_limit=1))
+
+    def test_who_waits_for_a_group_is_forgotten(self) -> None:
+        micropool, census = self.interpreted()
+        self.patch.setattr(census.Census, "release", lambda *_: None)
+        self.expect("waits for room in its group", micropool.Waiter, CROSSED)
+
+    def test_a_group_keeps_its_connections_where_they_are(self) -> None:
+        """Whoever of the user's waits in another database, and however long."""
+        micropool, census = self.interpreted()
+        true_claimant = census.Census._claimant
+
+        def claimant(self: Any, owner: Any, now: float, is_full: bool) -> Any:
+            other = true_claimant(self, owner, now, is_full)
+            return None if other is not None and owner.waiting else other
+
+        self.patch.setattr(census.Census, "_claimant", claimant)
+        self.patch.setattr(census.Census, "_keeps", lambda *_: False)
+        self.expect("starved", micropool.Waiter, CROSSED)
+
+    def test_a_group_more_than_allowed(self) -> None:
+        def greedy(census: Any, pools: Any, now: float) -> Step | None:
+            step = next_step(census, pools, now)
+            return None if step is None else Step(step.pool)
+
+        self.patch.setattr(manager_module, "next_step", greedy)
+        given = replace(ROUGH, limit=20, databases=3, user_limit=2)
+        self.expect("of a user or a database is exceeded", given=given)
+
     def test_the_last_is_served_first(self) -> None:
         micropool, _ = self.interpreted()
 
@@ -203,14 +288,16 @@ def use_interpreted(patch: pytest.MonkeyPatch) -> tuple[Any, Any]:
     micropool, census = interpreted("micropool"), interpreted("census")
     patch.setattr(manager_module, "MicroPool", micropool.MicroPool)
     patch.setattr(manager_module, "Census", census.Census)
+    patch.setattr(groups_module, "Group", census.Group)
     return micropool, census
 
 
 def test_the_interpreted_micropool_does_as_well() -> None:
     with pytest.MonkeyPatch.context() as patch:
         micropool, _ = use_interpreted(patch)
-        simulation = Simulation(3, ROUGH, micropool.Waiter)
+        world = replace(ROUGH, limit=8, databases=3, user_limit=2, database_limit=3)
+        simulation = Simulation(3, world, micropool.Waiter)
         simulation.run()
-    compiled = Simulation(3, ROUGH)
+    compiled = Simulation(3, world)
     compiled.run()
     assert (simulation.done, simulation.refused) == (compiled.done, compiled.refused)

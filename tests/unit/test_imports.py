@@ -30,8 +30,14 @@ FORBIDDEN = {
     "topology": {"worker", "node", "control", "dashboard", "metrics", "cli", "demo"},
 }
 # Folders that know nothing of ours but themselves, and these.
-KNOWS = {"protocol": set(), "sql": set(), "relay": set(), "session": {"sql", "protocol"}}
-PURE = {"protocol", "sql", "session", "identity/policy"}
+KNOWS = {
+    "protocol": set(),
+    "sql": set(),
+    "relay": set(),
+    "session": {"sql", "protocol"},
+    "plan": set(),
+}
+PURE = {"protocol", "sql", "session", "identity/policy", "plan"}
 # Sockets, clocks, files and threads have no place in what is pure.
 IMPURE = {
     *("socket", "asyncio", "time", "threading", "subprocess", "selectors", "ssl"),

@@ -9,22 +9,28 @@ import forebay
 ROOT = Path(forebay.__file__).parent
 HERE = Path(__file__).parent
 FOLDERS = (
-    *("channel", "cli", "config", "control", "demo", "embedded", "identity", "net", "node"),
-    *("protocol", "relay", "session", "sql", "worker"),
+    *("channel", "cli", "config", "control", "dashboard", "demo", "embedded", "identity", "metrics"),
+    *("net", "node", "plan", "protocol", "relay", "session", "sql", "worker"),
 )
 SUFFIXES = {".py", ".pyx"}
 # Files without one, and what tests them instead.
 ELSEWHERE = {
     "cli/serve.py": "integration/test_node_serve.py",  # a process with its signals
+    "cli/plan_sample.py": "integration/test_plan.py",  # asks a database
     "demo/clients.py": "integration/test_demo.py",  # a process full of clients
     "demo/sampling.py": "integration/test_demo.py",  # asks a database
     "demo/tour.py": "integration/test_demo.py",  # all of it together
+    "node/observer.py": "integration/test_observer.py",  # asks a worker
+    "worker/figures.py": "integration/test_observer.py",
+    "worker/views.py": "integration/test_observer.py",
     "node/node.py": "integration/test_node.py",  # workers' lives
     "node/reconciler.py": "integration/test_node.py",
     "node/supervisor.py": "integration/test_node.py",
+    "sql/own_functions.py": "integration/test_own_functions.py",  # asks a database for its own
 }
 NOTHING_IN_IT = {
-    *("channel/envelopes.py", "embedded/errors.py", "node/errors.py", "worker/asking.py"),
+    *("channel/envelopes.py", "channel/rows.py", "dashboard/watched.py", "embedded/errors.py"),
+    *("node/errors.py", "worker/asking.py"),
 }
 
 

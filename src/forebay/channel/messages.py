@@ -313,11 +313,11 @@ class Drained(msgspec.Struct, frozen=True, kw_only=True, tag="drained"):
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True, tag="notice"):
-    """Something the node should log or act on; may be dropped when the node doesn't read."""
+    """A line of the worker's log, which is written already: for those who look on. Dropped when the
+    node does not read."""
 
-    event: str
-    proxy: str = ""
-    fields: dict[str, str | int | float] = {}
+    level: str
+    text: str
 
 
 class Evacuate(msgspec.Struct, frozen=True, kw_only=True, tag="evacuate"):

@@ -80,6 +80,11 @@ app.command(
     help="Tell what statements do to the session, and whether they pin.",
 )
 app.command(
+    "forebay.cli.plan:plan",
+    name="plan",
+    help="Tell how many database connections clients need, and how long they wait.",
+)
+app.command(
     "forebay.cli.token:token",
     name="token",
     help="Print an IAM token, for development and CI.",

@@ -12,7 +12,7 @@ from forebay.cli import expiry, listening, outside, warnings
 from forebay.cli.expiry import CertificateReport
 from forebay.cli.output import EXIT_FAILED, EXIT_FINE, EXIT_WRONG_USE, complain, interpreter_problem
 from forebay.cli.probing import Facts, Login, probe
-from forebay.config import Config, ConfigError, PoolSettings, load_any, means_url
+from forebay.config import Config, ConfigError, ProxySettings, load_any, means_url
 from forebay.control import obstacle
 from forebay.node import materials
 from forebay.node.materials import Material, MaterialError, Materials
@@ -142,15 +142,18 @@ async def _check(config: Config, found: dict[str, Material]) -> Report:
             )
         )
     problem = obstacle(config.node.control_socket) if config.node.control_socket else None
+    page = await asyncio.to_thread(listening.look_at_page, config.node, os.environ)
+    in_the_way = [f"node.control_socket: {problem}"] if problem else []
     return Report(
-        ok=problem is None
+        ok=not in_the_way
+        and not page.problems
         and all(
             not proxy.problems and all(user.error is None for user in proxy.users)
             for proxy in proxies
         ),
         source=config.source,
-        problems=[f"node.control_socket: {problem}"] if problem else [],
-        warnings=list(warnings.about_all(config)),
+        problems=[*in_the_way, *page.problems],
+        warnings=[*page.warnings, *warnings.about_all(config)],
         proxies=proxies,
     )
 
@@ -185,7 +188,7 @@ def _lines(report: Report, config: Config) -> list[str]:
                 continue
             if user.host not in told:
                 told.add(user.host)
-                lines.append(f"  {_limits(user, config.proxies[proxy.name].pool)}")
+                lines.append(f"  {_limits(user, config.proxies[proxy.name])}")
             lines.append(
                 f'  ok       user "{user.user}"{where} logs in: PostgreSQL'
                 f" {user.facts.server_version}, {user.facts.tls or 'not encrypted'}"
@@ -203,12 +206,15 @@ def _lines(report: Report, config: Config) -> list[str]:
     return lines
 
 
-def _limits(user: UserReport, pool: PoolSettings) -> str:
+def _limits(user: UserReport, proxy: ProxySettings) -> str:
     assert user.facts is not None  # noqa: S101 - the caller looked
+    budget = warnings.budget(proxy, user.facts)
+    number = "" if budget.limit == budget.share else "the pool's max_connections, lower than "
     return (
         f"limits   {user.host}: {user.limit} database connections, {user.idle_limit} kept idle"
-        f" ({pool.max_connections_percent} % and {pool.max_idle_connections_percent} % of"
-        f" max_connections {user.facts.max_connections} less {user.facts.reserved} reserved)"
+        f" ({number}{proxy.pool.max_connections_percent} % and"
+        f" {proxy.pool.max_idle_connections_percent} % of max_connections"
+        f" {user.facts.max_connections} less {user.facts.reserved} reserved)"
     )
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from forebay.cli.occupants import forebay_that_listens
-from forebay.config import Address, Config, ProxySettings
+from forebay.config import Address, Config, NodeSettings, ProxySettings, parse_address
+from forebay.config.settings import DEFAULT_CONTROL_LISTEN
+from forebay.dashboard import Token, TokenError
 from forebay.node import certificates
 from forebay.node.listeners import try_addresses
 from forebay.node.materials import Material
@@ -45,6 +47,30 @@ def look(config: Config, found: Mapping[str, Material]) -> dict[str, Findings]:
             findings[name].problems += certificates.invalid(certificate)
     for name, text in _loops(config):
         findings[name].problems.append(text)
+    return findings
+
+
+def look_at_page(node: NodeSettings, environ: Mapping[str, str]) -> Findings:
+    """What would keep the node from having its page, and what would leave it without one."""
+    findings = Findings()
+    if node.control_token:
+        try:
+            Token(node.control_token, environ)
+        except TokenError as wrong:
+            findings.problems.append(str(wrong))
+    if node.control_listen:
+        for error in try_addresses([parse_address(node.control_listen, wildcard=True)]):
+            occupant = forebay_that_listens(error.address) if error.in_use else None
+            is_harmless = error.in_use and node.control_listen == DEFAULT_CONTROL_LISTEN
+            if occupant is not None and not occupant.is_orphan:
+                findings.warnings.append(
+                    f"node.control_listen: {error.address} is in use by a Forebay that runs (pid"
+                    f" {occupant.pid}): beside it there would be no page"
+                )
+            elif is_harmless:
+                findings.warnings.append(f"node.control_listen: {error}: there would be no page")
+            else:
+                findings.problems.append(f"node.control_listen: {error}")
     return findings
 
 

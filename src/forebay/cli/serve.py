@@ -4,13 +4,14 @@ import asyncio
 import logging
 import os
 import signal
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from forebay import __version__, logs
 from forebay.cli.output import EXIT_FAILED, EXIT_FINE, EXIT_WRONG_USE, complain
-from forebay.config import Config, ConfigError, load_any
+from forebay.config import Config, ConfigError, NodeSettings, load_any
 from forebay.control import (
     Console,
     ControlServer,
@@ -18,10 +19,15 @@ from forebay.control import (
     ControlSocketError,
     open_control_socket,
 )
+from forebay.dashboard import HttpListenError, HttpServer, Token, TokenError, open_http_listener
 from forebay.net.tasks import spawn
 from forebay.node import Node, NodeError
+from forebay.node.listeners import Listener
 
 log = logging.getLogger("forebay.node")
+
+# Lines of the log that are told to those who look on; others are only written.
+EVENTS_PER_S = 50
 
 
 def serve(
@@ -71,12 +77,37 @@ def serve(
             return EXIT_FAILED
         log.warning("No commands reach this node, for it has no control socket: %s", error)
         control = None
+    http: Listener | None = None
     try:
+        http, token = _open_http(settings.node, environ)
         node = Node(settings, reload_from=read_again, environ=environ)
-        return asyncio.run(_serve(node, control))
+        page = HttpServer(node, http, token) if http is not None else None
+        return asyncio.run(_serve(node, control, page))
+    except (HttpListenError, TokenError) as error:
+        complain("serve", [str(error)])
+        return EXIT_FAILED
     finally:
-        if control is not None:
-            control.close()
+        for each in (control, http):
+            if each is not None:
+                each.close()
+
+
+def _open_http(
+    node: NodeSettings, environ: Mapping[str, str]
+) -> tuple[Listener | None, Token | None]:
+    """What serves the page, and what opens it. Raises HttpListenError and TokenError.
+
+    The address that nobody has chosen is left to the program that has it: several nodes may run on
+    one machine.
+    """
+    token = Token(node.control_token, environ) if node.control_token else None
+    try:
+        return open_http_listener(node), token
+    except HttpListenError as error:
+        if not error.is_default:
+            raise
+        log.warning("There is no page and no /metrics: %s", error)
+        return None, token
 
 
 class _End:
@@ -99,13 +130,16 @@ class _End:
         self.asked.set()
 
 
-async def _serve(node: Node, control: ControlSocket | None) -> int:
+async def _serve(node: Node, control: ControlSocket | None, page: HttpServer | None) -> int:
     loop = asyncio.get_running_loop()
     end = _End(node)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end.on_signal)
     loop.add_signal_handler(signal.SIGHUP, lambda: spawn(node.reload(), "reload"))
     log.debug("Forebay %s", __version__)
+    # What the log is told, those are told as well who look on.
+    events = logs.OnlookerHandler(node.observer.events.add, logging.INFO, EVENTS_PER_S)
+    logging.getLogger("forebay").addHandler(events)
     server = ControlServer(node, end.ask)
     console = Console(node)
     node.use_console(console.answer)
@@ -113,12 +147,18 @@ async def _serve(node: Node, control: ControlSocket | None) -> int:
     if control is not None:
         await server.start(control)
         log.info("Commands are taken at %s", control.path)
+    if page is not None:
+        page.start()
+        log.info("The page is at %s", page.address)
     code = EXIT_FAILED
     try:
         code = await _run(node, end.asked)
     finally:
         console.close()
+        if page is not None:
+            await page.finish()
         await server.finish(code == EXIT_FINE)
+        logging.getLogger("forebay").removeHandler(events)
     return code
 
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from forebay.channel import Credential
 from forebay.cli.iam_warnings import about_iam
 from forebay.cli.probing import Facts, Login
-from forebay.config import Config, ProxySettings
+from forebay.config import Config, LimitSettings, ProxySettings
 from forebay.worker.pool.budget import Budget
 
 OLDEST_SERVER = 120_000  # PostgreSQL 12
@@ -23,6 +23,7 @@ def budget(proxy: ProxySettings, facts: Facts) -> Budget:
         facts.reserved,
         proxy.pool.max_connections_percent,
         proxy.pool.max_idle_connections_percent,
+        proxy.pool.max_connections,
     )
 
 
@@ -38,6 +39,7 @@ def about_proxy(
     """Warnings for one proxy. ``policies``: texts by name."""
     yield from _settings(proxy, self_made=self_made)
     yield from about_iam(proxy, credentials, policies)
+    yield from _limited_users(proxy, credentials)
     if proxy.max_client_connections + SPARE_DESCRIPTORS > descriptor_limit:
         yield (
             f"max_client_connections is {proxy.max_client_connections}, but this user may have only"
@@ -94,8 +96,25 @@ def _settings(proxy: ProxySettings, *, self_made: bool) -> Iterator[str]:
         yield f"login_timeout is {proxy.login_timeout:g} s: a busy client machine may not make it"
 
 
+def _limited_users(proxy: ProxySettings, credentials: Sequence[Credential]) -> Iterator[str]:
+    """Tables of limits that nobody would come under."""
+    identities = {each.identity for each in credentials}
+    shared = {each.username: each.identity for each in credentials}
+    for name in proxy.users:
+        if name in identities:
+            continue
+        if name in shared:
+            yield (
+                f'users.{name} has no effect: user "{name}" is limited as its pool_identity'
+                f' "{shared[name]}"'
+            )
+        elif not proxy.auth_query:
+            yield f'users.{name} has no effect: there is no user "{name}"'
+
+
 def _server(proxy: ProxySettings, users: int, facts: Facts) -> Iterator[str]:
-    limit = budget(proxy, facts).limit
+    limits = budget(proxy, facts)
+    limit = limits.limit
     if facts.server_version_number < OLDEST_SERVER:
         yield f"PostgreSQL {facts.server_version} is older than {OLDEST_SERVER_NAME}"
     if facts.is_replica:
@@ -105,7 +124,7 @@ def _server(proxy: ProxySettings, users: int, facts: Facts) -> Iterator[str]:
             f"{limit} connections for {users} users: a connection never serves another user, so"
             " they will keep taking connections from each other"
         )
-    if proxy.pool.max_connections_percent == 100:
+    if proxy.pool.max_connections_percent == 100 and limit == limits.share:
         yield (
             "max_connections_percent is 100: nothing is left for migrations, psql and monitoring"
             " that do not come through Forebay"
@@ -116,6 +135,9 @@ def _server(proxy: ProxySettings, users: int, facts: Facts) -> Iterator[str]:
             f'database "{proxy.target.database}" does not have what session_functions lists:'
             f" {names} (the databases that clients name may)"
         )
+    for key, own in _limit_tables(proxy):
+        if own.max_connections is not None and own.max_connections > limit:
+            yield f"{key}.max_connections is {own.max_connections}, more than the pool's {limit}"
     unreserved = facts.max_connections - facts.reserved
     if limit + facts.others_connected > unreserved:
         yield (
@@ -129,6 +151,12 @@ def _server(proxy: ProxySettings, users: int, facts: Facts) -> Iterator[str]:
         )
     if facts.password_encryption == "md5":  # noqa: S105 - the name of a method
         yield "password_encryption is md5; PostgreSQL advises scram-sha-256"
+
+
+def _limit_tables(proxy: ProxySettings) -> Iterator[tuple[str, LimitSettings]]:
+    for table, limited in (("users", proxy.users), ("databases", proxy.databases)):
+        for name, limits in limited.items():
+            yield f"{table}.{name}", limits
 
 
 def _user(proxy: ProxySettings, facts: Facts) -> Iterator[str]:
@@ -153,7 +181,9 @@ def about_all(config: Config) -> Iterator[str]:
     for name, proxy in config.proxies.items():
         for address in proxy.target.addresses():
             together[str(address)].append(name)
-    for host, names in together.items():
+    for host, proxies in together.items():
+        # Numbers are for those who share a server with others.
+        names = [name for name in proxies if config.proxies[name].pool.max_connections is None]
         percent = sum(config.proxies[name].pool.max_connections_percent for name in names)
         if len(names) > 1 and percent > 100:
             yield (

@@ -30,6 +30,7 @@ MAX_SESSION_FUNCTIONS = 1000
 MAX_SESSION_SETTINGS = 100
 _CUSTOM_SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)+")
 _MAX_SETTING_CHARACTERS = 256
+_TOKEN_SOURCE = re.compile(r"(file|env):[^\0]+")
 
 Found = Iterator[tuple[Path, str]]
 
@@ -82,12 +83,29 @@ def _is_same_place(target: Address, listen: Address) -> bool:
 
 
 def _node(node: NodeSettings) -> Found:
-    try:
-        parse_address(node.control_listen, wildcard=True)
-    except ValueError as error:
-        yield ("control_listen",), str(error)
+    if node.control_token and not _TOKEN_SOURCE.fullmatch(node.control_token):
+        yield ("control_token",), "must be file:PATH or env:NAME"
+    if node.control_listen:
+        yield from _control_listen(node)
     if node.control_socket and "\0" in node.control_socket:
         yield ("control_socket",), "holds a zero byte"
+
+
+def _control_listen(node: NodeSettings) -> Found:
+    try:
+        address = parse_address(node.control_listen, wildcard=True)
+    except ValueError as error:
+        yield ("control_listen",), str(error)
+        return
+    if address.is_unix:
+        text = "is a Unix socket, which browsers can't open; write host:port, as in 127.0.0.1:6480"
+        yield ("control_listen",), text
+    elif not address.is_loopback and not node.control_token:
+        text = (
+            f"{address} can be reached from other machines: set control_token to file:PATH or"
+            " env:NAME with a text that opens it, or listen on 127.0.0.1"
+        )
+        yield ("control_listen",), text
 
 
 def _proxy(proxy: ProxySettings) -> Found:

@@ -157,6 +157,9 @@ def _read(
     if node.control_socket:
         path = str((base / node.control_socket).absolute())
         node = msgspec.structs.replace(node, control_socket=path)
+    if node.control_token.startswith("file:"):
+        path = str((base / node.control_token.removeprefix("file:")).absolute())
+        node = msgspec.structs.replace(node, control_token=f"file:{path}")
     return Config(node=node, proxies=proxies, given_secrets=given or {}, source=reading.source)
 
 

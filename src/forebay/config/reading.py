@@ -19,7 +19,7 @@ Path = tuple[str | int, ...]
 T = TypeVar("T", bound=msgspec.Struct)
 
 # Values of these keys are never repeated in an error: someone may have put the secret itself there.
-_NEVER_SHOWN = frozenset({"secret", "auth", "access_keys"})
+_NEVER_SHOWN = frozenset({"secret", "auth", "access_keys", "control_token"})
 _SHOWN_LENGTH = 60
 
 
@@ -76,14 +76,23 @@ def struct_in(annotation: Any) -> type[msgspec.Struct] | None:
     return None
 
 
+def placeholder(key: str) -> str:
+    """What stands for any name below a table of tables: USER for ``users``."""
+    return key.upper().removesuffix("S")
+
+
 def leaves(cls: type[msgspec.Struct], *, prefix: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Every key under ``cls`` as (path, type); an item of a list stands as ``0``."""
+    """Every key under ``cls`` as (path, type); an item of a list stands as ``0``, and a name that
+    is free as its ``placeholder``."""
     for item in msgspec.structs.fields(cls):
         inner = struct_in(item.type)
         if inner is None:
             yield (*prefix, item.encode_name), item.type
         elif get_origin(item.type) is list:
             yield from leaves(inner, prefix=(*prefix, item.encode_name, 0))
+        elif get_origin(item.type) is dict:
+            name = placeholder(item.encode_name)
+            yield from leaves(inner, prefix=(*prefix, item.encode_name, name))
         elif get_origin(item.type) in (None, UnionType):
             yield from leaves(inner, prefix=(*prefix, item.encode_name))
 
@@ -133,6 +142,8 @@ def _read_value(annotation: Any, raw: Any, path: Path, reading: Reading) -> Any:
             return None
         items = [read_struct(inner, item, (*path, i), reading) for i, item in enumerate(raw)]
         return [item for item in items if item is not None]
+    if inner is not None and get_origin(annotation) is dict:
+        return _read_tables(inner, raw, path, reading)
     if inner is not None:
         return read_struct(inner, raw, path, reading)
     if get_origin(annotation) is dict:
@@ -145,6 +156,18 @@ def _read_value(annotation: Any, raw: Any, path: Path, reading: Reading) -> Any:
         reading.report(path, f"is {_shown(path, raw)}; it must be {allowed(annotation)}")
         return None
     return value
+
+
+def _read_tables(
+    cls: type[msgspec.Struct], raw: Any, path: Path, reading: Reading
+) -> dict[str, msgspec.Struct] | None:
+    """A table whose keys are free, and whose values are tables; None if it is no table."""
+    if not isinstance(raw, dict):
+        example = dotted((*path, placeholder(str(path[-1]))))
+        reading.report(path, f"is {_shown(path, raw)}; it must be a table of tables: [{example}]")
+        return None
+    found = {name: read_struct(cls, table, (*path, name), reading) for name, table in raw.items()}
+    return {name: settings for name, settings in found.items() if settings is not None}
 
 
 def _read_names(annotation: Any, raw: Any, path: Path, reading: Reading) -> Any:

@@ -13,6 +13,7 @@ from msgspec import Meta
 from forebay.config.addresses import Address, parse_address
 
 DEFAULT_LISTEN = "127.0.0.1:6432"
+DEFAULT_CONTROL_LISTEN = "127.0.0.1:6480"
 DEFAULT_PROXY = "default"
 
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
@@ -38,6 +39,9 @@ FunctionCode = Literal[
     "SESSION_FUNCTION",
     "NONE",
 ]
+
+# Above what PostgreSQL's own max_connections can be.
+MOST_CONNECTIONS = 262_143
 
 # "Half of max_connections_percent", RDS Proxy's default; resolved when the struct is made.
 HALF_OF_MAXIMUM = -1
@@ -142,12 +146,40 @@ class TargetSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         return [parse_address(host, wildcard=False) for host in self.hosts]
 
 
-class PoolSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How many database connections, and how they are kept (RDS Proxy's ConnectionPoolConfig)."""
+Connections = Annotated[int, Meta(ge=1, le=MOST_CONNECTIONS)]
+Timeout = Annotated[float, Meta(ge=0, le=DAY_S)]
 
+
+class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Limits of one user, or of one database. None: no limit of its own.
+
+    What PgBouncer calls max_user_connections and max_db_connections is ``max_connections`` here,
+    max_user_client_connections and max_db_client_connections ``max_client_connections``. The
+    timeouts, in seconds, hold instead of the pool's; 0: none. ``query_wait_timeout`` holds instead
+    of ``connection_borrow_timeout``, and cannot be 0, which PgBouncer takes for "wait for ever" and
+    RDS Proxy for "at once".
+    """
+
+    max_connections: Connections | None = None
+    max_client_connections: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    query_timeout: Timeout | None = None
+    idle_transaction_timeout: Timeout | None = None
+    query_wait_timeout: Annotated[float, Meta(gt=0, le=DAY_S)] | None = None
+
+
+class PoolSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many database connections, and how they are kept (RDS Proxy's ConnectionPoolConfig).
+
+    ``max_connections`` is a number besides the percentage: the lower of the two holds. The timeouts
+    of requests and of idle transactions are PgBouncer's; 0: none.
+    """
+
+    max_connections: Connections | None = None
     max_connections_percent: Annotated[int, Meta(ge=1, le=100)] = 100
     max_idle_connections_percent: Annotated[int, Meta(ge=0, le=100)] = HALF_OF_MAXIMUM
     connection_borrow_timeout: Annotated[float, Meta(ge=0, le=300)] = 120.0
+    query_timeout: Timeout = 0.0
+    idle_transaction_timeout: Timeout = 0.0
     max_waiting_clients: Annotated[int, Meta(ge=0, le=1_000_000)] = 10_000
     init_query: Annotated[str, Meta(max_length=16_384)] = ""
     session_pinning_filters: list[PinningFilter] = []
@@ -186,6 +218,8 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     iam: IamSettings | None = None
     target: TargetSettings
     pool: PoolSettings = PoolSettings()
+    users: dict[str, LimitSettings] = {}
+    databases: dict[str, LimitSettings] = {}
 
     def certificate_files(self) -> list[tuple[str, str]]:
         """Each certificate with its key; those that have no partner were refused by loading."""
@@ -210,7 +244,8 @@ def _listed(given: str | list[str] | None) -> list[str]:
 class NodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What belongs to the process, not to one proxy."""
 
-    control_listen: str = "127.0.0.1:6480"
+    control_listen: str = DEFAULT_CONTROL_LISTEN  # "": nothing listens
+    control_token: str = ""  # where the text is that opens it, as a secret's source; "": none
     control_socket: str | None = None  # None: in the first directory that will do; "": none at all
     drain_timeout: Annotated[float, Meta(ge=0, le=3600)] = 30.0
 

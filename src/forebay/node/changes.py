@@ -6,13 +6,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from forebay.config.reading import Path, dotted
+from forebay.config.reading import Path, dotted, struct_in
 from forebay.config.settings import Config
 from forebay.node.materials import Material
 from forebay.node.users import changed_users
 
-# Sockets that are opened once, when the node starts.
-FIXED_NODE_KEYS = ("control_listen", "control_socket")
+# Sockets that are opened once, when the node starts, and what was said of them.
+FIXED_NODE_KEYS = ("control_listen", "control_socket", "control_token")
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -82,6 +82,10 @@ def _differences(old: Any, new: Any, path: Path) -> Iterator[str]:
         here = (*path, item.encode_name)
         if isinstance(after, msgspec.Struct) and isinstance(before, msgspec.Struct):
             yield from _differences(before, after, here)
+        elif isinstance(after, dict) and (table := struct_in(item.type)) is not None:
+            for name in {**before, **after}:  # without a table nothing is set
+                one, other = before.get(name, table()), after.get(name, table())
+                yield from _differences(one, other, (*here, name))
         elif item.name == "auth":  # who came and went is told from the credentials
             yield f"{dotted(here)}: the entries are others"
         else:

@@ -1,9 +1,7 @@
 """What has happened lately, for those who look: the latest warnings and news of node and worker."""
 
-import logging
 import time
 from collections import deque
-from collections.abc import Callable
 
 import msgspec
 
@@ -44,17 +42,3 @@ class Events:
     def since(self, number: int = 0) -> list[Event]:
         """Those behind the one of this number."""
         return [each for each in self._events if each.number > number]
-
-
-class EventHandler(logging.Handler):
-    """Hands what the log is told to `tell`: its level and text."""
-
-    def __init__(self, tell: Callable[[str, str], None], level: int = logging.INFO) -> None:
-        super().__init__(level)
-        self._tell = tell
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            self._tell(record.levelname, record.getMessage())
-        except Exception:  # noqa: BLE001 - as every handler of logging does
-            self.handleError(record)

@@ -4,12 +4,11 @@ However many look at it, the worker is asked no more often than the answers' age
 clients and connections, which may be thousands, it tells a few at a time.
 """
 
-import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -31,11 +30,10 @@ from forebay.channel import (
     ViewRequest,
     WorkerFigures,
 )
-from forebay.net.tasks import spawn
 from forebay.node.errors import WorkerUnavailableError
-from forebay.node.events import Events
 from forebay.node.processes import ProcessFigures, process_figures
 from forebay.node.reconciler import Reconciler
+from forebay.node.shared import Shared
 from forebay.node.standing import figures_of
 from forebay.node.worker_process import WorkerError
 
@@ -72,7 +70,7 @@ class Observer:
         self._figures = Shared(self._ask_figures, FIGURES_AGE_S)
         self._figures_with_pools = Shared(lambda: self._ask_figures(pools=True), FIGURES_AGE_S)
         self._view = Shared(self._ask_view, VIEW_AGE_S)
-        self.events = Events()
+        self.events = reconciler.events
 
     async def figures(self, *, pools: bool = False) -> NodeFigures:
         """What was counted until now, or until a moment ago; with that of each micro-pool if
@@ -150,30 +148,3 @@ class Observer:
 
     async def _ask_view(self) -> Mapping[str, ProxyView]:
         return (await self.ask(ViewRequest(limit=VIEW_LIMIT), View)).proxies
-
-
-class Shared(Generic[T]):
-    """An answer that serves all who ask within ``age_s`` seconds, and while it is under way."""
-
-    def __init__(self, ask: Callable[[], Awaitable[T]], age_s: float) -> None:
-        self._ask = ask
-        self._age_s = age_s
-        self._asking: asyncio.Task[T] | None = None
-        self._answered_at = float("-inf")
-
-    async def get(self) -> T:
-        """The answer; raises what asking has raised."""
-        now = asyncio.get_running_loop().time()
-        asking = self._asking
-        if asking is None or (asking.done() and self._is_of_no_use(asking, now)):
-            asking = self._asking = spawn(self._answer(), "look")
-        return await asyncio.shield(asking)
-
-    def _is_of_no_use(self, asking: "asyncio.Task[T]", now: float) -> bool:
-        failed = asking.cancelled() or asking.exception() is not None
-        return failed or now - self._answered_at > self._age_s
-
-    async def _answer(self) -> T:
-        answer = await self._ask()
-        self._answered_at = asyncio.get_running_loop().time()
-        return answer

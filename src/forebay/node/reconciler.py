@@ -21,6 +21,7 @@ from forebay.node.changes import compare, compare_materials
 from forebay.node.desired import desired
 from forebay.node.doors import Doors, Opened
 from forebay.node.errors import NodeError, WorkerUnavailableError
+from forebay.node.events import Events
 from forebay.node.following import Follower
 from forebay.node.listeners import ListenError
 from forebay.node.materials import Material, MaterialError, Materials, concerns, with_users_of
@@ -50,9 +51,10 @@ class Reconciler:
         self.paused: Mapping[str, frozenset[str]] = {}  # databases, by proxy; "": all of them
         self.kept = Materials(environ, self._secret_changed)
         self.doors = Doors()
+        self.events = Events()
         self.answers = Answers(self.kept, self._caught_up_with)
         self.supervisor = Supervisor(
-            worker_command, worker_environ, self.doors, self.answers.answer
+            worker_command, worker_environ, self.doors, self.answers.answer, self.events
         )
         self._follower = Follower(self.catch_up)
         self._changing = asyncio.Lock()

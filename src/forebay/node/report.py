@@ -56,12 +56,17 @@ def start_fields(
 
 def limit_in_words(proxy: ProxySettings, limits: Limits | None) -> str:
     """The limit of a proxy's pool and what it comes from; ``limits`` None: not known yet."""
-    percent = proxy.pool.max_connections_percent
+    percent, number = proxy.pool.max_connections_percent, proxy.pool.max_connections
     if limits is None:
-        return f"{percent} % of a max_connections that is not known yet"
+        most = "" if number is None else f", at most {number} database connections"
+        return f"{percent} % of a max_connections that is not known yet{most}"
     if not limits.server_maximum:
         return f"at most {limits.allowed} database connections"
-    return (
-        f"at most {limits.allowed} database connections ({percent} % of"
-        f" max_connections {limits.server_maximum} less {limits.server_reserved} reserved)"
+    source = (
+        f"{percent} % of max_connections {limits.server_maximum} less"
+        f" {limits.server_reserved} reserved"
     )
+    share = max(1, (limits.server_maximum - limits.server_reserved) * percent // 100)
+    if number is not None and number < share:
+        source = f"the pool's max_connections; {source} would be {share}"
+    return f"at most {limits.allowed} database connections ({source})"

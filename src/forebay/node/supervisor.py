@@ -14,6 +14,7 @@ from forebay.channel import Begin, WorkerProxy
 from forebay.node.difference import difference
 from forebay.node.doors import Doors
 from forebay.node.evacuations import Evacuations
+from forebay.node.events import Events
 from forebay.node.worker_process import AnswerWorker, WorkerError, WorkerProcess
 
 log = logging.getLogger("forebay.node")
@@ -38,11 +39,13 @@ class Supervisor:
         environ: Callable[[], Mapping[str, str]],
         doors: Doors,
         answer: AnswerWorker,
+        events: Events,
     ) -> None:
         self._command = command
         self._environ = environ
         self._doors = doors
         self._answer = answer
+        self._events = events
         self._evacuations = Evacuations()
         self._cancel_secret = secrets.token_bytes(32)
         self._numbers = count(secrets.randbelow(1 << 16))
@@ -74,7 +77,11 @@ class Supervisor:
     async def _start(self) -> None:
         async with self._changing:
             worker = await WorkerProcess.start(
-                self._command, self._environ(), self._evacuations, self._answer
+                self._command,
+                self._environ(),
+                self._evacuations,
+                self._answer,
+                self._events,
             )
             self.worker, self._present = worker, {}
             number = next(self._numbers)

@@ -33,6 +33,7 @@ from forebay.channel import (
 )
 from forebay.net.tasks import spawn
 from forebay.node.evacuations import Evacuations
+from forebay.node.events import Events
 
 log = logging.getLogger("forebay.node")
 
@@ -58,6 +59,7 @@ class WorkerProcess:
         descriptors: socket.socket,
         evacuations: Evacuations,
         answer: AnswerWorker,
+        events: Events,
     ) -> None:
         self._process = process
         self._channel = channel
@@ -65,6 +67,7 @@ class WorkerProcess:
         self._calls = Calls(channel, "worker", answer, self._hear)
         self.started_at = time.time()
         self.drained = False
+        self._events = events
         self._evacuations = evacuations
         evacuations.join(self)
         self._reader = spawn(self._read(), f"worker {process.pid}")
@@ -76,9 +79,11 @@ class WorkerProcess:
         environ: Mapping[str, str],
         evacuations: Evacuations,
         answer: AnswerWorker,
+        events: Events,
     ) -> "WorkerProcess":
         """Start ``command`` with the channel's descriptors as its last arguments. ``evacuations``:
-        how it hears of the node's other workers; ``answer``: what it is told when it asks.
+        how it hears of the node's other workers; ``answer``: what it is told when it asks;
+        ``events``: where its news go.
 
         A session of its own keeps the terminal's Ctrl-C away from it (and gives it a scheduling
         group of its own). Raises WorkerError when it can't be started.
@@ -106,7 +111,7 @@ class WorkerProcess:
                 pair[1].close()
         (ours, _), (descriptors, _) = pairs
         descriptors.setblocking(False)
-        return cls(process, await node_end(ours), descriptors, evacuations, answer)
+        return cls(process, await node_end(ours), descriptors, evacuations, answer, events)
 
     @property
     def pid(self) -> int:
@@ -182,5 +187,5 @@ class WorkerProcess:
                 self.drained = True
             case Evacuate() | Evacuated() | Reopen():
                 self._evacuations.take(self, message)
-            case Notice(event=event, proxy=proxy, fields=fields):
-                log.info(event, extra={"fields": {"proxy": proxy, **fields}})
+            case Notice(level=level, text=text):
+                self._events.add(level, text)

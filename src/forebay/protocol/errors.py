@@ -260,6 +260,16 @@ def too_many_clients(limit: int) -> PgError:
     )
 
 
+def too_many_connections_for_role(role: str) -> PgError:
+    """The user has as many clients as it may have; PostgreSQL's text for CONNECTION LIMIT."""
+    return _fatal("53300", f'too many connections for role "{role}"')
+
+
+def too_many_connections_for_database(database: str) -> PgError:
+    """The database has as many clients as it may have; PostgreSQL's text."""
+    return _fatal("53300", f'too many connections for database "{database}"')
+
+
 def too_many_logins(rate: int) -> PgError:
     """Clients connect faster than the proxy lets them (per second)."""
     return _fatal("53300", f"Rate of connection to proxy exceeded {rate}.")

@@ -43,7 +43,7 @@ scan/      glance: a fast look at a statement: does it certainly leave the sessi
 """
 
 from forebay.relay.application import Application
-from forebay.relay.census import Census
+from forebay.relay.census import Census, Group
 from forebay.relay.client import Client
 from forebay.relay.command import Command
 from forebay.relay.histogram import Histogram
@@ -62,6 +62,7 @@ __all__ = [
     "Census",
     "Client",
     "Command",
+    "Group",
     "Histogram",
     "Lease",
     "Ledger",

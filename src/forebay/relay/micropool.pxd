@@ -1,6 +1,6 @@
 cimport cython
 
-from forebay.relay.census cimport Census, Demand
+from forebay.relay.census cimport Census, Demand, Group
 from forebay.relay.tally cimport Tally
 
 
@@ -32,6 +32,8 @@ cdef class MicroPool(Demand):
     cpdef end_opening(self, bint opened)
     cpdef take(self, object server)
     cpdef drop(self, object server)
+    cpdef join(self, Group user_group, Group database_group)
+    cpdef note_clients(self, Py_ssize_t change)
 
     @cython.locals(index=cython.Py_ssize_t)
     cpdef object borrow(self, object settings)

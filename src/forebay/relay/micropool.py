@@ -71,7 +71,7 @@ class MicroPool(Demand):
     def take(self, server):
         """Borrow this idle connection."""
         self.idle.remove(server)
-        self.census.idle -= 1
+        self.census.note_idle(self, -1)
         self.borrowed += 1
 
     def drop(self, server):
@@ -81,7 +81,19 @@ class MicroPool(Demand):
         self.borrowed -= 1
         self.census.resize(self, -1)
 
+    def join(self, user_group, database_group):
+        """Be limited by these groups from now on; None: by none."""
+        self.census.regroup(self, user_group, database_group, len(self.idle), self.clients)
+
     # ---- clients come and go ----
+
+    def note_clients(self, change):
+        """So many clients more are logged in, or fewer if that is negative."""
+        self.clients += change
+        if self.user_group is not None:
+            self.user_group.clients += change
+        if self.database_group is not None:
+            self.database_group.clients += change
 
     def borrow(self, settings):
         """An idle connection, if possible one that has `settings` already, or None."""
@@ -90,7 +102,7 @@ class MicroPool(Demand):
             return None
         self.tally.borrows += 1
         self.borrowed += 1
-        self.census.idle -= 1
+        self.census.note_idle(self, -1)
         server = self.idle[index]
         if server.settings is settings:
             return self.idle.pop()
@@ -152,7 +164,8 @@ class MicroPool(Demand):
         waiter.waiting_in = None
         self.waiting -= 1
         first = self.first_waiter
-        self.census.left(self, 0.0 if first is None else first.waits_since)
+        if self.census.left(self, 0.0 if first is None else first.waits_since):
+            self.manager.schedule()
 
     def next_waiter(self):
         """The first in the queue, taken out of it; None when nobody waits."""
@@ -167,7 +180,7 @@ class MicroPool(Demand):
 
         `retired`: it is to be closed rather than used again.
         """
-        keeps = self.keeps_next and not self.census.is_over
+        keeps = self.keeps_next and not self.census.is_over_for(self)
         self.keeps_next = False
         if retired or (not keeps and self.census.takes(self, now)):
             self.borrowed -= 1
@@ -178,7 +191,7 @@ class MicroPool(Demand):
         if waiter is None:
             self.borrowed -= 1
             self.idle.append(server)
-            self.census.idle += 1
+            self.census.note_idle(self, 1)
             if self.census.waiting and self.census.neediest(None, now) is not None:
                 self.manager.schedule()
         else:

@@ -25,6 +25,7 @@ cdef class Peer:
     cdef Py_ssize_t queued_count
     cdef Py_ssize_t queued_room
     cdef double taken_at  # when its socket has last taken something
+    cdef readonly bint is_tls  # or was, until it was closed
     cdef bint tls_ended  # the other side has said that it sends no more
     # None without TLS.
     cdef object tls

@@ -2,9 +2,8 @@
 
 class Peer:
     fd: int
+    is_tls: bool
 
-    @property
-    def is_tls(self) -> bool: ...
     @property
     def tls_version(self) -> str: ...
     @property

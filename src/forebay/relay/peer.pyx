@@ -52,6 +52,7 @@ cdef class Peer:
         self.hold_limit = GATHER_BYTES
         # The C object below ssl.SSLObject: one Python call less for every read and write.
         self.tls = getattr(tls, "_sslobj", tls)
+        self.is_tls = tls is not None
         self.incoming, self.outgoing = incoming, outgoing
         if tls is not None:
             if poller.bios is None:
@@ -63,10 +64,6 @@ cdef class Peer:
         PyMem_Free(self.queued)
         if self.fd >= 0:
             close_descriptor(self.fd)
-
-    @property
-    def is_tls(self) -> bool:
-        return self.tls is not None
 
     @property
     def tls_version(self) -> str:

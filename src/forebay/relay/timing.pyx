@@ -21,7 +21,7 @@ cdef int note_answered(Connection server) except -1:
         server.pool.census.database.note(now - server.asked_at)
     server.asked_at = goes_on_at
     if client is not None:
-        server.pool.tally.queries_tls += client.tls is not None
+        server.pool.tally.queries_tls += client.is_tls
         if client.asked_at:
             server.pool.census.queries.note(now - client.asked_at)
         client.asked_at = goes_on_at

@@ -137,6 +137,14 @@ class Functions:
         reasons = dict.fromkeys(reason for reason in matching.values() if reason is not None)
         return Called(None if overridden else known, tuple(reasons))
 
+    def lists(self, schema: bytes, name: bytes) -> bool:
+        """Whether the operator has listed what a call of ``name`` does, be it nothing.
+
+        ``schema`` is empty if the call does not name it.
+        """
+        listed = self._listed.get(name, {})
+        return bool(listed) and (not schema or schema in listed or ANY_SCHEMA in listed)
+
     def named_in(self, body: bytes) -> Iterator[tuple[Reason, bytes]]:
         """The listed functions whose names stand in code that is not read as SQL, called or not."""
         if self._in_body is None:

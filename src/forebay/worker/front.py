@@ -174,8 +174,8 @@ class Front:
             await self._try_in(attempt, elsewhere)
 
     async def _try_in(self, attempt: Attempt, database: str) -> None:
-        if self._manager.has_room:
-            identity = self._given.identities.get(attempt.user, attempt.user)
+        identity = self._given.identities.get(attempt.user, attempt.user)
+        if self._manager.has_room and self._manager.groups.has_room(database, identity):
             pool = self._manager.pool(database, identity)
 
             async def open_server(pool: MicroPool) -> tuple[Server, tuple[int, int]]:

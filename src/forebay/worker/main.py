@@ -31,6 +31,7 @@ from forebay.channel import (
     Looking,
     NodeMessage,
     NodeRequest,
+    Notice,
     Reopen,
     WorkerAnswer,
     WorkerMessage,
@@ -49,6 +50,9 @@ log = logging.getLogger("forebay.worker")
 DRAIN_GRACE_S = 2.0
 # Descriptors that are neither clients nor database connections: listeners, channel, logs, epoll.
 SPARE_DESCRIPTORS = 64
+# Lines of the log that are told to those who look on.
+NEWS_PER_S = 20
+NEWS_CHARACTERS = 500
 # An unlimited hard limit is no number to ask for everywhere (macOS refuses it).
 MANY_DESCRIPTORS = 1_048_576
 
@@ -56,8 +60,7 @@ MANY_DESCRIPTORS = 1_048_576
 class Plane(Protocol):
     """The data plane, as the process drives it (`forebay.worker.dataplane.DataPlane`).
 
-    It may have an attribute ``notice``; then it is set to a function that takes a `Notice` for the
-    node and never blocks. What its ``evacuator`` tells goes to the node, too.
+    What its ``evacuator`` tells goes to the node, too.
     """
 
     evacuator: Evacuator
@@ -99,8 +102,7 @@ class WorkerProcess:
         self._calls = Calls(channel, "node", self._answer, self._hear)
         self._plane = make_plane(loop, self._calls.ask)
         self._plane.evacuator.tell = channel.post
-        if hasattr(self._plane, "notice"):
-            self._plane.notice = channel.post
+        self._onlooker = logs.OnlookerHandler(self._tell_onlookers, logging.WARNING, NEWS_PER_S)
         self._applying = asyncio.Lock()
         self._drain_timeout_s: float | None = None  # None: nothing is served yet
         self._signals = 0
@@ -110,9 +112,11 @@ class WorkerProcess:
     async def run(self) -> int:
         """Serve until drained. Returns the exit code."""
         listener = spawn(self._listen(), "node channel")
+        logging.getLogger("forebay").addHandler(self._onlooker)
         try:
             await self._ended.wait()
         finally:
+            logging.getLogger("forebay").removeHandler(self._onlooker)
             listener.cancel()
         await self._channel.send(Drained())
         self._descriptors.close()
@@ -126,6 +130,9 @@ class WorkerProcess:
         timeout_s = self._drain_timeout_s if self._signals == 1 else 0.0
         log.info("SIGTERM: draining", extra={"fields": {"timeout_s": timeout_s or 0}})
         spawn(self._drain(timeout_s or 0.0))
+
+    def _tell_onlookers(self, level: str, text: str) -> None:
+        self._channel.post(Notice(level=level, text=text[:NEWS_CHARACTERS]))
 
     async def _listen(self) -> None:
         try:

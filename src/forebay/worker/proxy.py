@@ -82,6 +82,7 @@ class Proxy:
             self._canceller.cancel_server,
         )
         self.manager.holds.forget = self._forget_databases
+        self.manager.groups.apply(settings)
         self._front = Front(agenda, around.ask, self._identities, self.opener, self.manager)
         # What the connection opened last reports, by (database, user).
         self._reported: dict[tuple[str, str], Parameters] = {}
@@ -109,6 +110,7 @@ class Proxy:
         self._use()
         self._doorman.listen(prepared.given.listeners, passed)
         self.opener.login = self._login()
+        self.manager.groups.apply(self.settings)
         self.manager.apply(_limits(self.settings))
         self._janitor.timeouts = _timeouts(self.settings)
         if self.settings.pool.init_query != before.pool.init_query:
@@ -250,8 +252,11 @@ class Proxy:
         identity = self._front.identity_of(login)
         if identity is None:
             await _turn_away(login, errors.no_credentials(login.user))
-        self.sessions.counts.logged_in(login.method, login.stream.tls)
         pool = self.manager.pool(login.database, identity)
+        refusal = self.manager.groups.refusal(pool, login.user)
+        if refusal is not None:
+            await _turn_away(login, refusal)
+        self.sessions.counts.logged_in(login.method, login.stream.tls)
         self._janitor.watch(self.sessions.admit(login, pool))
 
     async def _cancel(self, request: CancelRequest, stream: Stream) -> None:
@@ -324,6 +329,7 @@ def _limits(settings: ProxySettings) -> Limits:
         max_idle_connections_percent=pool.max_idle_connections_percent,
         max_waiting_clients=pool.max_waiting_clients,
         init_query=pool.init_query.strip(),
+        max_connections=pool.max_connections,
     )
 
 

@@ -26,7 +26,7 @@ def test_a_length_beyond_the_limit() -> None:
 def test_a_message_that_would_be_too_long_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channel, "MAX_MESSAGE_BYTES", 20)
     with pytest.raises(ChannelError, match="20 are allowed"):
-        encode(Notice(event="x" * 20))
+        encode(Notice(level="INFO", text="x" * 20))
 
 
 async def test_both_ends() -> None:

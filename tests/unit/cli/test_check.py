@@ -5,7 +5,7 @@ import pytest
 
 from forebay.cli.check import ProxyReport, Report, UserReport, _lines
 from forebay.cli.expiry import CertificateReport
-from forebay.config import Config, ProxySettings, TargetSettings
+from forebay.config import Config, PoolSettings, ProxySettings, TargetSettings
 from tests.unit.cli.test_warnings import FACTS
 
 PROXY = ProxySettings(target=TargetSettings(hosts=["a:5432"]))
@@ -28,6 +28,16 @@ def test_what_would_work() -> None:
     assert lines[2] == '  ok       user "app" logs in: PostgreSQL 16.1, TLSv1.3'
     assert lines[2] == lines[3]  # the limits are told once for each host
     assert lines[-1] == "a.toml would work"
+
+
+def test_which_limit_it_is() -> None:
+    pool = PoolSettings(max_connections_percent=90, max_connections=20)
+    config = Config(proxies={"shop": msgspec.structs.replace(PROXY, pool=pool)}, source="a.toml")
+    lines = _lines(report(users=[msgspec.structs.replace(FINE, limit=20, idle_limit=20)]), config)
+    assert lines[1].endswith(
+        "20 database connections, 20 kept idle (the pool's max_connections, lower than 90 % and"
+        " 45 % of max_connections 103 less 3 reserved)"
+    )
 
 
 def test_several_hosts_are_told_apart() -> None:

@@ -1,4 +1,4 @@
-"""What ``forebay explain`` says."""
+"""The command ``forebay explain``: what it reads, prints and ends with."""
 
 import io
 import json
@@ -9,105 +9,8 @@ from typing import Any
 import pytest
 
 from forebay.cli import run
-from forebay.cli.explain import explain_text
-from forebay.session.causes import PinReason
 
 LONG = "SELECT '" + "x" * 17000 + "'"
-
-# text, what it does (in part), reason in minimal mode, reason in rds mode
-TEMP = "TEMPORARY_OBJECT"
-STATEMENTS = [
-    ("SELECT 1", "nothing that outlives", None, None),
-    ("INSERT INTO t VALUES (1)", "nothing that outlives", None, None),
-    ("BEGIN", "nothing that outlives", None, None),
-    ("SET work_mem = '1MB'", "sets work_mem", None, "SETTING"),
-    ("SET LOCAL work_mem = '1MB'", "until the transaction ends", None, "SETTING"),
-    ("SET TRANSACTION READ ONLY", "changes a setting until the transaction", None, "SETTING"),
-    ("SET SESSION TRANSACTION READ ONLY", "until the transaction ends", None, "SETTING"),
-    ("SET CONSTRAINTS ALL DEFERRED", "changes a setting until the transaction", None, "SETTING"),
-    ("SET TIME ZONE 'UTC'", "sets timezone", None, "SETTING"),
-    ("RESET work_mem", "resets work_mem", None, "SETTING"),
-    ("RESET ALL", "resets all settings", None, "SETTING"),
-    ("SELECT set_config('a.b', 'c', false)", "sets a.b", None, "SETTING"),
-    ("SELECT set_config('a.b', 'c', true)", "until the transaction", None, "SETTING"),
-    ("SELECT set_config($1, $2, false)", "does not name", "SETTING", "SETTING"),
-    ("PREPARE p AS SELECT 1", "prepares", "PREPARED_STATEMENT", "PREPARED_STATEMENT"),
-    ("EXECUTE p", "runs the prepared statement p", None, "PREPARED_STATEMENT"),
-    ("DEALLOCATE p", "drops the prepared statement p", None, "PREPARED_STATEMENT"),
-    ("DEALLOCATE ALL", "drops all prepared", None, "PREPARED_STATEMENT"),
-    ("DISCARD ALL", "discards session state (all)", None, "DISCARD"),
-    ("CREATE TEMP TABLE t ()", "temporary table t", "TEMPORARY_OBJECT", "TEMPORARY_OBJECT"),
-    ("CREATE TEMP TABLE t () ON COMMIT DROP", "at commit", None, "TEMPORARY_OBJECT"),
-    ("SELECT 1 INTO TEMP t", "temporary table t", "TEMPORARY_OBJECT", "TEMPORARY_OBJECT"),
-    ("IMPORT FOREIGN SCHEMA s FROM SERVER x INTO pg_temp", "temporary foreign table", *2 * (TEMP,)),
-    ("CREATE TABLE t ()", "creates the table t (temporary where", None, None),
-    ("IMPORT FOREIGN SCHEMA s FROM SERVER x INTO y", "creates the foreign table", None, None),
-    ("CREATE INDEX ON t (a)", "nothing that outlives", None, None),
-    ("SELECT * FROM pg_temp.t", "names pg_temp", None, None),
-    ("SET search_path = tenant, pg_temp", "sets search_path", None, "SETTING"),
-    ("DECLARE c CURSOR FOR SELECT 1", "for this transaction", None, "CURSOR"),
-    ("DECLARE c CURSOR WITH HOLD FOR SELECT 1", "outlives", "CURSOR", "CURSOR"),
-    ("LISTEN a", "notifications on a", "LISTEN", "LISTEN"),
-    ("UNLISTEN *", "stops listening", None, None),
-    ("SELECT pg_advisory_lock(1)", "pg_advisory_lock()", "ADVISORY_LOCK", "ADVISORY_LOCK"),
-    ("SELECT pg_advisory_unlock(1)", "pg_advisory_unlock()", None, None),
-    ("SELECT pg_advisory_xact_lock(1)", "nothing that outlives", None, None),
-    ("SELECT nextval('s')", "nextval()", None, "SEQUENCE"),
-    ("ALTER TABLE t ALTER n SET DEFAULT nextval('s')", "nextval()", None, "SEQUENCE"),
-    ("SELECT currval('s')", "currval()", "SEQUENCE", "SEQUENCE"),
-    ("SELECT lastval()", "lastval()", "SEQUENCE", None),
-    ("LOAD 'auto_explain'", "loads a library", "LOAD", "LOAD"),
-    ("DO $$ BEGIN END $$", "code block", None, None),
-    ("DO $$ BEGIN SET a.b = 1; END $$", "code block", "DO_BLOCK", None),
-    ("SELECT setseed(0.1)", "setseed()", "SESSION_FUNCTION", None),
-    ("SELECT 'no end", "cannot be read", "UNREADABLE", "UNREADABLE"),
-    ("DO $$ BEGIN PERFORM pg_advisory_lock(1); END $$", "code block", "ADVISORY_LOCK", None),
-    ("DO $$ BEGIN CREATE TEMP TABLE t (); END $$", "code block", "TEMPORARY_OBJECT", None),
-    ("DO $$ BEGIN CREATE TEMP TABLE t () ON COMMIT DROP; END $$", "code block", None, None),
-    ("SET search_path = pg_temp", "sets search_path", "SETTING", "SETTING"),
-    ("SET LOCAL search_path = pg_temp", "sets search_path", None, "SETTING"),
-    (LONG, "nothing that outlives", None, "STATEMENT_TOO_LONG"),
-    ("SELECT 1".ljust(17000), "nothing that outlives", None, "STATEMENT_TOO_LONG"),
-    (f"SET a.b = 1 /* {LONG} */", "sets a.b", "STATEMENT_TOO_LONG", "STATEMENT_TOO_LONG"),
-    (f"/* {LONG} */ LISTEN a", "notifications", "STATEMENT_TOO_LONG", "STATEMENT_TOO_LONG"),
-    (f"PREPARE p AS {LONG}", "prepares", "STATEMENT_TOO_LONG", "STATEMENT_TOO_LONG"),
-]
-
-
-@pytest.mark.parametrize(("text", "does", "minimal", "rds"), STATEMENTS)
-def test_statements(text: str, does: str, minimal: str | None, rds: str | None) -> None:
-    for mode, reason in (("minimal", minimal), ("rds", rds)):
-        (found,) = explain_text(text.encode(), mode)  # type: ignore[arg-type]
-        assert found.reason == reason
-        assert found.pins == (reason is not None)
-        assert does in "; ".join(found.does)
-        assert (found.hint is None) == (found.until is None) == (found.why is None) != found.pins
-
-
-def test_each_statement_by_itself() -> None:
-    found = explain_text(b"SELECT 1; ; SET a = 'secret'; LISTEN b;", "minimal")
-    assert [each.statement for each in found] == ["select $1", "set a = $1", "listen b"]
-
-
-def test_statements_of_one_message_count_together_in_rds_mode() -> None:
-    found = explain_text(b";".join([b"SELECT 1".ljust(9000), b"SELECT 2".ljust(9000)]), "rds")
-    assert {each.reason for each in found} == {"STATEMENT_TOO_LONG"}
-
-
-def test_hints_fit_what_the_text_shows() -> None:
-    for text, said in (
-        (b"SELECT set_config($1, $2, false)", "Name the setting in the text"),
-        (b"SET search_path = pg_temp", "another schema before pg_temp"),
-        (b"SELECT 'no end", "Send values as parameters"),
-        (b"SET LOCAL standard_conforming_strings = off", "without LOCAL"),
-    ):
-        (found,) = explain_text(text, "minimal")
-        assert said in str(found.hint)
-
-
-@pytest.mark.parametrize("reason", PinReason)
-def test_every_reason_has_a_hint(reason: PinReason) -> None:
-    assert reason.cause.hint.endswith((".", ")"))
 
 
 def test_as_text(capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,13 +19,18 @@ def test_as_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert said[1] == "  does   listens for notifications on a"
     assert said[2] == "  pins   LISTEN, until UNLISTEN"
     assert said[4].startswith("  hint   ")
+    assert said[5:] == ["1 statement: 1 pins, 0 call functions that cannot be seen"]
 
 
 def test_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["explain", "SET a = 1", "--mode", "rds", "--json"]) == 0
-    (found,) = json.loads(capsys.readouterr().out)
+    told = json.loads(capsys.readouterr().out)
+    assert (told["mode"], told["prepared"]) == ("rds", False)
+    assert told["total"] == {"statements": 1, "pin": 1, "cannot_be_seen": 0}
+    (found,) = told["statements"]
     assert (found["pins"], found["reason"]) == (True, "SETTING")
     assert found["until"] == "the client disconnects"
+    assert (found["file"], found["line"], found["unseen"]) == (None, 1, [])
 
 
 CONFIG = """
@@ -149,7 +57,7 @@ def config(tmp_path: Path) -> Path:
 
 def explained(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
     assert run(["explain", *map(str, arguments), "--json"]) == 0
-    (found,) = json.loads(capsys.readouterr().out)
+    (found,) = json.loads(capsys.readouterr().out)["statements"]
     return dict(found)
 
 
@@ -225,7 +133,7 @@ def test_from_standard_input(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"-- a comment\nSELECT 1")))
     assert run(["explain", "-"]) == 0
-    assert capsys.readouterr().out.startswith("select $1\n")
+    assert capsys.readouterr().out.startswith("<stdin>:2: select $1\n")
 
 
 @pytest.mark.parametrize("arguments", [[""], [" ; -- nothing"], ["SELECT 1", "--mode", "x"], []])
@@ -234,7 +142,84 @@ def test_wrong_use(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().err.startswith("forebay")
 
 
-@pytest.mark.parametrize("text", [b"\xff\xfe", b"\x00", b"SET \xff = \x00", b'U&"\\00"', b"$a$"])
-def test_nonsense(text: bytes) -> None:
-    for mode in ("minimal", "rds"):
-        assert explain_text(text, mode)  # type: ignore[arg-type]
+@pytest.fixture
+def scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("fine.sql").write_text("SELECT 1;\n\nINSERT INTO t (a) VALUES (now());\n")
+    Path("pins.sql").write_text("SELECT 1;\nLISTEN a;\n")
+    Path("unseen.sql").write_text("SELECT app.f()\n")
+    Path("empty.sql").write_text("-- nothing yet\n")
+    return tmp_path
+
+
+@pytest.mark.usefixtures("scripts")
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--file", "fine.sql", "pins.sql", "unseen.sql"], 0),
+        (["--fail-on-pin", "--file", "fine.sql"], 0),
+        (["--fail-on-pin", "--file", "fine.sql", "--file", "pins.sql"], 1),
+        (["--fail-on-pin", "--file", "unseen.sql"], 0),
+        (["--fail-on-unseen", "--file", "unseen.sql", "fine.sql"], 1),
+        (["--fail-on-unseen", "--file", "pins.sql"], 0),
+        (["--fail-on-unseen", "--fail-on-pin", "--file", "pins.sql"], 1),
+        (["--fail-on-pin", "LISTEN a"], 1),
+        (["--fail-on-pin", "SELECT 1", "LISTEN a"], 1),
+        (["--fail-on-pin", "--mode", "rds", "SET a = 1"], 1),
+        (["--fail-on-pin", "--mode", "minimal", "SET a = 1"], 0),
+        (["--fail-on-pin", "--mode", "rds", "SELECT 1"], 0),
+        (["--fail-on-pin", "--mode", "rds", "--prepared", "SELECT 1"], 1),
+        (["--fail-on-pin", "--prepared", "SELECT 1"], 0),
+        (["--fail-on-pin", "--json", "--file", "pins.sql"], 1),
+        (["--fail-on-pin", "--file", "empty.sql", "fine.sql"], 0),
+        (["--fail-on-pin", "--file", "empty.sql"], 2),
+        (["--fail-on-pin", "--file", "missing.sql", "pins.sql"], 2),
+    ],
+)
+def test_as_a_gate(arguments: list[str], code: int) -> None:
+    assert run(["explain", *arguments]) == code
+
+
+@pytest.mark.usefixtures("scripts")
+def test_a_gate_shows_what_it_found(capsys: pytest.CaptureFixture[str]) -> None:
+    run(["explain", "--fail-on-pin", "--file", "empty.sql", "fine.sql", "unseen.sql", "pins.sql"])
+    said = capsys.readouterr()
+    shown = [line for line in said.out.splitlines() if not line.startswith(" ")]
+    assert shown == [
+        "unseen.sql:1: select app.f()",
+        "pins.sql:2: listen a",
+        "5 statements: 1 pins, 1 calls functions that cannot be seen",
+    ]
+    assert said.err == "forebay explain: note: there is no statement in empty.sql\n"
+
+
+@pytest.mark.usefixtures("scripts")
+def test_statements_of_files_have_their_place(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain", "--json", "--file", "fine.sql", "unseen.sql"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    places = [(each["file"], each["line"]) for each in told["statements"]]
+    assert places == [("fine.sql", 1), ("fine.sql", 3), ("unseen.sql", 1)]
+    assert told["total"] == {"statements": 3, "pin": 0, "cannot_be_seen": 1}
+    assert told["statements"][2]["unseen"] == ["app.f"]
+
+
+@pytest.mark.usefixtures("scripts")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["pins.sql"], "pins.sql: is the name of a file, not SQL: --file pins.sql reads it"),
+        (["nowhere/x.sql"], "nowhere/x.sql: is the name of a file"),
+        (["--file", "missing"], "missing: can't be read: No such file or directory"),
+        (["--file", "."], ".: can't be read: Is a directory"),
+        (["--file", "empty.sql"], "there is no statement in empty.sql"),
+        (["--file", "-", "-"], "standard input can be read only once"),
+        ([";"], "there is no statement in the text"),
+        (["SELECT '\udcff'"], "the SQL:1: is not UTF-8 (byte 0xff)"),
+        ([], "nothing to read: give SQL, or --file FILE"),
+    ],
+)
+def test_what_cannot_be_read(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["explain", "--fail-on-pin", *arguments]) == 2
+    assert said in capsys.readouterr().err

@@ -5,9 +5,9 @@ import socket
 import pytest
 
 from forebay.cli import listening
-from forebay.cli.listening import look
+from forebay.cli.listening import look, look_at_page
 from forebay.cli.occupants import Occupant
-from forebay.config import AuthSettings, Config, ProxySettings, TargetSettings
+from forebay.config import AuthSettings, Config, NodeSettings, ProxySettings, TargetSettings
 from tests.harness.gathering import gathered
 
 ENVIRON = {"A": '{"username": "app", "password": "x"}'}
@@ -75,3 +75,28 @@ def test_an_address_that_is_taken(
     assert ("a Forebay worker that has outlived its node has it" in told[0]) is (
         occupant is not None and occupant.is_orphan
     )
+
+
+def test_where_the_page_would_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "forebay_that_listens", lambda _: None)
+    assert look_at_page(NodeSettings(control_listen=""), {}) == listening.Findings()
+    assert look_at_page(NodeSettings(control_listen="127.0.0.1:0"), {}) == listening.Findings()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        node = NodeSettings(control_listen=address)
+        (problem,) = look_at_page(node, {}).problems
+        assert problem.startswith(f"node.control_listen: can't listen on {address}: ")
+        monkeypatch.setattr(listening, "DEFAULT_CONTROL_LISTEN", address)
+        found = look_at_page(node, {})
+        assert found.problems == []
+        assert found.warnings[0].endswith("there would be no page")
+        occupant = Occupant(pid=7, is_orphan=False)
+        monkeypatch.setattr(listening, "forebay_that_listens", lambda _: occupant)
+        assert "in use by a Forebay that runs (pid 7)" in look_at_page(node, {}).warnings[0]
+
+
+def test_a_token_that_is_none() -> None:
+    node = NodeSettings(control_listen="", control_token="env:T")
+    assert look_at_page(node, {"T": "0123456789abcdef"}).problems == []
+    (problem,) = look_at_page(node, {"T": "hunter2"}).problems
+    assert problem.startswith("node.control_token: env:T: holds 7 characters")

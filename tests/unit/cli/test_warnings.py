@@ -9,6 +9,7 @@ from forebay.config import (
     AuthSettings,
     Config,
     IamSettings,
+    LimitSettings,
     PoolSettings,
     ProxySettings,
     TargetSettings,
@@ -132,6 +133,32 @@ def test_what_the_settings_say(change: dict[str, object], said: str) -> None:
     assert said in warnings(msgspec.structs.replace(PROXY, **change))
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"users": {"app": LimitSettings(max_connections=3)}}, ""),
+        ({"users": {"App": LimitSettings()}}, 'users.App has no effect: there is no user "App"'),
+        ({"users": {"App": LimitSettings()}, "auth_query": "SELECT $1"}, ""),
+        (
+            {"databases": {"shop": LimitSettings(max_connections=91)}},
+            "databases.shop.max_connections is 91, more than the pool's 90",
+        ),
+        ({"pool": PoolSettings(max_connections=99)}, ""),
+    ],
+)
+def test_limits_of_users_and_databases(change: dict[str, object], said: str) -> None:
+    found = warnings(msgspec.structs.replace(PROXY, **change))
+    assert said in found if said else found == ""
+
+
+def test_users_who_share_connections_are_limited_as_one() -> None:
+    users = [msgspec.structs.replace(credential("app_a", "p"), identity="app")]
+    limits = LimitSettings(max_connections=3)
+    assert warnings(msgspec.structs.replace(PROXY, users={"app": limits}), users=users) == ""
+    said = warnings(msgspec.structs.replace(PROXY, users={"app_a": limits}), users=users)
+    assert 'users.app_a has no effect: user "app_a" is limited as its pool_identity "app"' in said
+
+
 def test_a_rotation_that_is_under_way() -> None:
     login = Login("app", HOST, FACTS, rejected=1)
     (text,) = about_proxy(PROXY, USERS, [login], self_made=False, descriptor_limit=100_000)
@@ -158,6 +185,11 @@ def test_the_rest() -> None:
     public = msgspec.structs.replace(PROXY, listen=":6432")
     assert "made anew at each start" in warnings(public, self_made=True)
     assert warnings(self_made=True) == ""
+
+
+def test_proxies_that_share_a_server_may_have_numbers() -> None:
+    numbered = msgspec.structs.replace(PROXY, pool=PoolSettings(max_connections=10))
+    assert list(about_all(Config(proxies={"a": PROXY, "b": numbered, "c": numbered}))) == []
 
 
 def test_proxies_that_share_a_server() -> None:

@@ -75,12 +75,31 @@ def test_what_is_right(settings: object) -> None:
         (PoolSettings(init_query="SET x = 'é'"), "is not plain ASCII"),
         (PoolSettings(init_query="\0"), "holds a zero byte"),
         (NodeSettings(control_listen="x:y:z"), "control_listen"),
+        (NodeSettings(control_listen="/run/forebay:1"), "is a Unix socket"),
+        (NodeSettings(control_listen=":6480"), "can be reached from other machines"),
+        (NodeSettings(control_listen="db.example:6480"), "set control_token"),
+        (NodeSettings(control_token="hunter2"), "must be file:PATH or env:NAME"),
+        (NodeSettings(control_token="env:"), "must be file:PATH or env:NAME"),
         (NodeSettings(control_socket="a\0b"), "holds a zero byte"),
     ],
 )
 def test_what_is_wrong(settings: object, text: str) -> None:
     assert any(text in each for each in found(settings))
     assert "hunter2" not in "".join(found(settings))
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        NodeSettings(),
+        NodeSettings(control_listen=""),
+        NodeSettings(control_listen="localhost:6480"),
+        NodeSettings(control_listen="[::1]:6480"),
+        NodeSettings(control_listen=":6480", control_token="env:T"),
+    ],
+)
+def test_where_the_page_may_be(node: NodeSettings) -> None:
+    assert found(node) == []
 
 
 def test_iam_users_with_a_verifier() -> None:

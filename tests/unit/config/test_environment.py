@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from forebay.config import Config, ConfigError, ProxySettings, load
+from forebay.config import Config, ConfigError, LimitSettings, ProxySettings, load
 from forebay.config.environment import variable
 from forebay.config.reading import leaves
 from forebay.config.settings import NodeSettings
@@ -33,6 +33,7 @@ def problems(folder: Path, text: str, environ: dict[str, str]) -> str:
     [
         ("POOL_MAX_CONNECTIONS_PERCENT", "70", "pool.max_connections_percent", 70),
         ("POOL_CONNECTION_BORROW_TIMEOUT", "0.5", "pool.connection_borrow_timeout", 0.5),
+        ("POOL_MAX_CONNECTIONS", "70", "pool.max_connections", 70),
         ("POOL_INIT_QUERY", "SET a = 1, b", "pool.init_query", "SET a = 1, b"),
         ("REQUIRE_TLS", "off", "require_tls", False),
         ("REQUIRE_TLS", "True", "require_tls", True),
@@ -76,6 +77,36 @@ def test_users_by_index(tmp_path: Path) -> None:
     assert "skips an index" in problems(tmp_path, ONE, {"FOREBAY_AUTH_2_SECRET": "env:B"})
 
 
+LIMITS = """
+[proxies.app.users.App-User]
+max_connections = 3
+[proxies.app.users.other]
+max_connections = 4
+"""
+
+
+def test_limits_by_name(tmp_path: Path) -> None:
+    """A name that the file has is meant by its capitals; any other is in small letters."""
+    environ = {
+        "FOREBAY_USERS_APP_USER_QUERY_TIMEOUT": "0.5",
+        "FOREBAY_PROXIES_APP_USERS_QUERY_TIMEOUT_MAX_CONNECTIONS": "7",
+        "FOREBAY_DATABASES_SHOP_MAX_CLIENT_CONNECTIONS": "9",
+    }
+    proxy = read(tmp_path, ONE + LIMITS, environ).proxies["app"]
+    assert proxy.users == {
+        "App-User": LimitSettings(max_connections=3, query_timeout=0.5),
+        "other": LimitSettings(max_connections=4),
+        "query_timeout": LimitSettings(max_connections=7),
+    }
+    assert proxy.databases == {"shop": LimitSettings(max_client_connections=9)}
+
+
+def test_limits_that_fit_several_names(tmp_path: Path) -> None:
+    text = ONE + LIMITS.replace("other", "app_user")
+    said = problems(tmp_path, text, {"FOREBAY_USERS_APP_USER_QUERY_TIMEOUT": "1"})
+    assert "FOREBAY_USERS_APP_USER_QUERY_TIMEOUT: fits several users: App-User, app_user" in said
+
+
 def test_names_that_contain_each_other(tmp_path: Path) -> None:
     environ = {
         "FOREBAY_PROXIES_APP_LISTEN": ":1",
@@ -108,6 +139,14 @@ def test_a_proxy_that_only_the_environment_knows(tmp_path: Path) -> None:
         (
             {"FOREBAY_PROXIES_APP_LISTN": "1"},
             "is not a known variable; did you mean FOREBAY_PROXIES_APP_LISTEN?",
+        ),
+        (
+            {"FOREBAY_USERS_APP_QUERY_TIMOUT": "1"},
+            "is not a known variable; did you mean FOREBAY_USERS_",
+        ),
+        (
+            {"FOREBAY_USERS_APP_MAX_CONNECTIONS": "few"},
+            "proxies.app.users.app.max_connections: is 'few'; it must be a whole number from 1",
         ),
         (
             {"FOREBAY_NODE_DRAIN_TIME": "1"},
@@ -186,6 +225,15 @@ def test_variables_that_are_no_settings(tmp_path: Path) -> None:
         "HOME": "/",
     }
     assert read(tmp_path, ONE, environ).proxies["app"].listen == "127.0.0.1:6432"
+
+
+def test_the_control_token_may_be_in_a_variable_of_any_name(tmp_path: Path) -> None:
+    given = {"FOREBAY_TOKEN": "hunter2"}
+    for text, environ in (
+        ('node = {control_token = "env:FOREBAY_TOKEN"}\n' + ONE, given),
+        (ONE, given | {"FOREBAY_NODE_CONTROL_TOKEN": "env:FOREBAY_TOKEN"}),
+    ):
+        assert read(tmp_path, text, environ).node.control_token == "env:FOREBAY_TOKEN"
 
 
 @pytest.mark.parametrize("name", ["FOREBAY_CONTROL_SOCKET", "FOREBAY_NODE_CONTROL_SOCKET"])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from forebay.config import Config, ConfigError, from_environment, load, load_any
-from forebay.config.settings import Hidden
+from forebay.config.settings import Hidden, LimitSettings
 
 MINIMAL = """
 [proxies.app]
@@ -75,6 +75,17 @@ def test_defaults_are_rds_proxys(tmp_path: Path) -> None:
 def test_the_idle_percentage_follows_the_maximum(tmp_path: Path) -> None:
     text = MINIMAL + "[proxies.app.pool]\nmax_connections_percent = 31"
     assert read(tmp_path, text).proxies["app"].pool.max_idle_connections_percent == 15
+
+
+def test_the_control_token_is_relative_to_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    for given, meant in (
+        ("file:token", f"file:{tmp_path}/token"),
+        ("file:/run/token", "file:/run/token"),
+        ("env:TOKEN", "env:TOKEN"),
+    ):
+        path.write_text(f"node = {{control_token = {given!r}}}\n{MINIMAL}")
+        assert load(path, {}).node.control_token == meant
 
 
 def test_the_control_socket_is_relative_to_the_file(tmp_path: Path) -> None:
@@ -152,7 +163,15 @@ KEYS = [
     ("pool", "connection_borrow_timeout = 301", "a number from 0 to 300"),
     ("pool", "connection_borrow_timeout = -0.1", "a number from 0 to 300"),
     ("pool", 'session_pinning_filters = ["ALL"]', 'each item one of "EXCLUDE_VARIABLE_SETS"'),
-    ("pool", "max_connections = 3", "did you mean max_connections_percent?"),
+    ("pool", "max_connections = 0", "is 0; it must be a whole number from 1 to 262143"),
+    ("pool", "max_conections_percent = 3", "did you mean max_connections_percent?"),
+    ("pool", "query_timeout = -1", "is -1; it must be a number from 0 to 86400"),
+    ("", "users.app.max_connections = 0", "app.users.app.max_connections: is 0; it must be"),
+    ("", "users.app.pool_size = 3", "app.users.app.pool_size: is not a known key"),
+    ("", "users.app.max_conections = 3", "did you mean max_connections?"),
+    ("", "users.app = 3", "app.users.app: is 3; it must be a table"),
+    ("", "users = 3", "it must be a table of tables: [proxies.app.users.USER]"),
+    ("", "databases.shop.query_wait_timeout = 0", "it must be a number above 0 up to 86400"),
     ("pool", "MaxConnectionsPercent = 3", "did you mean max_connections_percent?"),
     (
         "pool",
@@ -184,6 +203,21 @@ def test_the_smallest_and_largest_values_are_allowed(tmp_path: Path) -> None:
         "connection_borrow_timeout = 0\n"
     )
     assert read(tmp_path, text).proxies["app"].pool.connection_borrow_timeout == 0
+
+
+def test_limits_of_users_and_databases(tmp_path: Path) -> None:
+    text = (
+        MINIMAL
+        + """
+    [proxies.app.users."a.b"]
+    max_connections = 2
+    query_timeout = 0
+    [proxies.app.databases.shop]
+    """
+    )
+    proxy = read(tmp_path, text).proxies["app"]
+    assert proxy.users == {"a.b": LimitSettings(max_connections=2, query_timeout=0)}
+    assert proxy.databases == {"shop": LimitSettings()}
 
 
 def test_functions_and_settings_of_sessions(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ class Tree(msgspec.Struct, kw_only=True):
     several: list[Leaf] = []
     words: dict[str, Literal["A", "B"]] = {}
     perhaps: Leaf | None = None
+    named: dict[str, Leaf] = {}
 
 
 def read(raw: object) -> tuple[Tree | None, list[str]]:
@@ -53,6 +54,19 @@ def test_names_that_are_free() -> None:
     _, problems = read({"name": "x", "words": {"f": "C", "s": {"g": "A"}}})
     assert problems[0] == 'tree.words.f is "C"; it must be one of "A", "B"'
     assert "a name with a dot in it is quoted" in problems[1]
+
+
+def test_tables_whose_names_are_free() -> None:
+    tree, problems = read({"name": "x", "named": {"a.b": {"size": 3}, "c": {"size": 10}, "d": 1}})
+    assert tree is not None
+    assert tree.named == {"a.b": Leaf(size=3), "c": Leaf()}
+    assert problems == [
+        "tree.named.c.size is 10; it must be a whole number from 1 to 9",
+        "tree.named.d is 1; it must be a table",
+    ]
+    assert read({"name": "x", "named": []})[1] == [
+        "tree.named is []; it must be a table of tables: [tree.named.NAMED]"
+    ]
 
 
 def test_a_table_that_may_be_absent() -> None:
@@ -94,7 +108,8 @@ def test_a_check_says_nothing_of_keys_that_are_wrong_already() -> None:
 def test_paths() -> None:
     assert dotted(("proxies", "a.b", "auth", 0, "secret")) == 'proxies."a.b".auth[0].secret'
     assert ("several", 0, "size") in dict(leaves(Tree))
-    assert struct_in(list[Leaf]) is Leaf
+    assert ("named", "NAMED", "size") in dict(leaves(Tree))
+    assert struct_in(list[Leaf]) is struct_in(dict[str, Leaf]) is Leaf
     assert struct_in(dict[str, str]) is None
 
 

@@ -5,6 +5,7 @@ from forebay.config import (
     AuthSettings,
     Config,
     IamSettings,
+    LimitSettings,
     NodeSettings,
     PoolSettings,
     ProxySettings,
@@ -29,6 +30,22 @@ def test_nothing_changed() -> None:
     changes = compare(config(app=APP), config(app=APP))
     assert (changes.changed, changes.fixed) == ([], [])
     assert changes.effective == config(app=APP)
+
+
+def test_limits_that_come_change_and_go() -> None:
+    old = msgspec.structs.replace(
+        APP, users={"a.b": LimitSettings(max_connections=3), "c": LimitSettings(query_timeout=1)}
+    )
+    new = msgspec.structs.replace(
+        APP,
+        users={"a.b": LimitSettings(max_connections=4)},
+        databases={"shop": LimitSettings(query_wait_timeout=5)},
+    )
+    assert compare(config(app=old), config(app=new)).changed == [
+        'proxies.app.users."a.b".max_connections: 3 → 4',
+        "proxies.app.users.c.query_timeout: 1 → unset",
+        "proxies.app.databases.shop.query_wait_timeout: unset → 5",
+    ]
 
 
 def test_what_can_change() -> None:

@@ -1,5 +1,8 @@
+import msgspec
+import pytest
+
 from forebay.config import Address, Config, PoolSettings, ProxySettings, TargetSettings
-from forebay.node.report import Limits, limits_in, start_fields, start_line
+from forebay.node.report import Limits, limit_in_words, limits_in, start_fields, start_line
 
 PROXY = ProxySettings(
     target=TargetSettings(hosts=["db1:5432", "db2:5432"]),
@@ -31,6 +34,34 @@ def test_the_line() -> None:
         f"{start}at most 40 database connections (90 % of max_connections 48 less 3 reserved)"
     )
     assert start_line(CONFIG, ADDRESSES, {"app": Limits(40)}).endswith("40 database connections")
+
+
+@pytest.mark.parametrize(
+    ("number", "limits", "words"),
+    [
+        (
+            20,
+            None,
+            "90 % of a max_connections that is not known yet, at most 20 database connections",
+        ),
+        (
+            20,
+            Limits(20, 48, 3),
+            (
+                "at most 20 database connections (the pool's max_connections; 90 % of"
+                " max_connections 48 less 3 reserved would be 40)"
+            ),
+        ),
+        (
+            60,
+            Limits(40, 48, 3),
+            "at most 40 database connections (90 % of max_connections 48 less 3 reserved)",
+        ),
+    ],
+)
+def test_which_of_the_two_limits_it_is(number: int, limits: Limits | None, words: str) -> None:
+    pool = PoolSettings(max_connections_percent=90, max_connections=number)
+    assert limit_in_words(msgspec.structs.replace(PROXY, pool=pool), limits) == words
 
 
 def test_the_fields() -> None:

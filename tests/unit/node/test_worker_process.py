@@ -18,6 +18,7 @@ from forebay.channel import (
     encode,
 )
 from forebay.node.evacuations import Evacuations
+from forebay.node.events import Events
 from forebay.node.worker_process import WorkerError, WorkerProcess
 
 SAYS = (
@@ -41,7 +42,7 @@ async def running() -> AsyncIterator[list[WorkerProcess]]:
 
 async def start(program: str, running: list[WorkerProcess]) -> WorkerProcess:
     command = (sys.executable, "-I", "-S", "-c", program)
-    worker = await WorkerProcess.start(command, {}, Evacuations(), nothing_newer)
+    worker = await WorkerProcess.start(command, {}, Evacuations(), nothing_newer, Events())
     running.append(worker)
     return worker
 
@@ -100,4 +101,4 @@ async def test_nonsense_ends_it(
 
 async def test_a_program_that_is_not_there() -> None:
     with pytest.raises(WorkerError, match="can't be started"):
-        await WorkerProcess.start(("/no/such/program",), {}, Evacuations(), nothing_newer)
+        await WorkerProcess.start(("/no/such/program",), {}, Evacuations(), nothing_newer, Events())

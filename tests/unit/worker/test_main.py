@@ -26,6 +26,7 @@ from forebay.channel import (
     NewerSecret,
     NodeMessage,
     NodeRequest,
+    Notice,
     Refreshed,
     Reopen,
     WorkerAnswer,
@@ -89,6 +90,7 @@ class Worker:
     ) -> None:
         loop = asyncio.get_running_loop()
         self.node, self.here = node, here
+        self.news: list[Notice] = []
         self.descriptors, theirs = socket.socketpair()
         theirs.settimeout(20)
         self.process = WorkerProcess(loop, cast(Any, Plane), here, theirs)
@@ -104,7 +106,10 @@ class Worker:
         assert await self.node.send(message)
 
     async def hear(self) -> WorkerMessage | None:
-        return await self.node.receive()
+        """The next message, but for news of the log."""
+        while isinstance(message := await self.node.receive(), Notice):
+            self.news.append(message)
+        return message
 
     async def ask(self, request: NodeRequest, number: int = 7) -> WorkerMessage | None:
         await self.say(Call(id=number, request=request))
@@ -187,6 +192,7 @@ async def test_statistics_that_cannot_be_told_end_nothing(
     assert await worker.ask(FiguresRequest(), 8) == Failed(id=8, reason="no luck")
     assert await worker.ask(STEPS) == Answer(id=7, result=Applied())
     assert "FiguresRequest of the node failed" in caplog.text
+    assert worker.news == [Notice(level="ERROR", text="FiguresRequest of the node failed")]
 
 
 async def test_what_concerns_other_workers_is_heard(worker: Worker) -> None:

@@ -77,7 +77,10 @@ async def test_as_many_as_may_stay_do_and_the_next_does_not() -> None:
         return pool
 
     proxy.sessions.admit = admit
-    proxy.manager = SimpleNamespace(pool=lambda database, user: (database, user))
+    proxy.manager = SimpleNamespace(
+        pool=lambda database, user: (database, user),
+        groups=SimpleNamespace(refusal=lambda *_: None),
+    )
     proxy._janitor = SimpleNamespace(watch=watched.append)
     for turn in range(3):
         ours, theirs = socket.socketpair()

@@ -30,12 +30,9 @@ SESSION_SETTINGS: Final = frozenset(
     {
         *("application_name", "bytea_output", "characteristics", "client_encoding"),
         *("client_min_messages", "datestyle", "default_transaction_isolation"),
-        *(
-            "default_transaction_read_only",
-            "extra_float_digits",
-            "idle_in_transaction_session_timeout",
-        ),
-        *("intervalstyle", "lc_messages", "lock_timeout", "names", "search_path"),
+        *("default_transaction_read_only", "extra_float_digits"),
+        *("idle_in_transaction_session_timeout", "intervalstyle", "lc_messages", "lock_timeout"),
+        *("names", "search_path"),
         *("standard_conforming_strings", "statement_timeout", "time zone", "timezone"),
         *("transaction", "transaction_timeout"),
     }

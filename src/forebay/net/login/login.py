@@ -56,9 +56,9 @@ class LoggedIn:
     """A client that has proved who it is, and what it asked for.
 
     `settings` is sorted by name, names are lower-case and occur once. AuthenticationOk is written
-    to the stream but not sent yet. `client_keys` are what its SCRAM proof has given away, where no more than
-    a verifier was known of its password: with them one can log in to the database whose verifier it
-    is. `method` is a key of `methods.METHODS`.
+    to the stream but not sent yet. `client_keys` are what its SCRAM proof has given away, where no
+    more than a verifier was known of its password: with them one can log in to the database whose
+    verifier it is. `method` is a key of `methods.METHODS`.
     """
 
     stream: Stream

@@ -34,24 +34,47 @@ LIMITS_QUERY = f"{WITHOUT_TIMEOUT} SELECT {_setting('max_connections')}, " + ", 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Limits that follow from the server's settings and the pool's percentages.
+    """Limits that follow from the server's settings and the pool's.
 
-    Rounded as RDS Proxy does: down. At least one connection is always allowed.
+    ``share`` is what the pool's percentage comes to, rounded as RDS Proxy does: down. At least one
+    connection is always allowed. ``limit`` is the share, or the pool's own max_connections if that
+    is lower.
     """
 
     max_connections: int
     reserved: int
+    share: int
     limit: int
     idle_limit: int
 
     @classmethod
-    def of(cls, max_connections: int, reserved: int, percent: int, idle_percent: int) -> "Budget":
+    def of(
+        cls,
+        max_connections: int,
+        reserved: int,
+        percent: int,
+        idle_percent: int,
+        number: int | None = None,
+    ) -> "Budget":
+        """`number`: the pool's max_connections, None if there is none."""
         usable = max(0, max_connections - reserved)
+        share = max(1, usable * percent // 100)
+        limit = share if number is None else min(share, number)
         return cls(
             max_connections=max_connections,
             reserved=reserved,
-            limit=max(1, usable * percent // 100),
-            idle_limit=usable * idle_percent // 100,
+            share=share,
+            limit=limit,
+            idle_limit=min(limit, usable * idle_percent // 100),
+        )
+
+    def sentence(self, percent: int) -> str:
+        """For the log: the limits, and which setting they come from. `percent`: the pool's."""
+        share = f"{percent} % of {self.max_connections - self.reserved} usable ones"
+        if self.limit < self.share:
+            share = f"the pool's max_connections; {share} would be {self.share}"
+        return (
+            f"At most {self.limit} database connections ({share}), {self.idle_limit} of them idle"
         )
 
 

@@ -119,22 +119,16 @@ class Janitor:
             self._agenda.spawn(in_crypto_thread(self._trim), "give memory back")
 
     def _end_waits(self, now: float) -> None:
-        """Borrow timeouts: the first in each queue has waited longest, and the queues stand in the
-        order of their firsts."""
-        timeout_s = self.timeouts.connection_borrow_timeout_s
-        census = self._manager.census
-        if timeout_s == 0:
-            # Nobody waits for a connection in use, but a new one takes its time to open.
-            pool = census.first
-            while pool is not None:
-                behind = pool.behind
+        """Borrow timeouts: the first in each queue has waited longest."""
+        borrow_timeout_s = self.timeouts.connection_borrow_timeout_s
+        for pool, timeout_s in self._manager.groups.overdue(now, borrow_timeout_s):
+            if timeout_s == 0:
+                # Nobody waits for a connection in use, but a new one takes its time to open.
                 while pool.waiting > pool.opening and (place := pool.last_waiter) is not None:
                     self._manager.refuse(place.borrower, self._watch.timed_out(pool, now))
-                pool = behind
-            return
-        oldest = now - timeout_s
-        while (pool := census.first) is not None and pool.waits_since <= oldest:
-            if (place := pool.first_waiter) is not None:
+                continue
+            oldest = now - timeout_s
+            while (place := pool.first_waiter) is not None and place.waits_since <= oldest:
                 self._manager.refuse(place.borrower, self._watch.timed_out(pool, now))
 
     def _end_clients(self, now: float) -> None:

@@ -20,7 +20,9 @@ from forebay.worker.agenda import Agenda
 from forebay.worker.pool.backoff import Backoff
 from forebay.worker.pool.budget import LIMITS_QUERY, Budget, parse_limits
 from forebay.worker.pool.changeover import Changeover
+from forebay.worker.pool.counts import assert_counts
 from forebay.worker.pool.decide import next_step
+from forebay.worker.pool.groups import Groups
 from forebay.worker.pool.holds import Holds
 from forebay.worker.pool.pausing import Pausing
 from forebay.worker.pool.reach import Reach
@@ -46,6 +48,7 @@ class Limits:
     max_idle_connections_percent: int
     max_waiting_clients: int
     init_query: str
+    max_connections: int | None = None  # besides the percentage: the lower holds
 
 
 class PoolManager:
@@ -79,6 +82,7 @@ class PoolManager:
         self.budget: Budget | None = None
         self.census = Census()
         self.census.waiting_limit = limits.max_waiting_clients
+        self.groups = Groups(self.census, self.pools)
         self.refusals = Refusals()
         self.holds = Holds(agenda, self)
         self.pausing = Pausing(self)
@@ -95,6 +99,7 @@ class PoolManager:
         if found is None:
             found = self.pools[key] = MicroPool(database, user, self.census, self, self._changeover)
             self.mark(found)
+            self.groups.join(found)
         return found
 
     def is_held_back(self, pool: MicroPool) -> bool:
@@ -172,15 +177,15 @@ class PoolManager:
             step = next_step(self.census, pools, now)
             if step is None:
                 break
-            if step.victim is not None:
-                self.close_idle(step.victim.idle[0], "to make room")
+            for victim in step.victims:
+                self.close_idle(victim.idle[0], "to make room")
             self._begin_opening(step.pool, "open a database connection")
 
     def _close_beyond_limit(self) -> None:
-        """The limit was lowered: close idle connections, never ones in use."""
-        if self.census.is_over and self.census.idle:
+        """A limit was lowered: close idle connections, never ones in use."""
+        if self.census.idle and (self.census.is_over or self.groups.is_over):
             for pool in self.pools.values():
-                while pool.idle and self.census.is_over:
+                while pool.idle and self.census.is_over_for(pool):
                     self.close_idle(pool.idle[0], "the limit was lowered")
 
     def take_away(self, server: Server) -> None:
@@ -189,6 +194,8 @@ class PoolManager:
             reason = "it was retired"
         elif self.size >= self.census.limit:  # without this one
             reason = "the limit was lowered"
+        elif self.groups.is_at_limit(server.pool):
+            reason = "the limit of its user or its database was lowered"
         else:
             reason = "to make room for another user or database"
         self._close(server, reason)
@@ -197,8 +204,10 @@ class PoolManager:
     # ---- opening ----
 
     def probe(self, pool: MicroPool) -> None:
-        """Open one connection ahead of any client: it tells the server's limits."""
-        self._begin_opening(pool, "open the first database connection")
+        """Open one connection ahead of any client, if it may have one: it tells the server's
+        limits."""
+        if self.groups.has_room(pool.database, pool.user):
+            self._begin_opening(pool, "open the first database connection")
 
     def _begin_opening(self, pool: MicroPool, name: str) -> None:
         pool.begin_opening()
@@ -295,17 +304,12 @@ class PoolManager:
             reserved,
             self._limits.max_connections_percent,
             self._limits.max_idle_connections_percent,
+            self._limits.max_connections,
         )
         if budget != self.budget:
             self.budget = budget
             self.census.limit = budget.limit
-            logger.info(
-                "At most %d database connections (%d %% of %d usable ones), %d of them idle",
-                budget.limit,
-                self._limits.max_connections_percent,
-                max_connections - reserved,
-                budget.idle_limit,
-            )
+            logger.info("%s", budget.sentence(self._limits.max_connections_percent))
             self.schedule()
 
     def ask_limits(self) -> None:
@@ -440,19 +444,8 @@ class PoolManager:
 
     def assert_counts(self) -> None:
         """Every connection is in exactly one place."""
-        pools = self.pools.values()
-        idle = sum(len(pool.idle) for pool in pools)
-        borrowed = sum(pool.borrowed for pool in pools)
-        if idle + borrowed != len(self.servers):
-            raise AssertionError(f"{idle} idle + {borrowed} borrowed, of {len(self.servers)}")
-        census = self.census
-        counted = census.size, census.opening, census.idle, census.waiting, census.in_demand
-        opening = sum(pool.opening for pool in pools)
-        waiting = sum(pool.waiting for pool in pools)
-        in_demand = sum(pool.size > 0 or pool.waiting > 0 for pool in pools)
-        real = idle + borrowed + opening, opening, idle, waiting, in_demand
-        if counted != real:
-            raise AssertionError(f"{counted} counted, of {real}")
+        assert_counts(self.census, self.pools.values(), len(self.servers))
+        self.groups.assert_counts()
 
 
 def _is_abandoned(server: Server, lease: Lease) -> bool:

@@ -60,6 +60,8 @@ class Watch:
         detail = survey.detail(pool.user)
         if unreached is not None:
             detail = f"{unreached}\n{detail}" if survey.holders else unreached
+        limits = self._manager.groups.limits_in_words(pool)
+        detail = "\n".join([*(each.encode("ascii", "replace").decode() for each in limits), detail])
         return errors.borrow_timed_out(detail, survey.hint(pool.user))
 
     def tell_refusals(self, now: float, *, all_at_once: bool = False) -> None:

@@ -118,7 +118,7 @@ class Sessions:
         client.look_for(self._listed.names)
         self.clients[client.process_id] = client
         self.counts.tls_clients += client.is_tls
-        pool.clients += 1
+        pool.note_clients(1)
         client.put_off(detached.unsent)
         client.start(detached.leftover)
         client.push()
@@ -181,7 +181,7 @@ class Sessions:
         self.pinner.closed(client)
         if client.evacuation is not None:
             self.evacuations.over(client)
-        client.pool.clients -= 1
+        client.pool.note_clients(-1)
         self.counts.closed += 1
         self.counts.tls_clients -= client.is_tls
         telling.closed(client, reason)

@@ -151,10 +151,10 @@ class World:
     def pool(self, user: str = "app", database: str = "shop") -> MicroPool:
         return self.manager.pool(database, user)
 
-    def client(self, user: str = "app", *, greeted: bool = True) -> Client:
+    def client(self, user: str = "app", database: str = "shop", *, greeted: bool = True) -> Client:
         """Somebody comes and asks for a connection, and all is done that can be done at once."""
-        client = Client(self.pool(user), self.clock.now, greeted=greeted)
-        client.pool.clients += 1
+        client = Client(self.pool(user, database), self.clock.now, greeted=greeted)
+        client.pool.note_clients(1)
         client.ask(self.intern.none)
         self.settle()
         return client

@@ -28,6 +28,30 @@ def test_percentages(
     assert (budget.limit, budget.idle_limit) == (limit, idle_limit)
 
 
+@pytest.mark.parametrize(
+    ("number", "limit", "idle_limit", "sentence"),
+    [
+        (None, 87, 48, "At most 87 database connections (90 % of 97 usable ones), 48 of them idle"),
+        (200, 87, 48, "At most 87 database connections (90 % of 97 usable ones), 48 of them idle"),
+        (
+            20,
+            20,
+            20,
+            (
+                "At most 20 database connections (the pool's max_connections; 90 % of 97 usable"
+                " ones would be 87), 20 of them idle"
+            ),
+        ),
+    ],
+)
+def test_of_a_number_and_a_percentage_the_lower_holds(
+    number: int | None, limit: int, idle_limit: int, sentence: str
+) -> None:
+    budget = Budget.of(100, 3, 90, 50, number)
+    assert (budget.limit, budget.idle_limit, budget.share) == (limit, idle_limit, 87)
+    assert budget.sentence(90) == sentence
+
+
 def test_what_is_reserved_is_added_up() -> None:
     assert parse_limits(["100", "3", "2", "4"]) == (100, 9)
     assert parse_limits(["100", "3", "0", "0"]) == (100, 3)

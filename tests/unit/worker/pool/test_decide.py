@@ -80,7 +80,7 @@ def test_the_longest_idle_one_of_another_pool_makes_room() -> None:
     old = world.pool(idle=(1.0, 8.0))
     world.pool(idle=(2.0,))
     pool = world.pool(9.0)
-    assert world.step() == Step(pool, old)
+    assert world.step() == Step(pool, (old,))
 
 
 def test_nothing_can_be_done() -> None:

@@ -1,0 +1,1 @@
+"""The connection math: how many database connections clients need, and how long they wait. Pure."""

@@ -1,0 +1,107 @@
+from urllib.parse import quote
+
+import pytest
+
+from forebay.dashboard.gate import HEADERS
+from forebay.dashboard.token import Token
+from tests.unit.dashboard.fakes import FakeNode, Site, site
+
+TEXT = "0123456789abcdef+&%"
+
+
+def token() -> Token:
+    return Token("env:T", {"T": TEXT})
+
+
+async def log_in(here: Site, text: str, **headers: str) -> tuple[int, str]:
+    body = f"token={quote(text, safe='')}".encode()
+    answer = await here.ask("/login", "POST", body, **headers)
+    return answer.status, answer.headers.get("set-cookie", "")
+
+
+async def test_health_is_all_it_needs() -> None:
+    node = FakeNode()
+    node.observer.is_silent = True
+    async with site(node) as here:
+        for _ in range(2):
+            answer = await here.ask("/healthz")
+            assert (answer.status, answer.body) == (200, b"ok\n")
+            node.state = "draining"
+
+
+async def test_readiness() -> None:
+    node = FakeNode()
+    async with site(node) as here:
+        answer = await here.ask("/readyz")
+        assert (answer.status, answer.body) == (200, b"ok\n")
+        node.observer.is_silent = True
+        answer = await here.ask("/readyz", accept="application/json")
+        assert answer.status == 503
+        assert answer.json == {
+            "ok": False,
+            "state": "serving",
+            "problems": ["no worker is running at the moment"],
+        }
+        node.observer.is_silent = False
+        node.state = "draining"
+        answer = await here.ask("/readyz")
+        assert (answer.status, answer.body) == (503, b"it is stopping: it takes no more clients\n")
+
+
+async def test_every_answer_has_the_headers() -> None:
+    async with site(FakeNode(), token()) as here:
+        for path in ("/healthz", "/login", "/absent", "/icon.svg", "/"):
+            answer = await here.ask(path, authorization=f"Bearer {TEXT}")
+            for name, value in HEADERS.items():
+                assert answer.headers[name.lower()] == value, (path, name)
+            assert "server" not in answer.headers
+
+
+async def test_a_head_request_has_no_body() -> None:
+    async with site(FakeNode()) as here:
+        answer = await here.ask("/icon.svg", "HEAD")
+        assert (answer.status, answer.body) == (200, b"")
+        assert int(answer.headers["content-length"]) > 0
+
+
+@pytest.mark.parametrize(
+    "path", ["/absent", "/login", "/index.html", "/login.html", "/../app.py", "/%2e%2e/app.py"]
+)
+async def test_what_is_not_there(path: str) -> None:
+    async with site(FakeNode()) as here:
+        assert (await here.ask(path)).status == 404
+
+
+async def test_a_browser_logs_in_and_out() -> None:
+    async with site(FakeNode(), token()) as here:
+        sent = await here.ask("/")
+        assert (sent.status, sent.headers["location"]) == (303, "login")
+        assert b'name="token"' in (await here.ask("/login")).body
+        status, cookie = await log_in(here, TEXT)
+        assert status == 303
+        assert "HttpOnly" in cookie
+        assert "SameSite=strict" in cookie
+        assert "Secure" not in cookie
+        assert TEXT not in cookie
+        assert "Secure" in (await log_in(here, TEXT, x_forwarded_proto="https"))[1]
+        own = cookie.partition(";")[0]
+        assert (await here.ask("/absent", cookie=own)).status == 404
+        out = await here.ask("/logout", "POST", b"", cookie=own)
+        assert out.status == 303
+        assert "Max-Age=0" in out.headers["set-cookie"]
+
+
+async def test_a_wrong_token() -> None:
+    async with site(FakeNode(), token()) as here:
+        answer = await here.ask("/login", "POST", b"token=wrong")
+        assert answer.status == 401
+        assert b"This is not the token." in answer.body
+        assert "set-cookie" not in answer.headers
+        assert (await here.ask("/absent", authorization="Bearer wrong")).status == 401
+        assert (await here.ask("/", authorization="Bearer wrong")).status == 401
+
+
+@pytest.mark.parametrize("body", [b"", b"a=b", b"token=" + b"x" * 10_000, b"a&" * 9, b"\xff\x00"])
+async def test_what_is_no_login(body: bytes) -> None:
+    async with site(FakeNode(), token()) as here:
+        assert (await here.ask("/login", "POST", body)).status == 400
