@@ -175,7 +175,7 @@ class Console:
                 self._stream.write(results.row_description(columns, formats))
             await self._tell(part.rows, columns, results.formats_of(columns, []))
             tag = part.tag
-        self._complete(tag)
+        self._complete(tag, text)
 
     async def _parts(self, text: str) -> AsyncIterator[AdminResult]:
         """What comes of a command, part by part. Raises PgError."""
@@ -206,8 +206,12 @@ class Console:
         self._stream.write(b"".join(results.data_row(row, columns, formats) for row in rows))
         await self._send()
 
-    def _complete(self, tag: str) -> None:
+    def _complete(self, tag: str, text: str) -> None:
         self._status = _IN_TRANSACTION.get(tag, self._status)
+        if tag in ("DEALLOCATE ALL", "DISCARD ALL"):
+            self._statements.clear()
+        elif tag == "DEALLOCATE":
+            self._statements.pop(text.split()[-1].strip('"'), None)
         self._stream.write(results.command_complete(tag))
 
     # ---- waiting ----
@@ -324,7 +328,7 @@ class Console:
             while not portal.rows:
                 part = await anext(portal.parts, None)
                 if part is None:
-                    self._complete(portal.tag)
+                    self._complete(portal.tag, text)
                     return
                 portal.rows, portal.tag = part.rows, part.tag
             count = asked.rows - told if asked.rows else len(portal.rows)

@@ -10,11 +10,12 @@ Role = Literal["stats", "admin"]
 
 
 class Entry(NamedTuple):
-    """``tag``: what the client is told when it is done; ``takes_database``: one may be named."""
+    """``tag``: what the client is told when it is done; ``takes_name``: of a database, or of a
+    prepared statement."""
 
     role: Role
     tag: str
-    takes_database: bool = False
+    takes_name: bool = False
 
 
 _LOOKS: Final = Entry("stats", "SHOW")
@@ -36,15 +37,18 @@ COMMANDS: Final[dict[str, Entry]] = {
     "SHOW TOTALS": _LOOKS,
     "SHOW USERS": _LOOKS,
     "SHOW VERSION": _LOOKS,
-    "KILL": Entry("admin", "KILL", takes_database=True),
-    "PAUSE": Entry("admin", "PAUSE", takes_database=True),
-    "RECONNECT": Entry("admin", "RECONNECT", takes_database=True),
+    "KILL": Entry("admin", "KILL", takes_name=True),
+    "PAUSE": Entry("admin", "PAUSE", takes_name=True),
+    "RECONNECT": Entry("admin", "RECONNECT", takes_name=True),
     "RELOAD": Entry("admin", "RELOAD"),
-    "RESUME": Entry("admin", "RESUME", takes_database=True),
+    "RESUME": Entry("admin", "RESUME", takes_name=True),
     # What drivers say around commands.
     "BEGIN": Entry("stats", "BEGIN"),
     "COMMIT": Entry("stats", "COMMIT"),
-    "RESET": Entry("stats", "RESET"),
+    "DEALLOCATE": Entry("stats", "DEALLOCATE", takes_name=True),
+    "DEALLOCATE ALL": Entry("stats", "DEALLOCATE ALL", takes_name=True),
+    "DISCARD ALL": Entry("stats", "DISCARD ALL"),
+    "RESET ALL": Entry("stats", "RESET"),
     "ROLLBACK": Entry("stats", "ROLLBACK"),
     "SET": Entry("stats", "SET"),
 }
@@ -88,7 +92,7 @@ def entry_for(command: Command, role: Role | None, text: str) -> Entry:
     if entry is None and command.name in NOT_HERE:
         text = f"Forebay has no {command.name}: {NOT_HERE[command.name]}"
         raise CommandError(text, "0A000")
-    if entry is None or (command.argument and not entry.takes_database):
+    if entry is None or (command.argument and not entry.takes_name):
         raise invalid(text)
     if entry.role == "admin" and role != "admin":
         raise CommandError("admin access needed", "42501")

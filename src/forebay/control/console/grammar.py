@@ -23,7 +23,9 @@ _SET: Final = re.compile(
     r"\s*set\s+(?:session\s+|local\s+)?([a-z_.]+|time\s+zone)(?:\s*=\s*|\s+to\s+|\s+).*",
     re.IGNORECASE | re.DOTALL,
 )
-_RESET: Final = re.compile(r"\s*(?:reset|discard)\s+all\s*;?\s*", re.IGNORECASE)
+_RESET: Final = re.compile(r"\s*(reset|discard)\s+all\s*;?\s*", re.IGNORECASE)
+
+_DEALLOCATE: Final = re.compile(rf"\s*deallocate(?:\s+prepare)?\s+{_WORD}\s*;?\s*", re.IGNORECASE)
 
 # What drivers and pools set when they connect; it means nothing here.
 SESSION_SETTINGS: Final = frozenset(
@@ -60,8 +62,11 @@ def parse(text: str) -> Command:
         return Command("BEGIN")
     if found := _END.fullmatch(text):
         return Command("COMMIT" if found[1].lower() in ("commit", "end") else "ROLLBACK")
-    if _RESET.fullmatch(text):
-        return Command("RESET")
+    if found := _RESET.fullmatch(text):
+        return Command(f"{found[1].upper()} ALL")
+    if found := _DEALLOCATE.fullmatch(text):
+        is_all = found[2] is not None and found[2].upper() == "ALL"
+        return Command("DEALLOCATE ALL" if is_all else "DEALLOCATE", found[1] or found[2])
     if found := _SET.fullmatch(text):
         return _set(" ".join(found[1].lower().split()))
     found = _COMMAND.fullmatch(text)
