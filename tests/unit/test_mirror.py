@@ -9,7 +9,17 @@ import forebay
 ROOT = Path(forebay.__file__).parent
 HERE = Path(__file__).parent
 FOLDERS = (
-    *("channel", "cli", "config", "control", "dashboard", "demo", "embedded", "identity", "metrics"),
+    *(
+        "channel",
+        "cli",
+        "config",
+        "control",
+        "dashboard",
+        "demo",
+        "embedded",
+        "identity",
+        "metrics",
+    ),
     *("net", "node", "plan", "protocol", "relay", "session", "sql", "worker"),
 )
 SUFFIXES = {".py", ".pyx"}

@@ -19,7 +19,7 @@ from forebay.control.messages import (
     ViewRequest,
 )
 from forebay.node.events import Events
-from forebay.node.observer import NodeFigures
+from forebay.node.processes import NodeFigures
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ import msgspec
 
 from forebay.channel import ClientRow, PoolAction, PoolFigures, ProxyView
 from forebay.node.events import Event
-from forebay.node.observer import NodeFigures
+from forebay.node.processes import NodeFigures
 from forebay.node.reloads import Reload
 from forebay.node.status import Status
 

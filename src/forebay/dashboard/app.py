@@ -1,8 +1,8 @@
 """The addresses that are answered. Nothing here changes anything but a browser's cookie.
 
-    /                 the page              /healthz   the process lives
-    /login, /logout   with a token only     /readyz    it can serve
-    /api/live         server-sent events    /api/now, /api/history, /api/events: JSON
+/                 the page              /healthz   the process lives
+/login, /logout   with a token only     /readyz    it can serve
+/api/live         server-sent events    /api/now, /api/history, /api/events: JSON
 """
 
 import asyncio

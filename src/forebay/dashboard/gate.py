@@ -87,7 +87,9 @@ class Gate:
 
     def log_in(self, text: str, address: str, *, now: float, now_s: float) -> str | float:
         """The cookie for who has shown the token; else for how many seconds the answer waits."""
-        if self._token is not None and self._token.fits(text.strip().encode(errors="replace"), now_s):
+        if self._token is not None and self._token.fits(
+            text.strip().encode(errors="replace"), now_s
+        ):
             self._throttle.succeeded("", address)
             return self._token.cookie(now)
         return self._throttle.failed("", address, now_s)

@@ -16,7 +16,7 @@ from forebay.metrics.labels import escaped
 from forebay.metrics.metric import Kind, Metric, snake
 from forebay.metrics.micropools import MicroPools
 from forebay.metrics.sources import Source, sources
-from forebay.node.observer import NodeFigures
+from forebay.node.processes import NodeFigures
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"

@@ -4,7 +4,7 @@ the labels that tell it apart.
 
 from forebay.metrics.metric import Scope
 from forebay.metrics.micropools import MicroPools
-from forebay.node.observer import NodeFigures
+from forebay.node.processes import NodeFigures
 
 
 class Source:

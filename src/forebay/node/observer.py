@@ -10,8 +10,6 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
 
-import msgspec
-
 from forebay.channel import (
     ClientRow,
     Clients,
@@ -28,10 +26,10 @@ from forebay.channel import (
     ProxyView,
     View,
     ViewRequest,
-    WorkerFigures,
 )
 from forebay.node.errors import WorkerUnavailableError
-from forebay.node.processes import ProcessFigures, process_figures
+from forebay.node.history import History
+from forebay.node.processes import NodeFigures, process_figures
 from forebay.node.reconciler import Reconciler
 from forebay.node.shared import Shared
 from forebay.node.standing import figures_of
@@ -50,17 +48,6 @@ ROWS_AT_ONCE = 200
 ROWS_LIMIT = 100_000
 
 
-class NodeFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """All figures at one moment. Those of the worker's proxies have the node's own among their
-    ``numbers``: of secrets and certificates."""
-
-    at: float  # Unix time, s
-    node: ProcessFigures
-    worker: ProcessFigures
-    worker_restarts: int
-    counted: WorkerFigures
-
-
 class Observer:
     """Looks at one node. All that asks the worker raises WorkerUnavailableError."""
 
@@ -71,6 +58,7 @@ class Observer:
         self._figures_with_pools = Shared(lambda: self._ask_figures(pools=True), FIGURES_AGE_S)
         self._view = Shared(self._ask_view, VIEW_AGE_S)
         self.events = reconciler.events
+        self.history = History(self.figures)
 
     async def figures(self, *, pools: bool = False) -> NodeFigures:
         """What was counted until now, or until a moment ago; with that of each micro-pool if

@@ -17,9 +17,8 @@ from forebay.config import Address
 from forebay.control import ControlServer, open_control_socket
 from forebay.node import WorkerUnavailableError
 from forebay.node.events import Events
-from forebay.node.observer import NodeFigures
 from forebay.node.pausing import Pausing
-from forebay.node.processes import ProcessFigures
+from forebay.node.processes import NodeFigures, ProcessFigures
 from forebay.node.reloads import Reload, reloaded
 from forebay.node.status import ProxyStatus, Status
 

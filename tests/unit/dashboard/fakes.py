@@ -13,8 +13,7 @@ from forebay.config.settings import AuthSettings, Config, ProxySettings, TargetS
 from forebay.dashboard import HttpServer, Token, open_http_listener
 from forebay.node.errors import WorkerUnavailableError
 from forebay.node.events import Events
-from forebay.node.observer import NodeFigures
-from forebay.node.processes import ProcessFigures
+from forebay.node.processes import NodeFigures, ProcessFigures
 from forebay.node.status import State, Status, WorkerStatus, describe
 
 APP = ProxySettings(

@@ -1,8 +1,7 @@
 """Figures as a node tells them, made for tests."""
 
 from forebay.channel.figures import Histogram, PoolFigures, ProxyFigures, WorkerFigures
-from forebay.node.observer import NodeFigures
-from forebay.node.processes import ProcessFigures
+from forebay.node.processes import NodeFigures, ProcessFigures
 
 WAITS = Histogram(3, 1_000.0, {10: 1, 40: 2})
 QUERIES = Histogram(8, 40_000.0, {100: 8})

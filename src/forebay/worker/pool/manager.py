@@ -98,8 +98,8 @@ class PoolManager:
         found = self.pools.get(key)
         if found is None:
             found = self.pools[key] = MicroPool(database, user, self.census, self, self._changeover)
-            self.mark(found)
             self.groups.join(found)
+            self.mark(found)
         return found
 
     def is_held_back(self, pool: MicroPool) -> bool:
