@@ -275,6 +275,21 @@ def too_many_logins(rate: int) -> PgError:
     return _fatal("53300", f"Rate of connection to proxy exceeded {rate}.")
 
 
+def not_allowed(database: str) -> PgError:
+    """The admin database is not for this user."""
+    return PgError(
+        Severity.FATAL,
+        "42501",
+        f'permission denied for database "{database}"',
+        hint="It is for users that admin_users or stats_users name.",
+    )
+
+
+def too_many_consoles(limit: int) -> PgError:
+    """As many clients use the admin database as may."""
+    return _fatal("53300", f"At most {limit} clients may use the admin database at once.")
+
+
 # ---- Database connections ------------------------------------------------------------------------
 
 
