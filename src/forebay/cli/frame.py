@@ -8,7 +8,7 @@ from typing import Literal
 from forebay.channel import ClientRow, ConnectionRow, Histogram, PinRow, ProxyFigures, ProxyView
 from forebay.cli.reaching import duration, printable
 from forebay.cli.tables import Column, cut, span, table
-from forebay.node.observer import NodeFigures
+from forebay.node.processes import NodeFigures
 from forebay.node.status import ProxyStatus
 
 Part = Literal["h", "w", "p"]

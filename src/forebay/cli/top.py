@@ -29,7 +29,7 @@ from forebay.control import (
     StatusRequest,
     find,
 )
-from forebay.node.observer import NodeFigures
+from forebay.node.processes import NodeFigures
 
 KEYS: dict[str, Part] = {"h": "h", "w": "w", "p": "p"}
 HELP = "h holders  w waiters  p pins  n next proxy  q quit"
