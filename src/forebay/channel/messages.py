@@ -84,6 +84,7 @@ class WorkerProxy(msgspec.Struct, frozen=True, kw_only=True):
     client_ca_pem: str | None = None  # what client certificates are checked against
     access_keys: list[AccessKey] = []  # what IAM tokens are signed with
     policies: dict[str, str] = {}  # IAM's JSON, by the names that the log has for them
+    paused: list[str] = []  # databases whose connections are lent to nobody; "": all
 
     def __repr__(self) -> str:
         users = ", ".join(each.username for each in self.credentials)
@@ -182,9 +183,9 @@ class Connections(msgspec.Struct, frozen=True, kw_only=True, tag="connections"):
 
 
 class PoolCommand(msgspec.Struct, frozen=True, kw_only=True, tag="pool command"):
-    """PgBouncer's PAUSE, RESUME, RECONNECT and KILL for a proxy's micro-pools of ``database``, or
-    all of them if that is empty. Answered by Done when it has come to that (PAUSE: when no
-    connection is left)."""
+    """PgBouncer's RECONNECT and KILL for a proxy's micro-pools of ``database``, or all of them if
+    that is empty. Answered by Done at once. What is paused is told by WorkerProxy: for "pause" and
+    "resume" only the connections that are left are counted."""
 
     proxy: str
     action: PoolAction
@@ -192,7 +193,10 @@ class PoolCommand(msgspec.Struct, frozen=True, kw_only=True, tag="pool command")
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
-    """It is done."""
+    """It is done. ``left``: how many connections the micro-pools have, those being opened
+    included."""
+
+    left: int = 0
 
 
 # ---- The worker asks the node --------------------------------------------------------------------
@@ -253,23 +257,32 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, tag="token"):
 
 class AdminQuery(msgspec.Struct, frozen=True, kw_only=True, tag="admin?"):
     """A command to the admin database, by a client that has logged in as ``user``. Answered by
-    AdminResult."""
+    AdminResult.
+
+    ``step``: to run it, to tell what its rows would look like, to look again whether a pause has
+    come about, or to end a pause that has not. ``offset``: the first of the rows that are told."""
 
     proxy: str
     user: str
     text: str
+    step: Literal["run", "describe", "wait", "undo"] = "run"
+    offset: int = 0
 
 
 class AdminResult(msgspec.Struct, frozen=True, kw_only=True, tag="admin"):
     """What comes of it: ``columns`` with ``rows`` (text; None is NULL) where it shows something,
-    and the command's tag; or an error."""
+    and the command's tag; or an error. ``next_offset``: where the next rows begin; 0: that was all.
+    ``pending``: how many connections a pause still waits for."""
 
     columns: list[AdminColumn] = []
     rows: list[list[str | None]] = []
     tag: str = ""
     notice: str = ""
+    notice_detail: str = ""
     error: str = ""
     sqlstate: str = ""
+    next_offset: int = 0
+    pending: int = 0
 
 
 # ---- What has no answer of its own ---------------------------------------------------------------

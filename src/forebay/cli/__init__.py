@@ -30,9 +30,49 @@ app.command(
     help="Tell whether a running Forebay serves, and what it does now.",
 )
 app.command(
+    "forebay.cli.top:top",
+    name="top",
+    help="Show who holds connections, who waits and what pins, live.",
+)
+app.command(
+    "forebay.cli.clients:clients",
+    name="clients",
+    help="List the clients of a running Forebay, and what each does.",
+)
+app.command(
+    "forebay.cli.pools:pools",
+    name="pools",
+    help="List clients and connections of each database and user.",
+)
+app.command(
+    "forebay.cli.pins:pins",
+    name="pins",
+    help="Tell who is pinned, why, and what helps.",
+)
+app.command(
     "forebay.cli.reload:reload",
     name="reload",
     help="Let a running Forebay read its configuration again.",
+)
+app.command(
+    "forebay.cli.pooling:pause",
+    name="pause",
+    help="Close database connections as they come free, and let clients wait.",
+)
+app.command(
+    "forebay.cli.pooling:resume",
+    name="resume",
+    help="End what pause or kill has begun.",
+)
+app.command(
+    "forebay.cli.pooling:reconnect",
+    name="reconnect",
+    help="Let database connections be made anew as they come free.",
+)
+app.command(
+    "forebay.cli.pooling:kill",
+    name="kill",
+    help="End clients and database connections at once, and let new clients wait.",
 )
 app.command(
     "forebay.cli.stop:stop",

@@ -91,6 +91,8 @@ def _outlooks(plan: Plan) -> Table:
         label = capacity.name if named else f"{capacity.name}: {about}{capacity.max_connections}"
         table.add_row(Text(label), str(each.limit), *_waits(each.predicted), _without(each, plan))
         table.add_row("  simulated", "", *_waits(each.simulated), "", style="dim")
+        if each.measured is not None:
+            table.add_row("  measured", "", *_waits(each.measured), "", style="bold")
     return table
 
 
@@ -134,6 +136,9 @@ def conclusions(plan: Plan) -> Iterator[str]:
 
 def _verdict(each: Outlook, plan: Plan) -> str:
     percent = plan.goal.percent
+    setting = f"max_connections_percent = {percent}"
+    if each.capacity.allowed is not None:
+        percent, setting = 100, f"The limit of {each.limit} connections"
     if each.percent_needed is None:
         return (
             f"No percentage suffices: {plan.connections_needed} connections are needed,"
@@ -141,10 +146,10 @@ def _verdict(each: Outlook, plan: Plan) -> str:
         )
     if each.suffices:
         least = f" ({each.percent_needed} % would do)" if each.percent_needed < percent else ""
-        return f"max_connections_percent = {percent} suffices{least}."
+        return f"{setting} suffices{least}."
     return (
-        f"max_connections_percent = {percent} does not suffice:"
-        f" {each.percent_needed} would, with {plan.connections_needed} connections."
+        f"{setting} does not suffice:"
+        f" {each.percent_needed} % would ({plan.connections_needed} connections)."
     )
 
 

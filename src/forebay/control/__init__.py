@@ -1,6 +1,7 @@
-"""The control socket: how ``forebay status``, ``reload`` and ``stop`` reach a running node."""
+"""The control socket: how commands such as ``forebay status`` and ``stop`` reach a running node."""
 
 from forebay.control.client import ControlClient, ControlError
+from forebay.control.console import Console
 from forebay.control.finding import ChoiceError, find
 from forebay.control.listener import (
     ControlSocket,
@@ -9,7 +10,17 @@ from forebay.control.listener import (
     open_control_socket,
 )
 from forebay.control.messages import (
+    ClientsAnswer,
+    ClientsRequest,
+    EventsAnswer,
+    EventsRequest,
     Failed,
+    FiguresAnswer,
+    FiguresRequest,
+    PoolDone,
+    PoolRequest,
+    PoolsAnswer,
+    PoolsRequest,
     Progress,
     ReloadAnswer,
     ReloadRequest,
@@ -17,17 +28,30 @@ from forebay.control.messages import (
     StatusRequest,
     Stopped,
     StopRequest,
+    ViewAnswer,
+    ViewRequest,
 )
 from forebay.control.server import ControlServer
 
 __all__ = [
     "ChoiceError",
+    "ClientsAnswer",
+    "ClientsRequest",
+    "Console",
     "ControlClient",
     "ControlError",
     "ControlServer",
     "ControlSocket",
     "ControlSocketError",
+    "EventsAnswer",
+    "EventsRequest",
     "Failed",
+    "FiguresAnswer",
+    "FiguresRequest",
+    "PoolDone",
+    "PoolRequest",
+    "PoolsAnswer",
+    "PoolsRequest",
     "Progress",
     "ReloadAnswer",
     "ReloadRequest",
@@ -35,6 +59,8 @@ __all__ = [
     "StatusRequest",
     "StopRequest",
     "Stopped",
+    "ViewAnswer",
+    "ViewRequest",
     "find",
     "obstacle",
     "open_control_socket",

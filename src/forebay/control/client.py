@@ -68,9 +68,14 @@ class ControlClient:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the node. Of no further use."""
         self._sock.close()
         if self._process is not None:
             os.close(self._process)
+            self._process = None
 
     def ask(self, request: Request, timeout_s: float = ANSWER_TIMEOUT_S) -> Iterator[Answer]:
         """The answers to a request, the last one last; ``timeout_s`` for each. Raises ControlError,
@@ -87,7 +92,7 @@ class ControlClient:
             if isinstance(answer, Failed):
                 raise ControlError(f"{self.path}: {answer.reason}")
             yield answer
-            if not isinstance(answer, Progress):
+            if not isinstance(answer, Progress) and not getattr(answer, "more", False):
                 return
 
     def answer_to(self, request: Request, kind: type[A], timeout_s: float = ANSWER_TIMEOUT_S) -> A:

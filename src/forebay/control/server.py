@@ -15,10 +15,18 @@ from forebay import __version__
 from forebay.channel import Channel, ChannelError
 from forebay.config.addresses import Address
 from forebay.control.listener import BACKLOG, ControlSocket
+from forebay.control.looking import Observed, in_words, look, named
 from forebay.control.messages import (
     MAX_REQUEST_BYTES,
     Answer,
+    ClientsRequest,
+    EventsRequest,
     Failed,
+    FiguresRequest,
+    LookRequest,
+    PoolDone,
+    PoolRequest,
+    PoolsRequest,
     Progress,
     ReloadAnswer,
     ReloadRequest,
@@ -27,12 +35,14 @@ from forebay.control.messages import (
     StatusRequest,
     Stopped,
     StopRequest,
+    ViewRequest,
     Who,
     WhoRequest,
 )
 from forebay.control.peer import may_command, peer_of
 from forebay.net.tasks import spawn
 from forebay.node import WorkerUnavailableError
+from forebay.node.pausing import Pausing, PausingError
 from forebay.node.reloads import Reload
 from forebay.node.status import Status
 
@@ -48,6 +58,8 @@ REQUEST_TIMEOUT_S = 30.0
 SEND_TIMEOUT_S = 10.0
 # How often those that wait for the end are told how many clients are left.
 PROGRESS_INTERVAL_S = 1.0
+# How often a pause looks whether connections are left.
+PAUSE_INTERVAL_S = 0.05
 # How long the last words may take to get out when the node ends.
 FAREWELL_S = 2.0
 
@@ -56,6 +68,11 @@ class Commanded(Protocol):
     """What the server asks of a node (`forebay.node.Node`)."""
 
     source: str
+    pausing: Pausing
+
+    @property
+    def observer(self) -> Observed:
+        """Who looks at it."""
 
     @property
     def addresses(self) -> Mapping[str, Sequence[Address]]:
@@ -181,6 +198,61 @@ class ControlServer:
                 log.info("Told to stop%s", " at once" if now else "")
                 self._stop(now)
                 await self._tell_end(connection, number)
+            case PoolRequest():
+                await self._command(connection, request)
+            case (
+                FiguresRequest()
+                | ViewRequest()
+                | PoolsRequest()
+                | ClientsRequest()
+                | EventsRequest()
+            ):
+                await self._look(connection, request)
+
+    async def _look(self, connection: "_Connection", request: LookRequest) -> None:
+        try:
+            async for answer in look(self._node.observer, list(self._node.addresses), request):
+                await connection.send(answer)
+        except (ValueError, WorkerUnavailableError) as error:
+            await connection.send(Failed(id=request.id, reason=str(error)))
+
+    async def _command(self, connection: "_Connection", request: PoolRequest) -> None:
+        try:
+            proxy = self._only(request.proxy)
+            left = await self._node.pausing.do(proxy, request.action, request.database)
+            if left:
+                await self._wait_for_pause(connection, request, proxy, left)
+        except (ValueError, PausingError, WorkerUnavailableError) as error:
+            await connection.send(Failed(id=request.id, reason=str(error)))
+        else:
+            await connection.send(PoolDone(id=request.id))
+
+    async def _wait_for_pause(
+        self, connection: "_Connection", request: PoolRequest, proxy: str, left: int
+    ) -> None:
+        """Tell of it now and then. Whoever does not want to wait any longer leaves, and then all
+        goes on."""
+        loop = asyncio.get_running_loop()
+        told_at = float("-inf")
+        try:
+            while left:
+                if loop.time() - told_at >= PROGRESS_INTERVAL_S:
+                    told_at = loop.time()
+                    await connection.send(Progress(id=request.id, connections=left))
+                await asyncio.wait([self._ended], timeout=PAUSE_INTERVAL_S)
+                if self._ended.done() or connection.has_left:
+                    raise _GoneError
+                left = await self._node.pausing.left(proxy, request.database)
+        except BaseException:
+            await self._node.pausing.undo(proxy, request.database)
+            raise
+
+    def _only(self, name: str) -> str:
+        """The proxy that is meant. Raises ValueError."""
+        proxies = named(list(self._node.addresses), name)
+        if len(proxies) != 1:
+            raise ValueError(f"name one of the proxies (--proxy): {in_words(proxies)}")
+        return proxies[0]
 
     def _who(self, number: int) -> Who:
         listen = [str(each) for own in self._node.addresses.values() for each in own]
@@ -222,11 +294,17 @@ class _Connection:
     """One command's connection. All its waits are bounded."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
         self._writer = writer
         self._channel: Channel[Answer, Request] = Channel(
             reader, writer, Request, MAX_REQUEST_BYTES
         )
         self.is_busy = False  # a request is being answered
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the peer has closed its end."""
+        return self._reader.at_eof() or self._writer.is_closing()
 
     async def receive(self) -> Request | None:
         """The next request; None at the end. Raises _GoneError if none comes in time, or what comes

@@ -10,8 +10,7 @@ from forebay.config.settings import Config
 from forebay.dashboard.limits import Limit, limits_of
 from forebay.node.events import Event
 from forebay.node.history import ProxySample, Sample
-from forebay.node.observer import NodeFigures
-from forebay.node.processes import ProcessFigures
+from forebay.node.processes import NodeFigures, ProcessFigures
 from forebay.node.status import ProxyStatus, State, Status, WorkerStatus
 
 

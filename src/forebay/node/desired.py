@@ -9,9 +9,12 @@ from forebay.node.materials import Material
 
 
 def desired(
-    config: Config, materials: Mapping[str, Material], opened: Opened
+    config: Config,
+    materials: Mapping[str, Material],
+    opened: Opened,
+    paused: Mapping[str, frozenset[str]],
 ) -> dict[str, WorkerProxy]:
-    """Each proxy with all that it needs, by name."""
+    """Each proxy with all that it needs, by name. ``paused``: databases, by proxy."""
     return {
         name: WorkerProxy(
             name=name,
@@ -22,6 +25,7 @@ def desired(
             client_ca_pem=materials[name].client_ca_pem,
             access_keys=materials[name].access_keys,
             policies=materials[name].policies,
+            paused=sorted(paused.get(name, ())),
         )
         for name, proxy in config.proxies.items()
     }

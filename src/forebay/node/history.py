@@ -13,7 +13,7 @@ import msgspec
 from forebay.channel import Histogram, ProxyFigures
 from forebay.net.tasks import spawn
 from forebay.node.errors import WorkerUnavailableError
-from forebay.node.observer import NodeFigures
+from forebay.node.processes import NodeFigures
 
 INTERVAL_S = 1.0
 KEPT = 300

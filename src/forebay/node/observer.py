@@ -10,8 +10,6 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
 
-import msgspec
-
 from forebay.channel import (
     ClientRow,
     Clients,
@@ -28,10 +26,9 @@ from forebay.channel import (
     ProxyView,
     View,
     ViewRequest,
-    WorkerFigures,
 )
 from forebay.node.errors import WorkerUnavailableError
-from forebay.node.processes import ProcessFigures, process_figures
+from forebay.node.processes import NodeFigures, process_figures
 from forebay.node.reconciler import Reconciler
 from forebay.node.shared import Shared
 from forebay.node.standing import figures_of
@@ -48,17 +45,6 @@ VIEW_LIMIT = 50
 # Clients or connections told at once, and in all.
 ROWS_AT_ONCE = 200
 ROWS_LIMIT = 100_000
-
-
-class NodeFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """All figures at one moment. Those of the worker's proxies have the node's own among their
-    ``numbers``: of secrets and certificates."""
-
-    at: float  # Unix time, s
-    node: ProcessFigures
-    worker: ProcessFigures
-    worker_restarts: int
-    counted: WorkerFigures
 
 
 class Observer:
@@ -108,12 +94,13 @@ class Observer:
                     yield row
             offset, is_first = part.next_offset, False
 
-    async def command(
-        self, proxy: str, action: PoolAction, database: str, timeout_s: float
-    ) -> None:
-        """Pause, resume, reconnect or kill; returns when it is done."""
+    async def command(self, proxy: str, action: PoolAction, database: str) -> int:
+        """Reconnect or kill (see PoolCommand); returns how many connections are left. Where there
+        is no worker there are none, and the next one is told what is paused."""
+        if self._reconciler.supervisor.worker is None:
+            return 0
         request = PoolCommand(proxy=proxy, action=action, database=database)
-        await self.ask(request, Done, timeout_s)
+        return (await self.ask(request, Done)).left
 
     async def ask(
         self, request: Looking, expected: type[T], timeout_s: float = ANSWER_TIMEOUT_S

@@ -1,9 +1,11 @@
-"""What the kernel says of a process. Nothing of this is asked of the process itself."""
+"""What the kernel says of the processes of a node: nothing of that is asked of themselves."""
 
 import os
 from pathlib import Path
 
 import msgspec
+
+from forebay.channel import WorkerFigures
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
@@ -20,6 +22,17 @@ class ProcessFigures(msgspec.Struct, frozen=True, kw_only=True):
     resident_bytes: int = 0
     anonymous_bytes: int = 0
     descriptors: int = 0
+
+
+class NodeFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """All figures at one moment. Those of the worker's proxies have the node's own among their
+    ``numbers``: of secrets and certificates."""
+
+    at: float  # Unix time, s
+    node: ProcessFigures
+    worker: ProcessFigures
+    worker_restarts: int
+    counted: WorkerFigures
 
 
 def process_figures(pid: int, started_at: float, proc: Path = Path("/proc")) -> ProcessFigures:

@@ -20,7 +20,7 @@ from forebay.node.certificates import CertificateError, certificate_files, read_
 from forebay.node.changes import compare, compare_materials
 from forebay.node.desired import desired
 from forebay.node.doors import Doors, Opened
-from forebay.node.errors import NodeError
+from forebay.node.errors import NodeError, WorkerUnavailableError
 from forebay.node.events import Events
 from forebay.node.following import Follower
 from forebay.node.listeners import ListenError
@@ -48,12 +48,13 @@ class Reconciler:
     ) -> None:
         self.config = config
         self.materials: dict[str, Material] = {}
+        self.paused: Mapping[str, frozenset[str]] = {}  # databases, by proxy; "": all of them
         self.kept = Materials(environ, self._secret_changed)
         self.doors = Doors()
         self.events = Events()
-        self._answers = Answers(self.kept, self._caught_up_with)
+        self.answers = Answers(self.kept, self._caught_up_with)
         self.supervisor = Supervisor(
-            worker_command, worker_environ, self.doors, self._answers.answer, self.events
+            worker_command, worker_environ, self.doors, self.answers.answer, self.events
         )
         self._follower = Follower(self.catch_up)
         self._changing = asyncio.Lock()
@@ -68,7 +69,7 @@ class Reconciler:
             self.materials = await self.kept.gather(self.config)
             self.doors.settle(self._open_doors(self.config))
             self.tell_concerns()
-            wanted = desired(self.config, self.materials, self.doors.by_proxy)
+            wanted = desired(self.config, self.materials, self.doors.by_proxy, self.paused)
             self._settle()
             await self.supervisor.start(wanted, self.config.node.drain_timeout)
         except BaseException as error:
@@ -87,7 +88,7 @@ class Reconciler:
         self._follower.close()
         if self._next is not None:
             self._next.cancel()
-        self._answers.close()
+        self.answers.close()
         await self.kept.close()
 
     async def change(self, read: Callable[[], Config]) -> Reload:
@@ -114,6 +115,19 @@ class Reconciler:
             self.doors.settle(self.doors.by_proxy)
             return refused([str(error)])
         return reloaded(changed, changes.fixed, self.tell_concerns())
+
+    async def pause(self, proxy: str, databases: frozenset[str]) -> None:
+        """Of this proxy these databases are paused, and no others. Raises WorkerUnavailableError,
+        and then all is as before."""
+        async with self._changing:
+            before = self.paused
+            present = {**before, proxy: databases}
+            self.paused = {name: each for name, each in present.items() if each}
+            try:
+                await self._put(self.config, self.materials, self.doors.by_proxy)
+            except WorkerError as error:
+                self.paused = before
+                raise WorkerUnavailableError(str(error)) from None
 
     async def catch_up(self) -> None:
         """Bring about what has changed by itself. What can't be used leaves its proxy as it was."""
@@ -156,7 +170,7 @@ class Reconciler:
 
     async def _put(self, config: Config, materials: dict[str, Material], opened: Opened) -> None:
         """Have the worker take it. Raises WorkerError, and then all is as before."""
-        wanted = desired(config, materials, opened)
+        wanted = desired(config, materials, opened, self.paused)
         await self.supervisor.apply(wanted, config.node.drain_timeout)
         self.config, self.materials = config, materials
         self.doors.settle(opened)
@@ -164,12 +178,14 @@ class Reconciler:
 
     def _settle(self) -> None:
         """Let others know what is in force now."""
-        self._answers.use(
+        self.answers.use(
             {
                 name: (self.materials[name], proxy.iam, proxy.target.region or None)
                 for name, proxy in self.config.proxies.items()
             }
         )
+        proxies = self.config.proxies
+        self.paused = {name: each for name, each in self.paused.items() if name in proxies}
         self._follower.follow(certificate_files(self.config))
         now_s = asyncio.get_running_loop().time()
         times = [each.changes_at_s for each in self.materials.values() if each.changes_at_s]

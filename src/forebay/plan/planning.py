@@ -37,10 +37,10 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True):
 class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     """What one database means for the clients.
 
-    ``limit``: the connections that a proxy holds. ``fits_without_proxy``: each client could have
-    one. ``suffices``: the goal is kept. ``percent_needed``: the least with which it would be; None
-    if no percentage does. ``burst_s``: how long the last one waits, on average, if all clients ask
-    at the same moment.
+    ``limit``: the connections that a proxy holds. ``measured``: what a running one has counted.
+    ``fits_without_proxy``: each client could have one. ``suffices``: the goal is kept.
+    ``percent_needed``: the least with which it would be; None if no percentage does. ``burst_s``:
+    how long the last one waits, on average, if all clients ask at the same moment.
     """
 
     capacity: Capacity
@@ -48,6 +48,7 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     fits_without_proxy: bool
     predicted: Waits
     simulated: Waits
+    measured: Waits | None = None
     suffices: bool
     percent_needed: int | None
     burst_s: float
@@ -70,8 +71,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     warnings: list[str] = []
 
 
-def plan(groups: Sequence[Clients], capacities: Sequence[Capacity], goal: Goal) -> Plan:
-    """There is at least one of each."""
+def plan(
+    groups: Sequence[Clients],
+    capacities: Sequence[Capacity],
+    goal: Goal,
+    measured: Waits | None = None,
+) -> Plan:
+    """There is at least one of each. ``measured``: by the proxy that runs."""
     together = mix(groups)
     needed = connections_needed(together.count, together.hold_s, together.think_s, goal.wait_p99_s)
     return Plan(
@@ -81,7 +87,13 @@ def plan(groups: Sequence[Clients], capacities: Sequence[Capacity], goal: Goal) 
         demand=together.count,
         load=together.load,
         connections_needed=needed,
-        outlooks=[_outlook(each, groups, together, needed, goal) for each in capacities],
+        outlooks=[
+            msgspec.structs.replace(
+                _outlook(each, groups, together, needed, goal),
+                measured=None if each.allowed is None else measured,
+            )
+            for each in capacities
+        ],
     )
 
 

@@ -16,6 +16,7 @@ from forebay.channel import (
     ConnectionsRequest,
     Credential,
     CredentialChange,
+    Done,
     Figures,
     FiguresRequest,
     Looking,
@@ -120,8 +121,8 @@ class DataPlane:
                 return clients_of(self._proxy(name), offset, limit)
             case ConnectionsRequest(proxy=name, offset=offset, limit=limit):
                 return connections_of(self._proxy(name), offset, limit)
-            case PoolCommand(proxy=name):
-                raise ValueError("not there yet")
+            case PoolCommand(proxy=name, action=action, database=database):
+                return Done(left=self._proxy(name).command(action, database))
 
     async def _figures(self, pools: bool) -> WorkerFigures:
         proxies = list(self._proxies.items())

@@ -37,6 +37,7 @@ async def figures_of(proxy: "Proxy", *, pools: bool) -> ProxyFigures:
             "database": histogram_of(census.database),
         },
         pools=await _pools(proxy) if pools else [],
+        gone=_gone(proxy) if pools else [],
     )
 
 
@@ -141,6 +142,12 @@ async def _pools(proxy: "Proxy") -> list[PoolFigures]:
         if len(found) % POOLS_AT_ONCE == 0:
             await asyncio.sleep(0)
     return found
+
+
+def _gone(proxy: "Proxy") -> list[PoolFigures]:
+    """What those that are no more have counted."""
+    past = proxy.manager.past.items()
+    return [PoolFigures(database=name, user="", **counted(tally)) for name, tally in past]
 
 
 def pool_figures(pool: MicroPool, now: float) -> PoolFigures:

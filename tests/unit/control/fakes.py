@@ -5,9 +5,20 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from forebay.channel import (
+    ClientRow,
+    PoolAction,
+    PoolFigures,
+    ProxyFigures,
+    ProxyView,
+    WorkerFigures,
+)
 from forebay.config import Address
 from forebay.control import ControlServer, open_control_socket
 from forebay.node import WorkerUnavailableError
+from forebay.node.events import Events
+from forebay.node.pausing import Pausing
+from forebay.node.processes import NodeFigures, ProcessFigures
 from forebay.node.reloads import Reload, reloaded
 from forebay.node.status import ProxyStatus, Status
 
@@ -16,6 +27,67 @@ async def until(condition: Callable[[], bool]) -> None:
     """Wait until it holds; the test's own timeout bounds it."""
     while not condition():  # noqa: ASYNC110 - what is waited for knows no events
         await asyncio.sleep(0.001)
+
+
+class FakeObserver:
+    """What there is to see: by proxy. ``failure``: why nothing is told; ``left``: how many
+    connections are left, each time that it is asked (the last one from then on)."""
+
+    def __init__(self) -> None:
+        self.events = Events()
+        self.failure: Exception | None = None
+        self.views: dict[str, ProxyView] = {"app": ProxyView()}
+        self.pools: dict[str, list[PoolFigures]] = {"app": []}
+        self.numbers: dict[str, dict[str, int | float]] = {"app": {}}
+        self.rows: dict[str, list[ClientRow]] = {"app": []}
+        self.left = [0]
+        self.commands: list[tuple[str, str, str]] = []
+
+    async def figures(self, *, pools: bool = False) -> NodeFigures:
+        self._fail()
+        counted = {
+            name: ProxyFigures(
+                target="db:5432",
+                numbers=self.numbers.get(name, {}),
+                pools=each if pools else [],
+            )
+            for name, each in self.pools.items()
+        }
+        return NodeFigures(
+            at=1000.0,
+            node=ProcessFigures(pid=1),
+            worker=ProcessFigures(pid=2),
+            worker_restarts=0,
+            counted=WorkerFigures(started_at=900.0, proxies=counted),
+        )
+
+    async def view(self) -> Mapping[str, ProxyView]:
+        self._fail()
+        return self.views
+
+    async def clients(self, proxy: str) -> AsyncIterator[ClientRow]:
+        self._fail()
+        for row in self.rows[proxy]:
+            yield row
+
+    async def command(self, proxy: str, action: PoolAction, database: str) -> int:
+        self._fail()
+        self.commands.append((proxy, action, database))
+        return self.left.pop(0) if len(self.left) > 1 else self.left[0]
+
+    def _fail(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+
+class FakeReconciler:
+    """Where nothing is to be brought about."""
+
+    def __init__(self) -> None:
+        self.paused: Mapping[str, frozenset[str]] = {}
+
+    async def pause(self, proxy: str, databases: frozenset[str]) -> None:
+        self.paused = {**self.paused, proxy: databases}
 
 
 class FakeNode:
@@ -31,6 +103,8 @@ class FakeNode:
         self.clients: int | None = 3
         self.padding = ""
         self.stops: list[bool] = []
+        self.observer = FakeObserver()
+        self.pausing = Pausing(FakeReconciler(), self.observer)
 
     @property
     def addresses(self) -> Mapping[str, Sequence[Address]]:

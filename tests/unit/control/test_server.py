@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 
-from forebay.channel import Channel, encode
+from forebay.channel import Channel, ClientRow, encode
 from forebay.control import server
 from forebay.control.messages import (
     Answer,
+    ClientsAnswer,
+    ClientsRequest,
     Failed,
+    PoolDone,
+    PoolRequest,
     Progress,
     ReloadAnswer,
     ReloadRequest,
@@ -21,11 +25,14 @@ from forebay.control.messages import (
     StatusRequest,
     Stopped,
     StopRequest,
+    ViewAnswer,
+    ViewRequest,
     Who,
     WhoRequest,
 )
 from forebay.control.peer import Peer
 from forebay.control.server import MAX_CONNECTIONS, ControlServer
+from forebay.node import WorkerUnavailableError
 from tests.unit.control.fakes import FakeNode, serving, until
 
 
@@ -305,3 +312,68 @@ async def test_a_peer_that_cannot_be_told_is_refused(control: ControlServer) -> 
 
         ours.close()
         assert not control._is_allowed(Without())  # type: ignore[arg-type]
+
+
+class TestLooking:
+    async def test_answers_may_have_parts(self, node: FakeNode, path: Path) -> None:
+        row = ClientRow(id=5, database="d", user="u", identity="u", state="idle")
+        node.observer.rows["app"] = [row]
+        async with serving(node, path):
+            talk = await Talk.to(path)
+            first = await talk.ask(ClientsRequest(id=1))
+            assert first == ClientsAnswer(id=1, proxy="app", clients=[row], more=True)
+            last = await talk.channel.receive()
+            assert last == ClientsAnswer(id=1, proxy="", clients=[])
+            assert isinstance(await talk.ask(ViewRequest(id=2)), ViewAnswer)
+            await talk.close()
+
+    async def test_why_nothing_is_told(self, node: FakeNode, path: Path) -> None:
+        async with serving(node, path):
+            talk = await Talk.to(path)
+            answer = await talk.ask(ViewRequest(id=1, proxy="x"))
+            assert answer == Failed(id=1, reason="there is no proxy 'x': there is app")
+            node.observer.failure = WorkerUnavailableError("gone")
+            assert await talk.ask(ViewRequest(id=2)) == Failed(id=2, reason="gone")
+            await talk.close()
+
+
+class TestPoolCommands:
+    async def test_a_pause_waits_until_no_connection_is_left(
+        self, node: FakeNode, path: Path
+    ) -> None:
+        node.observer.left = [2, 1, 0]
+        async with serving(node, path):
+            talk = await Talk.to(path)
+            told = await talk.ask(PoolRequest(id=1, action="pause", database="shop"))
+            assert told == Progress(id=1, connections=2)
+            while isinstance(told, Progress):
+                told = await talk.channel.receive()
+            assert told == PoolDone(id=1)
+            assert node.pausing.of("app") == {"shop"}
+            assert await talk.ask(PoolRequest(id=2, action="resume")) == PoolDone(id=2)
+            answer = await talk.ask(PoolRequest(id=3, action="resume"))
+            assert answer == Failed(id=3, reason="pooler is not paused/suspended")
+            await talk.close()
+
+    async def test_whoever_leaves_ends_the_pause(self, node: FakeNode, path: Path) -> None:
+        node.observer.left = [1]
+        async with serving(node, path):
+            talk = await Talk.to(path)
+            await talk.ask(PoolRequest(id=1, action="pause"))
+            assert node.pausing.of("app") == {""}
+            await talk.close()
+            await until(lambda: not node.pausing.of("app"))
+
+    async def test_one_proxy_has_to_be_meant(self, node: FakeNode, path: Path) -> None:
+        proxies = {"a": [], "b": []}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(FakeNode, "addresses", property(lambda _: proxies))
+            async with serving(node, path):
+                talk = await Talk.to(path)
+                answer = await talk.ask(PoolRequest(id=1, action="kill"))
+                reason = "name one of the proxies (--proxy): a, b"
+                assert answer == Failed(id=1, reason=reason)
+                answer = await talk.ask(PoolRequest(id=2, action="kill", proxy="b"))
+                assert answer == PoolDone(id=2)
+                assert node.observer.commands == [("b", "kill", "")]
+                await talk.close()

@@ -14,8 +14,7 @@ from forebay.dashboard import HttpServer, Token, open_http_listener
 from forebay.node.errors import WorkerUnavailableError
 from forebay.node.events import Events
 from forebay.node.history import ProxySample, Sample
-from forebay.node.observer import NodeFigures
-from forebay.node.processes import ProcessFigures
+from forebay.node.processes import NodeFigures, ProcessFigures
 from forebay.node.status import State, Status, WorkerStatus, describe
 
 APP = ProxySettings(

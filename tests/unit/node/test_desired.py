@@ -22,7 +22,8 @@ def test_each_proxy_has_what_is_its() -> None:
         "app": [Listener(Address("a", 1), [], numbers=[1, 2]), Listener(Address("b", 1), [])],
         "jobs": [Listener(Address("c", 1), [], numbers=[3])],
     }
-    found = desired(config, materials, opened)
+    paused = {"jobs": frozenset({"b", "a"}), "gone": frozenset({""})}
+    found = desired(config, materials, opened, paused)
     app, jobs = found["app"], found["jobs"]
     assert (app.name, app.listeners, jobs.listeners) == ("app", [1, 2], [3])
     assert (app.credentials, app.access_keys) == (
@@ -31,3 +32,4 @@ def test_each_proxy_has_what_is_its() -> None:
     )
     assert (app.certificates, jobs.certificates) == ([pair.pair], [pair.pair] * 2)
     assert (jobs.client_ca_pem, jobs.policies) == ("CA", {"one": "{}"})
+    assert (app.paused, jobs.paused) == ([], ["a", "b"])

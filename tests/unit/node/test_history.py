@@ -6,8 +6,7 @@ import pytest
 
 from forebay.channel import Histogram, ProxyFigures, WorkerFigures
 from forebay.node.history import PROXIES_LIMIT, History, sample, wait_percentile_us
-from forebay.node.observer import NodeFigures
-from forebay.node.processes import ProcessFigures
+from forebay.node.processes import NodeFigures, ProcessFigures
 
 
 def figures(

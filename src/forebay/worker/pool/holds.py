@@ -48,7 +48,8 @@ class Holds:
         self._uses[key] = use
         self._held.update(use.alone)
         self._mark(use)
-        closed = sum(self._manager.vacate(pool, but) for pool in self._pools(use.alone))
+        reason = "a statement needs the database alone"
+        closed = sum(self._manager.vacate(pool, but, reason) for pool in self._pools(use.alone))
         self._forget(use)
         self._agenda.later(HOLD_LIMIT_S, self._end_late, key)
         names = ", ".join(sorted(name.decode(errors="replace") for name in use.alone))
@@ -71,7 +72,7 @@ class Holds:
     def _mark(self, use: DatabaseUse) -> None:
         """Let the census know for which micro-pools connections may be opened."""
         for pool in self._pools(use.alone):
-            pool.held_back = self.covers(pool)
+            self._manager.mark(pool)
 
     def _forget(self, use: DatabaseUse) -> None:
         """Drop what is known of the databases, as it may not be true any more. This is done when

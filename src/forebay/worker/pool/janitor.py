@@ -14,6 +14,7 @@ from forebay.worker.memory import (
     malloc_trim,
 )
 from forebay.worker.pool.manager import PoolManager
+from forebay.worker.pool.overdue import Overdue
 from forebay.worker.pool.watch import Watch
 from forebay.worker.sessions.sessions import Sessions
 
@@ -52,6 +53,7 @@ class Janitor:
         self._manager = manager
         self._sessions = sessions
         self._watch = Watch(manager)
+        self._overdue = Overdue(agenda, manager)
         # When each client is looked at next; lazily put off when it was active meanwhile.
         self._due: list[tuple[float, int]] = []
         self._clients_ebb = Ebb(CLIENTS_AT_LEAST)
@@ -92,6 +94,7 @@ class Janitor:
     def tick(self, now: float) -> None:
         """Do what is due."""
         self._end_waits(now)
+        self._overdue.look(now)
         self._watch.tell_refusals(now)
         if now < self._slow_at:
             return

@@ -24,6 +24,7 @@ from forebay.worker.pool.counts import assert_counts
 from forebay.worker.pool.decide import next_step
 from forebay.worker.pool.groups import Groups
 from forebay.worker.pool.holds import Holds
+from forebay.worker.pool.pausing import Pausing
 from forebay.worker.pool.reach import Reach
 from forebay.worker.pool.refusals import Refusals
 from forebay.worker.pool.upkeep import UNANSWERED_S, Upkeep
@@ -69,7 +70,7 @@ class PoolManager:
         self._agenda = agenda
         self._limits = limits
         self._open_server = open_server
-        self._cancel = cancel
+        self.cancel = cancel
         self._intern = intern
         self._changeover = Changeover(intern, limits.init_query)
         self._backoffs: dict[MicroPool, Backoff] = {}
@@ -84,6 +85,7 @@ class PoolManager:
         self.groups = Groups(self.census, self.pools)
         self.refusals = Refusals()
         self.holds = Holds(agenda, self)
+        self.pausing = Pausing(self)
         self.upkeep = Upkeep(self)
         self.reach = Reach()
         self.opened = self.open_failures = self.peak = 0
@@ -96,9 +98,17 @@ class PoolManager:
         found = self.pools.get(key)
         if found is None:
             found = self.pools[key] = MicroPool(database, user, self.census, self, self._changeover)
-            found.held_back = self.holds.covers(found)
             self.groups.join(found)
+            self.mark(found)
         return found
+
+    def is_held_back(self, pool: MicroPool) -> bool:
+        """Whether nobody is to get a connection of `pool` now."""
+        return self.holds.covers(pool) or self.pausing.covers(pool)
+
+    def mark(self, pool: MicroPool) -> None:
+        """Let the census know whether connections may be opened for `pool`."""
+        pool.held_back = self.is_held_back(pool)
 
     def apply(self, limits: Limits) -> None:
         """Use other limits from now on. Connections beyond them are closed as they come free."""
@@ -163,8 +173,7 @@ class PoolManager:
         self._close_beyond_limit()
         now = self._agenda.now()
         while True:
-            pools = (server.pool for server in self.servers)
-            step = next_step(self.census, pools, now)
+            step = next_step(self.census, (server.pool for server in self.servers), now)
             if step is None:
                 break
             for victim in step.victims:
@@ -233,7 +242,7 @@ class PoolManager:
         self.reach.found(self._agenda.now())
         self._end_backoff(pool)
         self.note_limits(*told)
-        server.retired = retirements != self._retirements or self.holds.covers(pool)
+        server.retired = retirements != self._retirements or self.is_held_back(pool)
         server.start()
         self.schedule()
 
@@ -337,9 +346,13 @@ class PoolManager:
         server.pool.drop(server)
         self._close(server, reason)
 
+    def retire_opening(self) -> None:
+        """Close every connection that is being opened as it comes free."""
+        self._retirements += 1
+
     def retire_all(self) -> None:
         """Close every connection as it comes free, what is being opened too; idle ones now."""
-        self._retirements += 1
+        self.retire_opening()
         for server in self.servers:
             server.retired = True
         for pool in self.pools.values():
@@ -355,12 +368,12 @@ class PoolManager:
             pool.retry_at = 0.0
         self.retire_all()
 
-    def vacate(self, pool: MicroPool, but: Server | None) -> int:
+    def vacate(self, pool: MicroPool, but: Server | None, reason: str) -> int:
         """Close the idle connections of `pool`, and the others as they come free, except `but`.
-        Returns how many were closed at once."""
+        Returns how many were closed at once, for this reason."""
         idle = [server for server in pool.idle if server is not but]
         for server in idle:
-            self.close_idle(server, "a statement needs the database alone")
+            self.close_idle(server, reason)
         for server in self.servers:
             if server.pool is pool and server is not but:
                 server.retired = True
@@ -406,7 +419,7 @@ class PoolManager:
         if not vanished:
             return
         # By then it may have been answered, and what is under way be another client's.
-        cancel = self._cancel(server, partial(_is_abandoned, server, server.lease))
+        cancel = self.cancel(server, partial(_is_abandoned, server, server.lease))
         self._agenda.spawn(cancel, "cancel for a client that vanished")
         self._agenda.later(ABANDONED_S, self._give_up, server, server.lease)
 

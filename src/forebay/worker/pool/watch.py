@@ -18,6 +18,7 @@ from forebay.worker.pool.holders import (
     seconds,
     who,
 )
+from forebay.worker.pool.pausing import PAUSED_DETAIL, PAUSED_HINT
 
 if TYPE_CHECKING:
     from forebay.worker.pool.manager import PoolManager
@@ -52,6 +53,8 @@ class Watch:
 
     def timed_out(self, pool: MicroPool, now: float) -> PgError:
         """The error for a client that has waited in this micro-pool for too long."""
+        if self._manager.pausing.covers(pool):
+            return errors.borrow_timed_out(PAUSED_DETAIL, PAUSED_HINT)
         survey = self.survey(now)
         unreached = self._manager.last_error(pool)
         detail = survey.detail(pool.user)
