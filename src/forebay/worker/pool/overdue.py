@@ -75,8 +75,16 @@ class Overdue:
 
     def _cancel(self, server: Server, now: float) -> None:
         self._cancelled[server] = server.asked_at, now
-        cancel = self._manager.cancel(server, partial(_goes_on, server, server.asked_at))
-        self._agenda.spawn(cancel, "cancel for query_timeout")
+        self._agenda.spawn(self._deliver(server, server.asked_at), "cancel for query_timeout")
+
+    async def _deliver(self, server: Server, asked_at: float) -> None:
+        """The client's next request waits meanwhile. (One that the client itself has cancelled may
+        be hit, as with PostgreSQL.)"""
+        server.timeouts_in_flight += 1
+        try:
+            await self._manager.cancel(server, partial(_goes_on, server, asked_at))
+        finally:
+            server.timeout_finished()
 
     def _is_beyond_grace(self, server: Server, client: Client, now: float) -> bool:
         """Whether a cancelled request is to end with its connection. While the database waits for
