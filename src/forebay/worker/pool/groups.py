@@ -13,6 +13,8 @@ from forebay.config.settings import LimitSettings, ProxySettings
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError
 from forebay.relay import Census, Group, MicroPool
+from forebay.relay.census import Line
+from forebay.relay.connection import Place
 from forebay.worker.pool.holders import quoted
 from forebay.worker.pool.holds import name_of
 
@@ -61,6 +63,17 @@ class Groups:
         database_group = self._database_groups.get(name_of(pool.database))
         if (user_group, database_group) != (pool.user_group, pool.database_group):
             pool.join(user_group, database_group)
+
+    def lines(self) -> Iterator[Line]:
+        """All lines of micro-pools in which clients wait."""
+        yield self._census
+        yield from self._all()
+
+    def longest_wait(self) -> Place | None:
+        """The place of the client that has waited longest, of all; None if nobody waits."""
+        firsts = [line.first for line in self.lines() if line.first is not None]
+        pool = min(firsts, key=lambda each: each.waits_since, default=None)
+        return None if pool is None else pool.first_waiter
 
     def _all(self) -> Iterator[Group]:
         yield from self._user_groups.values()
@@ -155,7 +168,7 @@ class Groups:
         """
         shortest_s = min(borrow_timeout_s, self._shortest_wait_s)
         found = []
-        for line in (self._census, *self._all()):
+        for line in self.lines():
             pool = line.first
             while pool is not None and (shortest_s == 0 or pool.waits_since <= now - shortest_s):
                 timeout_s = self.wait_timeout_s(pool, borrow_timeout_s)
