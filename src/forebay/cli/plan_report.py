@@ -8,6 +8,7 @@ from rich.text import Text
 
 from forebay.plan.clients import Clients
 from forebay.plan.planning import Outlook, Plan, Waits
+from forebay.plan.running import Observed
 from forebay.plan.sampling import Sample
 
 
@@ -26,6 +27,15 @@ def show_sample(sample: Sample, console: Console) -> None:
     """Print what was seen of a database's sessions."""
     for line in sample_lines(sample):
         console.print(Text(line))
+    console.print()
+
+
+def show_observed(observed: Observed, console: Console) -> None:
+    """Print how long a running proxy was looked at, and what to think of it."""
+    rate = f"{observed.transactions_per_s:.1f} transactions per second"
+    console.print(Text(f"Counted for {observed.seconds:.1f} s: {rate}."))
+    for note in observed.notes:
+        console.print(Text(f"  {note}"))
     console.print()
 
 
