@@ -16,17 +16,17 @@ def show(plan: Plan, console: Console) -> None:
     """Print the clients, what each database means for them, and what follows."""
     console.print(_clients(plan))
     for line in assumptions(plan.clients):
-        console.print(Text(line, style="dim"))
+        console.print(Text(line, style="dim"), soft_wrap=True)
     console.print()
     console.print(_outlooks(plan))
     for line in conclusions(plan):
-        console.print(Text(line))
+        console.print(Text(line), soft_wrap=True)
 
 
 def show_sample(sample: Sample, console: Console) -> None:
     """Print what was seen of a database's sessions."""
     for line in sample_lines(sample):
-        console.print(Text(line))
+        console.print(Text(line), soft_wrap=True)
     console.print()
 
 
@@ -35,7 +35,7 @@ def show_observed(observed: Observed, console: Console) -> None:
     rate = f"{observed.transactions_per_s:.1f} transactions per second"
     console.print(Text(f"Counted for {observed.seconds:.1f} s: {rate}."))
     for note in observed.notes:
-        console.print(Text(f"  {note}"))
+        console.print(Text(f"  {note}"), soft_wrap=True)
     console.print()
 
 

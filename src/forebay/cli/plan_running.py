@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from forebay.channel import PoolFigures, ProxyFigures
 from forebay.channel.figures import Histogram
+from forebay.cli.reaching import printable
 from forebay.control import (
     ControlClient,
     FiguresAnswer,
@@ -97,7 +98,7 @@ def _capacity(name: str, figures: ProxyFigures) -> Capacity:
 
 def _readings(pools: Sequence[PoolFigures]) -> dict[str, Reading]:
     return {
-        f"{pool.database}/{pool.user}": Reading(
+        printable(f"{pool.database}/{pool.user}"): Reading(
             clients=pool.clients,
             transactions=pool.transactions,
             transaction_us=pool.transaction_us,

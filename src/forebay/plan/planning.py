@@ -134,7 +134,8 @@ def _warnings(outlook: Outlook, together: Mix, goal: Goal) -> list[str]:
         slower = together.load / max(predicted.transactions_per_s * together.hold_s, 1e-9)
         found.append(
             f"Overloaded: clients would use {together.load:.1f} connections at a time, there are"
-            f" {limit}. All are always in use, and clients get on {slower:.1f} times slower."
+            f" {limit}, in use for {predicted.utilisation:.0%} of the time. Clients get on"
+            f" {slower:.1f} times slower."
         )
     elif predicted.utilisation > _LIVELY:
         found.append(

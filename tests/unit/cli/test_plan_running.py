@@ -99,6 +99,12 @@ def test_two_looks() -> None:
     assert 0.02 < waits.wait_p99_s < 0.04  # 2 % have waited for long
 
 
+def test_names_are_made_harmless() -> None:
+    pools = [pool("a\x1b[31m", 1, 1, 1.0, 0.0)]
+    found = observed(Node({"app": (figures(), [])}, {"app": (figures(), pools)}))[0]
+    assert "\x1b" not in found.clients[0].name
+
+
 def test_hardly_anybody_waits() -> None:
     node = Node(
         {"app": (figures(), [])}, {"app": (figures(slow=5), [pool("web", 50, 1000, 1e6, 1e5)])}
