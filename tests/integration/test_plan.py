@@ -98,6 +98,7 @@ def measure(
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limit", "think_s"),
     [(4, 0.09), (3, 0.03)],

@@ -64,6 +64,7 @@ def plan(
     engine: Engine = "aurora-postgresql",
     reserved: int | None = None,
     max_connections_percent: int = 100,
+    pool_max_connections: int | None = None,
     connection_borrow_timeout: float = 120.0,
     wait_p99: str = "10ms",
     sample_url: Annotated[str | None, Parameter(name="--sample")] = None,
@@ -101,6 +102,8 @@ def plan(
         Connections that the database keeps for administration. Without it: 3; on AWS 5.
     max_connections_percent
         The proxy's share of the others.
+    pool_max_connections
+        The pool's max_connections, a number besides the percentage: the lower of the two holds.
     connection_borrow_timeout
         After how many seconds of waiting a client gets an error.
     wait_p99
@@ -124,7 +127,9 @@ def plan(
         Print one JSON object. Times are in seconds.
     """
     try:
-        goal = _goal(max_connections_percent, connection_borrow_timeout, wait_p99)
+        goal = _goal(
+            max_connections_percent, pool_max_connections, connection_borrow_timeout, wait_p99
+        )
         clients = [parse_clients(each) for each in client or []]
         databases = [
             *(of_max_connections(each, reserved) for each in max_connections or []),
@@ -183,13 +188,18 @@ def _tell(made: Plan | None, found: _Found, *, as_json: bool) -> int:
     return EXIT_FINE
 
 
-def _goal(percent: int, borrow_timeout_s: float, wait_p99: str) -> Goal:
+def _goal(percent: int, most: int | None, borrow_timeout_s: float, wait_p99: str) -> Goal:
     if not 1 <= percent <= 100:
         raise ValueError(f"--max-connections-percent {percent}: from 1 to 100")
     if not 0 <= borrow_timeout_s <= 300:
         raise ValueError(f"--connection-borrow-timeout {borrow_timeout_s:g}: from 0 to 300")
+    if most is not None and most < 1:
+        raise ValueError(f"--pool-max-connections {most}: 1 or more")
     return Goal(
-        percent=percent, borrow_timeout_s=borrow_timeout_s, wait_p99_s=parse_duration_s(wait_p99)
+        percent=percent,
+        max_connections=most,
+        borrow_timeout_s=borrow_timeout_s,
+        wait_p99_s=parse_duration_s(wait_p99),
     )
 
 

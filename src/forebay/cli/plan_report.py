@@ -92,6 +92,8 @@ def assumptions(clients: Sequence[Clients]) -> Iterator[str]:
 
 def _outlooks(plan: Plan) -> Table:
     title = f"With a proxy that takes {plan.goal.percent} % of what is not reserved"
+    if plan.goal.max_connections is not None:
+        title += f", {plan.goal.max_connections} connections at most"
     columns = ("database", "limit", "in use", "must wait", "wait, mean", "wait, p99", "without")
     table = _table(title, columns)
     for each in plan.outlooks:
@@ -149,6 +151,8 @@ def _verdict(each: Outlook, plan: Plan) -> str:
     setting = f"max_connections_percent = {percent}"
     if each.capacity.allowed is not None:
         percent, setting = 100, f"The limit of {each.limit} connections"
+    elif each.limit < each.capacity.limit(percent):
+        percent, setting = 100, f"The pool's max_connections = {each.limit}"
     if each.percent_needed is None:
         return (
             f"No percentage suffices: {plan.connections_needed} connections are needed,"
@@ -159,7 +163,7 @@ def _verdict(each: Outlook, plan: Plan) -> str:
         return f"{setting} suffices{least}."
     return (
         f"{setting} does not suffice:"
-        f" {each.percent_needed} % would ({plan.connections_needed} connections)."
+        f" {plan.connections_needed} connections would, which are {each.percent_needed} %."
     )
 
 

@@ -77,6 +77,7 @@ def test_the_goal(capsys: pytest.CaptureFixture[str]) -> None:
         ((*WEB, "--max-connections", "45", "--max-connections-percent", "0"), "from 1 to 100"),
         ((*WEB, "--max-connections", "45", "--connection-borrow-timeout", "301"), "from 0 to 300"),
         ((*WEB, "--max-connections", "45", "--connection-borrow-timeout", "nan"), "from 0 to 300"),
+        ((*WEB, "--max-connections", "45", "--pool-max-connections", "0"), "1 or more"),
         ((*WEB, "--max-connections", "45", "--wait-p99", "soon"), "a time is a number"),
         ((*WEB, "--max-connections", "45", "--reserved", "-1"), "0 or more"),
         ((*WEB, *("--max-connections", "45") * 21), "more than 20 databases"),
