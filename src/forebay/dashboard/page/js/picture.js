@@ -6,7 +6,7 @@ import { KINDS, countKinds } from "./states.js";
 import { count, duration, milliseconds, plural, rate } from "./words.js";
 
 const NARROW = 760;
-const GAP = 56;
+const SMALL = 1000;
 const HEIGHT = 164;
 const PAD = 16;
 const SLOT_SIZES = [22, 18, 15, 12, 10, 8];
@@ -44,9 +44,10 @@ export class Picture {
 
   build(width, slots) {
     const narrow = width < NARROW;
-    const parts = narrow ? [1, 1, 1, 1] : [0.85, 0.85, 1.75, 1];
+    const parts = narrow ? [1, 1, 1, 1] : [0.9, 0.85, 1.6, 1.1];
+    const gap = width < SMALL ? 34 : 56;
     const total = parts.reduce((sum, part) => sum + part);
-    const room = narrow ? width : width - 3 * GAP;
+    const room = narrow ? width : width - 3 * gap;
     const slotWidth = narrow ? width : (room * parts[2]) / total;
     const grid = squares(slots, slotWidth - 2 * PAD, HEIGHT - SLOTS_TOP - 12);
     const poolHeight = Math.max(narrow ? 100 : HEIGHT, SLOTS_TOP + grid.height + 12);
@@ -65,10 +66,10 @@ export class Picture {
       this.boxes.push(this.box(name, box));
       if (index < 3) {
         if (narrow) this.arrow(x + 34, y + box.height, x + 34, y + box.height + down, index, true);
-        else this.arrow(x + boxWidth, y + box.height / 2, x + boxWidth + GAP, y + box.height / 2, index, false);
+        else this.arrow(x + boxWidth, y + box.height / 2, x + boxWidth + gap, y + box.height / 2, index, false);
       }
       if (narrow) y += box.height + down;
-      else x += boxWidth + GAP;
+      else x += boxWidth + gap;
     }
     this.slots(this.boxes[2], slots, grid);
     this.dots(this.boxes[1]);
@@ -114,11 +115,12 @@ export class Picture {
     this.waiting = [];
     const columns = Math.max(1, Math.floor((box.width - 2 * PAD + 4) / 12));
     const most = Math.min(MOST_DOTS, columns * 2);
+    const top = box.height - (most > columns ? 30 : 20);
     for (let index = 0; index < most; index += 1) {
       const dot = svg("circle", {
         class: "dot",
         cx: PAD + 4 + (index % columns) * 12,
-        cy: box.height - 30 + Math.floor(index / columns) * 12,
+        cy: top + Math.floor(index / columns) * 12,
         r: 4,
       });
       box.group.append(dot);
@@ -200,7 +202,7 @@ function slotCount(proxy) {
 function say(box, big, lines) {
   text(box.big, big);
   const shown = lines.filter((line) => line);
-  const characters = Math.max(8, Math.floor((box.width - 2 * PAD) / 6.9));
+  const characters = Math.max(8, Math.floor((box.width - 2 * PAD) / 6.5));
   for (const [index, line] of box.lines.entries()) {
     const whole = shown[index] ?? "";
     text(line, whole.length > characters ? `${whole.slice(0, characters - 1)}…` : whole);
