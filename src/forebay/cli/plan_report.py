@@ -8,6 +8,7 @@ from rich.text import Text
 
 from forebay.plan.clients import Clients
 from forebay.plan.planning import Outlook, Plan, Waits
+from forebay.plan.running import Observed
 from forebay.plan.sampling import Sample
 
 
@@ -15,17 +16,26 @@ def show(plan: Plan, console: Console) -> None:
     """Print the clients, what each database means for them, and what follows."""
     console.print(_clients(plan))
     for line in assumptions(plan.clients):
-        console.print(Text(line, style="dim"))
+        console.print(Text(line, style="dim"), soft_wrap=True)
     console.print()
     console.print(_outlooks(plan))
     for line in conclusions(plan):
-        console.print(Text(line))
+        console.print(Text(line), soft_wrap=True)
 
 
 def show_sample(sample: Sample, console: Console) -> None:
     """Print what was seen of a database's sessions."""
     for line in sample_lines(sample):
-        console.print(Text(line))
+        console.print(Text(line), soft_wrap=True)
+    console.print()
+
+
+def show_observed(observed: Observed, console: Console) -> None:
+    """Print how long a running proxy was looked at, and what to think of it."""
+    rate = f"{observed.transactions_per_s:.1f} transactions per second"
+    console.print(Text(f"Counted for {observed.seconds:.1f} s: {rate}."))
+    for note in observed.notes:
+        console.print(Text(f"  {note}"), soft_wrap=True)
     console.print()
 
 
@@ -82,6 +92,8 @@ def assumptions(clients: Sequence[Clients]) -> Iterator[str]:
 
 def _outlooks(plan: Plan) -> Table:
     title = f"With a proxy that takes {plan.goal.percent} % of what is not reserved"
+    if plan.goal.max_connections is not None:
+        title += f", {plan.goal.max_connections} connections at most"
     columns = ("database", "limit", "in use", "must wait", "wait, mean", "wait, p99", "without")
     table = _table(title, columns)
     for each in plan.outlooks:
@@ -139,6 +151,8 @@ def _verdict(each: Outlook, plan: Plan) -> str:
     setting = f"max_connections_percent = {percent}"
     if each.capacity.allowed is not None:
         percent, setting = 100, f"The limit of {each.limit} connections"
+    elif each.limit < each.capacity.limit(percent):
+        percent, setting = 100, f"The pool's max_connections = {each.limit}"
     if each.percent_needed is None:
         return (
             f"No percentage suffices: {plan.connections_needed} connections are needed,"
@@ -149,7 +163,7 @@ def _verdict(each: Outlook, plan: Plan) -> str:
         return f"{setting} suffices{least}."
     return (
         f"{setting} does not suffice:"
-        f" {each.percent_needed} % would ({plan.connections_needed} connections)."
+        f" {plan.connections_needed} connections would, which are {each.percent_needed} %."
     )
 
 

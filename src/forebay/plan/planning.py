@@ -17,9 +17,11 @@ _LIVELY: Final = 0.9  # utilisation beyond which little more load means much lon
 
 
 class Goal(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wanted: a share of the connections, and waits that 99 % of transactions keep to."""
+    """What is wanted: a share of the connections, at most so many of them, and waits that 99 % of
+    the transactions keep to."""
 
     percent: int = 100
+    max_connections: int | None = None  # the pool's: the lower of the two holds
     wait_p99_s: float = 0.01
     borrow_timeout_s: float = 120.0
 
@@ -108,6 +110,8 @@ def _outlook(
     capacity: Capacity, groups: Sequence[Clients], together: Mix, needed: int, goal: Goal
 ) -> Outlook:
     limit = capacity.limit(goal.percent)
+    if goal.max_connections is not None and capacity.allowed is None:
+        limit = min(limit, goal.max_connections)
     queue = FiniteSource(together.count, together.hold_s, together.think_s, limit)
     predicted = msgspec.convert(queue.predict(), Waits, from_attributes=True)
     simulated = msgspec.convert(simulate(groups, limit), Waits, from_attributes=True)
@@ -134,7 +138,8 @@ def _warnings(outlook: Outlook, together: Mix, goal: Goal) -> list[str]:
         slower = together.load / max(predicted.transactions_per_s * together.hold_s, 1e-9)
         found.append(
             f"Overloaded: clients would use {together.load:.1f} connections at a time, there are"
-            f" {limit}. All are always in use, and clients get on {slower:.1f} times slower."
+            f" {limit}, in use for {predicted.utilisation:.0%} of the time. Clients get on"
+            f" {slower:.1f} times slower."
         )
     elif predicted.utilisation > _LIVELY:
         found.append(

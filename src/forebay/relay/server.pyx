@@ -58,13 +58,16 @@ cdef class Server(Connection):
 
     cpdef cancel_finished(self):
         """A cancel request for this connection has been delivered and cannot hit a later statement."""
-        cdef Borrower client = self.client
         self.cancels_in_flight -= 1
-        if self.cancels_in_flight:
-            return
-        if self.state == PARKED:
+        if self.state == PARKED and not self.cancels_in_flight:
             go_free(self)
-        elif client is not None and client.state == UNSETTLED:
+
+    def timeout_finished(self) -> None:
+        """A cancel request that no client has asked for, one of ``timeouts_in_flight``, cannot hit a later
+        request any more: what the client has sent meanwhile goes on."""
+        cdef Borrower client = self.client
+        self.timeouts_in_flight -= 1
+        if client is not None and client.state == UNSETTLED and not self.timeouts_in_flight:
             client.settled()
             end_if_gone(client)
 

@@ -38,8 +38,20 @@ def test_a_percentage_that_suffices() -> None:
 
 def test_a_percentage_that_does_not_suffice() -> None:
     said = concluded(45, 10)
-    assert "max_connections_percent = 10 does not suffice: 17 % would (7 connections)." in said
+    least = "7 connections would, which are 17 %."
+    assert f"max_connections_percent = 10 does not suffice: {least}" in said
     assert any(line.startswith("Warning: Overloaded") for line in said)
+
+
+def test_a_number_besides_the_percentage() -> None:
+    for most, said in (
+        (5, "The pool's max_connections = 5 does not suffice: 7 connections would"),
+        (9, "The pool's max_connections = 9 suffices (17 % would do)."),
+        (99, "max_connections_percent = 90 suffices (17 % would do)."),
+    ):
+        made = plan([WEB], [of_max_connections(45)], Goal(percent=90, max_connections=most))
+        assert [each.limit for each in made.outlooks] == [min(most, 37)]
+        assert any(line.strip().startswith(said) for line in conclusions(made))
 
 
 def test_no_percentage_suffices() -> None:

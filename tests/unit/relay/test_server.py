@@ -141,21 +141,21 @@ class TestTheEnd:
         assert loopback.pool.size == 0
 
 
-class TestCancelRequestsUnderWay:
+class TestCancelRequestsThatNoClientHasAskedFor:
     """They may arrive when what they are about is answered: they must hit nothing else."""
 
     def test_the_same_client_s_next_request_waits(self, loopback: Loopback) -> None:
         database, client = loopback.database(), loopback.client()
         client.asks("Query BEGIN", database, "CommandComplete BEGIN, Ready T")
         client.sends("Query 'SELECT 1'")
-        database.peer.cancels_in_flight += 2
+        database.peer.timeouts_in_flight += 2
         database.answers("Query 'SELECT 1'", "Result, Ready T")
         client.gets("Result, Ready T")
         client.sends("Query 'SELECT 2'")
         database.gets("")
-        database.peer.cancel_finished()
+        database.peer.timeout_finished()
         database.gets("")
-        database.peer.cancel_finished()
+        database.peer.timeout_finished()
         database.answers("Query 'SELECT 2'", "Result, Ready T")
         client.gets("Result, Ready T")
 
@@ -163,27 +163,26 @@ class TestCancelRequestsUnderWay:
         database, client = loopback.database(), loopback.client()
         client.sends("Parse '' 'SELECT 1', Bind, Execute")
         database.gets("Parse '' 'SELECT 1', Bind, Execute")
-        database.peer.cancels_in_flight += 1
+        database.peer.timeouts_in_flight += 1
         client.sends("Sync, Query 'SELECT 2'")
         database.gets("Sync, Query 'SELECT 2'")
-        database.peer.cancel_finished()
+        database.peer.timeout_finished()
 
     def test_who_waits_so_and_leaves(self, loopback: Loopback) -> None:
         database, client = loopback.database(), loopback.client()
         client.asks("Query BEGIN", database, "CommandComplete BEGIN, Ready T")
-        database.peer.cancels_in_flight += 1
+        database.peer.timeouts_in_flight += 1
         client.sends("Query 'SELECT 2'")
         client.leaves()
         database.answers("Query ROLLBACK", "CommandComplete ROLLBACK, Ready I")
-        assert not database.is_idle
-        database.peer.cancel_finished()
+        database.peer.timeout_finished()
         assert database.is_idle
 
     def test_who_waits_so_and_loses_the_connection(self, loopback: Loopback) -> None:
         database, client = loopback.database(), loopback.client()
         client.asks("Query BEGIN", database, "CommandComplete BEGIN, Ready T")
-        database.peer.cancels_in_flight += 1
+        database.peer.timeouts_in_flight += 1
         client.sends("Query 'SELECT 2'")
         database.leaves()
         assert client.received().startswith(b"E")
-        database.peer.cancel_finished()
+        database.peer.timeout_finished()

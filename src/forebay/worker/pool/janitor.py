@@ -96,12 +96,13 @@ class Janitor:
         self._end_waits(now)
         self._overdue.look(now)
         self._watch.tell_refusals(now)
+        self._watch.tell_waits(now, self.timeouts.connection_borrow_timeout_s)
         if now < self._slow_at:
             return
         self._slow_at = now + SLOW_TICK_S
         self._end_clients(now)
         timeouts = self.timeouts
-        self._watch.tell(now, timeouts.connection_borrow_timeout_s)
+        self._watch.tell_idle_transactions(now)
         self._manager.upkeep.close_idle(
             now, timeouts.max_idle_time_s, timeouts.max_connection_age_s
         )

@@ -68,15 +68,27 @@ class Overdue:
     def _is_request_overdue(self, server: Server, now: float) -> bool:
         """Not the time that it has waited for a connection counts, but all at the database: the
         data of a COPY, and the sending of the result, however slowly the client reads it."""
-        timeout_s = self._manager.groups.query_timeout_s(server.pool)
-        if not timeout_s or not server.asked_at or not server.ledger.count:
+        groups = self._manager.groups
+        lasts_s = now - server.asked_at
+        if lasts_s < groups.shortest_query_timeout_s:
+            return False  # as with most: it need not be known whose it is
+        if not server.asked_at or not server.ledger.count:
             return False
-        return now - server.asked_at >= timeout_s
+        timeout_s = groups.query_timeout_s(server.pool)
+        return 0 < timeout_s <= lasts_s
 
     def _cancel(self, server: Server, now: float) -> None:
         self._cancelled[server] = server.asked_at, now
-        cancel = self._manager.cancel(server, partial(_goes_on, server, server.asked_at))
-        self._agenda.spawn(cancel, "cancel for query_timeout")
+        self._agenda.spawn(self._deliver(server, server.asked_at), "cancel for query_timeout")
+
+    async def _deliver(self, server: Server, asked_at: float) -> None:
+        """The client's next request waits meanwhile. (One that the client itself has cancelled may
+        be hit, as with PostgreSQL.)"""
+        server.timeouts_in_flight += 1
+        try:
+            await self._manager.cancel(server, partial(_goes_on, server, asked_at))
+        finally:
+            server.timeout_finished()
 
     def _is_beyond_grace(self, server: Server, client: Client, now: float) -> bool:
         """Whether a cancelled request is to end with its connection. While the database waits for
@@ -89,12 +101,14 @@ class Overdue:
 
     def _is_transaction_overdue(self, server: Server, client: Client, now: float) -> bool:
         """Idle is a client whose last request is answered, and who has not begun another one."""
-        timeout_s = self._manager.groups.idle_transaction_timeout_s(server.pool)
-        if not timeout_s or not server.in_transaction or server.ledger.count:
+        groups = self._manager.groups
+        lasts_s = now - client.last_active
+        if lasts_s < groups.shortest_idle_transaction_timeout_s:
             return False
-        return (
-            now - client.last_active >= timeout_s and not client.is_busy and not client.is_stalled
-        )
+        if not server.in_transaction or server.ledger.count:
+            return False
+        timeout_s = groups.idle_transaction_timeout_s(server.pool)
+        return 0 < timeout_s <= lasts_s and not client.is_busy and not client.is_stalled
 
 
 def _goes_on(server: Server, asked_at: float) -> bool:

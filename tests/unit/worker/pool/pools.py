@@ -38,6 +38,7 @@ class Connection:
         self.lease = object()
         self.owed = 0  # replies
         self.asked_at = 0.0
+        self.timeouts_in_flight = 0
         self.ledger = SimpleNamespace(action=lambda: self.owed, count=0)
         self.in_transaction, self.status = False, ord("I")
         self.ran: list[tuple[bytes, Callable[..., None]]] = []
@@ -52,6 +53,9 @@ class Connection:
         place = self.pool.give_back(self, self.retired, self.idle_since)
         if place is not None:
             place.borrower.hold(self)
+
+    def timeout_finished(self) -> None:
+        self.timeouts_in_flight -= 1
 
     def run(self, sql: bytes, done: Callable[..., None]) -> None:
         self.ran.append((sql, done))

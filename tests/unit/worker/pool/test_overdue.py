@@ -1,6 +1,7 @@
 """Requests that take too long, and transactions that are idle for too long."""
 
 import logging
+from typing import Any, cast
 
 import pytest
 
@@ -77,6 +78,20 @@ class TestRequests:
         assert not is_meant(), "it is another request by now"
         slow.server.is_closed = True
         assert not is_meant()
+
+    def test_while_it_is_on_its_way_the_next_request_waits(self, slow: Place) -> None:
+        """If it cannot be delivered that is over, too."""
+        in_flight: list[int] = []
+
+        async def cancel(server: Connection, is_meant: object) -> None:
+            in_flight.append(server.timeouts_in_flight)
+            raise ValueError("it cannot be delivered")
+
+        slow.world.manager.cancel = cast(Any, cancel)
+        slow.asks()
+        with pytest.raises(ValueError, match="it cannot"):
+            slow.after(TIMEOUT_S)
+        assert (in_flight, slow.server.timeouts_in_flight) == ([1], 0)
 
     def test_the_next_one_has_its_own_time(self, slow: Place) -> None:
         slow.asks()
