@@ -1,6 +1,5 @@
 """The admin database as its clients have it: psql and drivers, in either protocol."""
 
-
 import asyncpg
 import psycopg
 import psycopg.rows
@@ -14,9 +13,7 @@ ADMIN, STATS, NOBODY = "ops", "metrics", "app2"
 
 
 @pytest.fixture
-def forebay(
-    start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase
-) -> Forebay:
+def forebay(start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase) -> Forebay:
     """One with an admin, one who may look, and one who may neither."""
     return start_forebay(
         postgres.port,
