@@ -9,6 +9,7 @@ from bench.measures import (
     latency,
     literals,
     logins,
+    looking,
     memory,
     storm,
     tokens,
@@ -33,4 +34,5 @@ MEASURES: dict[str, Measure] = {
     "bulk": bulk.measure,
     "storm": storm.measure,
     "tokens": tokens.measure,
+    "looking": looking.measure,
 }

@@ -280,7 +280,8 @@ def script(directory: Path) -> str:
 
 def leave(admin: psycopg.Connection[Any]) -> None:
     """Without a word."""
-    socket.socket(fileno=os.dup(admin.fileno())).shutdown(socket.SHUT_RDWR)
+    with socket.socket(fileno=os.dup(admin.fileno())) as copy:
+        copy.shutdown(socket.SHUT_RDWR)
 
 
 class TestBounds:

@@ -20,6 +20,7 @@ from forebay.control import (
     open_control_socket,
 )
 from forebay.dashboard import HttpListenError, HttpServer, Token, TokenError, open_http_listener
+from forebay.metrics.exporters import ExporterError, Exporters
 from forebay.net.tasks import spawn
 from forebay.node import Node, NodeError
 from forebay.node.listeners import Listener
@@ -81,9 +82,10 @@ def serve(
     try:
         http, token = _open_http(settings.node, environ)
         node = Node(settings, reload_from=read_again, environ=environ)
+        exporters = Exporters(settings.node, node.observer, environ)
         page = HttpServer(node, http, token) if http is not None else None
-        return asyncio.run(_serve(node, control, page))
-    except (HttpListenError, TokenError) as error:
+        return asyncio.run(_serve(node, control, page, exporters))
+    except (HttpListenError, TokenError, ExporterError) as error:
         complain("serve", [str(error)])
         return EXIT_FAILED
     finally:
@@ -130,7 +132,9 @@ class _End:
         self.asked.set()
 
 
-async def _serve(node: Node, control: ControlSocket | None, page: HttpServer | None) -> int:
+async def _serve(
+    node: Node, control: ControlSocket | None, page: HttpServer | None, exporters: Exporters
+) -> int:
     loop = asyncio.get_running_loop()
     end = _End(node)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -152,8 +156,9 @@ async def _serve(node: Node, control: ControlSocket | None, page: HttpServer | N
         log.info("The page is at %s", page.address)
     code = EXIT_FAILED
     try:
-        code = await _run(node, end.asked)
+        code = await _run(node, exporters, end.asked)
     finally:
+        exporters.stop()
         console.close()
         if page is not None:
             await page.finish()
@@ -162,7 +167,7 @@ async def _serve(node: Node, control: ControlSocket | None, page: HttpServer | N
     return code
 
 
-async def _run(node: Node, asked: asyncio.Event) -> int:
+async def _run(node: Node, exporters: Exporters, asked: asyncio.Event) -> int:
     """Start the node, and drain it when that is asked for. Returns the exit code."""
     loop = asyncio.get_running_loop()
     starting = loop.create_task(node.start())
@@ -177,5 +182,6 @@ async def _run(node: Node, asked: asyncio.Event) -> int:
     except NodeError as error:
         complain("serve", error.problems)
         return EXIT_FAILED
+    exporters.start()
     await asking
     return EXIT_FINE if await node.drain() else EXIT_FAILED

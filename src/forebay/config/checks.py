@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from forebay.config.addresses import Address, parse_address
+from forebay.config.export_checks import check_cloudwatch, check_otel
 from forebay.config.login_checks import (
     check_certificate_of_ours,
     check_iam,
@@ -14,8 +15,10 @@ from forebay.config.login_checks import (
 from forebay.config.reading import Check, Path, Reading
 from forebay.config.settings import (
     AuthSettings,
+    CloudWatchSettings,
     IamSettings,
     NodeSettings,
+    OtelSettings,
     PoolSettings,
     ProxySettings,
     TargetSettings,
@@ -203,6 +206,8 @@ def _pool(pool: PoolSettings) -> Found:
 
 CHECKS: dict[type, Check] = {
     NodeSettings: _node,
+    CloudWatchSettings: check_cloudwatch,
+    OtelSettings: check_otel,
     ProxySettings: _proxy,
     AuthSettings: check_user,
     IamSettings: check_iam,

@@ -157,6 +157,10 @@ def _read(
     if node.control_socket:
         path = str((base / node.control_socket).absolute())
         node = msgspec.structs.replace(node, control_socket=path)
+    if node.cloudwatch is not None and node.cloudwatch.emf.startswith("file:"):
+        path = str((base / node.cloudwatch.emf.removeprefix("file:")).absolute())
+        cloudwatch = msgspec.structs.replace(node.cloudwatch, emf=f"file:{path}")
+        node = msgspec.structs.replace(node, cloudwatch=cloudwatch)
     if node.control_token.startswith("file:"):
         path = str((base / node.control_token.removeprefix("file:")).absolute())
         node = msgspec.structs.replace(node, control_token=f"file:{path}")

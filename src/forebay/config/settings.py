@@ -25,6 +25,7 @@ DefaultAuthScheme = Literal["NONE", "IAM_AUTH"]
 ClientAuth = Literal["password", "cert", "trust"]
 ClientCert = Literal["no", "verify-ca", "verify-full"]
 ClientPasswordAuthType = Literal["POSTGRES_SCRAM_SHA_256", "POSTGRES_MD5"]
+CloudWatchMetrics = Literal["all", "rds"]
 PinningFilter = Literal["EXCLUDE_VARIABLE_SETS"]
 # What calling a function does to the session: reasons for pins, and NONE.
 FunctionCode = Literal[
@@ -241,6 +242,25 @@ def _listed(given: str | list[str] | None) -> list[str]:
     return [] if given is None else [given] if isinstance(given, str) else given
 
 
+class CloudWatchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How CloudWatch gets metrics: as lines in its embedded metric format, by PutMetricData, or
+    both. ``metrics``: all, or those of RDS Proxy alone. ``emf``: stdout, file:PATH, tcp://HOST:PORT
+    or udp://HOST:PORT. ``region``, ``endpoint_url``: of PutMetricData; empty: AWS's own."""
+
+    namespace: Annotated[str, Meta(min_length=1, max_length=255)] = "Forebay"
+    metrics: CloudWatchMetrics = "all"
+    emf: str = ""
+    put_metric_data: bool = False
+    region: Annotated[str, Meta(max_length=64)] = ""
+    endpoint_url: str = ""
+
+
+class OtelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where an OpenTelemetry collector takes metrics, by OTLP over HTTP."""
+
+    endpoint: Annotated[str, Meta(min_length=1)]
+
+
 class NodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What belongs to the process, not to one proxy."""
 
@@ -248,6 +268,10 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     control_token: str = ""  # where the text is that opens it, as a secret's source; "": none
     control_socket: str | None = None  # None: in the first directory that will do; "": none at all
     drain_timeout: Annotated[float, Meta(ge=0, le=3600)] = 30.0
+    log_stats: bool = True
+    stats_period: Annotated[float, Meta(ge=1, le=3600)] = 60.0
+    cloudwatch: CloudWatchSettings | None = None
+    otel: OtelSettings | None = None
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

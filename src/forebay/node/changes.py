@@ -11,8 +11,11 @@ from forebay.config.settings import Config
 from forebay.node.materials import Material
 from forebay.node.users import changed_users
 
-# Sockets that are opened once, when the node starts, and what was said of them.
-FIXED_NODE_KEYS = ("control_listen", "control_socket", "control_token")
+# What is opened once, when the node starts: sockets, and ways to those who collect metrics.
+FIXED_NODE_KEYS = (
+    *("control_listen", "control_socket", "control_token"),
+    *("log_stats", "stats_period", "cloudwatch", "otel"),
+)
 
 S = TypeVar("S", bound=msgspec.Struct)
 

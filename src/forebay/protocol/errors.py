@@ -354,6 +354,18 @@ def idle_timeout() -> PgError:
     return _fatal("57P05", "terminating connection due to idle-session timeout")
 
 
+def query_timeout() -> PgError:
+    """A request has taken longer than query_timeout, and cancelling has not ended it; PgBouncer's
+    text, with the SQLSTATE of PostgreSQL's statement_timeout."""
+    return _fatal("57014", "query timeout")
+
+
+def idle_transaction_timeout() -> PgError:
+    """The client was idle in a transaction for idle_transaction_timeout; PgBouncer's text, with the
+    SQLSTATE of PostgreSQL's idle_in_transaction_session_timeout."""
+    return _fatal("25P03", "idle transaction timeout")
+
+
 def client_too_old() -> PgError:
     """The client has been connected for longer than any client may."""
     return _fatal(

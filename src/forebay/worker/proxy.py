@@ -112,6 +112,7 @@ class Proxy:
         self.opener.login = self._login()
         self.manager.groups.apply(self.settings)
         self.manager.apply(_limits(self.settings))
+        self.manager.schedule()
         self._janitor.timeouts = _timeouts(self.settings)
         if self.settings.pool.init_query != before.pool.init_query:
             self.sessions.greetings.forget()

@@ -1,13 +1,18 @@
 """The list as a whole."""
 
 import re
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 from forebay.channel.figures import Histogram, PoolFigures
 from forebay.metrics.catalogue import CATALOGUE
 from forebay.metrics.metric import Kind, Scope
+from forebay.metrics.rds import RDS
 from tests.unit.metrics.made import node_figures, proxy_figures
 
+ROOT = Path(__file__).parents[3]
 OF = {
     Scope.NODE: node_figures(),
     Scope.PROCESS: node_figures().node,
@@ -51,3 +56,20 @@ def test_cloudwatch_gets_no_micro_pools_and_at_most_30_dimensions() -> None:
     for each in CATALOGUE:
         assert each.scope is not Scope.MICRO_POOL or not each.dimensions
         assert all(len(names) < 30 for names in each.dimensions)
+
+
+def test_the_page_lists_them() -> None:
+    command = [sys.executable, "tools/list_metrics.py", "--check"]
+    listed = subprocess.run(command, cwd=ROOT, check=False, timeout=60)
+    assert listed.returncode == 0, "python tools/list_metrics.py"
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    assert all(f"| `{each.name}` |" in page for each in CATALOGUE if each.dimensions)
+    assert all(f"`{each.prometheus}" in page for each in CATALOGUE)
+
+
+def test_the_page_says_what_aws_bills() -> None:
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    assert f"come to {sum(len(each.dimensions) for each in RDS)} for each proxy" in page
+    everything = sum(len(each.dimensions) for each in CATALOGUE)
+    (some,) = re.findall(r"and all to some (\d+)\.", page)
+    assert abs(everything - int(some)) < 10

@@ -21,22 +21,22 @@ ATTEMPTS: Final = 2
 """botocore's own, for failures that may pass; what else is tried again is the keeper's to say."""
 
 _MISSING: Final = 'needs botocore: pip install "forebay[aws]"'
-_THROTTLED: Final = frozenset(
+THROTTLED: Final = frozenset(
     {
         *("Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled"),
         *("TooManyRequestsException", "RequestLimitExceeded", "LimitExceededException"),
         *("RequestThrottledException", "BandwidthLimitExceeded", "SlowDown"),
     }
 )
-_DENIED: Final = frozenset({"AccessDeniedException", "AccessDenied", "UnauthorizedOperation"})
-_BAD_CREDENTIALS: Final = frozenset(
+DENIED: Final = frozenset({"AccessDeniedException", "AccessDenied", "UnauthorizedOperation"})
+BAD_CREDENTIALS: Final = frozenset(
     {
         *("UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId"),
         *("InvalidSignatureException", "SignatureDoesNotMatch", "IncompleteSignature"),
         *("MissingAuthenticationToken", "MissingAuthenticationTokenException", "NotAuthorized"),
     }
 )
-_EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _CODE: Final = re.compile(r"[A-Za-z.]{1,64}")
 _WHO: Final = re.compile(
     r"(arn:aws[a-z-]{0,16}:(?:sts|iam)::[0-9]{12}:[A-Za-z0-9+=,.@_/-]{1,192})"
@@ -143,7 +143,9 @@ class CredentialsError(SourceError):
     """AWS does not know the credentials, or there are none."""
 
 
-def make_client(region: str | None) -> Any:
+def make_client(
+    region: str | None, service: str = "secretsmanager", endpoint_url: str | None = None
+) -> Any:
     """A client of botocore's. Raises ImportError without botocore, and what botocore raises."""
     from botocore.config import Config
     from botocore.session import get_session
@@ -158,7 +160,9 @@ def make_client(region: str | None) -> Any:
     # At debug they log whole answers, with the secrets in them.
     for name in ("botocore", "urllib3"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    return get_session().create_client("secretsmanager", region_name=region, config=config)
+    return get_session().create_client(
+        service, region_name=region, endpoint_url=endpoint_url, config=config
+    )
 
 
 def explain(error: BaseException, operation: str) -> SourceError:
@@ -184,7 +188,7 @@ def _explain_answer(response: Mapping[str, Any], operation: str) -> SourceError:
     code = str(response["Error"].get("Code", ""))
     message = str(response["Error"].get("Message", ""))
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    if code in _DENIED:
+    if code in DENIED:
         return DeniedError(_denied(message, operation))
     if code == "ResourceNotFoundException":
         return MissingError(
@@ -197,13 +201,13 @@ def _explain_answer(response: Mapping[str, Any], operation: str) -> SourceError:
         )
     if code == "DecryptionFailure":
         return SourceError("its KMS key can't decrypt it: see that the key is enabled")
-    if code in _EXPIRED:
+    if code in EXPIRED:
         return CredentialsError("the AWS credentials have expired: log in again, or renew them")
-    if code in _BAD_CREDENTIALS:
+    if code in BAD_CREDENTIALS:
         return CredentialsError(
             "AWS does not take the credentials: see the access key, its secret and the clock"
         )
-    if code in _THROTTLED or status == 429:
+    if code in THROTTLED or status == 429:
         return SourceError("AWS takes no more requests for now: throttled", transient=True)
     name = code if _CODE.fullmatch(code) else "no error that it has"
     return SourceError(
