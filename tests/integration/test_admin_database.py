@@ -292,7 +292,7 @@ class TestBounds:
         with console(forebay) as admin:
             assert admin.execute("SHOW VERSION").fetchone()
         forebay.psql("SELECT 1").ok()
-        silent.close()
+        silent._socket.close()
 
     def test_there_are_fifty_at_most(self, forebay: Forebay) -> None:
         with ExitStack() as stack:

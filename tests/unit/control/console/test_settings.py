@@ -1,6 +1,7 @@
 from forebay.config.settings import (
     AuthSettings,
     IamSettings,
+    LimitSettings,
     ProxySettings,
     TargetSettings,
 )
@@ -15,6 +16,7 @@ SETTINGS = ProxySettings(
     auth_query="SELECT secret",
     iam=IamSettings(verifier="keys", access_keys=["file:/secret/keys"]),
     session_functions={"f": "NONE"},
+    users={"app": LimitSettings(max_connections=7)},
 )
 
 
@@ -31,6 +33,8 @@ def test_all_settings_with_their_defaults() -> None:
     assert found["target.hosts"] == ["db:5432", None, "yes"]
     assert found["require_tls"] == ["1", "1", "yes"]
     assert found["tls_certificate"] == [None, None, "yes"]
+    assert found["users.app.max_connections"] == ["7", None, "yes"]
+    assert found["databases"] == ["", "", "yes"]
     assert found["session_functions"] == ["f: NONE", "", "yes"]
     assert found["pool.connection_borrow_timeout"] == ["120", "120", "yes"]
     assert len(found) == len(rows(SETTINGS))

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from forebay.channel import PinRow, PoolFigures, ProxyFigures, ProxyView
-from forebay.config.settings import ProxySettings, TargetSettings
+from forebay.config.settings import LimitSettings, ProxySettings, TargetSettings
 from forebay.control.console.stats import sample_of
 from forebay.control.console.tables import COLUMNS, ROWS, Subject
 
@@ -22,7 +22,11 @@ FIGURES = ProxyFigures(
 )
 PIN = PinRow(reason="LISTEN", digest="d", application="jobs", count=5, now=1, total_s=9.5, hint="h")
 SUBJECT = Subject(
-    settings=ProxySettings(target=TargetSettings(hosts=["db:5432"])),
+    settings=ProxySettings(
+        target=TargetSettings(hosts=["db:5432"]),
+        users={"b": LimitSettings(max_connections=7)},
+        databases={"shop": LimitSettings(max_connections=9, max_client_connections=90)},
+    ),
     figures=FIGURES,
     view=ProxyView(pins=[PIN]),
     users=["a", "c"],
@@ -60,6 +64,8 @@ def test_databases() -> None:
     assert (idle["name"], idle["current_connections"], idle["paused"]) == ("postgres", "0", "0")
     assert (shop["name"], shop["host"], shop["port"]) == ("shop", "db", "5432")
     assert (shop["pool_size"], shop["current_connections"]) == ("40", "4")
+    assert (idle["max_connections"], idle["max_client_connections"]) == ("40", "10000")
+    assert (shop["max_connections"], shop["max_client_connections"]) == ("9", "90")
     assert (shop["current_client_connections"], shop["paused"]) == ("12", "1")
 
 
@@ -70,6 +76,8 @@ def test_lists_and_users() -> None:
     assert (lists["free_servers"], lists["used_servers"]) == ("36", "4")
     users = {row["name"]: row["current_client_connections"] for row in shown("USERS")}
     assert users == {"a": "2", "b": "10", "c": "0"}
+    limits = {row["name"]: row["max_user_connections"] for row in shown("USERS")}
+    assert limits == {"a": "0", "b": "7", "c": "0"}
 
 
 def test_state() -> None:
