@@ -10,6 +10,7 @@ from bench.measures import (
     literals,
     logins,
     memory,
+    scrape,
     storm,
     tokens,
     transactions,
@@ -33,4 +34,5 @@ MEASURES: dict[str, Measure] = {
     "bulk": bulk.measure,
     "storm": storm.measure,
     "tokens": tokens.measure,
+    "scrape": scrape.measure,
 }
