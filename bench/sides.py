@@ -57,6 +57,7 @@ class Stand:
     side: Side
     target: Target
     process: Process | None = None
+    control: tuple[str, int] = ("127.0.0.1", 0)  # where Forebay tells its figures over HTTP
     _pids: list[int] = field(default_factory=list)
 
     def usage(self) -> proc.Usage:
@@ -167,11 +168,13 @@ class Forebay:
     # Of a database whose connections for users number 100, so that a percentage is a number.
     budget: int = 100
 
-    def configuration(self, database: Target, port: int, shape: Shape, folder: Path) -> str:
+    def configuration(
+        self, database: Target, port: int, shape: Shape, folder: Path, control_port: int = 0
+    ) -> str:
         """Give its configuration; what is not named stays as users have it."""
         lines = [
             "[node]",
-            f'control_listen = "127.0.0.1:{free_port()}"',
+            f'control_listen = "127.0.0.1:{control_port or free_port()}"',
             "[proxies.bench]",
             f'listen = "127.0.0.1:{port}"',
             f"require_tls = {str(shape.client_tls).lower()}",
@@ -206,7 +209,7 @@ class Forebay:
 
     def start(self, database: Target, shape: Shape, folder: Path) -> Stand:
         """Start it; the caller stops its process."""
-        port = free_port()
+        port, control_port = free_port(), free_port()
         for name in (database.user, *shape.more_users):
             secret = folder / f"{name}.json"
             secret.touch(mode=0o600)
@@ -216,11 +219,11 @@ class Forebay:
         known = {"AccessKeyId": ACCESS_KEY.access_key_id}
         key.write_text(json.dumps(known | {"SecretAccessKey": ACCESS_KEY.secret_access_key}))
         settings = folder / "forebay.toml"
-        settings.write_text(self.configuration(database, port, shape, folder))
+        settings.write_text(self.configuration(database, port, shape, folder, control_port))
         command = Path(sys.executable).parent / "forebay"
         process = Process([str(command), "serve", str(settings)], folder / "log", env=environment())
         target = replace(database.at(port, tls=shape.client_tls), tokens=shape.tokens)
-        return Stand(Side.FOREBAY, target, process)
+        return Stand(Side.FOREBAY, target, process, ("127.0.0.1", control_port))
 
 
 def environment() -> dict[str, str]:

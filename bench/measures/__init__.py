@@ -9,6 +9,7 @@ from bench.measures import (
     latency,
     literals,
     logins,
+    looking,
     memory,
     scrape,
     storm,
@@ -34,5 +35,6 @@ MEASURES: dict[str, Measure] = {
     "bulk": bulk.measure,
     "storm": storm.measure,
     "tokens": tokens.measure,
+    "looking": looking.measure,
     "scrape": scrape.measure,
 }

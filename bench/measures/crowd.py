@@ -77,14 +77,14 @@ def measure(world: World) -> list[Row]:
         for one, beside in cases:
             with contextlib.ExitStack() as stack:
                 for stand in stands:
-                    stack.enter_context(_beside(world, stand, places[:beside]))
+                    stack.enter_context(logged_in_beside(world, stand, places[:beside]))
                 world.rounds(stands, f"crowd, {one.cpu.case}", one.sample)
             rows += [one.cpu, one.rate]
     return rows
 
 
 @contextlib.contextmanager
-def _beside(world: World, stand: Stand, places: list[tuple[str, str]]) -> Iterator[None]:
+def logged_in_beside(world: World, stand: Stand, places: list[tuple[str, str]]) -> Iterator[None]:
     """A client of each of these databases and users is logged in meanwhile."""
     if not places:
         yield

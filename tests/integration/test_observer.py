@@ -244,10 +244,10 @@ async def test_a_history_comes_to_be(node: Node, connect: Connect) -> None:
     await connect()
 
     async def has_come() -> bool:
-        return any(each.proxies[PROXY].clients == 1 for each in node.observer.history.since())
+        return any(each.proxies[PROXY].clients == 1 for each in node.history.since())
 
     await until(has_come)
-    newest = node.observer.history.since()[-1]
+    newest = node.history.since()[-1]
     assert newest.proxies[PROXY].limit == LIMIT
     assert newest.worker_cpu >= 0
 

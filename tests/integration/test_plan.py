@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -97,6 +98,7 @@ def measure(
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limit", "think_s"),
     [(4, 0.09), (3, 0.03)],
@@ -133,6 +135,44 @@ def test_what_is_predicted_happens(
     queue = FiniteSource(CLIENTS, clients.hold_s, clients.think_s, limit)
     longer = sum(wait_s > HOLD_S / 2 for wait_s in found.wait_s) / len(found.wait_s)
     assert longer == pytest.approx(queue.exceeds(HOLD_S / 2), abs=ERROR)
+
+
+def test_a_running_proxy_is_looked_at(
+    start_forebay: type[Forebay], postgres: Postgres, database: TestDatabase, runtime: Path
+) -> None:
+    pool = connections(4)
+    pool["max_idle_connections_percent"] = pool["max_connections_percent"]
+    forebay = start_forebay(postgres.port, database, proxy={"require_tls": False}, pool=pool)
+    ends = threading.Event()
+    found = Measured()
+
+    def one(number: int) -> None:
+        with RawClient(forebay.port, database) as client:
+            Client(number, HOLD_S, 0.06).work(client, lambda: not ends.is_set(), found)
+
+    with ThreadPoolExecutor(CLIENTS) as threads:
+        clients = [threads.submit(one, number) for number in range(CLIENTS)]
+        try:
+            eventually(lambda: len(found.wait_s) > 5 * CLIENTS, "clients are at work")
+            done = forebay.command("plan", "--running", *OPTIONS).ok()
+        finally:
+            ends.set()
+        for client in clients:
+            client.result(60)
+    made = json.loads(done.out)["plan"]
+    (group,) = made["clients"]
+    assert group["name"] == f"{database.name}/{database.user}"
+    assert group["processes"] == CLIENTS
+    assert group["hold_s"] == pytest.approx(statistics.fmean(found.hold_s), rel=ERROR)
+    assert group["think_s"] == pytest.approx(statistics.fmean(found.think_s), rel=ERROR)
+    (outlook,) = made["outlooks"]
+    assert (outlook["limit"], outlook["capacity"]["max_connections"]) == (4, 100)
+    measured, predicted = outlook["measured"], outlook["predicted"]
+    for figure in ("utilisation", "transactions_per_s"):
+        assert measured[figure] == pytest.approx(predicted[figure], rel=ERROR)
+    assert measured["waits_share"] == pytest.approx(predicted["waits_share"], abs=ERROR)
+    # What was looked at is a few hundred transactions, of which each waits as long as those before.
+    assert measured["wait_mean_s"] == pytest.approx(predicted["wait_mean_s"], rel=2 * ERROR)
 
 
 def url(port: int, database: TestDatabase, password: str | None = None) -> str:

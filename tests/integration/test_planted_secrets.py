@@ -4,12 +4,16 @@ commands, errors on the wire, titles of processes, or the worker's environment."
 import contextlib
 import secrets
 import signal
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import LiteralString, cast
 
 import psycopg
 import pytest
 
+from forebay.control.console.commands import COMMANDS
 from forebay.embedded.certificates import Authority
 from forebay.protocol import md5, scram
 from tests.harness import Forebay, Postgres, TestDatabase, eventually
@@ -22,6 +26,8 @@ from tests.unit.cli.test_commands import forebay as command
 AUTH_QUERY = "SELECT rolname, rolpassword FROM pg_authid WHERE rolname = $1 AND rolcanlogin"
 # Fails with what is in the column: invalid input syntax for type integer: "…".
 TELLING_QUERY = "SELECT rolname, rolpassword::int::text FROM pg_authid WHERE rolname = $1"
+TOKEN = f"planted-{secrets.token_hex(8)}"
+API = ("now", "history", "events")
 # Runs in the node and its worker before anything else does. What fails has secrets at hand.
 SABOTAGE = """
 import pathlib, sys
@@ -86,6 +92,7 @@ class Planted:
                 "auth_user": database.user,
                 "debug_logging": True,
                 "require_tls": False,
+                "admin_users": [self.names["plain"]],
             },
             target={
                 "sslmode": "require",
@@ -93,7 +100,9 @@ class Planted:
                 "sslkey": str(self.own[1]),
                 "database": database.name,
             },
+            node={"control_token": "env:PLANTED_TOKEN"},
             environ={
+                "PLANTED_TOKEN": TOKEN,
                 **variables(moto.url, "AKIAPLANTED000000001", "planted-secret-access-key"),
                 "AWS_SESSION_TOKEN": "planted-session-token",
                 "PGPASSWORD": "planted-pgpassword",
@@ -143,8 +152,34 @@ class Planted:
         assert self.forebay.worker_pids
         for pid in self.forebay.worker_pids:
             yield of_process(pid, "environ")
-        yield self.forebay.command("status").out
-        yield self.forebay.command("status", "--json").out
+        for looks in ("status", "clients", "pools", "pins", "top"):
+            yield self.forebay.command(looks).out
+            yield self.forebay.command(looks, "--json").out
+        yield from self.pages()
+        yield from self.console()
+
+    def pages(self) -> Iterator[str]:
+        """All that is told over HTTP, to who has the token, and to who has not."""
+        for path in ("", "metrics", "readyz", "login", *(f"api/{each}" for each in API)):
+            for headers in ({}, {"Authorization": f"Bearer {TOKEN}"}):
+                request = urllib.request.Request(f"{self.forebay.page}/{path}", headers=headers)
+                try:
+                    with urllib.request.urlopen(request, timeout=20) as answer:
+                        yield f"{answer.headers}{answer.read().decode()}"
+                except urllib.error.HTTPError as error:
+                    with error:
+                        yield f"{error.headers}{error.read().decode()}"
+
+    def console(self) -> Iterator[str]:
+        """All that the admin database shows."""
+        user = self.names["plain"]
+        with psycopg.connect(
+            self.forebay.dsn(user, self.words["plain"], dbname="forebay"), autocommit=True
+        ) as connection:
+            for name in COMMANDS:
+                if name.startswith("SHOW "):
+                    shown = connection.execute(cast(LiteralString, name))
+                    yield f"{shown.description} {shown.fetchall() if shown.description else ''}"
 
     def drop(self) -> None:
         for name in self.names.values():

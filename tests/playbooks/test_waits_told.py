@@ -71,15 +71,15 @@ def test_a_long_wait_is_told_once_in_a_while(said: pytest.LogCaptureFixture) -> 
     with Rig(limit=1) as rig:
         hold(rig, "a")
         wait(rig, "b", "c")
-        rig.pass_time(4)
+        rig.pass_time(1)
         assert not lines(said, "wait")
-        rig.pass_time(2)
-        (line,) = lines(said, "2 clients wait for a database connection, the first for 6.")
+        rig.pass_time(1)
+        (line,) = lines(said, "2 clients wait for a database connection, the first for 2.")
         assert line.levelname == "WARNING"
         assert "The only database connection is held: 1 idle in transaction" in line.getMessage()
         assert (
             '[dbConnection=1000] user "app", database "app", application "job a", client on a'
-            " Unix socket: idle in transaction for 6." in line.getMessage()
+            " Unix socket: idle in transaction for 2." in line.getMessage()
         )
         for _ in range(50):
             rig.pass_time(1)
@@ -94,7 +94,7 @@ def test_a_wait_that_ends_is_not_told(said: pytest.LogCaptureFixture) -> None:
     with Rig(limit=1) as rig:
         hold(rig, "a")
         wait(rig, "b", "c")
-        rig.pass_time(4)
+        rig.pass_time(1)
         rig.leave("b")
         rig.clients["c"].fail(b"", "it is told something else")
         rig.pass_time(100)

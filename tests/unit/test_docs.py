@@ -39,7 +39,7 @@ FOREIGN_WORDS = frozenset(
         "generate_db_auth_token",
         *("prepare_threshold", "prepared_max", "statement_cache_size", "server_version"),
         *("pg_advisory_lock", "pg_advisory_xact_lock", "pg_try_advisory_lock"),
-        *("pg_stat_activity", "pg_terminate_backend", "idle_in_transaction_session_timeout"),
+        *("pg_stat_activity", "pg_terminate_backend"),
     }
 )
 # Fields of log lines.

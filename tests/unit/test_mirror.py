@@ -8,19 +8,8 @@ import forebay
 
 ROOT = Path(forebay.__file__).parent
 HERE = Path(__file__).parent
-FOLDERS = (
-    *(
-        "channel",
-        "cli",
-        "config",
-        "control",
-        "dashboard",
-        "demo",
-        "embedded",
-        "identity",
-        "metrics",
-    ),
-    *("net", "node", "plan", "protocol", "relay", "session", "sql", "worker"),
+FOLDERS = sorted(
+    each.name for each in ROOT.iterdir() if each.is_dir() and not each.name.startswith("__")
 )
 SUFFIXES = {".py", ".pyx"}
 # Files without one, and what tests them instead.

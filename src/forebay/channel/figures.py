@@ -119,6 +119,7 @@ class ProxyFigures(msgspec.Struct, frozen=True, kw_only=True):
     parts: dict[str, dict[str, Number]] = {}
     histograms: dict[str, Histogram] = {}
     pools: list[PoolFigures] = []
+    gone: list[PoolFigures] = []  # what micro-pools that are no more have counted, by database
 
 
 class WorkerFigures(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,6 +30,11 @@ app.command(
     help="Tell whether a running Forebay serves, and what it does now.",
 )
 app.command(
+    "forebay.cli.top:top",
+    name="top",
+    help="Show who holds connections, who waits and what pins, live.",
+)
+app.command(
     "forebay.cli.clients:clients",
     name="clients",
     help="List the clients of a running Forebay, and what each does.",

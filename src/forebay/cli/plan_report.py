@@ -8,6 +8,7 @@ from rich.text import Text
 
 from forebay.plan.clients import Clients
 from forebay.plan.planning import Outlook, Plan, Waits
+from forebay.plan.running import Observed
 from forebay.plan.sampling import Sample
 
 
@@ -15,17 +16,26 @@ def show(plan: Plan, console: Console) -> None:
     """Print the clients, what each database means for them, and what follows."""
     console.print(_clients(plan))
     for line in assumptions(plan.clients):
-        console.print(Text(line, style="dim"))
+        console.print(Text(line, style="dim"), soft_wrap=True)
     console.print()
     console.print(_outlooks(plan))
     for line in conclusions(plan):
-        console.print(Text(line))
+        console.print(Text(line), soft_wrap=True)
 
 
 def show_sample(sample: Sample, console: Console) -> None:
     """Print what was seen of a database's sessions."""
     for line in sample_lines(sample):
-        console.print(Text(line))
+        console.print(Text(line), soft_wrap=True)
+    console.print()
+
+
+def show_observed(observed: Observed, console: Console) -> None:
+    """Print how long a running proxy was looked at, and what to think of it."""
+    rate = f"{observed.transactions_per_s:.1f} transactions per second"
+    console.print(Text(f"Counted for {observed.seconds:.1f} s: {rate}."))
+    for note in observed.notes:
+        console.print(Text(f"  {note}"), soft_wrap=True)
     console.print()
 
 
@@ -82,6 +92,8 @@ def assumptions(clients: Sequence[Clients]) -> Iterator[str]:
 
 def _outlooks(plan: Plan) -> Table:
     title = f"With a proxy that takes {plan.goal.percent} % of what is not reserved"
+    if plan.goal.max_connections is not None:
+        title += f", {plan.goal.max_connections} connections at most"
     columns = ("database", "limit", "in use", "must wait", "wait, mean", "wait, p99", "without")
     table = _table(title, columns)
     for each in plan.outlooks:
@@ -91,6 +103,8 @@ def _outlooks(plan: Plan) -> Table:
         label = capacity.name if named else f"{capacity.name}: {about}{capacity.max_connections}"
         table.add_row(Text(label), str(each.limit), *_waits(each.predicted), _without(each, plan))
         table.add_row("  simulated", "", *_waits(each.simulated), "", style="dim")
+        if each.measured is not None:
+            table.add_row("  measured", "", *_waits(each.measured), "", style="bold")
     return table
 
 
@@ -134,6 +148,11 @@ def conclusions(plan: Plan) -> Iterator[str]:
 
 def _verdict(each: Outlook, plan: Plan) -> str:
     percent = plan.goal.percent
+    setting = f"max_connections_percent = {percent}"
+    if each.capacity.allowed is not None:
+        percent, setting = 100, f"The limit of {each.limit} connections"
+    elif each.limit < each.capacity.limit(percent):
+        percent, setting = 100, f"The pool's max_connections = {each.limit}"
     if each.percent_needed is None:
         return (
             f"No percentage suffices: {plan.connections_needed} connections are needed,"
@@ -141,10 +160,10 @@ def _verdict(each: Outlook, plan: Plan) -> str:
         )
     if each.suffices:
         least = f" ({each.percent_needed} % would do)" if each.percent_needed < percent else ""
-        return f"max_connections_percent = {percent} suffices{least}."
+        return f"{setting} suffices{least}."
     return (
-        f"max_connections_percent = {percent} does not suffice:"
-        f" {each.percent_needed} would, with {plan.connections_needed} connections."
+        f"{setting} does not suffice:"
+        f" {plan.connections_needed} connections would, which are {each.percent_needed} %."
     )
 
 

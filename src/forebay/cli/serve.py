@@ -13,6 +13,7 @@ from forebay import __version__, logs
 from forebay.cli.output import EXIT_FAILED, EXIT_FINE, EXIT_WRONG_USE, complain
 from forebay.config import Config, ConfigError, NodeSettings, load_any
 from forebay.control import (
+    Console,
     ControlServer,
     ControlSocket,
     ControlSocketError,
@@ -144,6 +145,9 @@ async def _serve(
     events = logs.OnlookerHandler(node.observer.events.add, logging.INFO, EVENTS_PER_S)
     logging.getLogger("forebay").addHandler(events)
     server = ControlServer(node, end.ask)
+    console = Console(node)
+    node.use_console(console.answer)
+    console.start()
     if control is not None:
         await server.start(control)
         log.info("Commands are taken at %s", control.path)
@@ -155,6 +159,7 @@ async def _serve(
         code = await _run(node, exporters, end.asked)
     finally:
         exporters.stop()
+        console.close()
         if page is not None:
             await page.finish()
         await server.finish(code == EXIT_FINE)

@@ -209,6 +209,8 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     session_functions: dict[str, FunctionCode] = {}
     session_settings: list[str] = []
     debug_logging: bool = False
+    admin_users: list[str] = []
+    stats_users: list[str] = []
     default_auth_scheme: DefaultAuthScheme = "NONE"
     auth: list[AuthSettings] = []
     auth_query: Annotated[str, Meta(max_length=16_384)] = ""

@@ -1,6 +1,7 @@
 """The control socket: how commands such as ``forebay status`` and ``stop`` reach a running node."""
 
 from forebay.control.client import ControlClient, ControlError
+from forebay.control.console import Console
 from forebay.control.finding import ChoiceError, find
 from forebay.control.listener import (
     ControlSocket,
@@ -36,6 +37,7 @@ __all__ = [
     "ChoiceError",
     "ClientsAnswer",
     "ClientsRequest",
+    "Console",
     "ControlClient",
     "ControlError",
     "ControlServer",

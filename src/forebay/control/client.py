@@ -68,9 +68,14 @@ class ControlClient:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the node. Of no further use."""
         self._sock.close()
         if self._process is not None:
             os.close(self._process)
+            self._process = None
 
     def ask(self, request: Request, timeout_s: float = ANSWER_TIMEOUT_S) -> Iterator[Answer]:
         """The answers to a request, the last one last; ``timeout_s`` for each. Raises ControlError,

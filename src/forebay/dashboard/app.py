@@ -169,7 +169,7 @@ class _Pages:
         proxy = proxy_in(request, self._node)
         if proxy is None:
             return _no_such_proxy()
-        samples = self._node.observer.history.since(_number(request, "since"))
+        samples = self._node.history.since(_number(request, "since"))
         return _json(encoded(past_of(proxy, samples)))
 
     async def events(self, request: Request) -> Response:

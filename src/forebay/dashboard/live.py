@@ -138,7 +138,7 @@ class Live:
             status,
             figures,
             view,
-            samples=observer.history.since()[-1:],
+            samples=self._node.history.since()[-1:],
             events=observer.events.since(),
         )
 

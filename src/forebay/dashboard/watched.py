@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from forebay.config.settings import Config
+from forebay.node.history import History
 from forebay.node.observer import Observer
 from forebay.node.status import Status
 
@@ -11,6 +12,7 @@ class Watched(Protocol):
     """A running node."""
 
     observer: Observer
+    history: History
 
     @property
     def config(self) -> Config:

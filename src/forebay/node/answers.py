@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from forebay.channel import (
     AdminQuery,
+    AdminResult,
     MakeToken,
     NewerSecret,
     NodeAnswer,
@@ -27,6 +28,9 @@ if TYPE_CHECKING:  # few nodes ask AWS for anything, so what does is imported wh
     from forebay.identity.sts import StsVerifier
 
 
+AnswerConsole = Callable[[AdminQuery], Awaitable[AdminResult]]
+"""Answers the clients of the admin database."""
+
 # For a user whom nobody knows, so many secrets are looked into at most.
 MAX_SOUGHT = 20
 
@@ -43,6 +47,7 @@ class Answers:
     force."""
 
     def __init__(self, secrets: Refresher, apply: Callable[[], Awaitable[None]]) -> None:
+        self.console: AnswerConsole | None = None
         self._secrets = secrets
         self._apply = apply
         self._proxies: Mapping[str, tuple[Material, IamSettings | None, str | None]] = {}
@@ -79,7 +84,9 @@ class Answers:
             case VerifyToken():
                 return await self._verify(request)
             case AdminQuery():
-                raise ValueError("there is no admin database")
+                if self.console is None:
+                    raise ValueError("this Forebay has no admin database")
+                return await self.console(request)
             case MakeToken():
                 return await self._make_token(request)
 

@@ -20,7 +20,9 @@ from forebay import logs
 from forebay.config.addresses import Address
 from forebay.config.settings import Config
 from forebay.net.tasks import spawn
+from forebay.node.answers import AnswerConsole
 from forebay.node.errors import WorkerUnavailableError
+from forebay.node.history import History
 from forebay.node.notify import notify, reloading
 from forebay.node.observer import Observer
 from forebay.node.pausing import Pausing
@@ -71,6 +73,7 @@ class Node:
         self.source = full_source(config)
         self.started_at = time.time()
         self.observer = Observer(self._reconciler, self.started_at)
+        self.history = History(self.observer.figures)
         self.pausing = Pausing(self._reconciler, self.observer)
 
     # --- what it is now -----------------------------------------------------------------------
@@ -102,6 +105,15 @@ class Node:
     def restarts(self) -> int:
         """How many workers were started because another had died."""
         return self._reconciler.supervisor.restarts
+
+    def users_of(self, proxy: str) -> list[str]:
+        """Who may log in to a proxy, as far as that is known without asking the database."""
+        material = self._reconciler.materials.get(proxy)
+        return [] if material is None else [each.username for each in material.credentials]
+
+    def use_console(self, answer: AnswerConsole) -> None:
+        """From now on this answers the clients of the proxies' admin databases."""
+        self._reconciler.answers.console = answer
 
     def certificate_pem(self, proxy: str) -> str:
         """The certificate (chain) that a proxy shows: a root to trust when it is self-made."""
@@ -171,7 +183,7 @@ class Node:
         notify("READY=1", self._environ)
         self._teller = spawn(self._tell_start(), "start line")
         self._daily = spawn(self._tell_daily(), "what is to be told each day")
-        self.observer.history.start()
+        self.history.start()
 
     async def _tell_start(self) -> None:
         limits = await self._await_limits()
@@ -243,7 +255,7 @@ class Node:
             notify("STOPPING=1", self._environ)
             log.info("Draining", extra={"fields": {"timeout_s": timeout_s}})
             self._reconciler.doors.close()
-            self.observer.history.stop()
+            self.history.stop()
             for task in (self._teller, self._daily):
                 if task is not None:
                     task.cancel()

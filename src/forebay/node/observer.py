@@ -28,7 +28,6 @@ from forebay.channel import (
     ViewRequest,
 )
 from forebay.node.errors import WorkerUnavailableError
-from forebay.node.history import History
 from forebay.node.processes import NodeFigures, process_figures
 from forebay.node.reconciler import Reconciler
 from forebay.node.shared import Shared
@@ -58,7 +57,6 @@ class Observer:
         self._figures_with_pools = Shared(lambda: self._ask_figures(pools=True), FIGURES_AGE_S)
         self._view = Shared(self._ask_view, VIEW_AGE_S)
         self.events = reconciler.events
-        self.history = History(self.figures)
 
     async def figures(self, *, pools: bool = False) -> NodeFigures:
         """What was counted until now, or until a moment ago; with that of each micro-pool if

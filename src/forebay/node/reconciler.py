@@ -52,9 +52,9 @@ class Reconciler:
         self.kept = Materials(environ, self._secret_changed)
         self.doors = Doors()
         self.events = Events()
-        self._answers = Answers(self.kept, self._caught_up_with)
+        self.answers = Answers(self.kept, self._caught_up_with)
         self.supervisor = Supervisor(
-            worker_command, worker_environ, self.doors, self._answers.answer, self.events
+            worker_command, worker_environ, self.doors, self.answers.answer, self.events
         )
         self._follower = Follower(self.catch_up)
         self._changing = asyncio.Lock()
@@ -88,7 +88,7 @@ class Reconciler:
         self._follower.close()
         if self._next is not None:
             self._next.cancel()
-        self._answers.close()
+        self.answers.close()
         await self.kept.close()
 
     async def change(self, read: Callable[[], Config]) -> Reload:
@@ -178,7 +178,7 @@ class Reconciler:
 
     def _settle(self) -> None:
         """Let others know what is in force now."""
-        self._answers.use(
+        self.answers.use(
             {
                 name: (self.materials[name], proxy.iam, proxy.target.region or None)
                 for name, proxy in self.config.proxies.items()

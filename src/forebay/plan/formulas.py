@@ -82,13 +82,15 @@ LEAST_SHARE_OF_MEMORY: Final = 0.84
 
 class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     """What a database allows. ``basis``: what ``max_connections`` was taken from, in words;
-    ``exact``: it stands in a table of AWS's, or was given."""
+    ``exact``: it stands in a table of AWS's, or was given. ``allowed``: the limit of the proxy that
+    runs before it, if there is one; None: what a percentage allows."""
 
     name: str
     max_connections: int
     reserved: int
     basis: str
     exact: bool = True
+    allowed: int | None = None
     warnings: list[str] = []
 
     @property
@@ -97,7 +99,10 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
         return max(0, self.max_connections - self.reserved)
 
     def limit(self, percent: int) -> int:
-        """How many a proxy holds with this ``max_connections_percent``, as Forebay rounds it."""
+        """How many a proxy holds with this ``max_connections_percent``, as Forebay rounds it; or
+        how many the running one does."""
+        if self.allowed is not None:
+            return self.allowed
         return max(1, self.usable * percent // 100)
 
 

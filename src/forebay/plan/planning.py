@@ -17,9 +17,11 @@ _LIVELY: Final = 0.9  # utilisation beyond which little more load means much lon
 
 
 class Goal(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wanted: a share of the connections, and waits that 99 % of transactions keep to."""
+    """What is wanted: a share of the connections, at most so many of them, and waits that 99 % of
+    the transactions keep to."""
 
     percent: int = 100
+    max_connections: int | None = None  # the pool's: the lower of the two holds
     wait_p99_s: float = 0.01
     borrow_timeout_s: float = 120.0
 
@@ -37,10 +39,10 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True):
 class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     """What one database means for the clients.
 
-    ``limit``: the connections that a proxy holds. ``fits_without_proxy``: each client could have
-    one. ``suffices``: the goal is kept. ``percent_needed``: the least with which it would be; None
-    if no percentage does. ``burst_s``: how long the last one waits, on average, if all clients ask
-    at the same moment.
+    ``limit``: the connections that a proxy holds. ``measured``: what a running one has counted.
+    ``fits_without_proxy``: each client could have one. ``suffices``: the goal is kept.
+    ``percent_needed``: the least with which it would be; None if no percentage does. ``burst_s``:
+    how long the last one waits, on average, if all clients ask at the same moment.
     """
 
     capacity: Capacity
@@ -48,6 +50,7 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     fits_without_proxy: bool
     predicted: Waits
     simulated: Waits
+    measured: Waits | None = None
     suffices: bool
     percent_needed: int | None
     burst_s: float
@@ -70,8 +73,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     warnings: list[str] = []
 
 
-def plan(groups: Sequence[Clients], capacities: Sequence[Capacity], goal: Goal) -> Plan:
-    """There is at least one of each."""
+def plan(
+    groups: Sequence[Clients],
+    capacities: Sequence[Capacity],
+    goal: Goal,
+    measured: Waits | None = None,
+) -> Plan:
+    """There is at least one of each. ``measured``: by the proxy that runs."""
     together = mix(groups)
     needed = connections_needed(together.count, together.hold_s, together.think_s, goal.wait_p99_s)
     return Plan(
@@ -81,7 +89,13 @@ def plan(groups: Sequence[Clients], capacities: Sequence[Capacity], goal: Goal) 
         demand=together.count,
         load=together.load,
         connections_needed=needed,
-        outlooks=[_outlook(each, groups, together, needed, goal) for each in capacities],
+        outlooks=[
+            msgspec.structs.replace(
+                _outlook(each, groups, together, needed, goal),
+                measured=None if each.allowed is None else measured,
+            )
+            for each in capacities
+        ],
     )
 
 
@@ -96,6 +110,8 @@ def _outlook(
     capacity: Capacity, groups: Sequence[Clients], together: Mix, needed: int, goal: Goal
 ) -> Outlook:
     limit = capacity.limit(goal.percent)
+    if goal.max_connections is not None and capacity.allowed is None:
+        limit = min(limit, goal.max_connections)
     queue = FiniteSource(together.count, together.hold_s, together.think_s, limit)
     predicted = msgspec.convert(queue.predict(), Waits, from_attributes=True)
     simulated = msgspec.convert(simulate(groups, limit), Waits, from_attributes=True)
@@ -122,7 +138,8 @@ def _warnings(outlook: Outlook, together: Mix, goal: Goal) -> list[str]:
         slower = together.load / max(predicted.transactions_per_s * together.hold_s, 1e-9)
         found.append(
             f"Overloaded: clients would use {together.load:.1f} connections at a time, there are"
-            f" {limit}. All are always in use, and clients get on {slower:.1f} times slower."
+            f" {limit}, in use for {predicted.utilisation:.0%} of the time. Clients get on"
+            f" {slower:.1f} times slower."
         )
     elif predicted.utilisation > _LIVELY:
         found.append(

@@ -275,6 +275,21 @@ def too_many_logins(rate: int) -> PgError:
     return _fatal("53300", f"Rate of connection to proxy exceeded {rate}.")
 
 
+def not_allowed(database: str) -> PgError:
+    """The admin database is not for this user."""
+    return PgError(
+        Severity.FATAL,
+        "42501",
+        f'permission denied for database "{database}"',
+        hint="It is for users that admin_users or stats_users name.",
+    )
+
+
+def too_many_consoles(limit: int) -> PgError:
+    """As many clients use the admin database as may."""
+    return _fatal("53300", f"At most {limit} clients may use the admin database at once.")
+
+
 # ---- Database connections ------------------------------------------------------------------------
 
 
@@ -337,6 +352,18 @@ def cannot_connect_now() -> PgError:
 def idle_timeout() -> PgError:
     """The client was idle for longer than idle_client_timeout."""
     return _fatal("57P05", "terminating connection due to idle-session timeout")
+
+
+def query_timeout() -> PgError:
+    """A request has taken longer than query_timeout, and cancelling has not ended it; PgBouncer's
+    text, with the SQLSTATE of PostgreSQL's statement_timeout."""
+    return _fatal("57014", "query timeout")
+
+
+def idle_transaction_timeout() -> PgError:
+    """The client was idle in a transaction for idle_transaction_timeout; PgBouncer's text, with the
+    SQLSTATE of PostgreSQL's idle_in_transaction_session_timeout."""
+    return _fatal("25P03", "idle transaction timeout")
 
 
 def client_too_old() -> PgError:

@@ -114,6 +114,7 @@ cdef class Connection(Peer):
     cdef public bint retired  # closes as soon as it is free
     cdef bint handing_on  # goes from waiter to waiter: see lending.go_free
     cdef public int cancels_in_flight
+    cdef public int timeouts_in_flight  # those of them that are no client's: its next request waits
     cdef public bint begins_hasty  # with a statement_timeout that may hit a change-over
     cdef public object search_path  # what it began with, init_query included
     cdef public bint begins_under_pg_temp  # ... in which pg_temp stands, or in what RESET makes of it

@@ -14,6 +14,7 @@ from .frames cimport HEADER_BYTES, LARGE_MESSAGE_LIMIT, length_word, message
 from .ledger cimport DESYNC, FORWARD, REPLACE, SWALLOW, SYNC, action_of, head_of, is_expected_in
 from .connection cimport LEDGER_LIMIT, Borrower, Connection
 from .lease cimport UNGUARDED
+from .leaving cimport end_if_gone
 from .lending cimport fail_copy, go_free
 from .noting cimport UNKNOWN_STATEMENT, is_last_word, note_error, note_forgotten, note_parameter, note_tag
 from .peer cimport GATHER_BYTES
@@ -60,6 +61,15 @@ cdef class Server(Connection):
         self.cancels_in_flight -= 1
         if self.state == PARKED and not self.cancels_in_flight:
             go_free(self)
+
+    def timeout_finished(self) -> None:
+        """A cancel request that no client has asked for, one of ``timeouts_in_flight``, cannot hit a later
+        request any more: what the client has sent meanwhile goes on."""
+        cdef Borrower client = self.client
+        self.timeouts_in_flight -= 1
+        if client is not None and client.state == UNSETTLED and not self.timeouts_in_flight:
+            client.settled()
+            end_if_gone(client)
 
     def go_free(self) -> None:
         """Hand this clean connection to the next waiter, or leave it with the pool."""

@@ -58,7 +58,7 @@ TABLE = {
     ),
     UNSETTLED: State(
         "UNSETTLED",
-        "has a message that waits for an answer, or for others to leave a database",
+        "has a message that waits for an answer, for others to leave a database, or for a cancel request of Forebay's",
         {
             WORKING: "the message can be read again",
             IDLE: "the message can be read again; the connection was taken back",

@@ -154,6 +154,8 @@ cdef bint _pass(Borrower client, MessageKind *row, Frame *frame) except -1:
     cdef FATE fate = PASSES
     if client.lease.guarded == GUARD_SPENT:
         return False
+    if client.server.timeouts_in_flight and row.borrows and client.server.ledger.count == 0:
+        return False  # a request to cancel what was answered meanwhile must not hit this
     if client.lease.unsynced and row.borrows and row.ends_batch:
         if _waits_for_batch(client, frame):
             return False

@@ -37,6 +37,7 @@ async def figures_of(proxy: "Proxy", *, pools: bool) -> ProxyFigures:
             "database": histogram_of(census.database),
         },
         pools=await _pools(proxy) if pools else [],
+        gone=_gone(proxy) if pools else [],
     )
 
 
@@ -85,7 +86,7 @@ def _of_clients(proxy: "Proxy") -> dict[str, Number]:
         "wrong_passwords": proxy.wrong_passwords,
         "logins_under_way": proxy.logins_under_way,
         "clients_waiting": manager.waiting,
-        "clients_waiting_longest_s": _waited_s(manager.census.first, proxy.now()),
+        "clients_waiting_longest_s": _waited_s(manager, proxy.now()),
     }
 
 
@@ -129,7 +130,8 @@ def _percentile_us(manager: PoolManager, fraction: float) -> float:
     return waits.percentile_us(rank / waits.count) if rank > 0 else 0.0
 
 
-def _waited_s(first: MicroPool | None, now: float) -> float:
+def _waited_s(manager: PoolManager, now: float) -> float:
+    first = manager.groups.longest_wait()
     return 0.0 if first is None else max(0.0, now - first.waits_since)
 
 
@@ -141,6 +143,12 @@ async def _pools(proxy: "Proxy") -> list[PoolFigures]:
         if len(found) % POOLS_AT_ONCE == 0:
             await asyncio.sleep(0)
     return found
+
+
+def _gone(proxy: "Proxy") -> list[PoolFigures]:
+    """What those that are no more have counted."""
+    past = proxy.manager.past.items()
+    return [PoolFigures(database=name, user="", **counted(tally)) for name, tally in past]
 
 
 def pool_figures(pool: MicroPool, now: float) -> PoolFigures:

@@ -24,6 +24,7 @@ from forebay.protocol.errors import PgError
 from forebay.protocol.startup import CancelRequest
 from forebay.relay import MicroPool, Server
 from forebay.session.settings import InternTable, Parameters
+from forebay.worker.admin import Admin
 from forebay.worker.agenda import Agenda
 from forebay.worker.asking import AskNode
 from forebay.worker.cancel import Canceller
@@ -68,6 +69,7 @@ class Proxy:
         self._tls_contexts = ClientContexts()
         self._intern = InternTable()
         keys = CancelKeys(around.begin, prepared.given.name)
+        self._admin = Admin(prepared.given.name, around.ask, keys, lambda: self.settings)
         self.sessions = Sessions(agenda, self._intern, keys)
         self._canceller = Canceller(self._target, self._tls_contexts)
         self._identities = Identities(prepared.given.name, self._target, around.ask)
@@ -110,6 +112,7 @@ class Proxy:
         self.opener.login = self._login()
         self.manager.groups.apply(self.settings)
         self.manager.apply(_limits(self.settings))
+        self.manager.schedule()
         self._janitor.timeouts = _timeouts(self.settings)
         if self.settings.pool.init_query != before.pool.init_query:
             self.sessions.greetings.forget()
@@ -127,6 +130,7 @@ class Proxy:
                 self.manager.upkeep.renew(identity, lasting, self._agenda.now())
             else:
                 self._part_from(identity)
+        self._admin.part(self._may_log_in)
 
     def _join(self) -> None:
         """Take part in what concerns all who connect to the same server."""
@@ -226,7 +230,22 @@ class Proxy:
             stream.close()  # nobody else would: it is not a client yet
             raise
 
+    def _may_log_in(self, user: str) -> bool:
+        """As far as that is known without asking the database."""
+        is_known = self._front.policy.credentials.get(user) is not None
+        return is_known or bool(self.settings.auth_query)
+
+    async def _admit_to_console(self, login: LoggedIn) -> None:
+        """One who has a look at the pool takes no place in it."""
+        error = errors.admin_shutdown() if self._draining else self._admin.obstacle(login)
+        if error is not None:
+            await _turn_away(login, error)
+        self._admin.admit(login, self.sessions.clients)
+
     async def _admit(self, login: LoggedIn) -> None:
+        if self._admin.is_meant(login.database):
+            await self._admit_to_console(login)
+            return
         limit = self.settings.max_client_connections
         if self._draining or len(self.sessions.clients) >= limit:
             error = errors.admin_shutdown() if self._draining else errors.too_many_clients(limit)
@@ -246,6 +265,8 @@ class Proxy:
             client = self.sessions.find(request.pid, request.key)
             if client is not None:
                 await self._canceller.cancel_client(client)
+            else:
+                self._admin.cancel(request.pid, request.key)
         finally:
             stream.close()
 
@@ -256,6 +277,7 @@ class Proxy:
         self._draining = True
         self._doorman.close()
         self._front.close()
+        self._admin.close()
         self._around.evacuator.remove(self.manager.holds)
         farewell = errors.admin_shutdown().encode()
         for client in list(self.sessions.clients.values()):

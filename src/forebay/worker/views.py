@@ -19,6 +19,7 @@ from forebay.channel import (
     ProxyView,
 )
 from forebay.relay import Client, MicroPool, Server, Waiter
+from forebay.relay.census import Line
 from forebay.relay.connection import Place
 from forebay.worker.kept import application_of, known_notes
 from forebay.worker.pool.holders import NAME_CHARACTERS, Survey, holder_of
@@ -44,7 +45,7 @@ def view_of(proxy: "Proxy", limit: int) -> ProxyView:
         holders=[connection_row(each.server, now) for each in survey.holders[:limit]],
         holders_count=len(survey.holders),
         states=dict(Counter(each.kind for each in survey.holders)),
-        waiters=[client_row(each, now) for each in _waiters(proxy.manager.census.first, limit)],
+        waiters=[client_row(each, now) for each in _waiters(proxy.manager.groups.lines(), limit)],
         waiters_count=survey.waiting,
         pins=[
             PinRow(
@@ -133,16 +134,16 @@ def user_of(client: Client) -> str:
     return client.user or client.pool.user
 
 
-def _waiters(first: MicroPool | None, limit: int) -> list[Client]:
+def _waiters(lines: Iterable[Line], limit: int) -> list[Client]:
     """Those who have waited longest, of all micro-pools."""
-    queues = islice(_pools(first), limit)
+    queues = [pool for line in lines for pool in islice(_pools(line), limit)]
     firsts = [place for pool in queues for place in islice(_queue(pool), limit)]
     longest = heapq.nsmallest(limit, firsts, key=lambda place: place.waits_since)
     return [place.borrower for place in longest]
 
 
-def _pools(first: MicroPool | None) -> Iterator[MicroPool]:
-    pool = first
+def _pools(line: Line) -> Iterator[MicroPool]:
+    pool = line.first
     while pool is not None:
         yield pool
         pool = pool.behind

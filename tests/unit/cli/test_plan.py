@@ -16,7 +16,7 @@ FUNCTIONS = ("--client", "functions=200")
 def planned(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
     assert run(["plan", *arguments, "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert answer["sample"] is None
+    assert answer["sample"] is answer["running"] is None
     return dict(answer["plan"])
 
 
@@ -77,6 +77,7 @@ def test_the_goal(capsys: pytest.CaptureFixture[str]) -> None:
         ((*WEB, "--max-connections", "45", "--max-connections-percent", "0"), "from 1 to 100"),
         ((*WEB, "--max-connections", "45", "--connection-borrow-timeout", "301"), "from 0 to 300"),
         ((*WEB, "--max-connections", "45", "--connection-borrow-timeout", "nan"), "from 0 to 300"),
+        ((*WEB, "--max-connections", "45", "--pool-max-connections", "0"), "1 or more"),
         ((*WEB, "--max-connections", "45", "--wait-p99", "soon"), "a time is a number"),
         ((*WEB, "--max-connections", "45", "--reserved", "-1"), "0 or more"),
         ((*WEB, *("--max-connections", "45") * 21), "more than 20 databases"),
@@ -86,6 +87,8 @@ def test_the_goal(capsys: pytest.CaptureFixture[str]) -> None:
         (("--sample", "u:hunter2@h"), "forebay plan: "),
         (("--sample", "/no/file"), "takes a URL"),
         ((*WEB, "--engine", "mysql"), "forebay"),
+        (("--running", "--sample", "postgresql://u:hunter2@h/d"), "--running at a proxy"),
+        ((*WEB, "--acu", "1-2", "--proxy", "app"), "are for --running only"),
     ],
 )
 def test_wrong_use(
@@ -95,6 +98,11 @@ def test_wrong_use(
     written = capsys.readouterr()
     assert said in written.err
     assert "hunter2" not in written.out + written.err
+
+
+def test_no_forebay_runs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run(["plan", "--running", "--socket", str(tmp_path / "none.sock")]) == 1
+    assert "no Forebay runs there" in capsys.readouterr().err
 
 
 def test_the_page_shows_what_it_prints(capsys: pytest.CaptureFixture[str]) -> None:

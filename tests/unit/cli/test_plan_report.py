@@ -1,7 +1,9 @@
 """How plans and samples are told."""
 
 import io
+import re
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -15,7 +17,7 @@ from forebay.cli.plan_report import (
 )
 from forebay.plan.clients import Clients, parse_clients
 from forebay.plan.formulas import of_max_connections
-from forebay.plan.planning import Goal, plan
+from forebay.plan.planning import Goal, Waits, plan
 from forebay.plan.sampling import Sample
 
 WEB = Clients(name="web [red]", processes=100, hold_s=0.005, think_s=0.095)
@@ -36,13 +38,43 @@ def test_a_percentage_that_suffices() -> None:
 
 def test_a_percentage_that_does_not_suffice() -> None:
     said = concluded(45, 10)
-    assert "max_connections_percent = 10 does not suffice: 17 would, with 7 connections." in said
+    least = "7 connections would, which are 17 %."
+    assert f"max_connections_percent = 10 does not suffice: {least}" in said
     assert any(line.startswith("Warning: Overloaded") for line in said)
+
+
+def test_a_number_besides_the_percentage() -> None:
+    for most, said in (
+        (5, "The pool's max_connections = 5 does not suffice: 7 connections would"),
+        (9, "The pool's max_connections = 9 suffices (17 % would do)."),
+        (99, "max_connections_percent = 90 suffices (17 % would do)."),
+    ):
+        made = plan([WEB], [of_max_connections(45)], Goal(percent=90, max_connections=most))
+        assert [each.limit for each in made.outlooks] == [min(most, 37)]
+        assert any(line.strip().startswith(said) for line in conclusions(made))
 
 
 def test_no_percentage_suffices() -> None:
     said = concluded(8, 100)
     assert "No percentage suffices: 7 connections are needed, 5 are not reserved." in said
+
+
+def test_a_limit_that_is_in_force() -> None:
+    capacity = msgspec.structs.replace(of_max_connections(45), allowed=20)
+    measured = Waits(
+        utilisation=0.26,
+        transactions_per_s=1000,
+        waits_share=0.01,
+        wait_mean_s=0.00002,
+        wait_p99_s=0.0003,
+    )
+    made = plan([WEB], [capacity, of_max_connections(45)], Goal(), measured)
+    said = [line.strip() for line in conclusions(made)]
+    assert "The limit of 20 connections suffices (17 % would do)." in said
+    assert [each.measured for each in made.outlooks] == [measured, None]
+    written = io.StringIO()
+    show(made, Console(file=written, width=120))
+    assert re.search(r"measured +│ +│ +26 % │ +1.0 % │ +20 µs │ +300 µs", written.getvalue())
 
 
 def test_names_are_not_markup() -> None:

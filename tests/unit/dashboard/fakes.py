@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from forebay.config.settings import AuthSettings, Config, ProxySettings, TargetS
 from forebay.dashboard import HttpServer, Token, open_http_listener
 from forebay.node.errors import WorkerUnavailableError
 from forebay.node.events import Events
+from forebay.node.history import ProxySample, Sample
 from forebay.node.processes import NodeFigures, ProcessFigures
 from forebay.node.status import State, Status, WorkerStatus, describe
 
@@ -33,21 +34,20 @@ NUMBERS = {
 }
 
 
+def moment(at: float, proxy: str = "app", **figures: float) -> Sample:
+    """One second of history: all figures 0 but for these."""
+    names = (each.name for each in msgspec.structs.fields(ProxySample))
+    own = msgspec.convert(dict.fromkeys(names, 0) | figures, ProxySample, strict=False)
+    return Sample(at=at, worker_cpu=0.25, late_p99_ms=1.0, proxies={proxy: own})
+
+
 @dataclass
-class Moment:
-    """A sample of the history."""
-
-    at: float
-    proxies: Mapping[str, Mapping[str, float]]
-
-
-@dataclass
-class Past:
+class FakeHistory:
     """A history."""
 
-    samples: list[Moment] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
 
-    def since(self, at: float) -> Sequence[Moment]:
+    def since(self, at: float = 0.0) -> list[Sample]:
         return [each for each in self.samples if each.at > at]
 
 
@@ -56,7 +56,6 @@ class FakeObserver:
     """Says what it is given; `asked` counts how often the worker would have been asked."""
 
     views: dict[str, ProxyView] = field(default_factory=dict)
-    history: Past = field(default_factory=Past)
     events: Events = field(default_factory=Events)
     asked: int = 0
     is_silent: bool = False
@@ -88,6 +87,7 @@ class FakeNode:
     """A node with one proxy, or those of `config`."""
 
     observer: FakeObserver = field(default_factory=FakeObserver)
+    history: FakeHistory = field(default_factory=FakeHistory)
     config: Config = field(default_factory=lambda: Config(proxies={"app": APP}))
     state: State = "serving"
 

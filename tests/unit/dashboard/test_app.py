@@ -4,7 +4,7 @@ import pytest
 
 from forebay.dashboard.gate import HEADERS
 from forebay.dashboard.token import Token
-from tests.unit.dashboard.fakes import FakeNode, Site, site
+from tests.unit.dashboard.fakes import NUMBERS, FakeNode, Site, moment, site
 
 TEXT = "0123456789abcdef+&%"
 
@@ -50,7 +50,7 @@ async def test_readiness() -> None:
 
 async def test_every_answer_has_the_headers() -> None:
     async with site(FakeNode(), token()) as here:
-        for path in ("/healthz", "/login", "/absent", "/icon.svg", "/"):
+        for path in ("/healthz", "/login", "/absent", "/icon.svg", "/", "/api/now", "/api/events"):
             answer = await here.ask(path, authorization=f"Bearer {TEXT}")
             for name, value in HEADERS.items():
                 assert answer.headers[name.lower()] == value, (path, name)
@@ -85,7 +85,10 @@ async def test_a_browser_logs_in_and_out() -> None:
         assert TEXT not in cookie
         assert "Secure" in (await log_in(here, TEXT, x_forwarded_proto="https"))[1]
         own = cookie.partition(";")[0]
-        assert (await here.ask("/absent", cookie=own)).status == 404
+        page = await here.ask("/", cookie=own)
+        assert page.status == 200
+        assert b'<form id="logout" method' in page.body
+        assert (await here.ask("/api/now", cookie=own)).status == 200
         out = await here.ask("/logout", "POST", b"", cookie=own)
         assert out.status == 303
         assert "Max-Age=0" in out.headers["set-cookie"]
@@ -105,3 +108,39 @@ async def test_a_wrong_token() -> None:
 async def test_what_is_no_login(body: bytes) -> None:
     async with site(FakeNode(), token()) as here:
         assert (await here.ask("/login", "POST", body)).status == 400
+
+
+async def test_the_page_and_its_files() -> None:
+    async with site(FakeNode()) as here:
+        page = await here.ask("/")
+        assert page.status == 200
+        assert b'<form id="logout" hidden' in page.body
+        for name in ("page.css", "js/main.js", "uplot.js", "uplot-license.txt"):
+            assert (await here.ask(f"/{name}")).status == 200
+        for part in (b"<style", b" style=", b"<script>", b" onclick=", b"http://", b"https://"):
+            assert part not in page.body
+
+
+async def test_now() -> None:
+    async with site(FakeNode()) as here:
+        for path in ("/api/now", "/api/now?proxy=app"):
+            answer = await here.ask(path, connection="keep-alive")
+            assert answer.json["proxy"]["numbers"] == NUMBERS
+            assert answer.headers["connection"] == "close"
+            assert answer.headers["content-type"] == "application/json"
+        for path in ("/api/now", "/api/history"):
+            assert (await here.ask(f"{path}?proxy=x")).status == 404
+
+
+@pytest.mark.parametrize("since", ["1", "0", "", "-5", "nan", "inf", "1e99", "x" * 1000])
+async def test_what_has_been(since: str) -> None:
+    node = FakeNode()
+    node.history.samples = [moment(1, clients=1), moment(2, clients=2)]
+    node.observer.events.add("INFO", "one")
+    node.observer.events.add("WARNING", "<b>two</b>")
+    async with site(node) as here:
+        past = (await here.ask(f"/api/history?since={since}")).json
+        assert past["columns"]["clients"] == ([2] if since == "1" else [1, 2])
+        events = (await here.ask(f"/api/events?since={since}")).json["events"]
+        assert [each["text"] for each in events][-1] == "<b>two</b>"
+        assert len(events) == (1 if since == "1" else 2)

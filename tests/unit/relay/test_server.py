@@ -139,3 +139,50 @@ class TestTheEnd:
         database.leaves()
         assert loopback.pool.idle == []
         assert loopback.pool.size == 0
+
+
+class TestCancelRequestsThatNoClientHasAskedFor:
+    """They may arrive when what they are about is answered: they must hit nothing else."""
+
+    def test_the_same_client_s_next_request_waits(self, loopback: Loopback) -> None:
+        database, client = loopback.database(), loopback.client()
+        client.asks("Query BEGIN", database, "CommandComplete BEGIN, Ready T")
+        client.sends("Query 'SELECT 1'")
+        database.peer.timeouts_in_flight += 2
+        database.answers("Query 'SELECT 1'", "Result, Ready T")
+        client.gets("Result, Ready T")
+        client.sends("Query 'SELECT 2'")
+        database.gets("")
+        database.peer.timeout_finished()
+        database.gets("")
+        database.peer.timeout_finished()
+        database.answers("Query 'SELECT 2'", "Result, Ready T")
+        client.gets("Result, Ready T")
+
+    def test_what_belongs_to_the_cancelled_one_does_not(self, loopback: Loopback) -> None:
+        database, client = loopback.database(), loopback.client()
+        client.sends("Parse '' 'SELECT 1', Bind, Execute")
+        database.gets("Parse '' 'SELECT 1', Bind, Execute")
+        database.peer.timeouts_in_flight += 1
+        client.sends("Sync, Query 'SELECT 2'")
+        database.gets("Sync, Query 'SELECT 2'")
+        database.peer.timeout_finished()
+
+    def test_who_waits_so_and_leaves(self, loopback: Loopback) -> None:
+        database, client = loopback.database(), loopback.client()
+        client.asks("Query BEGIN", database, "CommandComplete BEGIN, Ready T")
+        database.peer.timeouts_in_flight += 1
+        client.sends("Query 'SELECT 2'")
+        client.leaves()
+        database.answers("Query ROLLBACK", "CommandComplete ROLLBACK, Ready I")
+        database.peer.timeout_finished()
+        assert database.is_idle
+
+    def test_who_waits_so_and_loses_the_connection(self, loopback: Loopback) -> None:
+        database, client = loopback.database(), loopback.client()
+        client.asks("Query BEGIN", database, "CommandComplete BEGIN, Ready T")
+        database.peer.timeouts_in_flight += 1
+        client.sends("Query 'SELECT 2'")
+        database.leaves()
+        assert client.received().startswith(b"E")
+        database.peer.timeout_finished()

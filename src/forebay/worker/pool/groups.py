@@ -9,10 +9,12 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
-from forebay.config.settings import LimitSettings, ProxySettings
+from forebay.config.settings import LimitSettings, PoolSettings, ProxySettings
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError
 from forebay.relay import Census, Group, MicroPool
+from forebay.relay.census import Line
+from forebay.relay.connection import Place
 from forebay.worker.pool.holders import quoted
 from forebay.worker.pool.holds import name_of
 
@@ -34,7 +36,8 @@ class Groups:
         self._database_groups: dict[bytes, Group] = {}
         self._query_timeout_s = self._idle_transaction_timeout_s = 0.0
         self._shortest_wait_s = math.inf
-        self.has_timeouts = False  # of requests, or of transactions
+        # Of anybody's timeouts of requests, and of idle transactions; infinite if there is none.
+        self.shortest_query_timeout_s = self.shortest_idle_transaction_timeout_s = math.inf
 
     def apply(self, settings: ProxySettings) -> None:
         """These limits hold from now on, for the micro-pools that there are, too."""
@@ -47,9 +50,11 @@ class Groups:
         self._database_groups = _grouped(self._database_groups, self._databases)
         tables = (*self._users.values(), *self._databases.values())
         self._shortest_wait_s = min((_wait_s(each) for each in tables), default=math.inf)
-        timeouts = [settings.pool.query_timeout, settings.pool.idle_transaction_timeout]
-        timeouts += [each.query_timeout or each.idle_transaction_timeout or 0.0 for each in tables]
-        self.has_timeouts = any(timeouts)
+        limited: tuple[PoolSettings | LimitSettings, ...] = (settings.pool, *tables)
+        self.shortest_query_timeout_s = _shortest(each.query_timeout for each in limited)
+        self.shortest_idle_transaction_timeout_s = _shortest(
+            each.idle_transaction_timeout for each in limited
+        )
         for pool in self._pools.values():
             self.join(pool)
         for group in self._all():
@@ -61,6 +66,17 @@ class Groups:
         database_group = self._database_groups.get(name_of(pool.database))
         if (user_group, database_group) != (pool.user_group, pool.database_group):
             pool.join(user_group, database_group)
+
+    def lines(self) -> Iterator[Line]:
+        """All lines of micro-pools in which clients wait."""
+        yield self._census
+        yield from self._all()
+
+    def longest_wait(self) -> Place | None:
+        """The place of the client that has waited longest, of all; None if nobody waits."""
+        firsts = [line.first for line in self.lines() if line.first is not None]
+        pool = min(firsts, key=lambda each: each.waits_since, default=None)
+        return None if pool is None else pool.first_waiter
 
     def _all(self) -> Iterator[Group]:
         yield from self._user_groups.values()
@@ -118,6 +134,12 @@ class Groups:
             if group.kept is not None and (not group.kept.waiting or group.kept.line is group):
                 raise AssertionError("room in a group is kept for a micro-pool that needs none")
 
+    @property
+    def has_timeouts(self) -> bool:
+        """Whether there is any timeout of requests or of idle transactions."""
+        shortest_s = min(self.shortest_query_timeout_s, self.shortest_idle_transaction_timeout_s)
+        return shortest_s < math.inf
+
     # ---- clients ----
 
     def refusal(self, pool: MicroPool, user: str) -> PgError | None:
@@ -155,7 +177,7 @@ class Groups:
         """
         shortest_s = min(borrow_timeout_s, self._shortest_wait_s)
         found = []
-        for line in (self._census, *self._all()):
+        for line in self.lines():
             pool = line.first
             while pool is not None and (shortest_s == 0 or pool.waits_since <= now - shortest_s):
                 timeout_s = self.wait_timeout_s(pool, borrow_timeout_s)
@@ -186,8 +208,13 @@ def _wait_s(limits: LimitSettings) -> float:
     return math.inf if limits.query_wait_timeout is None else limits.query_wait_timeout
 
 
+def _shortest(timeouts: Iterable[float | None]) -> float:
+    return min(filter(None, timeouts), default=math.inf)
+
+
 def _shorter(own: Iterable[float | None], of_all_s: float) -> float:
     """A timeout of a user's and a database's tables, None where they say nothing; else the one of
     all. 0.0: none."""
     given = [each for each in own if each is not None]
-    return min(filter(None, given), default=0.0) if given else of_all_s
+    shortest_s = _shortest(given)
+    return of_all_s if not given else 0.0 if shortest_s == math.inf else shortest_s

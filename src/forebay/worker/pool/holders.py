@@ -38,8 +38,8 @@ IN_TRANSACTION = frozenset({State.IDLE_IN_TRANSACTION, State.ABORTED, State.STAL
 
 _TRANSACTION_HINT = (
     "Commit or roll back before a client goes idle, or use autocommit: psycopg2 and psycopg begin a"
-    " transaction with the first statement, be it a SELECT. The database ends transactions left"
-    " open after idle_in_transaction_session_timeout, which init_query can set."
+    " transaction with the first statement, be it a SELECT. idle_transaction_timeout ends"
+    " transactions that are left open."
 )
 _HINTS = {
     State.IDLE_IN_TRANSACTION: _TRANSACTION_HINT,

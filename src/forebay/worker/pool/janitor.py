@@ -14,6 +14,7 @@ from forebay.worker.memory import (
     malloc_trim,
 )
 from forebay.worker.pool.manager import PoolManager
+from forebay.worker.pool.overdue import Overdue
 from forebay.worker.pool.watch import Watch
 from forebay.worker.sessions.sessions import Sessions
 
@@ -52,6 +53,7 @@ class Janitor:
         self._manager = manager
         self._sessions = sessions
         self._watch = Watch(manager)
+        self._overdue = Overdue(agenda, manager)
         # When each client is looked at next; lazily put off when it was active meanwhile.
         self._due: list[tuple[float, int]] = []
         self._clients_ebb = Ebb(CLIENTS_AT_LEAST)
@@ -92,13 +94,15 @@ class Janitor:
     def tick(self, now: float) -> None:
         """Do what is due."""
         self._end_waits(now)
+        self._overdue.look(now)
         self._watch.tell_refusals(now)
+        self._watch.tell_waits(now, self.timeouts.connection_borrow_timeout_s)
         if now < self._slow_at:
             return
         self._slow_at = now + SLOW_TICK_S
         self._end_clients(now)
         timeouts = self.timeouts
-        self._watch.tell(now, timeouts.connection_borrow_timeout_s)
+        self._watch.tell_idle_transactions(now)
         self._manager.upkeep.close_idle(
             now, timeouts.max_idle_time_s, timeouts.max_connection_age_s
         )

@@ -70,7 +70,7 @@ class PoolManager:
         self._agenda = agenda
         self._limits = limits
         self._open_server = open_server
-        self._cancel = cancel
+        self.cancel = cancel
         self._intern = intern
         self._changeover = Changeover(intern, limits.init_query)
         self._backoffs: dict[MicroPool, Backoff] = {}
@@ -173,8 +173,7 @@ class PoolManager:
         self._close_beyond_limit()
         now = self._agenda.now()
         while True:
-            pools = (server.pool for server in self.servers)
-            step = next_step(self.census, pools, now)
+            step = next_step(self.census, (server.pool for server in self.servers), now)
             if step is None:
                 break
             for victim in step.victims:
@@ -420,7 +419,7 @@ class PoolManager:
         if not vanished:
             return
         # By then it may have been answered, and what is under way be another client's.
-        cancel = self._cancel(server, partial(_is_abandoned, server, server.lease))
+        cancel = self.cancel(server, partial(_is_abandoned, server, server.lease))
         self._agenda.spawn(cancel, "cancel for a client that vanished")
         self._agenda.later(ABANDONED_S, self._give_up, server, server.lease)
 

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("forebay.pool")
 
-# A wait is told of when it has lasted so long (as with PgBouncer's query_wait_notify), or half of
-# the borrow timeout if that is shorter; and again after so long, while somebody waits.
-WAIT_S = 5.0
+# A wait is told of when it has lasted so long (PgBouncer's query_wait_notify: 5 s, when people have
+# begun to look for the reason), or half of the borrow timeout if that is shorter; and again after
+# so long, while somebody waits.
+WAIT_S = 1.5
 WAIT_AGAIN_S = 60.0
 # A transaction is told of when its client has been idle in it for so long: below the borrow timeout
 # (120 s by default) of those who wait for it, above what people need to look at a result.
@@ -92,14 +93,10 @@ class Watch:
             )
         self._survey = None
 
-    def tell(self, now: float, borrow_timeout_s: float) -> None:
-        """Tell of long waits and of transactions that are idle for long."""
-        self._tell_waits(now, min(WAIT_S, borrow_timeout_s / 2))
-        self._tell_idle_transactions(now)
-
-    def _tell_waits(self, now: float, threshold_s: float) -> None:
-        pool = self._manager.census.first
-        first = None if pool is None else pool.first_waiter
+    def tell_waits(self, now: float, borrow_timeout_s: float) -> None:
+        """Tell of long waits."""
+        threshold_s = min(WAIT_S, borrow_timeout_s / 2)
+        first = self._manager.groups.longest_wait()
         if first is None or now - first.waits_since < threshold_s:
             return
         if now - self._wait_told_at < WAIT_AGAIN_S:
@@ -128,8 +125,9 @@ class Watch:
             },
         )
 
-    def _tell_idle_transactions(self, now: float) -> None:
-        """Each once; again if its client has said something meanwhile, and is idle again."""
+    def tell_idle_transactions(self, now: float) -> None:
+        """Tell of transactions that are idle for long: of each once, and again if its client has
+        said something meanwhile, and is idle again."""
         in_use = (server for server in self._manager.servers if server.client is not None)
         idle = [each for each in map(holder_of, in_use) if each.state in IN_TRANSACTION]
         long = [each for each in idle if now - each.since >= IDLE_TRANSACTION_S]

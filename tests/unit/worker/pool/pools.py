@@ -37,6 +37,8 @@ class Connection:
         self.opened_at = self.idle_since = self.lent_at = now()
         self.lease = object()
         self.owed = 0  # replies
+        self.asked_at = 0.0
+        self.timeouts_in_flight = 0
         self.ledger = SimpleNamespace(action=lambda: self.owed, count=0)
         self.in_transaction, self.status = False, ord("I")
         self.ran: list[tuple[bytes, Callable[..., None]]] = []
@@ -51,6 +53,9 @@ class Connection:
         place = self.pool.give_back(self, self.retired, self.idle_since)
         if place is not None:
             place.borrower.hold(self)
+
+    def timeout_finished(self) -> None:
+        self.timeouts_in_flight -= 1
 
     def run(self, sql: bytes, done: Callable[..., None]) -> None:
         self.ran.append((sql, done))
@@ -69,7 +74,7 @@ class Client:
     """Asks for a connection, and holds what it gets."""
 
     is_closed = True  # it has no socket
-    pinned = is_stalled = False
+    pinned = is_stalled = is_busy = False
     notes = None
     process_id = 7
 
@@ -80,7 +85,7 @@ class Client:
         self.settings = SimpleNamespace(values=(("application_name", "web"),))
         self.place: Any = None
         self.server: Connection | None = None
-        self.last_progress = now()
+        self.last_progress = self.last_active = now()
         self.error: PgError | None = None
 
     def ask(self, settings: Any) -> None:
@@ -102,6 +107,11 @@ class Client:
         server, self.server = self.server, None
         assert server is not None
         server.go_free()
+
+    def fail(self, error: bytes, reason: str) -> None:
+        """Its transaction is rolled back, and the connection comes free."""
+        self.error = PgError.parse(error[5:])
+        self.done()
 
     def refuse(self, error: bytes) -> None:
         self.pool.leave(self.place)

@@ -34,6 +34,14 @@ def world() -> World:
     return world
 
 
+def change(world: World, given: ProxySettings) -> None:
+    """What a reload does."""
+    world.manager.groups.apply(given)
+    world.manager.apply(world.limits())
+    world.manager.schedule()
+    world.settle()
+
+
 def served(*clients: Client) -> list[bool]:
     return [client.server is not None for client in clients]
 
@@ -146,15 +154,11 @@ class TestChanges:
     ) -> None:
         first, second = world.client("app", "a"), world.client("app", "b")
         world.done(first)
-        world.manager.groups.apply(settings(most(app=1)))
-        world.manager.schedule()
-        world.settle()
+        change(world, settings(most(app=1)))
         assert world.connections[1].reason == "the limit was lowered"
         third = world.client("app", "a")
         assert served(third) == [False]
-        world.manager.groups.apply(settings(most(app=2)))
-        world.manager.schedule()
-        world.settle()
+        change(world, settings(most(app=2)))
         assert served(third) == [True]
         world.manager.groups.apply(settings(most(app=1)))
         world.done(second)
@@ -172,9 +176,7 @@ class TestChanges:
         late = world.client("app", "a")
         world.done(clients[0])
         assert served(late) == [False]
-        world.manager.groups.apply(settings())
-        world.manager.schedule()
-        world.settle()
+        change(world, settings())
         assert served(late) == [True]
         assert not world.manager.groups.is_over
 

@@ -5,9 +5,11 @@ from typing import Any, cast
 
 import pytest
 
+from forebay.config.settings import LimitSettings, ProxySettings, TargetSettings
 from forebay.protocol.errors import parse_fields
 from forebay.relay.statements.statement import Account, Text
 from forebay.worker.pool.janitor import DUE_SPARE, Janitor, Timeouts
+from tests.unit.worker.pool.pools import World
 
 TIMEOUTS = Timeouts(120, 1800, 86_400, 300, 86_400)
 
@@ -165,3 +167,35 @@ def test_memory_is_given_back_when_what_was_prepared_is_gone() -> None:
     Text(bytes(9 << 20), account)  # is gone before anybody looks
     janitor._give_memory_back()
     assert len(given_back) == 2
+
+
+@pytest.mark.parametrize("borrow_timeout_s", [120.0, 0.0])
+def test_each_user_waits_as_long_as_it_may(borrow_timeout_s: float) -> None:
+    """Who has waited longest is not the first whose time is over."""
+    world = World(limit=1)
+    own = {
+        "quick": LimitSettings(query_wait_timeout=2),
+        "slow": LimitSettings(query_wait_timeout=9),
+    }
+    target = TargetSettings(hosts=["db"])
+    world.manager.groups.apply(ProxySettings(target=target, users=own))
+    timeouts = Timeouts(borrow_timeout_s, 1800, 86_400, 300, 86_400)
+    sessions = SimpleNamespace(clients={}, texts=SimpleNamespace(account=Account(0)))
+    janitor = Janitor(cast(Any, world.clock), timeouts, world.manager, cast(Any, sessions))
+    world.client("holding")
+    names = ["other", "slow", "quick", "quick"]
+    clients = [world.client(name) for name in names]
+
+    def refused_after(duration_s: float) -> list[str]:
+        world.clock.pass_time(duration_s)
+        janitor.tick(world.clock.now())
+        world.settle()
+        refused = [client.error is not None for client in clients]
+        return [name for name, is_refused in zip(names, refused, strict=True) if is_refused]
+
+    at_once = ["other"] if borrow_timeout_s == 0 else []
+    assert refused_after(1.9) == at_once
+    assert refused_after(0.2) == [*at_once, "quick", "quick"]
+    assert refused_after(6.8) == [*at_once, "quick", "quick"]
+    assert refused_after(0.2) == [*at_once, "slow", "quick", "quick"]
+    assert refused_after(120) == names

@@ -35,7 +35,8 @@ class Place:
         return said
 
     def tell(self, borrow_timeout_s: float = 120.0) -> list[str]:
-        self.watch.tell(self.now, borrow_timeout_s)
+        self.watch.tell_waits(self.now, borrow_timeout_s)
+        self.watch.tell_idle_transactions(self.now)
         return self.lines()
 
     def hold(self, count: int = 1) -> list[Client]:
@@ -60,16 +61,16 @@ def place(caplog: pytest.LogCaptureFixture) -> Place:
 def test_a_wait_is_told_when_it_has_lasted_and_again_when_it_goes_on(place: Place) -> None:
     place.hold()
     place.world.clients(2)
-    place.world.pass_time(WAIT_S - 1)
+    place.world.pass_time(WAIT_S - 0.5)
     assert place.tell() == []
-    place.world.pass_time(1)
+    place.world.pass_time(0.5)
     (line,) = place.tell()
-    assert line.startswith("2 clients wait for a database connection, the first for 5.0 s (user")
+    assert line.startswith("2 clients wait for a database connection, the first for 1.5 s (user")
     assert "The only database connection is held: 1 idle in transaction." in line
     place.world.pass_time(WAIT_AGAIN_S - 1)
     assert not [each for each in place.tell() if "wait" in each]
     place.world.pass_time(1)
-    assert [each for each in place.tell() if "the first for 65.0 s" in each]
+    assert [each for each in place.tell() if "the first for 61.5 s" in each]
 
 
 def test_with_a_short_borrow_timeout_it_is_told_at_half_of_it(place: Place) -> None:

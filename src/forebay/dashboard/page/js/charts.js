@@ -179,7 +179,7 @@ class Chart {
       size: 58,
       gap: 6,
       values: (_, values) => values.map((value) => (value === null ? "" : this.what.format(value))),
-      ...(this.what.logarithmic ? { filter: decades } : { incrs: [1, 2, 5].flatMap((n) => [0, 1, 2, 3, 4, 5].map((p) => n * 10 ** p)).sort((a, b) => a - b) }),
+      ...(this.what.logarithmic ? { filter: decades, grid: { ...common.grid, filter: decades } } : { incrs: [1, 2, 5].flatMap((n) => [0, 1, 2, 3, 4, 5].map((p) => n * 10 ** p)).sort((a, b) => a - b) }),
     };
     const time = { ...common, size: 22, gap: 4, incrs: STEPS_S, space: 70, values: (_, values) => values.map(clock) };
     const right = { ...common, scale: "ms", side: 1, size: 58, gap: 6, grid: { show: false }, values: (_, values) => values.map(milliseconds) };

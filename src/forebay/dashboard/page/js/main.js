@@ -119,8 +119,12 @@ function showSentence(message) {
   const said = $("said");
   attribute(said, "class", !message.ok ? "bad" : waits ? "waits" : "");
   const warnings = message.proxy?.status.warnings ?? [];
-  text($("sentence"), message.ok ? (view?.sentence ?? "\u00a0") : problems.join(" "));
-  text($("hint"), [message.ok && waits ? (view?.hint ?? "") : "", ...warnings].filter((line) => line).join(" ") || "\u00a0");
+  // Who they are stands in the table.
+  const sentence = (view?.sentence ?? "").split(" Longest: ")[0];
+  text($("sentence"), message.ok ? sentence || "\u00a0" : problems.join(" "));
+  text($("hint"), (message.ok && waits && view?.hint) || "\u00a0");
+  const items = fit($("warnings"), warnings.length, () => el("li"));
+  for (const [index, warning] of warnings.entries()) text(items[index], `Warning: ${warning}.`);
 }
 
 function showLegend(proxy) {

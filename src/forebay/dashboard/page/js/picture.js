@@ -6,10 +6,12 @@ import { KINDS, countKinds } from "./states.js";
 import { count, duration, milliseconds, plural, rate } from "./words.js";
 
 const NARROW = 760;
-const GAP = 56;
+const SMALL = 1000;
 const HEIGHT = 164;
 const PAD = 16;
-const SLOT = 11;
+const SLOT_SIZES = [22, 18, 15, 12, 10, 8];
+const SLOT_GAP = 4;
+const SLOTS_TOP = 76;
 const MOST_SLOTS = 240;
 const MOST_DOTS = 24;
 
@@ -42,14 +44,14 @@ export class Picture {
 
   build(width, slots) {
     const narrow = width < NARROW;
-    const parts = narrow ? [1, 1, 1, 1] : [0.85, 0.85, 1.75, 1];
+    const parts = narrow ? [1, 1, 1, 1] : [0.9, 0.85, 1.6, 1.1];
+    const gap = width < SMALL ? 34 : 56;
     const total = parts.reduce((sum, part) => sum + part);
-    const room = narrow ? width : width - 3 * GAP;
+    const room = narrow ? width : width - 3 * gap;
     const slotWidth = narrow ? width : (room * parts[2]) / total;
-    const columns = Math.max(1, Math.floor((slotWidth - 2 * PAD + 3) / (SLOT + 3)));
-    const rows = Math.ceil(slots / columns);
-    const poolHeight = Math.max(narrow ? 118 : HEIGHT, 86 + rows * (SLOT + 3));
-    const heights = narrow ? [84, 104, poolHeight, 118] : Array(4).fill(poolHeight);
+    const grid = squares(slots, slotWidth - 2 * PAD, HEIGHT - SLOTS_TOP - 12);
+    const poolHeight = Math.max(narrow ? 100 : HEIGHT, SLOTS_TOP + grid.height + 12);
+    const heights = narrow ? [128, 118, poolHeight, 150] : Array(4).fill(poolHeight);
     const down = 34;
     const height = narrow ? heights.reduce((sum, each) => sum + each) + 3 * down : poolHeight;
 
@@ -64,12 +66,12 @@ export class Picture {
       this.boxes.push(this.box(name, box));
       if (index < 3) {
         if (narrow) this.arrow(x + 34, y + box.height, x + 34, y + box.height + down, index, true);
-        else this.arrow(x + boxWidth, y + box.height / 2, x + boxWidth + GAP, y + box.height / 2, index, false);
+        else this.arrow(x + boxWidth, y + box.height / 2, x + boxWidth + gap, y + box.height / 2, index, false);
       }
       if (narrow) y += box.height + down;
-      else x += boxWidth + GAP;
+      else x += boxWidth + gap;
     }
-    this.slots(this.boxes[2], slots, columns);
+    this.slots(this.boxes[2], slots, grid);
     this.dots(this.boxes[1]);
     this.place.replaceChildren(this.root);
   }
@@ -93,16 +95,16 @@ export class Picture {
     this.flows = index === 0 ? [line] : [...this.flows, line];
   }
 
-  slots(box, number, columns) {
+  slots(box, number, { size, columns }) {
     this.squares = [];
     for (let index = 0; index < number; index += 1) {
       const square = svg("rect", {
         class: "slot",
-        x: PAD + (index % columns) * (SLOT + 3),
-        y: 88 - 14 + Math.floor(index / columns) * (SLOT + 3),
-        width: SLOT,
-        height: SLOT,
-        rx: 2,
+        x: PAD + (index % columns) * (size + SLOT_GAP),
+        y: SLOTS_TOP + Math.floor(index / columns) * (size + SLOT_GAP),
+        width: size,
+        height: size,
+        rx: Math.min(4, size / 4),
       });
       box.group.append(square);
       this.squares.push(square);
@@ -113,11 +115,12 @@ export class Picture {
     this.waiting = [];
     const columns = Math.max(1, Math.floor((box.width - 2 * PAD + 4) / 12));
     const most = Math.min(MOST_DOTS, columns * 2);
+    const top = box.height - (most > columns ? 30 : 20);
     for (let index = 0; index < most; index += 1) {
       const dot = svg("circle", {
         class: "dot",
         cx: PAD + 4 + (index % columns) * 12,
-        cy: box.height - 30 + Math.floor(index / columns) * 12,
+        cy: top + Math.floor(index / columns) * 12,
         r: 4,
       });
       box.group.append(dot);
@@ -145,13 +148,15 @@ export class Picture {
       sample && waiting ? `p99 ${milliseconds(sample.wait_p99_ms)}` : "",
     ]);
     attribute(queue.frame, "class", waiting ? "box waits" : "box");
-    say(pool, known ? `${count(numbers.database_connections_borrowed)} in use` : "–", []);
+    say(pool, known ? `${count(numbers.database_connections_borrowed)} of ${count(limit)} in use` : "–", []);
     this.fillSlots(kinds, limit);
-    say(database, sample ? `${rate(sample.queries_s)} queries/s` : "–", [
-      status.target[0] ?? "",
-      sample && sample.queries_s ? `p50 ${milliseconds(sample.database_p50_ms)}, p99 ${milliseconds(sample.database_p99_ms)}` : "",
-      numbers.server_max_connections ? `max_connections ${count(numbers.server_max_connections)}` : "",
+    const answers = sample && sample.queries_s > 0;
+    say(database, sample ? rate(sample.queries_s) : "–", [
+      "queries per second",
       known && !numbers.target_available ? "can't be reached" : "",
+      answers ? `p50 ${milliseconds(sample.database_p50_ms)}, p99 ${milliseconds(sample.database_p99_ms)}` : "",
+      status.target[0] ?? "",
+      numbers.server_max_connections ? `max_connections ${count(numbers.server_max_connections)}` : "",
     ]);
     attribute(database.frame, "class", known && numbers.target_available === 0 ? "box waits" : "box");
     for (const [index, dot] of this.waiting.entries())
@@ -178,6 +183,16 @@ export class Picture {
   }
 }
 
+/** Squares as large as fit there. */
+function squares(number, width, height) {
+  for (const size of SLOT_SIZES) {
+    const columns = Math.max(1, Math.floor((width + SLOT_GAP) / (size + SLOT_GAP)));
+    const used = Math.ceil(number / columns) * (size + SLOT_GAP);
+    if (used <= height || size === SLOT_SIZES.at(-1)) return { size, columns, height: used };
+  }
+  return null;
+}
+
 /** As many squares as connections are allowed; of very many each stands for some. */
 function slotCount(proxy) {
   const limit = proxy.status.max_database_connections_allowed ?? 0;
@@ -187,7 +202,7 @@ function slotCount(proxy) {
 function say(box, big, lines) {
   text(box.big, big);
   const shown = lines.filter((line) => line);
-  const characters = Math.max(8, Math.floor((box.width - 2 * PAD) / 6.9));
+  const characters = Math.max(8, Math.floor((box.width - 2 * PAD) / 6.5));
   for (const [index, line] of box.lines.entries()) {
     const whole = shown[index] ?? "";
     text(line, whole.length > characters ? `${whole.slice(0, characters - 1)}…` : whole);

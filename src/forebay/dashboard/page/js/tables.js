@@ -124,7 +124,7 @@ class Table {
 }
 
 function classOf(column) {
-  return ["numeric", "long", "wrap"].filter((name) => column[name]).join(" ");
+  return ["numeric", "long", "wrap", "code"].filter((name) => column[name]).join(" ");
 }
 
 /** The latest events, the newest first. */
