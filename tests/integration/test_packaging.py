@@ -24,9 +24,11 @@ TIMEOUT_S = 500.0
 UNREACHABLE = re.compile(r"NewConnectionError|NameResolution|Failed to connect|ConnectTimeout")
 UNTOUCHED = shutil.ignore_patterns("__pycache__")
 
+# All that does not need an extra: metrics.otel is what forebay[otel] is for.
 IMPORT_ALL = """
 import importlib, json, pkgutil, forebay
 names = [each.name for each in pkgutil.walk_packages(forebay.__path__, "forebay.")]
+names.remove("forebay.metrics.otel")
 files = {name: importlib.import_module(name).__file__ for name in names if "__main__" not in name}
 print(json.dumps(files))
 """

@@ -105,6 +105,7 @@ class FakeNode:
             worker_restarts=0,
             reload=None,
             warnings={},
+            paused={},
         )
 
 
