@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from forebay.dashboard import files as page_files
 from forebay.embedded.binaries import ENVIRONMENT_NAME
 from forebay.embedded.postgres import Postgres
 from forebay.embedded.surroundings import clean_environment
@@ -93,6 +94,8 @@ def test_sdist_and_wheel_install_and_run(tmp_path: Path, postgres: Postgres) -> 
         names = archive.namelist()
     assert sum(name.endswith(".so") for name in names) == len(compiled_modules())
     assert not [name for name in names if name.endswith((".c", ".pyx"))]
+    pages = {f"forebay/dashboard/page/{name}" for name in page_files.names()}
+    assert pages <= set(names)
 
     empty = tmp_path / "empty"
     run(sys.executable, "-m", "venv", "--without-pip", empty)

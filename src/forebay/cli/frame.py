@@ -18,18 +18,18 @@ HOLDERS = (
     Column("HELD", is_number=True),
     Column("STATE"),
     Column("FOR", is_number=True),
+    Column("APPLICATION"),
+    Column("PINS"),
     Column("USER"),
     Column("DATABASE"),
-    Column("APPLICATION"),
     Column("CLIENT", is_number=True),
     Column("ADDRESS"),
-    Column("PINS"),
 )
 WAITERS = (
     Column("WAITS", is_number=True),
+    Column("APPLICATION"),
     Column("USER"),
     Column("DATABASE"),
-    Column("APPLICATION"),
     Column("CLIENT", is_number=True),
     Column("ADDRESS"),
 )
@@ -96,11 +96,16 @@ def picture(look: Look, numbers: dict[str, int | float]) -> str:
     allowed = number("max_database_connections_allowed")
     connections = number("database_connections")
     return (
-        f"{number('client_connections')} clients ─▶ {queue} ─▶"
-        f" {number('database_connections_borrowed')} of {connections}"
-        f" connections used (≤ {allowed or '?'}) ─▶"
+        f"{counted(number('client_connections'), 'client')} ─▶ {queue} ─▶"
+        f" {number('database_connections_borrowed')} of {counted(connections, 'connection')}"
+        f" used (≤ {allowed or '?'}) ─▶"
         f" {printable(look.figures.counted.proxies[look.name].target)}"
     )
+
+
+def counted(number: int, what: str) -> str:
+    """So many of them."""
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _rates(look: Look) -> Iterator[str]:
@@ -130,17 +135,17 @@ def _parts(view: ProxyView, front: Part, width: int | None, room: int | None) ->
     """Holders, waiters and pins, that in front first."""
     found: dict[Part, tuple[str, Sequence[Column], list[list[str]]]] = {
         "h": (
-            f"h  {view.holders_count} connections in use, the one held longest first",
+            f"h  {counted(view.holders_count, 'connection')} in use, the one held longest first",
             HOLDERS,
             [holder_cells(each) for each in view.holders],
         ),
         "w": (
-            f"w  {view.waiters_count} clients wait, the longest first",
+            f"w  {counted(view.waiters_count, 'client')} in the queue, the longest first",
             WAITERS,
             [waiter_cells(each) for each in view.waiters],
         ),
         "p": (
-            f"p  {len(view.pins)} kinds of pins, by the time that they took",
+            f"p  {counted(len(view.pins), 'kind')} of pins, by the time that they took",
             PINS,
             [pin_cells(each) for each in view.pins],
         ),
@@ -176,12 +181,12 @@ def holder_cells(row: ConnectionRow) -> list[str]:
         span(row.held_s),
         row.state,
         span(row.state_s),
+        row.application,
+        ", ".join(row.pins),
         row.user,
         row.database,
-        row.application,
         str(row.client) if row.client else "",
         row.address,
-        ", ".join(row.pins),
     ]
 
 
@@ -189,9 +194,9 @@ def waiter_cells(row: ClientRow) -> list[str]:
     """A client, as WAITERS has it."""
     return [
         span(row.state_s),
+        row.application,
         row.user,
         row.database,
-        row.application,
         str(row.id),
         row.address or "local",
     ]

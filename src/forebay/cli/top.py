@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import msgspec
@@ -29,7 +29,6 @@ from forebay.control import (
     StatusRequest,
     find,
 )
-from forebay.node.processes import NodeFigures
 
 KEYS: dict[str, Part] = {"h": "h", "w": "w", "p": "p"}
 HELP = "h holders  w waiters  p pins  n next proxy  q quit"
@@ -98,7 +97,6 @@ class Looks:
     proxy: str
     current: Look | None = None
     names: Sequence[str] = ()
-    _before: NodeFigures | None = field(default=None, repr=False)
 
     def take(self, node: ControlClient) -> None:
         """Have another look. Raises ControlError."""
@@ -111,16 +109,19 @@ class Looks:
         name = self.proxy or next(iter(self.names), "")
         if name not in self.names or name not in views:
             return
+        seen = self.current
+        before = None if seen is None else seen.figures
+        if seen is not None and seen.figures.at == figures.at:  # the same figures serve many
+            before = seen.before
         self.current = Look(
             name=name,
             status=statuses[name],
             figures=figures,
             view=views[name],
-            before=self._before,
+            before=before,
             number=self.names.index(name) + 1,
             count=len(self.names),
         )
-        self._before = figures
 
     def fail(self, trouble: str) -> None:
         """There is nothing newer to be seen."""

@@ -20,7 +20,7 @@ _END: Final = re.compile(
     r"\s*(commit|end|rollback|abort)(?:\s+(?:work|transaction))?\s*;?\s*", re.IGNORECASE
 )
 _SET: Final = re.compile(
-    r"\s*set\s+(?:session\s+|local\s+)?([a-z_.]+|time\s+zone)(?:\s*=\s*|\s+to\s+|\s+).*",
+    r"\s*set\s+(?:session\s+|local\s+)?(time\s+zone|[a-z_.]+)(?:\s*=\s*|\s+to\s+|\s+).*",
     re.IGNORECASE | re.DOTALL,
 )
 _RESET: Final = re.compile(r"\s*(reset|discard)\s+all\s*;?\s*", re.IGNORECASE)
