@@ -28,6 +28,15 @@ def api(forebay: Forebay, path: str) -> Any:
         return json.load(answer)
 
 
+def metric(forebay: Forebay, name: str, proxy: str = "app") -> float:
+    """What a scraper reads of a proxy."""
+    with urllib.request.urlopen(f"{forebay.page}/metrics", timeout=30) as answer:
+        text: str = answer.read().decode()
+    lines = (each for each in text.splitlines() if each.startswith(f"{name}{{"))
+    (found,) = (each for each in lines if f'proxy="{proxy}"' in each)
+    return float(found.rpartition(" ")[2])
+
+
 def is_fine(watched: Watched, forebay: Forebay) -> None:
     """It has not complained of anything, and asked nobody else."""
     assert watched.complaints == []
@@ -64,6 +73,9 @@ def test_it_says_what_the_node_says(
     limit = told["proxy"]["numbers"]["max_database_connections_allowed"]
     assert told["proxy"]["numbers"]["client_connections"] == CLIENTS
     assert limit == CONNECTIONS
+    assert metric(busy, "forebay_client_connections") == CLIENTS
+    assert metric(busy, "forebay_max_database_connections_allowed") == CONNECTIONS
+    assert metric(busy, "forebay_database_connections") == CONNECTIONS
     expect(page.locator("#picture .big").nth(2)).to_have_text(
         re.compile(rf"^\d+ of {CONNECTIONS} in use$")
     )
@@ -163,6 +175,9 @@ def test_who_holds_connections_and_who_waits(
     expect(page.locator("#sentence")).to_contain_text(f"{CONNECTIONS} idle in transaction")
     expect(page.locator("#hint")).not_to_have_text(re.compile(r"^\s*$"))
     expect(page).to_have_title("(1 wait) Forebay")
+    assert metric(forebay, "forebay_clients_waiting") == 1
+    in_transaction = metric(forebay, "forebay_database_connections_currently_in_transaction")
+    assert in_transaction == CONNECTIONS
     assert big(page)[1:3] == ["1", f"{CONNECTIONS} of {CONNECTIONS} in use"]
     for each in (*holders, waiter):
         each.close()

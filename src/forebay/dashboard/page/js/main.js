@@ -101,7 +101,7 @@ function showHead(message) {
 
 function showProxies(message) {
   const list = $("proxies");
-  list.hidden = message.proxies.length < 2;
+  list.parentElement.hidden = message.proxies.length < 2;
   const items = fit(list, message.proxies.length, () => el("li", {}, el("a")));
   for (const [index, proxy] of message.proxies.entries()) {
     const anchor = items[index].firstChild;
