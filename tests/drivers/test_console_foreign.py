@@ -56,6 +56,7 @@ public class Console {
         }
         connection.rollback();
         seen.add("" + connection.isValid(5));
+        seen.add("" + connection.getTransactionIsolation());
       }
     }
     System.out.println("[\\"" + String.join("\\",\\"", seen) + "\\"]");
@@ -99,4 +100,4 @@ def test_pgjdbc(forebay: Forebay, tmp_path: Path) -> None:
         f"jdbc:postgresql://127.0.0.1:{forebay.port}/pgbouncer?user=ops&password=o&sslmode=disable"
     )
     seen = said(["java", "-cp", path, "Console.java", url], tmp_path)
-    assert seen == ["14", "14", "0", "42601", "true"]
+    assert seen == ["14", "14", "0", "42601", "true", "2"]  # read committed

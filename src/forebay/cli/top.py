@@ -148,6 +148,7 @@ class Looks:
         if self.current is not None and self.names:
             at = self.names.index(self.current.name) if self.current.name in self.names else -1
             self.proxy = self.names[(at + 1) % len(self.names)]
+            self.warning, self._number = None, 0
 
 
 def _as_object(look: Look) -> dict[str, object]:
