@@ -1,5 +1,6 @@
 """The page as people see it, under load."""
 
+import contextlib
 import json
 import os
 import re
@@ -108,8 +109,8 @@ def test_a_walk_through_it(busy: Forebay, open_page: OpenPage) -> None:
     page.go_back()
     expect(clients).to_have_text(str(CLIENTS))
     # A standstill.
-    page.get_by_role("button", name="Pause").click()
-    expect(page.get_by_role("status")).to_contain_text("Paused")
+    page.get_by_role("button", name="Freeze").click()
+    expect(page.get_by_role("status")).to_contain_text("Frozen")
     up = page.locator("#about").text_content()
     before = api(busy, "now")["at"]
     eventually(lambda: api(busy, "now")["at"] > before + 1, "the node has told something else")
@@ -151,37 +152,43 @@ def test_by_keyboard(busy: Forebay, open_page: OpenPage) -> None:
     is_fine(watched, busy)
 
 
-def test_who_holds_connections_and_who_waits(
+def test_functions_that_do_not_commit(
     start_forebay: Callable[..., Forebay],
     postgres: Postgres,
     database: TestDatabase,
     open_page: OpenPage,
 ) -> None:
-    pool = {"max_connections_percent": 100 * CONNECTIONS // 97 + 1}
-    forebay = start_forebay(postgres.port, database, pool=pool)
+    """A hundred on forty connections: who holds them, since when, who waits, and what helps."""
+    functions, limit = 100, 40
+    forebay = start_forebay(postgres.port, database, pool={"max_connections": limit})
     watched = open_page(f"{forebay.page}/")
     page = watched.page
-    options = {"application_name": "publisher"}
-    holders = [psycopg.connect(forebay.dsn(**options)) for _ in range(CONNECTIONS)]
-    for each in holders:
-        each.execute("SELECT 1")  # and no commit
-    waiter = psycopg.connect(forebay.dsn(application_name="late"))
-    waiter.pgconn.send_query(b"SELECT 1")
-    expect(page.locator("#waiters tbody tr")).to_have_count(1)
-    expect(page.locator("#waiters tbody tr")).to_contain_text("late")
-    expect(page.locator("#holders tbody tr")).to_have_count(CONNECTIONS)
-    expect(page.locator("#holders tbody tr").first).to_contain_text("publisher")
-    expect(page.locator("#holders tbody tr").first).to_contain_text("idle in transaction")
-    expect(page.locator("#sentence")).to_contain_text(f"{CONNECTIONS} idle in transaction")
-    expect(page.locator("#hint")).not_to_have_text(re.compile(r"^\s*$"))
-    expect(page).to_have_title("(1 wait) Forebay")
-    assert metric(forebay, "forebay_clients_waiting") == 1
-    in_transaction = metric(forebay, "forebay_database_connections_currently_in_transaction")
-    assert in_transaction == CONNECTIONS
-    assert big(page)[1:3] == ["1", f"{CONNECTIONS} of {CONNECTIONS} in use"]
-    for each in (*holders, waiter):
-        each.close()
-    expect(page.locator("#waiters tbody tr")).to_have_count(0)
+    with contextlib.ExitStack() as stack:
+        for number in range(functions):
+            dsn = forebay.dsn(application_name="publisher" if number < limit else "late")
+            client = stack.enter_context(contextlib.closing(psycopg.connect(dsn)))
+            if number < limit:
+                client.execute("SELECT 1")  # and no commit
+            else:
+                client.pgconn.send_query(b"SELECT 1")
+        holders, waiters = page.locator("#holders tbody tr"), page.locator("#waiters tbody tr")
+        expect(page.locator("#waiters-count")).to_have_text(f"{functions - limit}, the first 50")
+        expect(waiters).to_have_count(50)
+        expect(waiters.first).to_contain_text("late")
+        expect(holders).to_have_count(limit)
+        for row in (holders.first, holders.last):
+            expect(row).to_contain_text("publisher")
+            expect(row).to_contain_text("idle in transaction")
+            expect(row.locator("th")).to_have_text(re.compile(r"^[\d.]+ (ms|s)$"))
+        expect(page.locator("#sentence")).to_contain_text(f"{limit} idle in transaction")
+        expect(page.locator("#hint")).to_contain_text("commit")
+        expect(page).to_have_title(f"({functions - limit} wait) Forebay")
+        assert metric(forebay, "forebay_clients_waiting") == functions - limit
+        in_transaction = metric(forebay, "forebay_database_connections_currently_in_transaction")
+        assert in_transaction == limit
+        assert big(page)[:3] == ["100", "60", f"{limit} of {limit} in use"]
+    expect(waiters).to_have_count(0)
+    expect(page).to_have_title("Forebay")
     is_fine(watched, forebay)
 
 
