@@ -8,6 +8,7 @@ from typing import Literal
 from forebay.channel import ClientRow, ConnectionRow, Histogram, PinRow, ProxyFigures, ProxyView
 from forebay.cli.reaching import duration, printable
 from forebay.cli.tables import Column, cut, span, table
+from forebay.node.events import Event
 from forebay.node.processes import NodeFigures
 from forebay.node.status import ProxyStatus
 
@@ -43,6 +44,8 @@ PINS = (
 )
 # The part in front has so much of the room, if it needs it.
 FRONT_SHARE = 0.6
+# For so long the latest warning of the log is told.
+TOLD_S = 300.0
 # A part takes two lines besides its rows: its heading, and its titles.
 OVERHEAD = 2
 
@@ -60,6 +63,7 @@ class Look:
     number: int = 1
     count: int = 1
     trouble: str = ""
+    warning: Event | None = None  # the latest
 
 
 def frame(look: Look, front: Part, width: int | None, height: int | None) -> list[str]:
@@ -82,6 +86,9 @@ def _head(look: Look) -> Iterator[str]:
     yield f"limit: {printable(look.status.limit)}"
     said = look.trouble or look.view.hint or look.view.sentence
     yield printable(said) if said else ""
+    if look.warning is not None and look.figures.at - look.warning.at < TOLD_S:
+        at = time.strftime("%H:%M:%S", time.localtime(look.warning.at))
+        yield f"{at} {look.warning.level.lower()}: {printable(look.warning.text)}"
 
 
 def picture(look: Look, numbers: dict[str, int | float]) -> str:

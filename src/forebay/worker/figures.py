@@ -5,7 +5,7 @@ time; what the numbers mean stands in docs/operations.md.
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from forebay.channel import Histogram, PoolFigures, ProxyFigures
+from forebay.channel import Histogram, PoolFigures, ProxyFigures, name_as_text
 from forebay.channel.figures import Number
 from forebay.relay import Histogram as RelayHistogram
 from forebay.relay import MicroPool, Tally
@@ -151,15 +151,17 @@ async def _pools(proxy: "Proxy") -> list[PoolFigures]:
 def _gone(proxy: "Proxy") -> list[PoolFigures]:
     """What those that are no more have counted."""
     past = proxy.manager.past.items()
-    return [PoolFigures(database=name, user="", **counted(tally)) for name, tally in past]
+    return [
+        PoolFigures(database=name_as_text(name), user="", **counted(tally)) for name, tally in past
+    ]
 
 
 def pool_figures(pool: MicroPool, now: float) -> PoolFigures:
     """One micro-pool's."""
     tally = pool.tally
     return PoolFigures(
-        database=pool.database,
-        user=pool.user,
+        database=name_as_text(pool.database),
+        user=name_as_text(pool.user),
         clients=pool.clients,
         waiting=pool.waiting,
         waited_s=max(0.0, now - pool.waits_since) if pool.waiting else 0.0,

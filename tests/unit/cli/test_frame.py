@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import msgspec
 import pytest
 
 from forebay.channel import Histogram, PinRow, ProxyFigures, ProxyView, WorkerFigures
 from forebay.cli.frame import Look, frame, picture, shares
+from forebay.node.events import Event
 from forebay.node.processes import NodeFigures, ProcessFigures
 from forebay.node.status import ProxyStatus
 from tests.unit.cli.looking import holder, row
@@ -96,6 +99,14 @@ def test_there_are_rates_of_one_worker_only() -> None:
     for before in (None, figures(1002.0), figures(1000.0, worker_started_at=0.5)):
         look = Look("app", STATUS, figures(1002.0), VIEW, before)
         assert "queries/s" not in frame(look, "h", 80, 24)[0]
+
+
+def test_the_latest_warning() -> None:
+    event = Event(number=1, at=1001.0, level="WARNING", text="slow\x1b[2J")
+    lines = frame(replace(LOOK, warning=event), "h", None, None)
+    assert lines[4].endswith(" warning: slow\\x1b[2J")
+    old = msgspec.structs.replace(event, at=600.0)
+    assert frame(replace(LOOK, warning=old), "h", None, None)[4].startswith("h  ")
 
 
 def test_trouble_and_others() -> None:

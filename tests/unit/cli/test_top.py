@@ -51,6 +51,13 @@ async def test_one_look_after_the_other(place: Path) -> None:
             assert looks.proxy == "app"
             looks.take(client)
             assert looks.current.trouble == ""
+            assert looks.current.warning is None
+            node.observer.events.add("WARNING", "of this one", "app")
+            node.observer.events.add("INFO", "no warning")
+            node.observer.events.add("WARNING", "of another one", "other")
+            looks.take(client)
+            assert looks.current.warning is not None
+            assert looks.current.warning.text == "of this one"
 
     async with serving(node, place / "c"):
         await asyncio.to_thread(look)

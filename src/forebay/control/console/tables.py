@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from forebay import __version__
@@ -12,6 +13,7 @@ from forebay.channel import AdminColumn, PinRow, PoolFigures, ProxyFigures, Prox
 from forebay.config.settings import LimitSettings, ProxySettings
 from forebay.control.console import settings as configuration
 from forebay.control.console import sockets, stats
+from forebay.control.console.grammar import PARAMETERS
 from forebay.control.console.stats import Sample, by_database
 
 Row = list[str | None]
@@ -85,6 +87,7 @@ COLUMNS: Final[dict[str, list[AdminColumn]]] = {
         " current_client_connections:int4"
     ),
     "VERSION": _columns("version"),
+    **{name: _columns(name.lower()) for name in PARAMETERS},
 }
 
 
@@ -211,6 +214,10 @@ def _pin(pin: PinRow) -> Row:
     ]
 
 
+def _parameter(value: str, _: Subject) -> list[Row]:
+    return [[value]]
+
+
 ROWS: Final[Mapping[str, Callable[[Subject], list[Row]]]] = {
     "CONFIG": lambda subject: configuration.rows(subject.settings),
     "DATABASES": _databases,
@@ -224,5 +231,6 @@ ROWS: Final[Mapping[str, Callable[[Subject], list[Row]]]] = {
     "TOTALS": lambda subject: stats.all_rows(subject.now, subject.before),
     "USERS": _users,
     "VERSION": lambda _: [[f"Forebay {__version__}"]],
+    **{name: partial(_parameter, value) for name, value in PARAMETERS.items()},
 }
 """The rows of what is shown as a whole. Clients, servers and holders are asked for in parts."""

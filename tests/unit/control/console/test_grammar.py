@@ -14,6 +14,8 @@ from forebay.control.console.grammar import (
     [
         ("SHOW POOLS", Command("SHOW POOLS")),
         ("  show\n pools ; ", Command("SHOW POOLS")),
+        ("show Transaction Isolation Level", Command("SHOW TRANSACTION_ISOLATION")),
+        ("SHOW TimeZone", Command("SHOW TIMEZONE")),
         ("PAUSE", Command("PAUSE")),
         ("pause shop;", Command("PAUSE", "shop")),
         ('KILL "Big ""Shop"""', Command("KILL", 'Big "Shop"')),
