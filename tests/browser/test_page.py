@@ -111,8 +111,8 @@ def test_a_walk_through_it(busy: Forebay, open_page: OpenPage) -> None:
     page.go_back()
     expect(clients).to_have_text(str(CLIENTS))
     # A standstill.
-    page.get_by_role("button", name="Pause").click()
-    expect(page.get_by_role("status")).to_contain_text("Paused")
+    page.get_by_role("button", name="Freeze").click()
+    expect(page.get_by_role("status")).to_contain_text("Frozen")
     up = page.locator("#about").text_content()
     before = api(busy, "now")["at"]
     eventually(lambda: api(busy, "now")["at"] > before + 1, "the node has told something else")

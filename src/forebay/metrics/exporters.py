@@ -82,7 +82,10 @@ async def _each(period_s: float, do: Export) -> None:
     """Do it whenever a period of the clock ends: so CloudWatch has one sample of each minute."""
     while True:
         await asyncio.sleep(period_s - time.time() % period_s)
-        await do()
+        try:
+            await do()
+        except Exception:
+            log.exception("A period was not told")  # the next one may be
 
 
 class _StatsLog:
