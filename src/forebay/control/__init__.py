@@ -1,7 +1,7 @@
 """The control socket: how commands such as ``forebay status`` and ``stop`` reach a running node."""
 
 from forebay.control.client import ControlClient, ControlError
-from forebay.control.console import Console
+from forebay.control.console.console import Console
 from forebay.control.finding import ChoiceError, find
 from forebay.control.listener import (
     ControlSocket,

@@ -1,5 +1,1 @@
 """What clients of the admin database may ask, and what they are answered: PgBouncer's console."""
-
-from forebay.control.console.console import Console
-
-__all__ = ["Console"]
