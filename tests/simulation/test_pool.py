@@ -54,7 +54,7 @@ def test_calm(seed: int) -> None:
     simulation.run()
     assert simulation.refused == 0, f"seed {seed}: somebody starved"
     assert simulation.done > 100
-    assert simulation.wasted <= simulation.manager.opened // 50 + 3
+    assert simulation.wasted <= simulation.manager.record.opened // 50 + 3
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -69,7 +69,7 @@ def test_rough(seed: int) -> None:
     simulation = Simulation(seed, ROUGH)
     simulation.run()
     assert simulation.done > 50
-    assert simulation.wasted <= simulation.manager.opened // 50 + 3
+    assert simulation.wasted <= simulation.manager.record.opened // 50 + 3
 
 
 def limited(seed: int) -> World:
@@ -127,7 +127,7 @@ def test_a_refusal_is_told_to_nobody_whom_another_connection_will_serve() -> Non
         simulation.clock.step()
     simulation.world.openings_refused = 1.0
     second.ask()
-    while not simulation.manager.open_failures:
+    while not simulation.manager.record.failed:
         simulation.clock.step()
     third.ask()
     for _ in range(3):

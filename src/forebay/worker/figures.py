@@ -50,10 +50,10 @@ def numbers_of(proxy: "Proxy") -> dict[str, Number]:
     return {
         **_of_clients(proxy),
         **_of_connections(proxy),
-        **_of_traffic(manager.tally()),
+        **_of_traffic(manager.record.tally(manager.pools.values())),
         "pins": sessions.pinner.counts.begun.total(),
-        "available_s": manager.reach.total_s(proxy.now()),
-        "target_available": int(manager.reach.is_reached),
+        "available_s": manager.record.reached_s(proxy.now()),
+        "target_available": int(manager.record.is_reached),
         "prepared_statement_bytes": sessions.texts.account.bytes,
         "borrow_wait_us_p50": _percentile_us(manager, 0.5),
         "borrow_wait_us_p99": _percentile_us(manager, 0.99),
@@ -100,7 +100,7 @@ def _of_connections(proxy: "Proxy") -> dict[str, Number]:
         "clients_pinned": sum(server.is_pinned for server in servers),
         "database_connections": len(servers),
         "database_connections_tls": sum(server.is_tls for server in servers),
-        "database_connections_peak": manager.peak,
+        "database_connections_peak": manager.record.peak,
         "database_connections_idle": census.idle,
         "database_connections_opening": census.opening,
         "database_connections_borrowed": len(servers) - census.idle,
@@ -108,7 +108,7 @@ def _of_connections(proxy: "Proxy") -> dict[str, Number]:
         "database_connection_requests": opener.tried,
         "database_connection_requests_tls": opener.tried_with_tls,
         "database_connections_opened": opener.succeeded,
-        "database_connections_failed": manager.open_failures,
+        "database_connections_failed": manager.record.failed,
         "max_database_connections_allowed": budget.limit if budget else 0,
         "server_max_connections": budget.max_connections if budget else 0,
         "server_reserved_connections": budget.reserved if budget else 0,
@@ -128,7 +128,7 @@ def _of_traffic(tally: Tally) -> dict[str, Number]:
 def _percentile_us(manager: PoolManager, fraction: float) -> float:
     """Of all borrows, those that took no time included."""
     waits = histogram_of(manager.census.waits)
-    at_once = max(0, manager.tally().borrows - waits.count)
+    at_once = max(0, manager.record.tally(manager.pools.values()).borrows - waits.count)
     rank = fraction * (waits.count + at_once) - at_once
     return waits.percentile_us(rank / waits.count) if rank > 0 else 0.0
 
@@ -150,7 +150,7 @@ async def _pools(proxy: "Proxy") -> list[PoolFigures]:
 
 def _gone(proxy: "Proxy") -> list[PoolFigures]:
     """What those that are no more have counted."""
-    past = proxy.manager.past.items()
+    past = proxy.manager.record.past.items()
     return [
         PoolFigures(database=name_as_text(name), user="", **counted(tally)) for name, tally in past
     ]

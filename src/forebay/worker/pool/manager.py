@@ -14,7 +14,7 @@ from forebay.net.connector import ConnectError
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError, Severity
 from forebay.protocol.messages import parse_data_row
-from forebay.relay import Census, Client, Command, Lease, MicroPool, Server, Tally
+from forebay.relay import Census, Client, Command, Lease, MicroPool, Server
 from forebay.session.settings import InternTable
 from forebay.worker.agenda import Agenda
 from forebay.worker.pool.backoff import Backoff
@@ -25,7 +25,7 @@ from forebay.worker.pool.decide import next_step
 from forebay.worker.pool.groups import Groups
 from forebay.worker.pool.holds import Holds
 from forebay.worker.pool.pausing import Pausing
-from forebay.worker.pool.reach import Reach
+from forebay.worker.pool.record import Record
 from forebay.worker.pool.refusals import Refusals
 from forebay.worker.pool.upkeep import UNANSWERED_S, Upkeep
 
@@ -33,8 +33,6 @@ logger = logging.getLogger("forebay.pool")
 
 # What a client that vanished had asked may take so long to end; then its connection is closed.
 ABANDONED_S = 5.0
-# Of so many databases without clients the counts are kept apart.
-DATABASES_REMEMBERED = 1000
 
 
 OpenServer = Callable[[MicroPool], Awaitable[tuple[Server, tuple[int, int]]]]
@@ -87,10 +85,7 @@ class PoolManager:
         self.holds = Holds(agenda, self)
         self.pausing = Pausing(self)
         self.upkeep = Upkeep(self)
-        self.reach = Reach()
-        self.opened = self.open_failures = self.peak = 0
-        # Of micro-pools that are gone, by database: counters never fall.
-        self.past: dict[str, Tally] = {}
+        self.record = Record()
 
     def pool(self, database: str, user: str) -> MicroPool:
         """The micro-pool of (database, user)."""
@@ -131,15 +126,6 @@ class PoolManager:
     def has_room(self) -> bool:
         """Whether another connection may be opened now. Until the limit is known, one may be."""
         return self.census.size < (1 if self.budget is None else self.census.limit)
-
-    def tally(self) -> Tally:
-        """What all micro-pools have counted since the start."""
-        total = Tally()
-        for each in self.past.values():
-            total.add(each)
-        for pool in self.pools.values():
-            total.add(pool.tally)
-        return total
 
     @property
     def waiting(self) -> int:
@@ -236,10 +222,8 @@ class PoolManager:
             pool.end_opening(False)
             raise
         pool.end_opening(True)
-        self.opened += 1
         self.servers.add(server)
-        self.peak = max(self.peak, len(self.servers))
-        self.reach.found(self._agenda.now())
+        self.record.note_opened(len(self.servers), self._agenda.now())
         self._end_backoff(pool)
         self.note_limits(*told)
         server.retired = retirements != self._retirements or self.is_held_back(pool)
@@ -247,9 +231,7 @@ class PoolManager:
         self.schedule()
 
     def _opening_failed(self, pool: MicroPool, error: Exception) -> None:
-        self.open_failures += 1
-        if not self.servers:
-            self.reach.lost(self._agenda.now())
+        self.record.note_failed(len(self.servers), self._agenda.now())
         backoff = Backoff.after(error, self._agenda.now(), self._backoffs.get(pool))
         self._backoffs[pool] = backoff
         pool.retry_at = backoff.retry_at
@@ -388,9 +370,7 @@ class PoolManager:
         """Drop micro-pools that have neither connections nor clients waiting."""
         for key, pool in list(self.pools.items()):
             if not pool.size and not pool.waiting and not pool.clients:
-                known = pool.database in self.past or len(self.past) < DATABASES_REMEMBERED
-                past = self.past.setdefault(pool.database if known else "", Tally())
-                past.add(pool.tally)
+                self.record.keep(pool)
                 del self.pools[key]
                 self._backoffs.pop(pool, None)
 

@@ -35,7 +35,7 @@ def test_until_the_limit_is_known_one_is_opened_to_ask() -> None:
     world.opening.open()
     world.settle()
     assert all(client.server is not None for client in clients)
-    assert world.manager.peak == world.manager.opened == 3
+    assert world.manager.record.peak == world.manager.record.opened == 3
 
 
 def test_an_idle_connection_of_another_user_makes_room() -> None:
@@ -62,7 +62,7 @@ def test_a_failed_opening_is_tried_again_while_somebody_waits() -> None:
     assert world.asked == 2
     world.pass_time(2 * FIRST_RETRY_S)
     assert client.server is not None
-    assert world.manager.open_failures == 2
+    assert world.manager.record.failed == 2
     assert world.manager.last_error(world.pool()) is None
 
 
@@ -251,12 +251,12 @@ def test_micro_pools_nobody_uses_are_forgotten_and_counters_do_not_fall() -> Non
     client = world.client("alice")
     world.done(client)
     world.done(world.client("bob"))
-    borrowed = world.manager.tally().borrows
+    borrowed = world.manager.record.tally(world.manager.pools.values()).borrows
     world.manager.forget_unused_pools()
     assert len(world.manager.pools) == 2
     client.pool.clients -= 1
     world.manager.retire_all()
     world.manager.forget_unused_pools()
     assert list(world.manager.pools) == [("shop", "bob")], "its client is still there"
-    assert world.manager.tally().borrows == borrowed > 0
+    assert world.manager.record.tally(world.manager.pools.values()).borrows == borrowed > 0
     world.settle()

@@ -47,7 +47,7 @@ def test_there_is_room_until_the_limit_is_reached() -> None:
 def test_what_was_opened_so_serves_who_waits_or_is_idle() -> None:
     world = World(limit=3)
     Opening(world)
-    assert (world.manager.opened, len(world.pool().idle)) == (1, 1)
+    assert (world.manager.record.opened, len(world.pool().idle)) == (1, 1)
     client = world.client()
     assert (client.server, world.asked) == (world.connections[0], 1)
 
@@ -63,7 +63,7 @@ def test_one_that_fails_is_told_of_and_others_go_on() -> None:
     world.settle()
     assert opening.error is WRONG_PASSWORD
     assert waiting.server is not None, "the room that was kept is another's"
-    assert world.manager.open_failures == 0, "a client's token was wrong, not the database's fault"
+    assert world.manager.record.failed == 0, "a client's token was wrong, not the database's fault"
     assert world.manager.last_error(world.pool()) is None
 
 

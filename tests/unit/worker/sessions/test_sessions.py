@@ -37,7 +37,7 @@ def rig() -> Iterator[Rig]:
 def test_who_is_known_is_greeted_from_memory(rig: Rig) -> None:
     client = rig.client("a")
     assert client.greeted
-    assert rig.manager.opened == 0, "it costs no connection"
+    assert rig.manager.record.opened == 0, "it costs no connection"
     assert (rig.sessions.counts.succeeded, client.pool.clients) == (1, 1)
 
 
@@ -52,7 +52,7 @@ def test_who_is_not_waits_for_a_connection_and_the_next_does_not(rig: Rig) -> No
         greeting, _ = wording.frames(rig.received(name))
         assert [frame[:1] for frame in greeting] == [b"S", b"S", b"S", b"K", b"Z"]
         rig.actors[name].inbox = b""
-    assert (rig.manager.opened, len(rig.manager.servers)) == (1, 0)
+    assert (rig.manager.record.opened, len(rig.manager.servers)) == (1, 0)
     rig.received("db1")
 
 
