@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,6 +14,7 @@ import psycopg
 import pytest
 from playwright.sync_api import Page, expect
 
+from forebay.dashboard.live import MAX_VIEWERS
 from forebay.embedded.postgres import Postgres
 from tests.browser.conftest import Watched
 from tests.harness import Forebay, TestDatabase
@@ -278,6 +280,25 @@ def test_a_worker_that_is_replaced(
     expect(page.locator("#events")).to_contain_text("was ended by signal 9")
     forebay.psql("SELECT 1").ok()
     expect(page.locator("#state")).to_have_text("serving", timeout=30_000)
+
+
+def test_one_page_too_many(
+    start_forebay: Callable[..., Forebay],
+    postgres: Postgres,
+    database: TestDatabase,
+    open_page: OpenPage,
+) -> None:
+    forebay = start_forebay(postgres.port, database)
+    host, _, port = forebay.page.removeprefix("http://").partition(":")
+    with contextlib.ExitStack() as others:
+        for _ in range(MAX_VIEWERS):
+            other = others.enter_context(socket.create_connection((host, int(port)), timeout=30))
+            other.sendall(b"GET /api/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert other.recv(12) == b"HTTP/1.1 200"
+        page = open_page(f"{forebay.page}/").page
+        expect(page.get_by_role("status")).to_contain_text("Too many pages are open")
+        expect(page.locator("#state")).to_have_text("serving")
+    expect(page.locator("#link")).to_be_hidden(timeout=60_000)
 
 
 def test_a_login(

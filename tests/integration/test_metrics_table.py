@@ -87,7 +87,7 @@ KNOWN: dict[str, Any] = {
     "ClientLoginsUnderWay": 1,
     "ClientLogins": {"scram-sha-256": 12, "trust": 2},
     "ClientLoginFailures": {"28P01": 1},
-    "ClientConnectionsSetupFailed": 1,
+    "ClientConnectionsSetupFailed": 2,
     "ClientWrongPasswords": 1,
     "ClientTLSLogins": {"TLSv1.3": 13},
     "ClientTLSResumptions": 1,

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 # So many micro-pools are described at once, before relayed traffic goes on.
 POOLS_AT_ONCE = 50
+# The SQLSTATEs to be expected begin with 0: who watches a counter must see its first event, too.
+LOGIN_FAILURES: dict[str, Number] = dict.fromkeys(("08P01", "28000", "28P01", "3D000", "53300"), 0)
+REFUSALS: dict[str, Number] = dict.fromkeys(("08000", "53300"), 0)
 
 
 def histogram_of(counted: RelayHistogram) -> Histogram:
@@ -62,9 +65,9 @@ def parts_of(proxy: "Proxy") -> dict[str, dict[str, Number]]:
     counts = proxy.sessions.counts
     return {
         "logins": dict(counts.logins),
-        "login_failures": dict(counts.login_failures),
+        "login_failures": {**LOGIN_FAILURES, **counts.login_failures},
         "tls_versions": dict(counts.tls_versions),
-        "refusals": dict(proxy.manager.refusals.counts),
+        "refusals": {**REFUSALS, **proxy.manager.refusals.counts},
         **proxy.sessions.pinner.counts.figures(),
     }
 
