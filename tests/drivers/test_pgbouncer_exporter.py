@@ -89,4 +89,4 @@ def test_it_scrapes_without_an_error(
         f'pgbouncer_stats_totals_queries_pooled_total{{database="{database.name}"}} 2',
     ):
         assert line in text, text
-    assert 'pgbouncer_client_connections{{application_name="sh\\"op",database=' in text
+    assert 'pgbouncer_client_connections{application_name="sh\\"op",database=' in text
