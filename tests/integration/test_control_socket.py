@@ -91,7 +91,7 @@ class TestSeveral:
 def test_one_that_cannot_start_leaves_none(forebay: Forebay, runtime: Path) -> None:
     done = run_command("serve", str(forebay.config))
     assert done.code == 1
-    assert f"can't listen on 127.0.0.1:{forebay.port}" in done.err
+    assert "can't listen on 127.0.0.1:" in done.err
     assert list((runtime / "forebay").iterdir()) == [socket_of(forebay, runtime)]
 
 

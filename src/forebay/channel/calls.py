@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Any, TypeVar
 
-from forebay.channel.channel import Channel
+from forebay.channel.channel import Channel, ChannelError
 from forebay.channel.envelopes import Answer, Call, Failed
 from forebay.net.tasks import spawn
 
@@ -105,7 +105,11 @@ class Calls:
             kind = type(request).__name__
             log.log(level, "%s of the %s failed", kind, self._name, exc_info=True)
             reply = Failed(id=number, reason=str(error) or type(error).__name__)
-        await self._channel.send(reply)
+        try:
+            await self._channel.send(reply)
+        except (ChannelError, ValueError, TypeError) as error:  # it is too long, or has no form
+            log.error("The %s can't be told the answer: %s", self._name, error)
+            await self._channel.send(Failed(id=number, reason=f"the answer can't be told: {error}"))
 
 
 def _settle(future: asyncio.Future[Any], result: Any) -> None:

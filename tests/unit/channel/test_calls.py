@@ -17,6 +17,7 @@ from forebay.channel import (
     Figures,
     FiguresRequest,
     NewerSecret,
+    ProxyFigures,
     Refreshed,
     SilenceError,
     WorkerFigures,
@@ -99,6 +100,15 @@ async def test_an_answer_to_something_else_is_none(ends: Ends) -> None:
     ends.answers[Apply] = Figures(worker=WorkerFigures())
     with pytest.raises(CallError, match="answered something else"):
         await ends.node.ask(STEPS, Applied, 20)
+
+
+async def test_an_answer_that_has_no_form_is_a_refusal(ends: Ends) -> None:
+    bad = WorkerFigures(proxies={"app": ProxyFigures(target="\udcff")})  # no text
+    ends.answers[FiguresRequest] = Figures(worker=bad)
+    with pytest.raises(CallError, match="the answer can't be told"):
+        await ends.node.ask(FiguresRequest(), Figures, 20)
+    ends.answers[FiguresRequest] = Figures(worker=WorkerFigures())
+    assert await ends.node.ask(FiguresRequest(), Figures, 20) == Figures(worker=WorkerFigures())
 
 
 async def test_who_keeps_silent_and_answers_late(ends: Ends) -> None:
