@@ -11,6 +11,7 @@ from bench.measures import (
     logins,
     looking,
     memory,
+    scrape,
     storm,
     tokens,
     transactions,
@@ -35,4 +36,5 @@ MEASURES: dict[str, Measure] = {
     "storm": storm.measure,
     "tokens": tokens.measure,
     "looking": looking.measure,
+    "scrape": scrape.measure,
 }

@@ -1,9 +1,11 @@
 """The page as people see it, under load."""
 
+import contextlib
 import json
 import os
 import re
 import signal
+import socket
 import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,6 +14,7 @@ import psycopg
 import pytest
 from playwright.sync_api import Page, expect
 
+from forebay.dashboard.live import MAX_VIEWERS
 from forebay.embedded.postgres import Postgres
 from tests.browser.conftest import Watched
 from tests.harness import Forebay, TestDatabase
@@ -26,6 +29,15 @@ OpenPage = Callable[..., Watched]
 def api(forebay: Forebay, path: str) -> Any:
     with urllib.request.urlopen(f"{forebay.page}/api/{path}", timeout=30) as answer:
         return json.load(answer)
+
+
+def metric(forebay: Forebay, name: str, proxy: str = "app") -> float:
+    """What a scraper reads of a proxy."""
+    with urllib.request.urlopen(f"{forebay.page}/metrics", timeout=30) as answer:
+        text: str = answer.read().decode()
+    lines = (each for each in text.splitlines() if each.startswith(f"{name}{{"))
+    (found,) = (each for each in lines if f'proxy="{proxy}"' in each)
+    return float(found.rpartition(" ")[2])
 
 
 def is_fine(watched: Watched, forebay: Forebay) -> None:
@@ -64,6 +76,9 @@ def test_it_says_what_the_node_says(
     limit = told["proxy"]["numbers"]["max_database_connections_allowed"]
     assert told["proxy"]["numbers"]["client_connections"] == CLIENTS
     assert limit == CONNECTIONS
+    assert metric(busy, "forebay_client_connections") == CLIENTS
+    assert metric(busy, "forebay_max_database_connections_allowed") == CONNECTIONS
+    assert metric(busy, "forebay_database_connections") == CONNECTIONS
     expect(page.locator("#picture .big").nth(2)).to_have_text(
         re.compile(rf"^\d+ of {CONNECTIONS} in use$")
     )
@@ -96,8 +111,8 @@ def test_a_walk_through_it(busy: Forebay, open_page: OpenPage) -> None:
     page.go_back()
     expect(clients).to_have_text(str(CLIENTS))
     # A standstill.
-    page.get_by_role("button", name="Pause").click()
-    expect(page.get_by_role("status")).to_contain_text("Paused")
+    page.get_by_role("button", name="Freeze").click()
+    expect(page.get_by_role("status")).to_contain_text("Frozen")
     up = page.locator("#about").text_content()
     before = api(busy, "now")["at"]
     eventually(lambda: api(busy, "now")["at"] > before + 1, "the node has told something else")
@@ -139,34 +154,43 @@ def test_by_keyboard(busy: Forebay, open_page: OpenPage) -> None:
     is_fine(watched, busy)
 
 
-def test_who_holds_connections_and_who_waits(
+def test_functions_that_do_not_commit(
     start_forebay: Callable[..., Forebay],
     postgres: Postgres,
     database: TestDatabase,
     open_page: OpenPage,
 ) -> None:
-    pool = {"max_connections_percent": 100 * CONNECTIONS // 97 + 1}
-    forebay = start_forebay(postgres.port, database, pool=pool)
+    """A hundred on forty connections: who holds them, since when, who waits, and what helps."""
+    functions, limit = 100, 40
+    forebay = start_forebay(postgres.port, database, pool={"max_connections": limit})
     watched = open_page(f"{forebay.page}/")
     page = watched.page
-    options = {"application_name": "publisher"}
-    holders = [psycopg.connect(forebay.dsn(**options)) for _ in range(CONNECTIONS)]
-    for each in holders:
-        each.execute("SELECT 1")  # and no commit
-    waiter = psycopg.connect(forebay.dsn(application_name="late"))
-    waiter.pgconn.send_query(b"SELECT 1")
-    expect(page.locator("#waiters tbody tr")).to_have_count(1)
-    expect(page.locator("#waiters tbody tr")).to_contain_text("late")
-    expect(page.locator("#holders tbody tr")).to_have_count(CONNECTIONS)
-    expect(page.locator("#holders tbody tr").first).to_contain_text("publisher")
-    expect(page.locator("#holders tbody tr").first).to_contain_text("idle in transaction")
-    expect(page.locator("#sentence")).to_contain_text(f"{CONNECTIONS} idle in transaction")
-    expect(page.locator("#hint")).not_to_have_text(re.compile(r"^\s*$"))
-    expect(page).to_have_title("(1 wait) Forebay")
-    assert big(page)[1:3] == ["1", f"{CONNECTIONS} of {CONNECTIONS} in use"]
-    for each in (*holders, waiter):
-        each.close()
-    expect(page.locator("#waiters tbody tr")).to_have_count(0)
+    with contextlib.ExitStack() as stack:
+        for number in range(functions):
+            dsn = forebay.dsn(application_name="publisher" if number < limit else "late")
+            client = stack.enter_context(contextlib.closing(psycopg.connect(dsn)))
+            if number < limit:
+                client.execute("SELECT 1")  # and no commit
+            else:
+                client.pgconn.send_query(b"SELECT 1")
+        holders, waiters = page.locator("#holders tbody tr"), page.locator("#waiters tbody tr")
+        expect(page.locator("#waiters-count")).to_have_text(f"{functions - limit}, the first 50")
+        expect(waiters).to_have_count(50)
+        expect(waiters.first).to_contain_text("late")
+        expect(holders).to_have_count(limit)
+        for row in (holders.first, holders.last):
+            expect(row).to_contain_text("publisher")
+            expect(row).to_contain_text("idle in transaction")
+            expect(row.locator("th")).to_have_text(re.compile(r"^[\d.]+ (ms|s)$"))
+        expect(page.locator("#sentence")).to_contain_text(f"{limit} idle in transaction")
+        expect(page.locator("#hint")).to_contain_text("commit")
+        expect(page).to_have_title(f"({functions - limit} wait) Forebay")
+        assert metric(forebay, "forebay_clients_waiting") == functions - limit
+        in_transaction = metric(forebay, "forebay_database_connections_currently_in_transaction")
+        assert in_transaction == limit
+        assert big(page)[:3] == ["100", "60", f"{limit} of {limit} in use"]
+    expect(waiters).to_have_count(0)
+    expect(page).to_have_title("Forebay")
     is_fine(watched, forebay)
 
 
@@ -256,6 +280,25 @@ def test_a_worker_that_is_replaced(
     expect(page.locator("#events")).to_contain_text("was ended by signal 9")
     forebay.psql("SELECT 1").ok()
     expect(page.locator("#state")).to_have_text("serving", timeout=30_000)
+
+
+def test_one_page_too_many(
+    start_forebay: Callable[..., Forebay],
+    postgres: Postgres,
+    database: TestDatabase,
+    open_page: OpenPage,
+) -> None:
+    forebay = start_forebay(postgres.port, database)
+    host, _, port = forebay.page.removeprefix("http://").partition(":")
+    with contextlib.ExitStack() as others:
+        for _ in range(MAX_VIEWERS):
+            other = others.enter_context(socket.create_connection((host, int(port)), timeout=30))
+            other.sendall(b"GET /api/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert other.recv(12) == b"HTTP/1.1 200"
+        page = open_page(f"{forebay.page}/").page
+        expect(page.get_by_role("status")).to_contain_text("Too many pages are open")
+        expect(page.locator("#state")).to_have_text("serving")
+    expect(page.locator("#link")).to_be_hidden(timeout=60_000)
 
 
 def test_a_login(

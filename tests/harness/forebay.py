@@ -84,7 +84,12 @@ class Forebay:
         self.ca_file = directory / "ca.crt"
         self._users = {database.user: database.password, **(users or {})}
         self._sections: dict[str, dict[str, Any]] = {
-            "node": {"control_listen": f"{HOST}:{free_port()}", **(node or {})},
+            # Without a line in the log that comes when a minute ends.
+            "node": {
+                "control_listen": f"{HOST}:{free_port()}",
+                "log_stats": False,
+                **(node or {}),
+            },
             "proxy": {
                 "listen": f"{HOST}:{self.port}",
                 "tls_certificate": "server.crt",

@@ -1,5 +1,13 @@
 """The admin database as its clients have it: psql and drivers, in either protocol."""
 
+import os
+import signal
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
 import asyncpg
 import psycopg
 import psycopg.rows
@@ -7,7 +15,10 @@ import psycopg2
 import psycopg2.extras
 import pytest
 
+from forebay.protocol.messages import query
 from tests.harness import Forebay, Postgres, TestDatabase, eventually
+from tests.harness.observer import Observer
+from tests.harness.raw import RawClient
 
 ADMIN, STATS, NOBODY = "ops", "metrics", "app2"
 
@@ -19,11 +30,11 @@ def forebay(start_forebay: type[Forebay], postgres: Postgres, database: TestData
         postgres.port,
         database,
         users={ADMIN: "a", STATS: "s", NOBODY: "n"},
-        proxy={"admin_users": [ADMIN], "stats_users": [STATS]},
+        proxy={"admin_users": [ADMIN], "stats_users": [STATS], "require_tls": False},
     )
 
 
-def console(forebay: Forebay, user: str = ADMIN) -> psycopg.Connection[dict[str, object]]:
+def console(forebay: Forebay, user: str = ADMIN) -> psycopg.Connection[dict[str, Any]]:
     """A connection of psycopg to the admin database, without transactions."""
     return psycopg.connect(
         forebay.dsn(user=user, database="pgbouncer"),
@@ -157,3 +168,145 @@ class TestCommands:
             eventually(lambda: not admin.execute("SHOW POOLS").fetchall(), "no micro-pool")
             totals = {row["database"]: row for row in admin.execute("SHOW STATS_TOTALS")}
             assert totals[forebay.database.name]["query_count"] == 1
+
+
+class TestPausing:
+    def test_a_pause_waits_and_resume_ends_it(self, forebay: Forebay, seen: Observer) -> None:
+        with console(forebay) as admin, psycopg.connect(forebay.dsn()) as busy:
+            busy.execute("SELECT 1")
+            with ThreadPoolExecutor() as others:
+                pause = others.submit(admin.execute, f"PAUSE {forebay.database.name}")
+                with console(forebay) as other:
+
+                    def paused() -> bool:
+                        rows = {
+                            row["name"]: row["paused"] for row in other.execute("SHOW DATABASES")
+                        }
+                        return rows[forebay.database.name] == 1
+
+                    eventually(paused, "it is paused")
+                    assert not pause.done()
+                    busy.execute("SELECT 2")  # its transaction goes on
+                    late = others.submit(forebay.psql, "SELECT 3")
+                    eventually(lambda: waiting(other) == 1, "another client waits")
+                    busy.commit()
+                    assert pause.result(60).statusmessage == "PAUSE"
+                    assert not seen.backends()
+                    assert waiting(other) == 1
+                    other.execute(f"RESUME {forebay.database.name}")
+                    assert late.result(60).ok().out == "3\n"
+
+    def test_under_load(self, forebay: Forebay) -> None:
+        with console(forebay) as admin, ThreadPoolExecutor() as others:
+            load = others.submit(
+                forebay.pgbench, "-n", "-c", "8", "-t", "400", "-f", script(forebay.directory)
+            )
+            eventually(lambda: query_count(admin) > 100, "pgbench runs")
+            for _ in range(5):
+                admin.execute("PAUSE")
+                (state,) = [r for r in admin.execute("SHOW STATE") if r["key"] == "paused"]
+                assert state["value"] == "yes"
+                assert lists(admin)["used_servers"] == 0
+                admin.execute("RESUME")
+                admin.execute("RECONNECT")
+            assert load.result(60).ok().transactions == 3200
+
+    def test_kill_ends_everything_until_resume(self, forebay: Forebay) -> None:
+        with console(forebay) as admin, psycopg.connect(forebay.dsn()) as client:
+            client.execute("SELECT 1")
+            admin.execute(f"KILL {forebay.database.name}")
+            with pytest.raises(psycopg.OperationalError, match="administrator command"):
+                client.execute("SELECT 1")
+            with ThreadPoolExecutor() as others:
+                late = others.submit(forebay.psql, "SELECT 3")
+                eventually(lambda: waiting(admin) == 1, "a new client waits")
+                admin.execute("RESUME")
+                assert late.result(60).ok().out == "3\n"
+
+    def test_who_cancels_or_leaves_ends_the_pause(self, forebay: Forebay) -> None:
+        with console(forebay, ADMIN) as other, psycopg.connect(forebay.dsn()) as busy:
+            busy.execute("SELECT 1")
+            with ThreadPoolExecutor() as others:
+                for end in (lambda admin: admin.cancel(), leave):
+                    admin = console(forebay)
+                    pause = others.submit(admin.execute, "PAUSE")
+                    eventually(lambda: state(other) == "yes", "it is paused")
+                    end(admin)
+                    with pytest.raises(psycopg.Error):
+                        pause.result(60)
+                    eventually(lambda: state(other) == "no", "it is resumed")
+                    admin.close()
+
+    def test_another_worker_knows_of_it(self, forebay: Forebay) -> None:
+        with console(forebay) as admin:
+            admin.execute("PAUSE")
+        (worker,) = forebay.worker_pids
+        os.kill(worker, signal.SIGKILL)
+        forebay.wait_for_log("Another worker serves")
+        with ThreadPoolExecutor() as others, console(forebay) as admin:
+            assert state(admin) == "yes"
+            late = others.submit(forebay.psql, "SELECT 3")
+            eventually(lambda: waiting(admin) == 1, "a client waits")
+            forebay.reload(pool={"max_connections_percent": 50})
+            assert (state(admin), waiting(admin)) == ("yes", 1)
+            admin.execute("RESUME")
+            assert late.result(60).ok().out == "3\n"
+
+
+def waiting(admin: psycopg.Connection[dict[str, Any]]) -> int:
+    """How many clients wait."""
+    return sum(row["cl_waiting"] for row in admin.execute("SHOW POOLS"))
+
+
+def lists(admin: psycopg.Connection[dict[str, Any]]) -> dict[str, int]:
+    return {row["list"]: row["items"] for row in admin.execute("SHOW LISTS")}
+
+
+def state(admin: psycopg.Connection[dict[str, Any]]) -> str:
+    """Whether everything is paused."""
+    return {row["key"]: row["value"] for row in admin.execute("SHOW STATE")}["paused"]
+
+
+def query_count(admin: psycopg.Connection[dict[str, Any]]) -> int:
+    totals = {row["name"]: row["value"] for row in admin.execute("SHOW TOTALS")}
+    return int(totals["total_query_count"])
+
+
+def script(directory: Path) -> str:
+    path = directory / "select.sql"
+    path.write_text("SELECT 1;\n")
+    return str(path)
+
+
+def leave(admin: psycopg.Connection[Any]) -> None:
+    """Without a word."""
+    with socket.socket(fileno=os.dup(admin.fileno())) as copy:
+        copy.shutdown(socket.SHUT_RDWR)
+
+
+class TestBounds:
+    def test_whoever_does_not_read_holds_up_nobody(self, forebay: Forebay) -> None:
+        """It asks for much more than sockets take, and reads none of it."""
+        silent = RawClient(forebay.port, TestDatabase("pgbouncer", ADMIN, "a"))
+        silent.send(query("SHOW CONFIG;" * 1000) * 4)
+        with console(forebay) as admin:
+            assert admin.execute("SHOW VERSION").fetchone()
+        forebay.psql("SELECT 1").ok()
+        silent._socket.close()
+
+    def test_there_are_fifty_at_most(self, forebay: Forebay) -> None:
+        with ExitStack() as stack:
+            for _ in range(50):
+                stack.enter_context(console(forebay))
+            with pytest.raises(psycopg.OperationalError, match="At most 50 clients"):
+                console(forebay)
+            forebay.psql("SELECT 1").ok()
+
+        def has_room() -> bool:
+            try:
+                console(forebay).close()
+            except psycopg.OperationalError:
+                return False
+            return True
+
+        eventually(has_room, "there is room again")

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def test_it_stays_until_it_is_told_to_go(temporary: Path, number: signal.Signals
     try:
         assert process.stdout is not None
         said = ""
-        while "DATABASE_URL" not in said:
+        while "What goes on is to be seen at " not in said:
             line = process.stdout.readline()
             assert line, said
             said += line
@@ -79,6 +80,9 @@ def test_it_stays_until_it_is_told_to_go(temporary: Path, number: signal.Signals
         assert "clients refused" in said
         count = psql(url, "SELECT count(*) > 0 FROM orders").ok()
         assert count.rows == [("t",)]
+        page = said.rpartition("What goes on is to be seen at ")[2].strip()
+        with urllib.request.urlopen(f"{page}readyz", timeout=30) as answer:
+            assert answer.read() == b"ok\n"
         process.send_signal(number)
         assert process.wait(60) == 0
         assert leftovers(temporary) == []

@@ -131,7 +131,7 @@ async def test_logins_that_fail_are_counted_by_their_sqlstate(
     found = await numbers(node)
     assert found["client_connections_setup_failed_auth"] == found["wrong_passwords"] == 1
     parts = (await node.observer.figures()).counted.proxies[PROXY].parts
-    assert parts["login_failures"] == {"28P01": 1}
+    assert {key: count for key, count in parts["login_failures"].items() if count} == {"28P01": 1}
 
 
 async def test_micropools_are_told_on_demand(

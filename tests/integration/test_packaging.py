@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from forebay.dashboard import files as page_files
 from forebay.embedded.binaries import ENVIRONMENT_NAME
 from forebay.embedded.postgres import Postgres
 from forebay.embedded.surroundings import clean_environment
@@ -23,9 +24,11 @@ TIMEOUT_S = 500.0
 UNREACHABLE = re.compile(r"NewConnectionError|NameResolution|Failed to connect|ConnectTimeout")
 UNTOUCHED = shutil.ignore_patterns("__pycache__")
 
+# All that does not need an extra: metrics.otel is what forebay[otel] is for.
 IMPORT_ALL = """
 import importlib, json, pkgutil, forebay
 names = [each.name for each in pkgutil.walk_packages(forebay.__path__, "forebay.")]
+names.remove("forebay.metrics.otel")
 files = {name: importlib.import_module(name).__file__ for name in names if "__main__" not in name}
 print(json.dumps(files))
 """
@@ -91,6 +94,8 @@ def test_sdist_and_wheel_install_and_run(tmp_path: Path, postgres: Postgres) -> 
         names = archive.namelist()
     assert sum(name.endswith(".so") for name in names) == len(compiled_modules())
     assert not [name for name in names if name.endswith((".c", ".pyx"))]
+    pages = {f"forebay/dashboard/page/{name}" for name in page_files.names()}
+    assert pages <= set(names)
 
     empty = tmp_path / "empty"
     run(sys.executable, "-m", "venv", "--without-pip", empty)

@@ -103,7 +103,7 @@ def test_alerts_fire_when_they_should_and_not_else(tmp_path: Path) -> None:
             },
             {"series": f"forebay_max_database_connections_allowed{{{target}}}", "values": "40x20"},
             {
-                "series": f'forebay_clients_refused_total{{{proxy},sqlstate="08000"}}',
+                "series": f"forebay_queries_refused_total{{{proxy}}}",
                 "values": refused,
             },
         ]
@@ -129,7 +129,9 @@ def test_alerts_fire_when_they_should_and_not_else(tmp_path: Path) -> None:
             },
             "ForebayConnectionsNearLimit": {"summary": "app uses 97.5% of its connections"},
             "ForebayClientsRefused": {
-                "summary": "app has refused clients that had waited for a connection"
+                "summary": "app has refused clients for want of a database connection",
+                "description": "forebay_clients_refused_total tells them by SQLSTATE, the log"
+                " who they were.",
             },
         }
         expected = {

@@ -76,6 +76,7 @@ from forebay.channel.rows import (
     ConnectionRow,
     PinRow,
     ProxyView,
+    name_as_text,
 )
 
 __all__ = [
@@ -142,6 +143,7 @@ __all__ = [
     "WorkerProxy",
     "WorkerRequest",
     "encode",
+    "name_as_text",
     "node_end",
     "pass_descriptors",
     "take_descriptors",

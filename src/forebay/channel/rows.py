@@ -1,10 +1,20 @@
 """What a worker tells people: clients, connections and pins, one row each.
 
-Names that clients have chosen are cut (63 characters) but not changed otherwise: who shows them
-escapes them. There is no text of a statement in them, only digests.
+Names that clients have chosen are cut and made text (`name_as_text`) but not changed otherwise: who
+shows them escapes them. There is no text of a statement in them, only digests.
 """
 
 import msgspec
+
+# What PostgreSQL keeps of a name, in bytes; here characters.
+NAME_CHARACTERS = 63
+
+
+def name_as_text(name: str) -> str:
+    """A name that a client has chosen, of a bounded length. Bytes that are no UTF-8 (surrogates
+    here) are replaced: a message could not carry them, and one client's name would keep all others
+    from being told of."""
+    return name[:NAME_CHARACTERS].encode("utf-8", "replace").decode()
 
 
 class ClientRow(msgspec.Struct, frozen=True, kw_only=True):

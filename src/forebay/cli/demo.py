@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import Annotated, Any
 
 import msgspec
@@ -15,11 +16,13 @@ from rich.console import Console
 from rich.text import Text
 
 from forebay.cli.output import INTERRUPTED
+from forebay.dashboard import HttpListenError, HttpServer, open_http_listener
 from forebay.demo.result import Result
 from forebay.demo.tour import DATABASE, PASSWORD, USER, Plan, Tour, fill, make_server
 from forebay.demo.view import ConsoleView, View, summary
 from forebay.embedded.errors import SetupError
 from forebay.embedded.surroundings import HOST
+from forebay.node import Node
 
 TERMINATED = 128 + signal.SIGTERM
 
@@ -73,13 +76,34 @@ def _run(plan: Plan, keep: bool, as_json: bool, progress: Console) -> int:
     with make_server() as server:
         fill(server)
         try:
-            asyncio.run(_until_terminated(Tour(server, plan, view).run(tell, keep)))
+            tour = Tour(server, plan, view, _page)
+            asyncio.run(_until_terminated(tour.run(tell, keep)))
         except (KeyboardInterrupt, asyncio.CancelledError):
             if not (keep and told):
                 raise
         finally:
             view.close()
     return 0 if told and told[0].is_good else 1
+
+
+@contextlib.asynccontextmanager
+async def _page(node: Node) -> AsyncIterator[str]:
+    """The node's page, at its usual address if that can be had."""
+    settings = node.config.node
+    try:
+        listener = open_http_listener(settings)
+    except HttpListenError:
+        any_port = msgspec.structs.replace(settings, control_listen=f"{HOST}:0")
+        listener = open_http_listener(any_port)
+    if listener is None:
+        yield ""
+        return
+    server = HttpServer(node, listener, None)
+    server.start()
+    try:
+        yield server.address
+    finally:
+        await server.finish()
 
 
 async def _until_terminated(tour: Coroutine[Any, Any, None]) -> None:
@@ -104,6 +128,8 @@ def _print(result: Result, keep: bool, as_json: bool) -> None:
         print("\nTo play on, let it stay until Ctrl-C (forebay demo --keep), and:")
     print(f'  psql "{url}"')
     print(f"  export DATABASE_URL='{url}'", flush=True)
+    if keep and result.page:
+        print(f"What goes on is to be seen at {result.page}", flush=True)
 
 
 def _port(wanted: int | None) -> int | None:

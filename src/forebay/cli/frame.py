@@ -8,6 +8,7 @@ from typing import Literal
 from forebay.channel import ClientRow, ConnectionRow, Histogram, PinRow, ProxyFigures, ProxyView
 from forebay.cli.reaching import duration, printable
 from forebay.cli.tables import Column, cut, span, table
+from forebay.node.events import Event
 from forebay.node.processes import NodeFigures
 from forebay.node.status import ProxyStatus
 
@@ -18,18 +19,18 @@ HOLDERS = (
     Column("HELD", is_number=True),
     Column("STATE"),
     Column("FOR", is_number=True),
+    Column("APPLICATION"),
+    Column("PINS"),
     Column("USER"),
     Column("DATABASE"),
-    Column("APPLICATION"),
     Column("CLIENT", is_number=True),
     Column("ADDRESS"),
-    Column("PINS"),
 )
 WAITERS = (
     Column("WAITS", is_number=True),
+    Column("APPLICATION"),
     Column("USER"),
     Column("DATABASE"),
-    Column("APPLICATION"),
     Column("CLIENT", is_number=True),
     Column("ADDRESS"),
 )
@@ -43,6 +44,8 @@ PINS = (
 )
 # The part in front has so much of the room, if it needs it.
 FRONT_SHARE = 0.6
+# For so long the latest warning of the log is told.
+TOLD_S = 300.0
 # A part takes two lines besides its rows: its heading, and its titles.
 OVERHEAD = 2
 
@@ -60,6 +63,7 @@ class Look:
     number: int = 1
     count: int = 1
     trouble: str = ""
+    warning: Event | None = None  # the latest
 
 
 def frame(look: Look, front: Part, width: int | None, height: int | None) -> list[str]:
@@ -82,6 +86,9 @@ def _head(look: Look) -> Iterator[str]:
     yield f"limit: {printable(look.status.limit)}"
     said = look.trouble or look.view.hint or look.view.sentence
     yield printable(said) if said else ""
+    if look.warning is not None and look.figures.at - look.warning.at < TOLD_S:
+        at = time.strftime("%H:%M:%S", time.localtime(look.warning.at))
+        yield f"{at} {look.warning.level.lower()}: {printable(look.warning.text)}"
 
 
 def picture(look: Look, numbers: dict[str, int | float]) -> str:
@@ -96,11 +103,16 @@ def picture(look: Look, numbers: dict[str, int | float]) -> str:
     allowed = number("max_database_connections_allowed")
     connections = number("database_connections")
     return (
-        f"{number('client_connections')} clients ─▶ {queue} ─▶"
-        f" {number('database_connections_borrowed')} of {connections}"
-        f" connections used (≤ {allowed or '?'}) ─▶"
+        f"{counted(number('client_connections'), 'client')} ─▶ {queue} ─▶"
+        f" {number('database_connections_borrowed')} of {counted(connections, 'connection')}"
+        f" used (≤ {allowed or '?'}) ─▶"
         f" {printable(look.figures.counted.proxies[look.name].target)}"
     )
+
+
+def counted(number: int, what: str) -> str:
+    """So many of them."""
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _rates(look: Look) -> Iterator[str]:
@@ -130,17 +142,17 @@ def _parts(view: ProxyView, front: Part, width: int | None, room: int | None) ->
     """Holders, waiters and pins, that in front first."""
     found: dict[Part, tuple[str, Sequence[Column], list[list[str]]]] = {
         "h": (
-            f"h  {view.holders_count} connections in use, the one held longest first",
+            f"h  {counted(view.holders_count, 'connection')} in use, the one held longest first",
             HOLDERS,
             [holder_cells(each) for each in view.holders],
         ),
         "w": (
-            f"w  {view.waiters_count} clients wait, the longest first",
+            f"w  {counted(view.waiters_count, 'client')} in the queue, the longest first",
             WAITERS,
             [waiter_cells(each) for each in view.waiters],
         ),
         "p": (
-            f"p  {len(view.pins)} kinds of pins, by the time that they took",
+            f"p  {counted(len(view.pins), 'kind')} of pins, by the time that they took",
             PINS,
             [pin_cells(each) for each in view.pins],
         ),
@@ -176,12 +188,12 @@ def holder_cells(row: ConnectionRow) -> list[str]:
         span(row.held_s),
         row.state,
         span(row.state_s),
+        row.application,
+        ", ".join(row.pins),
         row.user,
         row.database,
-        row.application,
         str(row.client) if row.client else "",
         row.address,
-        ", ".join(row.pins),
     ]
 
 
@@ -189,9 +201,9 @@ def waiter_cells(row: ClientRow) -> list[str]:
     """A client, as WAITERS has it."""
     return [
         span(row.state_s),
+        row.application,
         row.user,
         row.database,
-        row.application,
         str(row.id),
         row.address or "local",
     ]

@@ -117,4 +117,6 @@ def _proxy(proxy: ProxyStatus) -> Iterator[str]:
             f" {proxy.database_connections_borrowed} of them borrowed"
         )
     yield f"  limit           {proxy.limit}"
+    if proxy.paused:
+        yield f"  paused          {', '.join(each or 'all databases' for each in proxy.paused)}"
     yield from (f"  warning         {each}" for each in proxy.warnings)

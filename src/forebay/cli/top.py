@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import msgspec
@@ -23,13 +23,15 @@ from forebay.cli.tables import write
 from forebay.control import (
     ControlClient,
     ControlError,
+    EventsAnswer,
+    EventsRequest,
     FiguresAnswer,
     FiguresRequest,
     StatusAnswer,
     StatusRequest,
     find,
 )
-from forebay.node.processes import NodeFigures
+from forebay.node.events import Event
 
 KEYS: dict[str, Part] = {"h": "h", "w": "w", "p": "p"}
 HELP = "h holders  w waiters  p pins  n next proxy  q quit"
@@ -98,32 +100,46 @@ class Looks:
     proxy: str
     current: Look | None = None
     names: Sequence[str] = ()
-    _before: NodeFigures | None = field(default=None, repr=False)
+    warning: Event | None = None
+    _number: int = 0  # of the latest event
 
     def take(self, node: ControlClient) -> None:
         """Have another look. Raises ControlError."""
         status = node.answer_to(StatusRequest(id=1), StatusAnswer).status
         figures = node.answer_to(FiguresRequest(id=2), FiguresAnswer).figures
         views = ask_views(node, self.proxy)
+        events = node.answer_to(EventsRequest(id=3, after=self._number), EventsAnswer).events
         statuses = {each.name: each for each in status.proxies}
         counted = figures.counted.proxies
         self.names = [name for name in statuses if name in counted]
         name = self.proxy or next(iter(self.names), "")
         if name not in self.names or name not in views:
             return
+        self._hear(events, name)
+        seen = self.current
+        before = None if seen is None else seen.figures
+        if seen is not None and seen.figures.at == figures.at:  # the same figures serve many
+            before = seen.before
         self.current = Look(
             name=name,
             status=statuses[name],
             figures=figures,
             view=views[name],
-            before=self._before,
+            before=before,
             number=self.names.index(name) + 1,
             count=len(self.names),
+            warning=self.warning,
         )
-        self._before = figures
+
+    def _hear(self, events: Sequence[Event], proxy: str) -> None:
+        for each in events:
+            self._number = each.number
+            if each.level in ("WARNING", "ERROR") and each.proxy in ("", proxy):
+                self.warning = each
 
     def fail(self, trouble: str) -> None:
-        """There is nothing newer to be seen."""
+        """There is nothing newer to be seen. Another node would count its events anew."""
+        self._number = 0
         if self.current is not None:
             self.current = replace(self.current, trouble=trouble)
 
@@ -132,6 +148,7 @@ class Looks:
         if self.current is not None and self.names:
             at = self.names.index(self.current.name) if self.current.name in self.names else -1
             self.proxy = self.names[(at + 1) % len(self.names)]
+            self.warning, self._number = None, 0
 
 
 def _as_object(look: Look) -> dict[str, object]:

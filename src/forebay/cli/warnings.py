@@ -40,6 +40,7 @@ def about_proxy(
     yield from _settings(proxy, self_made=self_made)
     yield from about_iam(proxy, credentials, policies)
     yield from _limited_users(proxy, credentials)
+    yield from _console_users(proxy, credentials)
     if proxy.max_client_connections + SPARE_DESCRIPTORS > descriptor_limit:
         yield (
             f"max_client_connections is {proxy.max_client_connections}, but this user may have only"
@@ -94,6 +95,15 @@ def _settings(proxy: ProxySettings, *, self_made: bool) -> Iterator[str]:
         )
     if proxy.login_timeout < 1:
         yield f"login_timeout is {proxy.login_timeout:g} s: a busy client machine may not make it"
+
+
+def _console_users(proxy: ProxySettings, credentials: Sequence[Credential]) -> Iterator[str]:
+    """Users for the admin database who can't log in."""
+    known = {each.username for each in credentials}
+    for key in ("admin_users", "stats_users"):
+        for name in getattr(proxy, key):
+            if name not in known and not proxy.auth_query:
+                yield f'{key} names "{name}", but there is no user "{name}"'
 
 
 def _limited_users(proxy: ProxySettings, credentials: Sequence[Credential]) -> Iterator[str]:

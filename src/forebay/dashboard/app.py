@@ -2,11 +2,11 @@
 
 /                 the page              /healthz   the process lives
 /login, /logout   with a token only     /readyz    it can serve
-/api/live         server-sent events    /api/now, /api/history, /api/events: JSON
+/api/live         server-sent events    /metrics   for Prometheus
+/api/now, /api/history, /api/events     JSON
 """
 
 import asyncio
-import logging
 import time
 from typing import Final
 
@@ -21,11 +21,10 @@ from forebay.dashboard import files
 from forebay.dashboard.gate import HEADERS, Gate
 from forebay.dashboard.live import Live, encoded
 from forebay.dashboard.past import events_of, past_of
+from forebay.dashboard.scrapes import Scrapes
 from forebay.dashboard.stream import Stream
 from forebay.dashboard.token import COOKIE_AGE_S, MAX_CHARACTERS
 from forebay.dashboard.watched import Watched
-
-log = logging.getLogger("forebay.dashboard")
 
 MAX_FORM_BYTES: Final = 3 * MAX_CHARACTERS + 64
 """Of a login: each character may be written as three."""
@@ -76,6 +75,7 @@ def make_app(node: Watched, live: Live, gate: Gate) -> ASGIApp:
         Route("/login", pages.login_form, methods=["GET"]),
         Route("/login", pages.log_in, methods=["POST"]),
         Route("/logout", pages.log_out, methods=["POST"]),
+        Route("/metrics", Scrapes(node.observer).answer),
         Route("/api/now", pages.now),
         Route("/api/history", pages.history),
         Route("/api/events", pages.events),

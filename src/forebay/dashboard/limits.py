@@ -1,11 +1,13 @@
 """The limits of a proxy, how much of each is used, and where each number comes from. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 
 import msgspec
 
 from forebay.channel.figures import Number
-from forebay.config.settings import PoolSettings, ProxySettings
+from forebay.config.reading import dotted
+from forebay.config.settings import LimitSettings, PoolSettings, ProxySettings
 from forebay.node.status import ProxyStatus
 
 
@@ -22,8 +24,9 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
     is_default: bool = True
 
 
-# Keys of [proxies.NAME] and [proxies.NAME.pool], in words, with their units. What is None or 0
-# where that means "no limit" is left out.
+# Of limits of single users and databases so many are told.
+MOST_OWN = 50
+# Keys of [proxies.NAME] and [proxies.NAME.pool], in words, with their units.
 _PROXY_KEYS = {
     "idle_client_timeout": ("A client may be silent for", "s"),
     "max_client_age": ("A client may stay for", "s"),
@@ -33,6 +36,18 @@ _POOL_KEYS = {
     "connection_borrow_timeout": ("A client waits for a connection for", "s"),
     "max_idle_time": ("A surplus connection is kept for", "s"),
     "max_connection_age": ("A connection is kept for", "s"),
+    "query_timeout": ("A query may take", "s"),
+    "idle_transaction_timeout": ("A transaction may be idle for", "s"),
+}
+# With 0 there is no such limit.
+_MAY_BE_NONE = ("query_timeout", "idle_transaction_timeout")
+# Keys of [proxies.NAME.users.USER] and [proxies.NAME.databases.DATABASE].
+_OWN_KEYS = {
+    "max_connections": ("database connections", ""),
+    "max_client_connections": ("clients", ""),
+    "query_timeout": ("a query may take", "s"),
+    "idle_transaction_timeout": ("a transaction may be idle for", "s"),
+    "query_wait_timeout": ("a client waits for a connection for", "s"),
 }
 
 
@@ -42,14 +57,16 @@ def limits_of(
     """The most important ones first."""
     pool, where = proxy.pool, f"proxies.{name}"
     allowed = status.max_database_connections_allowed
+    by_number = pool.max_connections is not None and allowed == pool.max_connections
+    key = "max_connections" if by_number else "max_connections_percent"
     return [
         Limit(
             what="Database connections",
             value=allowed,
             used=numbers.get("database_connections"),
             source=status.limit,
-            key=f"{where}.pool.max_connections_percent",
-            is_default=_is_default(pool, "max_connections_percent"),
+            key=f"{where}.pool.{key}",
+            is_default=_is_default(pool, key),
         ),
         Limit(
             what="Idle connections that are kept",
@@ -75,7 +92,24 @@ def limits_of(
         ),
         *_times(pool, f"{where}.pool", _POOL_KEYS, numbers),
         *_times(proxy, where, _PROXY_KEYS, {}),
+        *islice(_own("User", proxy.users, f"{where}.users"), MOST_OWN),
+        *islice(_own("Database", proxy.databases, f"{where}.databases"), MOST_OWN),
     ]
+
+
+def _own(what: str, limits: Mapping[str, LimitSettings], where: str) -> Iterator[Limit]:
+    """Those of single users, or databases."""
+    for name, own in limits.items():
+        for key, (words, unit) in _OWN_KEYS.items():
+            value = getattr(own, key)
+            if value is not None:
+                yield Limit(
+                    what=f"{what} {name}: {words}",
+                    value=value,
+                    unit=unit,
+                    key=dotted((*where.split("."), name, key)),
+                    is_default=False,
+                )
 
 
 def _times(
@@ -95,6 +129,7 @@ def _times(
             is_default=_is_default(settings, key),
         )
         for key, (what, unit) in keys.items()
+        if key not in _MAY_BE_NONE or getattr(settings, key)
     ]
 
 

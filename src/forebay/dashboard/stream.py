@@ -34,7 +34,11 @@ class Stream:
         if proxy not in names:
             await Response(_UNKNOWN, 404, media_type="application/json")(scope, receive, send)
             return
-        viewer = self._live.join(proxy) if scope["method"] == "GET" else None
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        viewer = self._live.join(proxy)
         if viewer is None:
             headers = {"Retry-After": "10", "Connection": "close"}
             answer = Response(_FULL, 503, headers, media_type="application/json")

@@ -6,7 +6,8 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 
 from forebay.config import (
     AuthSettings,
@@ -19,9 +20,12 @@ from forebay.config import (
 )
 from forebay.embedded.errors import SetupError
 from forebay.embedded.postgres import Postgres
-from forebay.embedded.surroundings import HOST, free_port
+from forebay.embedded.surroundings import HOST
 from forebay.logs import ENV_LEVEL
 from forebay.node import Node, NodeError, WorkerUnavailableError
+
+Beside = Callable[[Node], AbstractAsyncContextManager[str]]
+"""What runs beside the node as long as that runs, and says where it is to be found."""
 
 PROXY = "demo"
 USUAL_PORT = 6432
@@ -50,7 +54,7 @@ def configuration(server: Postgres, port: int, user: str, password: str, databas
         ),
     )
     return Config(
-        node=NodeSettings(control_listen=f"{HOST}:{free_port()}", drain_timeout=DRAIN_TIMEOUT_S),
+        node=NodeSettings(drain_timeout=DRAIN_TIMEOUT_S),
         proxies={PROXY: proxy},
         given_secrets={PROXY: Hidden(secret)},
         source="demo",
@@ -58,10 +62,11 @@ def configuration(server: Postgres, port: int, user: str, password: str, databas
 
 
 class Front:
-    """The running Forebay, as far as the demo needs it."""
+    """The running Forebay, as far as the demo needs it. ``page``: where its page is."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, page: str) -> None:
         self._node = node
+        self.page = page
         self.port = node.endpoints[PROXY][1]
 
     @property
@@ -79,7 +84,12 @@ class Front:
 
 @contextlib.asynccontextmanager
 async def running(
-    server: Postgres, port: int | None, user: str, password: str, database: str
+    server: Postgres,
+    port: int | None,
+    user: str,
+    password: str,
+    database: str,
+    show_page: Beside,
 ) -> AsyncIterator[Front]:
     """Runs a Forebay for as long as the context lasts. Raises SetupError if it cannot start.
 
@@ -101,6 +111,7 @@ async def running(
     else:
         raise SetupError(f"Forebay did not start: {'; '.join(failure.problems)}") from failure
     try:
-        yield Front(node)
+        async with show_page(node) as page:
+            yield Front(node, page)
     finally:
         await node.drain(DRAIN_TIMEOUT_S)

@@ -12,6 +12,7 @@ class Result(msgspec.Struct, kw_only=True):
 
     clients: int
     port: int = 0  # where Forebay listened
+    page: str = ""  # where its page was
     database_connection_limit: int  # what the database allows its users
     pool_connection_limit: int  # max_connections_percent of it
     database_connections_peak: int = 0  # counted in the database, not by Forebay

@@ -59,9 +59,9 @@ def fill(server: Postgres) -> None:
 
 
 class Tour:
-    """One run; ``result`` grows as it goes."""
+    """One run; ``result`` grows as it goes. ``show_page`` makes the node's page."""
 
-    def __init__(self, server: Postgres, plan: Plan, view: View) -> None:
+    def __init__(self, server: Postgres, plan: Plan, view: View, show_page: proxy.Beside) -> None:
         limit = USER_CONNECTIONS * proxy.MAX_CONNECTIONS_PERCENT // 100
         self.result = Result(
             clients=CLIENTS,
@@ -72,6 +72,7 @@ class Tour:
         self._server = server
         self._plan = plan
         self._view = view
+        self._show_page = show_page
         self._direct = Target(
             host=server.host, port=server.port, sslmode="require" if server.tls else "disable"
         )
@@ -83,9 +84,9 @@ class Tour:
             await self._go_direct(sampler)
             await sampler.idle.wait()  # PostgreSQL needs a moment to see its clients go
             async with proxy.running(
-                self._server, self._plan.port, USER, PASSWORD, DATABASE
+                self._server, self._plan.port, USER, PASSWORD, DATABASE, self._show_page
             ) as front:
-                self.result.port = front.port
+                self.result.port, self.result.page = front.port, front.page
                 self._pooled = dataclasses.replace(self._pooled, port=front.port)
                 await self._go_through(front, sampler)
                 await self._compare()

@@ -14,7 +14,6 @@ from forebay.config.settings import CloudWatchSettings, NodeSettings, OtelSettin
 from forebay.metrics import cloudwatch, emf, places, stats
 from forebay.metrics.intervals import Intervals, Sample
 from forebay.metrics.lane import Lane
-from forebay.metrics.micropools import MicroPools
 from forebay.net.tasks import spawn
 from forebay.node.errors import WorkerUnavailableError
 from forebay.node.observer import Observer
@@ -83,7 +82,10 @@ async def _each(period_s: float, do: Export) -> None:
     """Do it whenever a period of the clock ends: so CloudWatch has one sample of each minute."""
     while True:
         await asyncio.sleep(period_s - time.time() % period_s)
-        await do()
+        try:
+            await do()
+        except Exception:
+            log.exception("A period was not told")  # the next one may be
 
 
 class _StatsLog:
@@ -137,16 +139,15 @@ class _ToCloudWatch:
 class _ToCollector:
     def __init__(self, settings: OtelSettings) -> None:
         try:
-            self._otel: Any = importlib.import_module("forebay.metrics.otel")
+            otel: Any = importlib.import_module("forebay.metrics.otel")
         except ImportError:
             text = 'node.otel needs OpenTelemetry: pip install "forebay[otel]"'
             raise ExporterError(text) from None
-        self._collector = self._otel.Collector(settings.endpoint)
-        self._micro_pools = MicroPools()
-        self._lane: Lane[Any] = Lane("the OpenTelemetry collector", self._collector.deliver)
+        self._collector = otel.Collector(settings.endpoint)
+        self._lane: Lane[NodeFigures] = Lane("the OpenTelemetry collector", self._collector.deliver)
 
     def take(self, figures: NodeFigures) -> None:
-        self._lane.offer([self._otel.metrics_data(figures, self._micro_pools)])
+        self._lane.offer([figures])
 
     def close(self) -> None:
         self._lane.close()

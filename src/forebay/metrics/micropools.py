@@ -7,11 +7,12 @@ elsewhere already.
 """
 
 from collections.abc import Iterable, Mapping
+from operator import add, attrgetter, ge, sub
 from typing import Any, Final
 
 import msgspec
 
-from forebay.channel.figures import PoolFigures, ProxyFigures
+from forebay.channel.figures import Number, PoolFigures, ProxyFigures
 from forebay.metrics.labels import clean
 from forebay.metrics.readers import OTHERS
 
@@ -24,6 +25,9 @@ COUNTERS: Final = (
     *("query_us", "wait_us", "client_parses", "server_parses", "binds", "replays"),
 )
 _GAUGES: Final = ("clients", "waiting", "connections", "opening", "idle", "borrowed")
+_COUNTED: Final = attrgetter(*COUNTERS)
+_SO_NOW: Final = attrgetter(*_GAUGES)
+_NOTHING: Final[tuple[Number, ...]] = (0,) * len(COUNTERS)
 
 
 class MicroPools:
@@ -51,8 +55,9 @@ class _Proxy:
         self.worker_started_at = worker_started_at
         self._limit = limit
         self._apart: set[Key] = set()
-        self._others: dict[str, Any] = dict.fromkeys(COUNTERS, 0)
-        self._others_before: dict[Key, PoolFigures] = {}
+        # What the others have counted in all, and what each of them had when it was last seen.
+        self._others = _NOTHING
+        self._before: dict[Key, tuple[Number, ...]] = {}
         self._has_others = False
 
     def told(self, pools: Mapping[Key, PoolFigures]) -> list[PoolFigures]:
@@ -70,22 +75,24 @@ class _Proxy:
             found.append(self._add(others))
         return found
 
-    def _add(self, others: dict[Key, PoolFigures]) -> PoolFigures:
-        for key, each in others.items():
-            before = self._others_before.get(key)
-            is_same = before is not None and all(
-                getattr(each, name) >= getattr(before, name) for name in COUNTERS
-            )
-            for name in COUNTERS:
-                self._others[name] += getattr(each, name)
-                if before is not None and is_same:
-                    self._others[name] -= getattr(before, name)
-        self._others_before = others
-        sums: dict[str, Any] = {
-            name: sum(getattr(each, name) for each in others.values()) for name in _GAUGES
+    def _add(self, others: Mapping[Key, PoolFigures]) -> PoolFigures:
+        counted = {key: _COUNTED(each) for key, each in others.items()}
+        for key, now in counted.items():
+            before = self._before.get(key, _NOTHING)
+            if now == before:  # most of very many do nothing
+                continue
+            if not all(map(ge, now, before)):
+                before = _NOTHING  # it was gone meanwhile
+            rises = map(sub, now, before)
+            self._others = tuple(map(add, self._others, rises))
+        self._before = counted
+        gauges = [sum(column) for column in zip(*map(_SO_NOW, others.values()), strict=True)]
+        values: dict[str, Any] = {
+            **dict(zip(COUNTERS, self._others, strict=True)),
+            **dict(zip(_GAUGES, gauges, strict=False)),  # without others there are none
+            "waited_s": max((each.waited_s for each in others.values()), default=0.0),
         }
-        sums["waited_s"] = max((each.waited_s for each in others.values()), default=0.0)
-        return PoolFigures(database=OTHERS, user=OTHERS, **sums, **self._others)
+        return PoolFigures(database=OTHERS, user=OTHERS, **values)
 
 
 def _by_key(pools: Iterable[PoolFigures]) -> dict[Key, PoolFigures]:

@@ -68,9 +68,12 @@ class Collector:
         for name in ("opentelemetry.exporter", "opentelemetry.sdk"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._exporter = OTLPMetricExporter(endpoint=url, timeout=TIMEOUT_S)
+        self._micro_pools = MicroPools()
 
-    def deliver(self, data: MetricsData) -> None:
-        """Send them. Raises DeliveryError."""
+    def deliver(self, figures: NodeFigures) -> None:
+        """Send all metrics. Making them takes longer than a loop may stand still where there are
+        hundreds of micro-pools. Raises DeliveryError."""
+        data = metrics_data(figures, self._micro_pools)
         if self._exporter.export(data) is not MetricExportResult.SUCCESS:
             raise DeliveryError("the collector is away, or refuses them")
 

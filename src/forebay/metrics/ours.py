@@ -84,7 +84,7 @@ CLIENTS: Final = (
         "QueriesRefused",
         COUNTER,
         number("queries_refused"),
-        "Queries that Forebay answered with an error of its own",
+        "Queries, and logins that need a connection, that were refused as there was none for them",
     ),
 )
 

@@ -165,6 +165,7 @@ class Node:
             worker_restarts=self.restarts,
             reload=self._last_reload,
             warnings=self._warnings(),
+            paused=self._reconciler.paused,
         )
 
     # --- start --------------------------------------------------------------------------------

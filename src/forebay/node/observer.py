@@ -100,7 +100,10 @@ class Observer:
         if self._reconciler.supervisor.worker is None:
             return 0
         request = PoolCommand(proxy=proxy, action=action, database=database)
-        return (await self.ask(request, Done)).left
+        left = (await self.ask(request, Done)).left
+        for each in (self._figures, self._figures_with_pools, self._view):
+            each.forget()  # whoever has given a command sees what has come of it
+        return left
 
     async def ask(
         self, request: Looking, expected: type[T], timeout_s: float = ANSWER_TIMEOUT_S

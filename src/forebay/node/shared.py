@@ -31,16 +31,22 @@ class Shared(Generic[T]):
             spawn(self._find(answer), "ask for all who look")
         return await asyncio.shield(answer)
 
+    def forget(self) -> None:
+        """Whoever asks from now on is told what is so from now on."""
+        self._answer = None
+
     async def _find(self, answer: asyncio.Future[T]) -> None:
         try:
             found = await self._ask()
         except BaseException as error:
-            self._answer = None
+            if self._answer is answer:
+                self._answer = None
             if isinstance(error, Exception):
                 answer.set_exception(error)
                 answer.exception()  # whoever waited may have left
                 return
             answer.cancel()
             raise
-        self._answered_at = asyncio.get_running_loop().time()
+        if self._answer is answer:
+            self._answered_at = asyncio.get_running_loop().time()
         answer.set_result(found)

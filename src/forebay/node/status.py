@@ -43,6 +43,7 @@ class ProxyStatus(msgspec.Struct, frozen=True, kw_only=True):
     database_connections_borrowed: int | None = None
     max_database_connections_allowed: int | None = None
     limit: str = ""  # in words, with what it was computed from
+    paused: list[str] = []  # databases that are paused; "": all
     warnings: list[str] = []  # secrets that can't be read, certificates that expire
 
 
@@ -81,10 +82,11 @@ def describe(
     worker_restarts: int,
     reload: Reload | None,
     warnings: Mapping[str, list[str]],
+    paused: Mapping[str, frozenset[str]],
 ) -> Status:
     """This process as a node. ``figures``: the worker's, by proxy; ``silence``: why there are none,
-    or ""."""
-    proxies = proxies_of(config, addresses, figures, warnings)
+    or ""; ``paused``: databases, by proxy."""
+    proxies = proxies_of(config, addresses, figures, warnings, paused)
     problems = problems_of(state, silence, proxies)
     return Status(
         ok=not problems,
@@ -106,6 +108,7 @@ def proxies_of(
     addresses: Mapping[str, Sequence[Address]],
     figures: Mapping[str, Figures],
     warnings: Mapping[str, list[str]],
+    paused: Mapping[str, frozenset[str]],
 ) -> list[ProxyStatus]:
     """The proxies, by the worker's figures as far as there are any."""
     limits = limits_in(figures)
@@ -113,6 +116,7 @@ def proxies_of(
         msgspec.structs.replace(
             _proxy(name, proxy, addresses.get(name, ()), figures.get(name, {}), limits.get(name)),
             warnings=warnings.get(name, []),
+            paused=sorted(paused.get(name, ())),
         )
         for name, proxy in config.proxies.items()
     ]

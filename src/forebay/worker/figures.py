@@ -5,7 +5,7 @@ time; what the numbers mean stands in docs/operations.md.
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from forebay.channel import Histogram, PoolFigures, ProxyFigures
+from forebay.channel import Histogram, PoolFigures, ProxyFigures, name_as_text
 from forebay.channel.figures import Number
 from forebay.relay import Histogram as RelayHistogram
 from forebay.relay import MicroPool, Tally
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 # So many micro-pools are described at once, before relayed traffic goes on.
 POOLS_AT_ONCE = 50
+# The SQLSTATEs to be expected begin with 0: who watches a counter must see its first event, too.
+LOGIN_FAILURES: dict[str, Number] = dict.fromkeys(("08P01", "28000", "28P01", "3D000", "53300"), 0)
+REFUSALS: dict[str, Number] = dict.fromkeys(("08000", "53300"), 0)
 
 
 def histogram_of(counted: RelayHistogram) -> Histogram:
@@ -62,9 +65,9 @@ def parts_of(proxy: "Proxy") -> dict[str, dict[str, Number]]:
     counts = proxy.sessions.counts
     return {
         "logins": dict(counts.logins),
-        "login_failures": dict(counts.login_failures),
+        "login_failures": {**LOGIN_FAILURES, **counts.login_failures},
         "tls_versions": dict(counts.tls_versions),
-        "refusals": dict(proxy.manager.refusals.counts),
+        "refusals": {**REFUSALS, **proxy.manager.refusals.counts},
         **proxy.sessions.pinner.counts.figures(),
     }
 
@@ -148,15 +151,17 @@ async def _pools(proxy: "Proxy") -> list[PoolFigures]:
 def _gone(proxy: "Proxy") -> list[PoolFigures]:
     """What those that are no more have counted."""
     past = proxy.manager.past.items()
-    return [PoolFigures(database=name, user="", **counted(tally)) for name, tally in past]
+    return [
+        PoolFigures(database=name_as_text(name), user="", **counted(tally)) for name, tally in past
+    ]
 
 
 def pool_figures(pool: MicroPool, now: float) -> PoolFigures:
     """One micro-pool's."""
     tally = pool.tally
     return PoolFigures(
-        database=pool.database,
-        user=pool.user,
+        database=name_as_text(pool.database),
+        user=name_as_text(pool.user),
         clients=pool.clients,
         waiting=pool.waiting,
         waited_s=max(0.0, now - pool.waits_since) if pool.waiting else 0.0,

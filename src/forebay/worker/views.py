@@ -17,12 +17,13 @@ from forebay.channel import (
     Connections,
     PinRow,
     ProxyView,
+    name_as_text,
 )
 from forebay.relay import Client, MicroPool, Server, Waiter
 from forebay.relay.census import Line
 from forebay.relay.connection import Place
 from forebay.worker.kept import application_of, known_notes
-from forebay.worker.pool.holders import NAME_CHARACTERS, Survey, holder_of
+from forebay.worker.pool.holders import Survey, holder_of
 from forebay.worker.sessions import telling
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def view_of(proxy: "Proxy", limit: int) -> ProxyView:
             PinRow(
                 reason=reason.value,
                 digest=digest,
-                application=application,
+                application=name_as_text(application),
                 count=entry.count,
                 now=open_now,
                 total_s=entry.total_s,
@@ -91,10 +92,10 @@ def client_row(client: Client, now: float) -> ClientRow:
         state, since = WAITING, client.place.waits_since
     return ClientRow(
         id=client.process_id,
-        database=_cut(client.pool.database),
-        user=_cut(user_of(client)),
-        identity=_cut(client.pool.user),
-        application=_cut(application_of(client)),
+        database=name_as_text(client.pool.database),
+        user=name_as_text(user_of(client)),
+        identity=name_as_text(client.pool.user),
+        application=name_as_text(application_of(client)),
         address=telling.address_of(client),
         tls=client.tls_version,
         state=state,
@@ -114,8 +115,8 @@ def connection_row(server: Server, now: float) -> ConnectionRow:
     since = server.idle_since if is_unused else holder.since
     return ConnectionRow(
         id=server.pid,
-        database=_cut(server.pool.database),
-        user=_cut(server.pool.user),
+        database=name_as_text(server.pool.database),
+        user=name_as_text(server.pool.user),
         state=UNUSED if is_unused else holder.state.value,
         state_s=_seconds(now - since),
         held_s=0.0 if is_unused else _seconds(now - holder.held_since),
@@ -123,7 +124,7 @@ def connection_row(server: Server, now: float) -> ConnectionRow:
         tls=server.tls_version,
         is_retired=server.retired,
         client=0 if client is None else client.process_id,
-        application="" if client is None else _cut(application_of(client)),
+        application="" if client is None else name_as_text(application_of(client)),
         address="" if client is None else telling.address_of(client),
         pins=[] if client is None else _pins(client),
     )
@@ -168,10 +169,6 @@ def _next(offset: int, rows: Sequence[object], count: int) -> int:
 def _pins(client: Client) -> list[str]:
     notes = known_notes(client) if client.pinned else None
     return [] if notes is None else sorted(each.value for each in notes.reasons)
-
-
-def _cut(name: str) -> str:
-    return name[:NAME_CHARACTERS]
 
 
 def _seconds(duration_s: float) -> float:

@@ -74,6 +74,12 @@ def test_one_that_does_not() -> None:
     assert text[-2:] == ["It does not serve: a", "It does not serve: b"]
 
 
+def test_what_is_paused() -> None:
+    proxy = msgspec.structs.replace(PROXY, paused=["", "shop"])
+    text = told(msgspec.structs.replace(STATUS, proxies=[proxy]))
+    assert "  paused          all databases, shop" in text
+
+
 def test_the_last_reload() -> None:
     good = Reload(at=1064.0, ok=True, changed=["a: 1 → 2"])
     text = told(msgspec.structs.replace(STATUS, reload=good))

@@ -137,6 +137,9 @@ def test_what_the_settings_say(change: dict[str, object], said: str) -> None:
     ("change", "said"),
     [
         ({"users": {"app": LimitSettings(max_connections=3)}}, ""),
+        ({"admin_users": ["App"]}, 'admin_users names "App", but there is no user "App"'),
+        ({"stats_users": ["App"]}, 'stats_users names "App", but there is no user "App"'),
+        ({"stats_users": ["App"], "auth_query": "SELECT $1"}, ""),
         ({"users": {"App": LimitSettings()}}, 'users.App has no effect: there is no user "App"'),
         ({"users": {"App": LimitSettings()}, "auth_query": "SELECT $1"}, ""),
         (
@@ -146,7 +149,9 @@ def test_what_the_settings_say(change: dict[str, object], said: str) -> None:
         ({"pool": PoolSettings(max_connections=99)}, ""),
     ],
 )
-def test_limits_of_users_and_databases(change: dict[str, object], said: str) -> None:
+def test_limits_of_users_and_databases_and_who_may_look(
+    change: dict[str, object], said: str
+) -> None:
     found = warnings(msgspec.structs.replace(PROXY, **change))
     assert said in found if said else found == ""
 

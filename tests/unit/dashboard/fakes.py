@@ -60,7 +60,7 @@ class FakeObserver:
     asked: int = 0
     is_silent: bool = False
 
-    async def figures(self) -> NodeFigures:
+    async def figures(self, *, pools: bool = False) -> NodeFigures:
         self.asked += 1
         await asyncio.sleep(0)
         if self.is_silent:
@@ -105,6 +105,7 @@ class FakeNode:
             worker_restarts=0,
             reload=None,
             warnings={},
+            paused={},
         )
 
 

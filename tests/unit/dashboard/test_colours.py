@@ -22,7 +22,7 @@ DRAWINGS = [
 
 
 def colours(theme: str) -> dict[str, str]:
-    css = files.content("page.css").decode()
+    css = files.content("colours.css").decode()
     block = css.split(':root[data-theme="dark"] {' if theme == "dark" else ":root {", 1)[1]
     return dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block.split("}", 1)[0]))
 
@@ -42,7 +42,8 @@ def contrast(one: str, other: str) -> float:
 
 def test_both_sets_have_the_same_names() -> None:
     assert colours("light").keys() == colours("dark").keys()
-    used = set(re.findall(r"var\(--([\w-]+)\)", files.content("page.css").decode()))
+    sheets = [files.content(name).decode() for name in files.names() if name.endswith(".css")]
+    used = {name for sheet in sheets for name in re.findall(r"var\(--([\w-]+)\)", sheet)}
     assert used <= colours("light").keys()
 
 

@@ -40,6 +40,14 @@ async def test_one_too_many_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
         writer.close()
 
 
+async def test_a_head_request_is_no_viewer() -> None:
+    async with site(FakeNode()) as here:
+        answer = await here.ask("/api/live", "HEAD")
+        assert (answer.status, answer.body) == (200, b"")
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert here.server._live.viewers == 0
+
+
 async def test_a_proxy_that_is_not_there() -> None:
     async with site(FakeNode()) as here:
         assert (await here.ask("/api/live?proxy=x")).status == 404

@@ -30,6 +30,12 @@ def test_names_are_given_once() -> None:
         assert [name for name, count in Counter(names).items() if count > 1] == []
 
 
+def test_no_metric_is_called_as_a_dimension() -> None:
+    """A line of EMF has both on one level."""
+    dimensions = {name for each in CATALOGUE for names in each.dimensions for name in names}
+    assert not {each.name for each in CATALOGUE} & {*dimensions, *(m.label for m in CATALOGUE)}
+
+
 def test_names_are_of_the_right_form() -> None:
     for each in CATALOGUE:
         assert re.fullmatch(r"[A-Z][A-Za-z]{1,254}", each.name)  # CloudWatch's, of one style

@@ -1,8 +1,10 @@
 """PutMetricData: what is sent, and what its failures mean."""
 
 import builtins
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import botocore.exceptions
@@ -11,6 +13,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import ANY, Stubber
 
 from forebay.config.settings import CloudWatchSettings
+from forebay.embedded.surroundings import free_port
 from forebay.identity.sources.aws import make_client
 from forebay.metrics import cloudwatch
 from forebay.metrics.cloudwatch import CloudWatch, data, explain
@@ -178,6 +181,53 @@ def test_region_and_endpoint_are_the_settings_or_awss(
     with pytest.raises(DeliveryError):
         CloudWatch(own, environ).deliver([])
     assert made == [(region, "cloudwatch", "http://127.0.0.1:1")]
+
+
+@pytest.fixture
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-secret")
+
+
+def at(url: str) -> CloudWatch:
+    settings = CloudWatchSettings(put_metric_data=True, region="eu-west-1", endpoint_url=url)
+    return CloudWatch(settings, {})
+
+
+class Throttling(BaseHTTPRequestHandler):
+    """Answers as AWS does who has asked too often."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(429)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.usefixtures("keys")
+def test_a_cloudwatch_that_throttles() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Throttling) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            sender = at(f"http://127.0.0.1:{server.server_address[1]}")
+            with pytest.raises(DeliveryError, match="throttled") as caught:
+                sender.deliver(data([sample(1)], AT)[0])
+            assert caught.value.transient
+            sender._client.close()
+        finally:
+            server.shutdown()
+            thread.join(30)
+
+
+@pytest.mark.usefixtures("keys")
+def test_a_cloudwatch_that_is_away() -> None:
+    with pytest.raises(DeliveryError, match="it can't be reached: no connection") as caught:
+        at(f"http://127.0.0.1:{free_port()}").deliver(data([sample(1)], AT)[0])
+    assert caught.value.transient
 
 
 def test_without_botocore_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

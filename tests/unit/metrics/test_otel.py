@@ -28,7 +28,7 @@ def send(receiver: OtlpReceiver, endpoint: str | None = None, **proxy: object) -
     collector = Collector(endpoint or receiver.url)
     figures = node_figures({"app": full_figures() if not proxy else proxy_figures(**proxy)})
     try:
-        collector.deliver(metrics_data(figures, MicroPools()))
+        collector.deliver(figures)
     finally:
         collector.close()
     return receiver.metrics
@@ -125,3 +125,14 @@ def test_a_collector_that_refuses_is_told(
     with pytest.raises(DeliveryError, match="refuses"):
         send(receiver)
     assert caplog.records == []  # the lane tells it
+
+
+def test_micro_pools_are_bounded_and_stay_told_apart() -> None:
+    pools = [PoolFigures(database=name, user="u", queries=1) for name in "abc"]
+    micro_pools = MicroPools(1)
+    for given in (pools, pools[::-1]):
+        data = metrics_data(node_figures({"app": proxy_figures(pools=given)}), micro_pools)
+        (scope,) = data.resource_metrics[0].scope_metrics
+        (told,) = [each for each in scope.metrics if each.name == "forebay.micro_pool_queries"]
+        databases = [(each.attributes or {})["forebay.database"] for each in told.data.data_points]
+        assert databases == ["a", "(others)"]

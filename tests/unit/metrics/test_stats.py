@@ -1,7 +1,9 @@
 """The log's line of figures."""
 
+import logging
 import re
 
+from forebay.logs import HumanFormatter
 from forebay.metrics.stats import fields, line, stats
 from tests.unit.metrics.made import proxy_figures
 
@@ -53,11 +55,11 @@ def test_no_time_has_no_rates() -> None:
     assert stats(None, proxy_figures(numbers=IS), 0.0)["queries_s"] == 0
 
 
-def test_programs_get_fields() -> None:
+def test_programs_get_fields_and_people_a_sentence() -> None:
     found = stats(proxy_figures(numbers=WAS), proxy_figures(numbers=IS), 60.0)
     told = fields("app", found, 60.02)
-    assert told["proxy"] == "app"
-    assert told["period_s"] == 60.0
-    assert told["transactions_s"] == 2
-    assert told["xact_us"] == 500
-    assert told["clients_waiting"] == 2
+    assert told == {"proxy": "app", "stats": {"period_s": 60.0, **found}}
+    assert {"transactions_s": 2, "xact_us": 500, "clients_waiting": 2}.items() <= found.items()
+    record = logging.LogRecord("forebay.stats", logging.INFO, "", 0, line(found), (), None)
+    record.fields = told
+    assert HumanFormatter().format(record).endswith(f"stats: {TEXT} proxy=app")

@@ -66,3 +66,25 @@ async def test_an_error_that_nobody_waits_for_is_nobodys() -> None:
     source.may_answer.set()
     source.fails = False
     assert await shared.get() in (1, 2)
+
+
+async def test_what_was_forgotten_is_asked_for_anew() -> None:
+    gates = [asyncio.Event(), asyncio.Event()]
+    asked = 0
+
+    async def ask() -> int:
+        nonlocal asked
+        asked += 1
+        number = asked
+        await gates[number - 1].wait()
+        return number
+
+    shared = Shared(ask, 60.0)
+    first = asyncio.ensure_future(shared.get())
+    await asyncio.sleep(0)
+    shared.forget()
+    gates[1].set()
+    assert await shared.get() == 2
+    gates[0].set()
+    assert await first == 1  # who had asked before has an answer of before
+    assert await shared.get() == 2

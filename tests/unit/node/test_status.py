@@ -41,6 +41,7 @@ def described(
         "worker": WorkerStatus(pid=7, started_at=2.0),
         "worker_restarts": 0,
         "reload": None,
+        "paused": {"app": frozenset({"shop"}), "gone": frozenset({""})},
         "warnings": {"app": ["the TLS certificate expires on 2026-12-01"]},
     }
     addresses = {"app": [Address("127.0.0.1", 6432)]}

@@ -9,6 +9,7 @@ import pytest
 
 from forebay.net.login import LoggedIn, LoginFailed
 from forebay.net.stream import Stream
+from forebay.protocol import errors
 from forebay.protocol.startup import CancelRequest
 from forebay.session.settings import InternTable, Parameters
 from forebay.worker import proxy as endpoint
@@ -27,6 +28,7 @@ async def turn_away(stream: Stream, draining: bool = False) -> str:
     proxy._draining = draining
     proxy.prepared = prepared(SimpleNamespace(max_client_connections=0))
     proxy.sessions = SimpleNamespace(clients={})
+    proxy._admin = SimpleNamespace(is_meant=lambda database: False)
     with pytest.raises(LoginFailed) as caught:
         async with asyncio.timeout(5):
             await proxy._admit(LoggedIn(stream, "user", "database", (), 0, ""))
@@ -59,6 +61,7 @@ def made() -> Any:
     proxy._draining = False
     proxy.prepared = prepared(SimpleNamespace(max_client_connections=2))
     proxy.sessions = SimpleNamespace(clients={}, counts=Counts())
+    proxy._admin = SimpleNamespace(is_meant=lambda database: False, cancel=lambda *_: None)
     proxy._agenda = SimpleNamespace(loop=None)
     proxy._front = SimpleNamespace(
         policy_for=lambda sock: None, identity_of=lambda login: login.user
@@ -105,6 +108,35 @@ async def test_a_user_who_is_gone_when_the_login_ends_is_told_so() -> None:
             await proxy._admit(LoggedIn(Stream(ours), "app", "shop", (), 0, ""))
         assert (caught.value.user, caught.value.sqlstate) == ("app", "28000")
         assert b"no credentials" in theirs.recv(1000)
+
+
+@pytest.mark.parametrize(
+    ("draining", "obstacle", "sqlstate"),
+    [(False, None, None), (True, None, "57P01"), (False, errors.not_allowed("x"), "42501")],
+)
+async def test_who_has_a_look_takes_no_place(
+    draining: bool, obstacle: errors.PgError | None, sqlstate: str | None
+) -> None:
+    proxy = made()
+    proxy._draining = draining
+    proxy.prepared = prepared(SimpleNamespace(max_client_connections=0))
+    admitted: list[LoggedIn] = []
+    proxy._admin = SimpleNamespace(
+        is_meant=lambda database: database == "pgbouncer",
+        obstacle=lambda login: obstacle,
+        admit=lambda login, taken: admitted.append(login),
+    )
+    ours, theirs = socket.socketpair()
+    login = LoggedIn(Stream(ours), "ops", "pgbouncer", (), 0, "")
+    with theirs:
+        if sqlstate is None:
+            await proxy._admit(login)
+        else:
+            with pytest.raises(LoginFailed) as caught:
+                await proxy._admit(login)
+            assert caught.value.sqlstate == sqlstate
+    assert admitted == ([login] if sqlstate is None else [])
+    login.stream.close()
 
 
 async def test_a_login_that_fails_is_counted_and_told_of(

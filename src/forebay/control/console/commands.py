@@ -3,7 +3,7 @@
 from typing import Final, Literal, NamedTuple
 
 from forebay.config.settings import ProxySettings
-from forebay.control.console.grammar import Command, CommandError, invalid
+from forebay.control.console.grammar import PARAMETERS, Command, CommandError, invalid
 
 Role = Literal["stats", "admin"]
 """``stats_users`` may look, ``admin_users`` may do everything."""
@@ -43,6 +43,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "RELOAD": Entry("admin", "RELOAD"),
     "RESUME": Entry("admin", "RESUME", takes_name=True),
     # What drivers say around commands.
+    **{f"SHOW {name}": _LOOKS for name in PARAMETERS},
     "BEGIN": Entry("stats", "BEGIN"),
     "COMMIT": Entry("stats", "COMMIT"),
     "DEALLOCATE": Entry("stats", "DEALLOCATE", takes_name=True),

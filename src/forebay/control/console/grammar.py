@@ -5,6 +5,8 @@ admin_parse_query), and what drivers say to any database.
 import re
 from typing import Final, NamedTuple
 
+# A longer text is no command: patterns take their time with it.
+MAX_CHARACTERS: Final = 1000
 # Of a command that makes no sense so much is repeated.
 REPEATED_CHARACTERS: Final = 200
 
@@ -20,9 +22,10 @@ _END: Final = re.compile(
     r"\s*(commit|end|rollback|abort)(?:\s+(?:work|transaction))?\s*;?\s*", re.IGNORECASE
 )
 _SET: Final = re.compile(
-    r"\s*set\s+(?:session\s+|local\s+)?([a-z_.]+|time\s+zone)(?:\s*=\s*|\s+to\s+|\s+).*",
+    r"\s*set\s+(?:session\s+|local\s+)?(time\s+zone|[a-z_.]+)(?:\s*=\s*|\s+to\s+|\s+).*",
     re.IGNORECASE | re.DOTALL,
 )
+_ISOLATION: Final = re.compile(r"\s*show\s+transaction\s+isolation\s+level\s*;?\s*", re.IGNORECASE)
 _RESET: Final = re.compile(r"\s*(reset|discard)\s+all\s*;?\s*", re.IGNORECASE)
 
 _DEALLOCATE: Final = re.compile(rf"\s*deallocate(?:\s+prepare)?\s+{_WORD}\s*;?\s*", re.IGNORECASE)
@@ -39,6 +42,18 @@ SESSION_SETTINGS: Final = frozenset(
         *("transaction", "transaction_timeout"),
     }
 )
+
+
+PARAMETERS: Final = {
+    "CLIENT_ENCODING": "UTF8",
+    "DATESTYLE": "ISO",
+    "DEFAULT_TRANSACTION_ISOLATION": "read committed",
+    "SERVER_ENCODING": "UTF8",
+    "STANDARD_CONFORMING_STRINGS": "on",
+    "TIMEZONE": "GMT",
+    "TRANSACTION_ISOLATION": "read committed",
+}
+"""What drivers and pools ask any database for, and what it is here."""
 
 
 class CommandError(Exception):
@@ -58,6 +73,8 @@ class Command(NamedTuple):
 
 def parse(text: str) -> Command:
     """Reads one command. Raises CommandError for what is none."""
+    if len(text) > MAX_CHARACTERS:
+        raise invalid(text)
     if _BEGIN.fullmatch(text):
         return Command("BEGIN")
     if found := _END.fullmatch(text):
@@ -69,6 +86,8 @@ def parse(text: str) -> Command:
         return Command("DEALLOCATE ALL" if is_all else "DEALLOCATE", found[1] or found[2])
     if found := _SET.fullmatch(text):
         return _set(" ".join(found[1].lower().split()))
+    if _ISOLATION.fullmatch(text):
+        return Command("SHOW TRANSACTION_ISOLATION")
     found = _COMMAND.fullmatch(text)
     if found is None:
         raise invalid(text)

@@ -49,6 +49,9 @@ def _flat(settings: msgspec.Struct, prefix: str) -> list[Row]:
             continue
         if isinstance(value, msgspec.Struct):
             found += _flat(value, f"{prefix}{each.name}.")
+        elif isinstance(value, dict) and any(isinstance(v, msgspec.Struct) for v in value.values()):
+            for name, inner in value.items():
+                found += _flat(inner, f"{prefix}{each.name}.{name}.")
         else:
             found.append([prefix + each.name, _text(value), _text(_default(each)), "yes"])
     return found

@@ -5,18 +5,21 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from forebay import __version__
 from forebay.channel import AdminColumn, PinRow, PoolFigures, ProxyFigures, ProxyView
-from forebay.config.settings import ProxySettings
+from forebay.config.settings import LimitSettings, ProxySettings
 from forebay.control.console import settings as configuration
 from forebay.control.console import sockets, stats
+from forebay.control.console.grammar import PARAMETERS
 from forebay.control.console.stats import Sample, by_database
 
 Row = list[str | None]
 
 POOL_MODE: Final = "transaction"
+NO_LIMITS: Final = LimitSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ COLUMNS: Final[dict[str, list[AdminColumn]]] = {
         " current_client_connections:int4"
     ),
     "VERSION": _columns("version"),
+    **{name: _columns(name.lower()) for name in PARAMETERS},
 }
 
 
@@ -106,15 +110,23 @@ def _databases(subject: Subject) -> list[Row]:
             str(int(settings.pool.max_connection_age)),
             POOL_MODE,
             None,
-            limit,
+            _or(settings.databases.get(name, NO_LIMITS).max_connections, limit),
             str(sum(each.connections for each in own)),
-            str(settings.max_client_connections),
+            _or(
+                settings.databases.get(name, NO_LIMITS).max_client_connections,
+                str(settings.max_client_connections),
+            ),
             str(sum(each.clients for each in own)),
             str(int(bool(subject.paused & {name, ""}))),
             "0",
         ]
         for name, own in sorted(pools.items())
     ]
+
+
+def _or(own: int | None, others: str) -> str:
+    """A limit of its own, or that of all together."""
+    return others if own is None else str(own)
 
 
 def _pools(subject: Subject) -> list[Row]:
@@ -167,9 +179,9 @@ def _users(subject: Subject) -> list[Row]:
             "",
             "",
             None,
-            "0",
+            _or(subject.settings.users.get(name, NO_LIMITS).max_connections, "0"),
             str(sum(each.connections for each in pools if each.user == name)),
-            "0",
+            _or(subject.settings.users.get(name, NO_LIMITS).max_client_connections, "0"),
             str(sum(each.clients for each in pools if each.user == name)),
         ]
         for name in _user_names(subject)
@@ -202,6 +214,10 @@ def _pin(pin: PinRow) -> Row:
     ]
 
 
+def _parameter(value: str, _: Subject) -> list[Row]:
+    return [[value]]
+
+
 ROWS: Final[Mapping[str, Callable[[Subject], list[Row]]]] = {
     "CONFIG": lambda subject: configuration.rows(subject.settings),
     "DATABASES": _databases,
@@ -215,5 +231,6 @@ ROWS: Final[Mapping[str, Callable[[Subject], list[Row]]]] = {
     "TOTALS": lambda subject: stats.all_rows(subject.now, subject.before),
     "USERS": _users,
     "VERSION": lambda _: [[f"Forebay {__version__}"]],
+    **{name: partial(_parameter, value) for name, value in PARAMETERS.items()},
 }
 """The rows of what is shown as a whole. Clients, servers and holders are asked for in parts."""

@@ -48,8 +48,7 @@ class Holds:
         self._uses[key] = use
         self._held.update(use.alone)
         self._mark(use)
-        reason = "a statement needs the database alone"
-        closed = sum(self._manager.vacate(pool, but, reason) for pool in self._pools(use.alone))
+        closed = sum(self._manager.vacate(pool, but) for pool in self._pools(use.alone))
         self._forget(use)
         self._agenda.later(HOLD_LIMIT_S, self._end_late, key)
         names = ", ".join(sorted(name.decode(errors="replace") for name in use.alone))

@@ -368,12 +368,12 @@ class PoolManager:
             pool.retry_at = 0.0
         self.retire_all()
 
-    def vacate(self, pool: MicroPool, but: Server | None, reason: str) -> int:
+    def vacate(self, pool: MicroPool, but: Server | None) -> int:
         """Close the idle connections of `pool`, and the others as they come free, except `but`.
-        Returns how many were closed at once, for this reason."""
+        Returns how many were closed at once."""
         idle = [server for server in pool.idle if server is not but]
         for server in idle:
-            self.close_idle(server, reason)
+            self.close_idle(server, "a statement needs the database alone")
         for server in self.servers:
             if server.pool is pool and server is not but:
                 server.retired = True

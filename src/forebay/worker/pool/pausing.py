@@ -46,8 +46,9 @@ class Pausing:
             return
         for pool in self._manager.pools.values():
             self._manager.mark(pool)
-            if self.covers(pool) and not _are_meant(before, pool):
-                self._manager.vacate(pool, None, "the database is paused")
+        pools = [each for each in self._pools(EVERYTHING) if self.covers(each)]
+        new = {each for each in pools if not _are_meant(before, each)}
+        self._vacate(new, "the database is paused")
         logger.info(
             "%s",
             "Databases are paused" if self._databases else "No database is paused any more",
@@ -65,8 +66,7 @@ class Pausing:
             self._manager.retire_all()
             return
         self._manager.retire_opening()
-        for pool in self._pools(database):
-            self._manager.vacate(pool, None, "it was retired")
+        self._vacate(set(self._pools(database)), "it was retired")
         self._manager.schedule()
 
     def kill(self, database: str, clients: Iterable[Client]) -> None:
@@ -78,6 +78,15 @@ class Pausing:
                 client.fail(farewell, "an administrator has ended it (KILL)")
         for server in [each for each in self._manager.servers if each.pool in pools]:
             server.shut("an administrator has ended it (KILL)")
+
+    def _vacate(self, pools: set[MicroPool], reason: str) -> None:
+        """Close the connections of these as they come free; idle ones now, for this reason."""
+        for server in self._manager.servers:
+            if server.pool in pools:
+                server.retired = True
+        for pool in pools:
+            for server in list(pool.idle):
+                self._manager.close_idle(server, reason)
 
     def _pools(self, database: str) -> list[MicroPool]:
         pools = list(self._manager.pools.values())

@@ -183,6 +183,7 @@ class Sessions:
             self.evacuations.over(client)
         client.pool.note_clients(-1)
         self.counts.closed += 1
+        self.counts.failed += not client.greeted
         self.counts.tls_clients -= client.is_tls
         telling.closed(client, reason)
         if not client.is_closed:

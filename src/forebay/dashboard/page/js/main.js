@@ -101,7 +101,7 @@ function showHead(message) {
 
 function showProxies(message) {
   const list = $("proxies");
-  list.hidden = message.proxies.length < 2;
+  list.parentElement.hidden = message.proxies.length < 2;
   const items = fit(list, message.proxies.length, () => el("li", {}, el("a")));
   for (const [index, proxy] of message.proxies.entries()) {
     const anchor = items[index].firstChild;
@@ -143,7 +143,7 @@ function showLegend(proxy) {
 
 function tellLink() {
   const lines = [LINK[link] ?? ""];
-  if (paused) lines.push("Paused: what is shown stands still.");
+  if (paused) lines.push("Frozen: what is shown stands still.");
   const said = lines.filter((line) => line).join(" ");
   text($("link"), said);
   $("link").hidden = !said;
@@ -165,7 +165,7 @@ window.addEventListener("hashchange", () => {
 $("pause").addEventListener("click", () => {
   paused = !paused;
   attribute($("pause"), "aria-pressed", String(paused));
-  text($("pause"), paused ? "Go on" : "Pause");
+  text($("pause"), paused ? "Go on" : "Freeze");
   if (!paused && latest) show(latest);
   tellLink();
 });

@@ -47,6 +47,7 @@ const LIMITS = [
 
 function amount(row, value, exact = false) {
   if (value === null) return "not known yet";
+  if (row.unit === "s" && value === 0 && !exact) return "none";
   if (row.unit === "s") return exact ? duration(value) : span(value);
   return row.unit ? `${number(value)} ${row.unit}` : count(value);
 }
