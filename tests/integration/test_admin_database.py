@@ -237,6 +237,20 @@ class TestPausing:
                     eventually(lambda: state(other) == "no", "it is resumed")
                     admin.close()
 
+    def test_a_pause_that_waits_holds_up_no_shutdown(self, forebay: Forebay) -> None:
+        client = psycopg.connect(forebay.dsn())
+        client.execute("SELECT 1")
+        with ThreadPoolExecutor() as others:
+            paused = others.submit(forebay.psql, "PAUSE", user=ADMIN, database="pgbouncer")
+            forebay.wait_for_log("Databases are paused")
+            forebay.signal(signal.SIGTERM)
+            assert "terminating connection due to administrator command" in paused.result().err
+        client.execute("SELECT 1")
+        client.commit()
+        assert forebay.wait() == 0
+        assert "could not be undone" not in forebay.text
+        client.close()
+
     def test_another_worker_knows_of_it(self, forebay: Forebay) -> None:
         with console(forebay) as admin:
             admin.execute("PAUSE")

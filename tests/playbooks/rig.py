@@ -292,8 +292,24 @@ class Rig:
                 place = place.waits_before
             assert places == pool.waiting
         assert len(self.sessions.clients) == sum(p.clients for p in self.manager.pools.values())
+        self._check_times()
         if self.complaints:
             raise AssertionError(logging.Formatter().format(self.complaints[0]))
+
+    def _check_times(self) -> None:
+        """No request and no transaction has a beginning if there is none."""
+        for client in self.sessions.clients.values():
+            is_at_rest = client.greeted and not client.is_waiting and not client.is_stalled
+            if is_at_rest and client.server is None:
+                assert client.asked_at == 0.0
+        for server in self.manager.servers:
+            if server.client is None:
+                assert server.asked_at == server.transaction_at == 0.0
+            elif server.ledger.count == 0:
+                assert server.asked_at == 0.0
+                if not server.client.is_stalled:
+                    assert server.client.asked_at == 0.0
+                    assert server.in_transaction or server.transaction_at == 0.0
 
     def finish(self) -> None:
         """Everybody leaves: nothing may be left behind."""

@@ -55,6 +55,7 @@ cdef class Borrower(Peer):
 
     cpdef say(self, bytes message):
         """Send `message` to the client, in order behind all that was sent before."""
+        self.pool.tally.sent += len(message)
         self.write(message, len(message))
 
     cpdef object parameters_now(self):

@@ -23,7 +23,7 @@ from .statements.entries cimport Held
 from .statements.prepared cimport GUARD, Naming, Refusal
 from .statements.statement cimport Known
 from .states cimport PARKED, UNSETTLED
-from .timing cimport note_answered
+from .timing cimport note_answered, note_nothing_owed
 from .turn cimport (
     answer_fakes, begin_follow_up, command_done, pass_on, ready_for_query, release_if_free,
 )
@@ -128,6 +128,7 @@ cdef class Server(Connection):
             return count
         pass_on(self, data + passed, at - passed)
         if self.client is not None:
+            note_nothing_owed(self, self.client.held_count == 0)
             self._let_client_go_on()
         return at
 

@@ -11,27 +11,23 @@ from .connection cimport Borrower, Connection
 
 
 cdef int note_answered(Connection server) except -1:
-    """The client's request is answered to its end."""
+    """The client's request is answered to its end, and with it a transaction if none is open."""
     cdef Borrower client = server.client
     cdef double now = server.poller.now
-    cdef double goes_on_at = now if server.ledger.count else 0.0
+    cdef double goes_on_at = now if server.ledger.count and client is not None else 0.0
     server.pool.tally.queries += 1
     if server.asked_at:
         server.pool.tally.query_s += now - server.asked_at
         server.pool.census.database.note(now - server.asked_at)
     server.asked_at = goes_on_at
     if client is not None:
+        if server.status == c"I":
+            server.pool.tally.transactions += 1
+            if server.transaction_at:
+                server.pool.tally.transaction_s += now - server.transaction_at
+            server.transaction_at = goes_on_at
         server.pool.tally.queries_tls += client.is_tls
         if client.asked_at:
             server.pool.census.queries.note(now - client.asked_at)
         client.asked_at = goes_on_at
-    return 0
-
-
-cdef int note_transaction(Connection server) except -1:
-    """The client's transaction is over."""
-    server.pool.tally.transactions += 1
-    if server.transaction_at:
-        server.pool.tally.transaction_s += server.poller.now - server.transaction_at
-        server.transaction_at = 0
     return 0

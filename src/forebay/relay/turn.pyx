@@ -15,7 +15,7 @@ from .ledger cimport PARSE, QUERY
 from .lending cimport settle, take_back
 from .replay cimport replay, replayed
 from .states cimport SETTLING, UNSETTLED
-from .timing cimport note_answered, note_transaction
+from .timing cimport note_answered
 
 cdef bytes PARSE_COMPLETE = b"1\x00\x00\x00\x04"
 cdef bytes CLOSE_COMPLETE = b"3\x00\x00\x00\x04"
@@ -88,7 +88,6 @@ cdef int ready_for_query(Connection server) except -1:
     if client is None:
         return settle(server)
     if server.status == c"I":
-        note_transaction(server)
         if server.parameters is not server.lease.parameters_before:
             client.suspect = True  # no statement may have shown it
             server.lease.parameters_before = server.parameters
@@ -141,7 +140,7 @@ cdef int answer_fakes(Connection server) except -1:
         if kind == QUERY:
             _answer_deallocate(server)
         elif server.client is not None:
-            server.client.write(PARSE_COMPLETE if kind == PARSE else CLOSE_COMPLETE, HEADER_BYTES)
+            pass_on(server, PARSE_COMPLETE if kind == PARSE else CLOSE_COMPLETE, HEADER_BYTES)
     return 0
 
 
@@ -150,7 +149,7 @@ cdef int _answer_deallocate(Connection server) except -1:
     cdef bytes answer = DEALLOCATED if server.status != c"E" else ABORTED
     if server.client is not None:
         answer += b"Z\x00\x00\x00\x05" + bytes((server.status,))
-        server.client.write(answer, len(answer))
+        pass_on(server, answer, len(answer))
     note_answered(server)
     if server.ledger.count == 0:
         ready_for_query(server)

@@ -18,8 +18,8 @@ from .peer cimport GATHER_BYTES
 from .replay cimport discard_plans
 from .statements.prepared cimport Prepared, note_unnamed
 from .statements.use cimport NAMED_LIMIT, define_proven
-from .states cimport UNSETTLED, WORKING, moved
-from .timing cimport note_asked, note_not_asked
+from .states cimport IDLE, UNSETTLED, WORKING, moved
+from .timing cimport note_asked, note_not_asked, note_nothing_owed
 from .turn cimport follow, release_if_free
 
 
@@ -31,13 +31,13 @@ cdef Py_ssize_t walk(Borrower client, const unsigned char *data, Py_ssize_t coun
     if client.state > WORKING or not client.greeted:
         return 0
     client.last_active = client.poller.now
-    if client.asked_at == 0:
-        client.asked_at = client.poller.now
     begin_putting()
     frame.data = frame.unsent = data
     while client.fd >= 0 and not client.finishing:
         if client.body_left:
             _go_through_body(client, &frame, end)
+        if frame.data < end and client.asked_at == 0:
+            client.asked_at = client.poller.now
         if end - frame.data < HEADER_BYTES:
             break
         frame.kind = frame.data[0]
@@ -75,8 +75,18 @@ cdef Py_ssize_t walk(Borrower client, const unsigned char *data, Py_ssize_t coun
         and (client.server.is_blocked() or client.server.ledger.count > LEDGER_LIMIT)
     ):
         client.pause_reading()
+    _note_unasked(client, frame.data == end)
     client.pool.tally.received += frame.data - data
     return frame.data - data
+
+
+cdef int _note_unasked(Borrower client, bint is_taken) noexcept:
+    """What has come may have no answer: then it was no request, and what comes next begins one."""
+    if client.server is not None:
+        note_nothing_owed(client.server, is_taken)
+    elif is_taken and client.state == IDLE:
+        client.asked_at = 0
+    return 0
 
 
 cdef int _send(Borrower client, Frame *frame) except -1:

@@ -46,8 +46,8 @@ class Doorman:
 
     def listen(self, wanted: Iterable[int], passed: Mapping[int, socket.socket]) -> None:
         """Accept on these listening sockets from now on, by the node's numbers for them, and on no
-        others; those that are new are among `passed`."""
-        wanted = set(wanted)
+        others; those that are new are among `passed`. Once closed, on none."""
+        wanted = set() if self._closed else set(wanted)
         for number in self._listeners.keys() - wanted:
             self._loop.remove_reader(self._listeners[number])
             self._listeners.pop(number).close()

@@ -59,7 +59,7 @@ def test_in_a_pipeline_each_begins_when_the_one_before_is_answered(loopback: Loo
     database.sends(RESULT)
     client.gets(f"{RESULT}, {RESULT}")
     assert begun(client) == (False, False, False)
-    assert loopback.pool.tally.queries == 2
+    assert loopback.pool.tally.queries == loopback.pool.tally.transactions == 2
 
 
 def test_the_wait_for_a_connection_is_part_of_the_request(loopback: Loopback) -> None:
@@ -81,6 +81,43 @@ def test_a_lone_sync_is_no_request(loopback: Loopback) -> None:
     client.gets("Ready I")
     assert begun(client) == (False, False, False)
     assert loopback.pool.tally.queries == 0
+
+
+def test_one_behind_a_lone_sync_is_timed(loopback: Loopback) -> None:
+    database, client = loopback.database(), loopback.client()
+    client.sends("Sync, Query 'SELECT 1'")
+    database.answers("Query 'SELECT 1'", RESULT)
+    assert loopback.pool.census.queries.count == loopback.pool.tally.queries == 1
+
+
+def test_what_has_no_answer_is_no_request(loopback: Loopback) -> None:
+    """What a client still sends of a COPY that has failed. It is in a transaction, and may think
+    for long about what to do next."""
+    database, client = loopback.database(), loopback.client()
+    client.asks("Query BEGIN", database, "CommandComplete BEGIN, Ready T")
+    copy = "Query 'COPY t FROM STDIN'"
+    client.sends(copy)
+    database.answers(copy, "CopyInResponse, Error 22P02 bad, Ready E")
+    client.sends("CopyData x, CopyData y, CopyDone")
+    assert begun(client) == (False, False, True)
+
+
+def test_what_a_client_thinks_about_within_a_batch_is_not_its_time(loopback: Loopback) -> None:
+    """asyncpg's prepare() ends with Flush; when its statement is run is another thing."""
+    database, client = loopback.database(), loopback.client()
+    prepare, run = "Parse '' 'SELECT 1', Describe S, Flush", "Bind, Execute, Sync"
+    client.sends(prepare)
+    assert begun(client) == (True, True, True)
+    database.answers(prepare, "ParseComplete, ParameterDescription, NoData")
+    assert begun(client) == (False, False, True)
+    before = loopback.pool.tally.query_s
+    assert before > 0
+    client.sends(run)
+    assert begun(client) == (True, True, True)
+    database.answers(run, "BindComplete, CommandComplete 'SELECT 1', Ready I")
+    assert begun(client) == (False, False, False)
+    assert loopback.pool.tally.query_s > before
+    assert loopback.pool.tally.queries == loopback.pool.census.queries.count == 1
 
 
 def test_one_that_is_refused_is_counted_apart(loopback: Loopback) -> None:

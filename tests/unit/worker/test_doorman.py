@@ -207,6 +207,14 @@ async def test_who_is_late_finds_it_closed(door: Callable[..., Door]) -> None:
     assert not here.loop.readers
 
 
+async def test_once_closed_it_accepts_nobody_any_more(door: Callable[..., Door]) -> None:
+    """A proxy that drains is told of others' passwords as before, and where to listen with them."""
+    here = door()
+    here.doorman.close()
+    here.doorman.listen([7], {})
+    assert not here.loop.readers
+
+
 async def test_what_is_accepted_sends_at_once_and_notices_who_vanished() -> None:
     came: asyncio.Queue[socket.socket] = asyncio.Queue()
 
