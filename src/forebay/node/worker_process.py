@@ -126,6 +126,8 @@ class WorkerProcess:
         WorkerError if it has taken none of them."""
         try:
             pass_descriptors(self._descriptors, descriptors)
+        except (BrokenPipeError, ConnectionResetError):
+            raise WorkerError("the worker has ended") from None
         except OSError as error:
             raise WorkerError(f"the listening sockets can't be passed: {error}") from None
         try:
