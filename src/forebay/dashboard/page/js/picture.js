@@ -51,7 +51,7 @@ export class Picture {
     const slotWidth = narrow ? width : (room * parts[2]) / total;
     const grid = squares(slots, slotWidth - 2 * PAD, HEIGHT - SLOTS_TOP - 12);
     const poolHeight = Math.max(narrow ? 100 : HEIGHT, SLOTS_TOP + grid.height + 12);
-    const heights = narrow ? [128, 118, poolHeight, 150] : Array(4).fill(poolHeight);
+    const heights = narrow ? [128, 140, poolHeight, 150] : Array(4).fill(poolHeight);
     const down = 34;
     const height = narrow ? heights.reduce((sum, each) => sum + each) + 3 * down : poolHeight;
 
