@@ -207,6 +207,23 @@ async def test_clients_and_connections_row_by_row(
     assert held == {"idle, pinned", "idle in transaction"}
 
 
+async def test_who_stays_is_told_whoever_leaves_meanwhile(
+    node: Node, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forebay.node.observer.ROWS_AT_ONCE", 2)
+    clients = {f"c{n}": await connect(application_name=f"c{n}") for n in range(7)}
+    rows = node.observer.clients(PROXY)
+    told = [(await anext(rows)).application for _ in range(2)]
+    for name in told:
+        await clients.pop(name).close()
+
+    async def have_left() -> bool:
+        return (await numbers(node))["client_connections"] == len(clients)
+
+    await until(have_left)
+    assert [each.application async for each in rows] == sorted(clients)
+
+
 async def test_pins_by_kind(node: Node, connect: Connect) -> None:
     client = await connect(application_name="web", autocommit=True)
     await client.execute("LISTEN news")

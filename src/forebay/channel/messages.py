@@ -150,10 +150,11 @@ class View(msgspec.Struct, frozen=True, kw_only=True, tag="view"):
 
 
 class ClientsRequest(msgspec.Struct, frozen=True, kw_only=True, tag="clients?"):
-    """Some of a proxy's clients, from the one at ``offset`` on. Answered by Clients.
+    """Some of a proxy's clients, behind ``offset``: 0, or what the part before has said.
+    Answered by Clients.
 
     Asked for in parts, for no relayed traffic is to wait until thousands have been described.
-    Clients come and go between two parts: one may be missing or come twice."""
+    Clients come and go between two parts: those who are there all the time are told once."""
 
     proxy: str
     offset: int = 0
@@ -161,7 +162,7 @@ class ClientsRequest(msgspec.Struct, frozen=True, kw_only=True, tag="clients?"):
 
 
 class Clients(msgspec.Struct, frozen=True, kw_only=True, tag="clients"):
-    """``next_offset``: where the next part begins; 0: that was all."""
+    """``next_offset``: behind which the next part begins; 0: that was all."""
 
     rows: list[ClientRow]
     next_offset: int = 0

@@ -6,9 +6,9 @@ between two of them.
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
 from forebay.channel import (
     ClientRow,
@@ -28,8 +28,6 @@ from forebay.worker.sessions import telling
 
 if TYPE_CHECKING:
     from forebay.worker.proxy import Proxy
-
-T = TypeVar("T")
 
 UNUSED = "unused"
 # Of clients that have no connection: nothing is under way, or they are in the queue.
@@ -70,15 +68,19 @@ def view_of(proxy: "Proxy", limit: int) -> ProxyView:
 def clients_of(proxy: "Proxy", offset: int, limit: int) -> Clients:
     """A part of the proxy's clients."""
     now, everyone = proxy.now(), proxy.sessions.clients
-    rows = [client_row(each, now) for each in _part(everyone.values(), offset, limit)]
-    return Clients(rows=rows, next_offset=_next(offset, rows, len(everyone)))
+    part, next_offset = _part(everyone, offset, limit)
+    return Clients(
+        rows=[client_row(everyone[number], now) for number in part], next_offset=next_offset
+    )
 
 
 def connections_of(proxy: "Proxy", offset: int, limit: int) -> Connections:
     """A part of its connections."""
-    now, all_of_them = proxy.now(), proxy.manager.servers
-    rows = [connection_row(each, now) for each in _part(all_of_them, offset, limit)]
-    return Connections(rows=rows, next_offset=_next(offset, rows, len(all_of_them)))
+    now, servers = proxy.now(), {server.pid: server for server in proxy.manager.servers}
+    part, next_offset = _part(servers, offset, limit)
+    return Connections(
+        rows=[connection_row(servers[pid], now) for pid in part], next_offset=next_offset
+    )
 
 
 def client_row(client: Client, now: float) -> ClientRow:
@@ -157,13 +159,12 @@ def _queue(pool: MicroPool) -> Iterator[Place]:
         place = place.waits_before
 
 
-def _part(all_of_them: Iterable[T], offset: int, limit: int) -> list[T]:
-    return list(islice(all_of_them, offset, offset + limit))
-
-
-def _next(offset: int, rows: Sequence[object], count: int) -> int:
-    end = offset + len(rows)
-    return end if rows and end < count else 0
+def _part(numbers: Iterable[int], offset: int, limit: int) -> tuple[list[int], int]:
+    """The smallest of these numbers behind `offset`, and the offset of the next part, 0 if there is
+    none. So who is there all the time is told, whoever comes and goes between two parts."""
+    found = heapq.nsmallest(limit + 1, (number for number in numbers if number > offset))
+    part = found[:limit]
+    return part, part[-1] if part and len(found) > limit else 0
 
 
 def _pins(client: Client) -> list[str]:
