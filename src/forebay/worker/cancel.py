@@ -52,7 +52,7 @@ class Canceller:
         for _ in range(OWN_STEPS):
             if not is_meant() or not server.ledger.count:
                 return
-            if not server.ledger.is_own_turn():
+            if not server.ledger.action() or not server.ledger.is_own_turn():
                 break
             await pause()
         else:

@@ -23,6 +23,9 @@ class Ledger:
         self.count = owed
         self.own = own
 
+    def action(self) -> int:
+        return int(self.own > 0)
+
     def is_own_turn(self) -> bool:
         self.own -= 1
         return self.own >= 0
