@@ -55,6 +55,29 @@ def test_a_running_statement(forebay: Forebay, seen: Observer) -> None:
     connection.close()
 
 
+def test_the_first_statement_behind_a_change_over(forebay: Forebay, seen: Observer) -> None:
+    """PostgreSQL keeps the answer to what guards the change-over until that of the statement."""
+    for name in ("a", "b"):
+        connection = psycopg2.connect(forebay.dsn(application_name=name))
+        connection.autocommit = True
+        connection.cursor().execute("SELECT 1")
+        connection.close()
+    connection = psycopg2.connect(forebay.dsn(application_name="c"))
+    connection.autocommit = True
+
+    def stop() -> None:
+        seen.wait_until_running("pg_sleep")
+        connection.cancel()
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    with pytest.raises(psycopg2.errors.QueryCanceled):
+        connection.cursor().execute("SELECT pg_sleep(60)")
+    thread.join()
+    connection.cursor().execute("SELECT 1")
+    connection.close()
+
+
 def test_a_statement_that_waits_for_a_connection(
     forebay: Forebay, database: TestDatabase, seen: Observer
 ) -> None:

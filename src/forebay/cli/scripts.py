@@ -19,7 +19,7 @@ STANDARD_INPUT: Final = "<stdin>"
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
-# psql's own commands, on lines of their own; those that send what stands before them.
+# psql's own commands, on lines of their own; those, anywhere, that send what stands before them.
 _META_COMMAND: Final = re.compile(rb"^\\(?:[A-Za-z]\w*\+?|[!?;])(?=\s|$)[^\n]*", re.MULTILINE)
 _SENDING: Final = re.compile(rb"\\(?:g|gx|gset|gexec|gdesc|crosstabview|watch)\b")
 # COPY ... FROM STDIN is followed by rows up to \\. or the end. (A COPY is not longer than that.)
@@ -69,7 +69,7 @@ def explain_script(name: str, text: bytes, reader: Reader) -> list[Explanation]:
     psql's own commands at the beginnings of lines, and the rows of COPY, are passed over. A
     statement that does not end takes the rest of the file with it.
     """
-    text = _only_sql(text)
+    text = _with_ends(_only_sql(text))
     lexed = lex(text)
     parts = [(part[0].start, part[-1].end) for part in statements(as_understood(lexed.tokens))]
     if lexed.trouble is Trouble.UNTERMINATED:
@@ -88,6 +88,20 @@ def _only_sql(text: bytes) -> bytes:
     return _META_COMMAND.sub(
         lambda found: b";" if _SENDING.match(found[0]) else b"", _without_rows(text)
     )
+
+
+def _with_ends(text: bytes) -> bytes:
+    r"""The text with a semicolon for what sends the statement before it on its line: ``\gset``.
+    A backslash outside of quotes means nothing else."""
+    kept: list[bytes] = []
+    position = 0
+    for token in lex(text).tokens:
+        if token.start >= position and _SENDING.match(text, token.start):
+            kept += text[position : token.start], b";"
+            end = text.find(b"\n", token.start)
+            position = len(text) if end < 0 else end
+    kept.append(text[position:])
+    return b"".join(kept)
 
 
 def _without_rows(text: bytes) -> bytes:

@@ -177,6 +177,17 @@ class Ledger:
             index += 1
         return found
 
+    def is_own_turn(self):
+        """Whether the ReadyForQuery that comes next ends what Forebay itself has asked. What it has
+        asked within a turn of a client does not count: PostgreSQL may keep the answer until that of
+        the client goes with it."""
+        for index in range(self.count):
+            entry = self.ring[(self.head + index) & self.mask]
+            action = (entry >> _ACTION_SHIFT) & _ACTION
+            if entry & _KIND <= SYNC and action != FAKE:
+                return action == SWALLOW
+        return False
+
     def kinds(self):
         """The kinds of what a client has sent and is not answered, in order."""
         entries = [self.ring[(self.head + index) & self.mask] for index in range(self.count)]

@@ -33,6 +33,8 @@ cdef int lend(Connection server, Borrower client) except -1:
 
 cdef int take_back(Connection server) except -1:
     """Part the client and the connection, which owe each other nothing, and go on without it."""
+    if server.client is not None and server.client.held_count == 0:
+        server.client.asked_at = 0
     server.part()
     # It may have waited for this client to take its replies: the client has them all by now, in
     # its own queue, and nobody else would let the connection go on.

@@ -44,7 +44,7 @@ class Canceller:
 
     async def cancel_server(self, server: Server, is_meant: Callable[[], bool]) -> None:
         """Cancel what runs on `server`, if that `is_meant` by then: while the connection answers
-        messages of Forebay's own the request waits, for it is not for those.
+        what Forebay itself has asked the request waits, for it is not for that.
 
         The connection serves nobody else until the request has been delivered, or a late one would
         hit somebody else's statement.
@@ -52,7 +52,7 @@ class Canceller:
         for _ in range(OWN_STEPS):
             if not is_meant() or not server.ledger.count:
                 return
-            if not server.ledger.action():
+            if not server.ledger.action() or not server.ledger.is_own_turn():
                 break
             await pause()
         else:

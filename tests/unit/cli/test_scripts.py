@@ -56,6 +56,17 @@ def test_each_statement_is_a_message_of_its_own() -> None:
     assert {each.reason for each in explain_script("a", text, Reader("rds"))} == {None}
 
 
+def test_psql_sends_a_statement_on_its_line() -> None:
+    """Without a semicolon; the one behind it is not part of it."""
+    text = b"SELECT 1 AS a \\gset my_\nLISTEN a;\nSELECT '\\g', 2 \\gx (x='y')\nLISTEN b \\g"
+    assert found(text) == [
+        (1, "select $1 as a"),
+        (2, "listen a"),
+        (3, "select $1, $2"),
+        (4, "listen b"),
+    ]
+
+
 def test_rows_without_an_end() -> None:
     assert found(b"COPY t FROM STDIN;\nLISTEN a;\n") == [(1, "copy t from stdin")]
     assert found(b"COPY t FROM '/file';\nLISTEN a;\n")[1:] == [(2, "listen a")]

@@ -107,6 +107,18 @@ def test_what_forebay_asked_is_swallowed(ledger: Any) -> None:
     assert replies(ledger, "CZ") == [FORWARD] * 2
 
 
+def test_whose_turn_ends_next(ledger: Any) -> None:
+    assert not ledger.is_own_turn()
+    push(ledger, CLOSE, QUERY, DESCRIBE, action=SWALLOW)
+    push(ledger, PARSE)
+    assert ledger.is_own_turn()
+    replies(ledger, "3CZ")
+    assert not ledger.is_own_turn()  # though what Forebay has asked in it is not answered
+    push(ledger, QUERY, action=FAKE)
+    push(ledger, SYNC)
+    assert not ledger.is_own_turn()
+
+
 def test_copy_in_ignores_syncs_sent_before_its_end(ledger: Any) -> None:
     push(ledger, PARSE, BIND, EXECUTE, SYNC, SYNC)
     assert replies(ledger, "12G") == [FORWARD] * 3

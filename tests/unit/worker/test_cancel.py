@@ -16,16 +16,19 @@ TARGET = Target("db.internal")
 
 
 class Ledger:
-    """`owed`: replies that are owed. `own`: so many looks long, the next is to a message of
-    Forebay's own."""
+    """`owed`: replies that are owed. `own`: so many looks long, they are to what Forebay itself has
+    asked."""
 
     def __init__(self, owed: int, own: int = 0) -> None:
         self.count = owed
         self.own = own
 
     def action(self) -> int:
+        return int(self.own > 0)
+
+    def is_own_turn(self) -> bool:
         self.own -= 1
-        return int(self.own >= 0)
+        return self.own >= 0
 
 
 class Connection:
