@@ -126,7 +126,7 @@ class World(Forebay):
             self._keep(f"crowd-{mark}", "\n".join(lines))
         text = "".join(each.toml(name, self.directory) for name, each in self.configuration.items())
         new = self.config.with_suffix(".new")
-        new.write_text(f"[node]\ndrain_timeout = 20\ncontrol_listen = \"\"\n{text}")
+        new.write_text(f'[node]\ndrain_timeout = 20\ncontrol_listen = ""\n{text}')
         new.replace(self.config)
 
     def _keep(self, name: str, text: str) -> None:

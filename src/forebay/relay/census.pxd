@@ -2,6 +2,8 @@ cimport cython
 
 from forebay.relay.histogram cimport Histogram
 
+cdef Py_ssize_t _UNKNOWN  # a C integer when compiled; census.py gives it its value
+
 cdef class Demand
 cdef class Group
 

@@ -17,7 +17,7 @@ from forebay.relay.histogram import Histogram
 
 # Connections being opened at once: a PostgreSQL backend costs milliseconds of a core to start.
 OPENING_LIMIT = 10
-UNKNOWN = -1
+_UNKNOWN = -1  # instead of a limit: it is not known, or there is none
 
 
 class Demand:
@@ -119,7 +119,7 @@ class Group(Line):
 
     def __init__(self):
         Line.__init__(self)
-        self.limit = UNKNOWN  # of connections; UNKNOWN: none
+        self.limit = _UNKNOWN  # of connections; _UNKNOWN: none
         self.size = 0  # connections, those being opened included
         self.idle = 0
         self.in_demand = 0  # micro-pools that have connections or clients that wait
@@ -130,12 +130,12 @@ class Group(Line):
     @property
     def is_over(self):
         """Whether there are more connections than allowed."""
-        return self.limit != UNKNOWN and self.size > self.limit
+        return self.limit != _UNKNOWN and self.size > self.limit
 
     def is_full(self, pool):
         """Whether `pool` can have another connection only if one of the group's is closed.
         None: any micro-pool."""
-        if self.limit == UNKNOWN:
+        if self.limit == _UNKNOWN:
             return False
         kept = self.kept is not None and self.kept is not pool
         return self.size + kept >= self.limit
@@ -150,7 +150,7 @@ class Census(Line):
 
     def __init__(self):
         Line.__init__(self)
-        self.limit = UNKNOWN  # of connections: the database tells it
+        self.limit = _UNKNOWN  # of connections: the database tells it
         self.waiting_limit = 0  # of clients that wait
         self.size = 0
         self.opening = 0
@@ -164,17 +164,17 @@ class Census(Line):
     @property
     def is_over(self):
         """Whether there are more connections than allowed."""
-        return self.limit != UNKNOWN and self.size > self.limit
+        return self.limit != _UNKNOWN and self.size > self.limit
 
     def is_over_for(self, pool):
         """Whether there are more than allowed, of all or in a group of `pool`."""
-        if self.limit != UNKNOWN and self.size > self.limit:
+        if self.limit != _UNKNOWN and self.size > self.limit:
             return True
         group = pool.user_group
-        if group is not None and group.limit != UNKNOWN and group.size > group.limit:
+        if group is not None and group.limit != _UNKNOWN and group.size > group.limit:
             return True
         group = pool.database_group
-        return group is not None and group.limit != UNKNOWN and group.size > group.limit
+        return group is not None and group.limit != _UNKNOWN and group.size > group.limit
 
     # ---- what happens ----
 
@@ -227,7 +227,7 @@ class Census(Line):
             return True
         if pool.waiting <= pool.opening or group is not None:
             return False
-        return self.limit == UNKNOWN or self.size < self.limit or self.idle > 0
+        return self.limit == _UNKNOWN or self.size < self.limit or self.idle > 0
 
     def left(self, pool, since):
         """Note that a client waits in `pool` no more. `since`: when the client that is the first
@@ -360,11 +360,13 @@ class Census(Line):
         if self.is_over_for(owner):
             return True
         # Idle ones are closed first; and while many are being opened, one more has to wait.
+        is_full = self.limit != _UNKNOWN and self.size >= self.limit and self.idle == 0
+        if owner.user_group is None and owner.database_group is None:
+            if not is_full or self.first is None or self.opening >= OPENING_LIMIT:
+                return False
+            return self.claimant(owner, now) is not None
         if self.opening >= OPENING_LIMIT:
             return False
-        is_full = self.limit != UNKNOWN and self.size >= self.limit and self.idle == 0
-        if owner.user_group is None and owner.database_group is None:
-            return is_full and self.first is not None and self.claimant(owner, now) is not None
         return self._keeps(owner, now) or self._claimant(owner, now, is_full) is not None
 
     def _keeps(self, owner, now):
