@@ -128,6 +128,11 @@ async def test_logins_that_fail_are_counted_by_their_sqlstate(
         await psycopg.AsyncConnection.connect(
             f"host={host} port={port} user={database.user} password=wrong sslmode=disable"
         )
+
+    async def is_counted() -> bool:  # after the client has been told
+        return (await numbers(node))["client_connections_setup_failed"] == 1
+
+    await until(is_counted)
     found = await numbers(node)
     assert found["client_connections_setup_failed_auth"] == found["wrong_passwords"] == 1
     parts = (await node.observer.figures()).counted.proxies[PROXY].parts

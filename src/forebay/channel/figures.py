@@ -77,6 +77,14 @@ class Histogram(msgspec.Struct, frozen=True):
         return found
 
 
+def wait_percentile_us(waits: Histogram, borrows: int, fraction: float) -> float:
+    """The wait that so great a part of all borrows did not exceed, in microseconds; ``waits`` are
+    those that took any time."""
+    at_once = max(0, borrows - waits.count)
+    rank = fraction * (waits.count + at_once) - at_once
+    return waits.percentile_us(rank / waits.count) if rank > 0 and waits.count else 0.0
+
+
 class PoolFigures(msgspec.Struct, frozen=True, kw_only=True):
     """One micro-pool: the clients and connections of one database and user. The first ones are
     what is so now, the others have been counted since the micro-pool came to be."""

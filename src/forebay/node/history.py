@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from forebay.channel import Histogram, ProxyFigures
+from forebay.channel.figures import wait_percentile_us
 from forebay.net.tasks import spawn
 from forebay.node.errors import WorkerUnavailableError
 from forebay.node.processes import NodeFigures
@@ -119,14 +120,6 @@ def _proxy_sample(before: ProxyFigures, now: ProxyFigures, time_s: float) -> Pro
         ProxySample,
         strict=False,
     )
-
-
-def wait_percentile_us(waits: Histogram, borrows: int, fraction: float) -> float:
-    """The wait that so great a part of all borrows did not exceed, in microseconds; ``waits`` are
-    those that took any time."""
-    at_once = max(0, borrows - waits.count)
-    rank = fraction * (waits.count + at_once) - at_once
-    return waits.percentile_us(rank / waits.count) if rank > 0 and waits.count else 0.0
 
 
 class History:

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from forebay.channel import Histogram, PoolFigures, ProxyFigures, name_as_text
-from forebay.channel.figures import Number
+from forebay.channel.figures import Number, wait_percentile_us
 from forebay.relay import Histogram as RelayHistogram
 from forebay.relay import MicroPool, Tally
 from forebay.worker.pool.manager import PoolManager
@@ -30,12 +30,13 @@ async def figures_of(proxy: "Proxy", *, pools: bool) -> ProxyFigures:
     """One proxy's figures, with those of each micro-pool if `pools`."""
     census = proxy.manager.census
     target = proxy.settings.target
+    waits = histogram_of(census.waits)
     return ProxyFigures(
         target=str(target.addresses()[0]),
-        numbers=numbers_of(proxy),
+        numbers=numbers_of(proxy, waits),
         parts=parts_of(proxy),
         histograms={
-            "borrow_wait": histogram_of(census.waits),
+            "borrow_wait": waits,
             "query": histogram_of(census.queries),
             "database": histogram_of(census.database),
         },
@@ -44,19 +45,20 @@ async def figures_of(proxy: "Proxy", *, pools: bool) -> ProxyFigures:
     )
 
 
-def numbers_of(proxy: "Proxy") -> dict[str, Number]:
-    """Counters and gauges."""
+def numbers_of(proxy: "Proxy", waits: Histogram) -> dict[str, Number]:
+    """Counters and gauges. `waits`: of the clients that had to wait for a connection."""
     manager, sessions = proxy.manager, proxy.sessions
+    tally = manager.record.tally(manager.pools.values())
     return {
         **_of_clients(proxy),
         **_of_connections(proxy),
-        **_of_traffic(manager.record.tally(manager.pools.values())),
+        **_of_traffic(tally),
         "pins": sessions.pinner.counts.begun.total(),
         "available_s": manager.record.reached_s(proxy.now()),
         "target_available": int(manager.record.is_reached),
         "prepared_statement_bytes": sessions.texts.account.bytes,
-        "borrow_wait_us_p50": _percentile_us(manager, 0.5),
-        "borrow_wait_us_p99": _percentile_us(manager, 0.99),
+        "borrow_wait_us_p50": wait_percentile_us(waits, tally.borrows, 0.5),
+        "borrow_wait_us_p99": wait_percentile_us(waits, tally.borrows, 0.99),
     }
 
 
@@ -123,14 +125,6 @@ def _of_traffic(tally: Tally) -> dict[str, Number]:
         "queries_refused": tally.refused,
         "replays_failed": tally.replays_failed,
     }
-
-
-def _percentile_us(manager: PoolManager, fraction: float) -> float:
-    """Of all borrows, those that took no time included."""
-    waits = histogram_of(manager.census.waits)
-    at_once = max(0, manager.record.tally(manager.pools.values()).borrows - waits.count)
-    rank = fraction * (waits.count + at_once) - at_once
-    return waits.percentile_us(rank / waits.count) if rank > 0 else 0.0
 
 
 def _waited_s(manager: PoolManager, now: float) -> float:

@@ -4,7 +4,15 @@ from itertools import pairwise
 
 import pytest
 
-from forebay.channel.figures import BUCKETS, FINE, Histogram, added, middle_us, upper_bound_us
+from forebay.channel.figures import (
+    BUCKETS,
+    FINE,
+    Histogram,
+    added,
+    middle_us,
+    upper_bound_us,
+    wait_percentile_us,
+)
 
 FEW = Histogram(3, 60.0, {10: 2, 40: 1})
 MORE = Histogram(2, 50.0, {10: 1, 41: 1})
@@ -50,3 +58,11 @@ def test_cumulative_counts() -> None:
 
 def test_sums_of_figures() -> None:
     assert added([{"a": 1, "b": 2.5}, {"a": 3}, {}]) == {"a": 4, "b": 2.5}
+
+
+@pytest.mark.parametrize(
+    ("waited", "borrows", "us"), [(0, 0, 0.0), (0, 10, 0.0), (10, 10, 10.5), (10, 10_000, 0.0)]
+)
+def test_who_did_not_wait_counts(waited: int, borrows: int, us: float) -> None:
+    waits = Histogram(waited, 10.0 * waited, {10: waited} if waited else {})
+    assert wait_percentile_us(waits, borrows, 0.99) == us

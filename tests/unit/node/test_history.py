@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from forebay.channel import Histogram, ProxyFigures, WorkerFigures
-from forebay.node.history import PROXIES_LIMIT, History, sample, wait_percentile_us
+from forebay.node.history import PROXIES_LIMIT, History, sample
 from forebay.node.processes import NodeFigures, ProcessFigures
 
 
@@ -37,14 +37,6 @@ def test_latencies_are_of_the_interval_alone() -> None:
     before = figures(1.0, histograms={"query": slow})
     after = figures(2.0, histograms={"query": slow + fast})
     assert sample(before, after).proxies["p0"].query_p99_ms == pytest.approx(0.0105)
-
-
-@pytest.mark.parametrize(
-    ("waited", "borrows", "us"), [(0, 0, 0.0), (0, 10, 0.0), (10, 10, 10.5), (10, 10_000, 0.0)]
-)
-def test_who_did_not_wait_counts(waited: int, borrows: int, us: float) -> None:
-    waits = Histogram(waited, 10.0 * waited, {10: waited} if waited else {})
-    assert wait_percentile_us(waits, borrows, 0.99) == us
 
 
 async def nothing() -> NodeFigures:
