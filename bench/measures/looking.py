@@ -28,43 +28,63 @@ SCRAPES_PER_S = 2.0
 PAGES = 20
 PROCESSES = 4
 LIMIT = Limit(50.0, 20.0)
+LIMIT_APART = Limit(1.3, 1.1)
 CASE = f"{BESIDE + 1} micro-pools"
 
 
 def measure(world: World) -> list[Row]:
     """Take the p99 of paced statements while nobody looks, and while it is scraped and pages are
-    open; and how long one scrape takes."""
+    open; and how long one scrape takes.
+
+    A second Forebay with as many micro-pools and clients is looked at once, too: what that changes
+    for the clients of the first is what the onlookers, and the node that answers them, cost by
+    their use of two cores, whoever is looked at.
+    """
     idle = world.options.idle_clients
     case = f"{CASE}, {idle:,} idle clients"
     scrape = Row("looking", case, "one scrape", "ms", limit=LIMIT, limit_of_ratio=False)
     size = Row("looking", case, "its size", "kB")
     calm = Row("looking", case, "p99, nobody looks", "ms")
+    elsewhere = Row("looking", case, "p99, another is looked at", "ms")
     looked = Row("looking", case, f"p99, {SCRAPES_PER_S:g} scrapes/s, {PAGES} pages", "ms")
-    ratio = Row("looking", case, "looked at ÷ calm", "")
+    apart = Row(
+        "looking",
+        case,
+        "looked at ÷ another looked at",
+        "",
+        limit=LIMIT_APART,
+        limit_of_ratio=False,
+    )
     names = world.make_users(USERS)
     databases = [world.database.database, *world.make_databases(DATABASES - 1)]
     places = [(database, name) for database in databases for name in names][:BESIDE]
-    with world.stands(
-        tls=False, connections=CONNECTIONS, sides=(Side.FOREBAY,), more_users=names
-    ) as stands:
+    sides = (Side.FOREBAY,)
+    with (
+        world.stands(tls=False, connections=CONNECTIONS, sides=sides, more_users=names) as stands,
+        world.stands(tls=False, connections=CONNECTIONS, sides=sides, more_users=names) as others,
+    ):
+        second = {stand.side: stand for stand in others}
 
         def sample(stand: Stand) -> None:
             calm_ms = p99(world, stand)
+            with Onlookers(second[stand.side]):
+                elsewhere_ms = p99(world, stand)
             with Onlookers(stand) as onlookers:
                 looked_ms = p99(world, stand)
             calm.add(stand.side, calm_ms)
+            elsewhere.add(stand.side, elsewhere_ms)
             looked.add(stand.side, looked_ms)
-            ratio.add(stand.side, looked_ms / calm_ms)
+            apart.add(stand.side, looked_ms / elsewhere_ms)
             scrape.add(stand.side, statistics.median(onlookers.scrapes_ms))
             size.add(stand.side, onlookers.size_bytes / 1024)
 
         with contextlib.ExitStack() as stack:
-            for stand in stands:
+            for stand in [*stands, *others]:
                 stack.enter_context(logged_in_beside(world, stand, places))
                 crowd = world.loading("idle", stand.target, clients=idle, processes=PROCESSES)
                 stack.enter_context(crowd)
             world.rounds(stands, "looking", sample)
-    return [scrape, size, calm, looked, ratio]
+    return [scrape, size, calm, elsewhere, looked, apart]
 
 
 def p99(world: World, stand: Stand) -> float:

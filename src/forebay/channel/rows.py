@@ -17,7 +17,7 @@ def name_as_text(name: str) -> str:
     return name[:NAME_CHARACTERS].encode("utf-8", "replace").decode()
 
 
-class ClientRow(msgspec.Struct, frozen=True, kw_only=True):
+class ClientRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One client that has logged in.
 
     ``state``: "active" (it is served), "waiting" (in the queue), "idle", or what its connection
@@ -40,7 +40,7 @@ class ClientRow(msgspec.Struct, frozen=True, kw_only=True):
     statements: int = 0  # prepared with a name
 
 
-class ConnectionRow(msgspec.Struct, frozen=True, kw_only=True):
+class ConnectionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One database connection. ``state``: "unused" (free), or as a client's, or "being cleaned"."""
 
     id: int  # the backend's process id: dbConnection in the log, pid in pg_stat_activity
@@ -58,7 +58,7 @@ class ConnectionRow(msgspec.Struct, frozen=True, kw_only=True):
     pins: list[str] = []
 
 
-class PinRow(msgspec.Struct, frozen=True, kw_only=True):
+class PinRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Pins of one kind: the same reason, digest of the statement, and application."""
 
     reason: str

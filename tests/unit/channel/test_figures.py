@@ -1,5 +1,6 @@
 """Histograms that can be added up, and sums of figures."""
 
+import gc
 from itertools import pairwise
 
 import pytest
@@ -8,6 +9,7 @@ from forebay.channel.figures import (
     BUCKETS,
     FINE,
     Histogram,
+    PoolFigures,
     added,
     middle_us,
     upper_bound_us,
@@ -66,3 +68,8 @@ def test_sums_of_figures() -> None:
 def test_who_did_not_wait_counts(waited: int, borrows: int, us: float) -> None:
     waits = Histogram(waited, 10.0 * waited, {10: waited} if waited else {})
     assert wait_percentile_us(waits, borrows, 0.99) == us
+
+
+def test_what_comes_in_hundreds_is_nothing_for_the_garbage_collector() -> None:
+    assert not gc.is_tracked(PoolFigures(database="app", user="app_user"))
+    assert not gc.is_tracked(Histogram(1, 2.0, {3: 4}))
