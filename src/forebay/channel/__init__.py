@@ -71,6 +71,7 @@ from forebay.channel.messages import (
     WorkerProxy,
     WorkerRequest,
 )
+from forebay.channel.routes import Hint, HintKind, Route, Routes, RouteServer
 from forebay.channel.rows import (
     ClientRow,
     ConnectionRow,
@@ -114,6 +115,8 @@ __all__ = [
     "Figures",
     "FiguresRequest",
     "Framer",
+    "Hint",
+    "HintKind",
     "Histogram",
     "LoginMethod",
     "Looking",
@@ -131,6 +134,9 @@ __all__ = [
     "ProxyView",
     "Refreshed",
     "Reopen",
+    "Route",
+    "RouteServer",
+    "Routes",
     "SilenceError",
     "Token",
     "Verified",

@@ -10,6 +10,7 @@ import msgspec
 
 from forebay.channel.envelopes import Answer, Call, Failed
 from forebay.channel.figures import WorkerFigures
+from forebay.channel.routes import Hint, Routes
 from forebay.channel.rows import ClientRow, ConnectionRow, ProxyView
 from forebay.config.settings import AuthScheme, ClientCert, ProxySettings
 from forebay.identity.access_keys import AccessKey
@@ -357,9 +358,9 @@ WorkerAnswer = Applied | Figures | View | Clients | Connections | Done
 WorkerRequest = NewerSecret | VerifyToken | MakeToken | AdminQuery
 NodeAnswer = Refreshed | Verified | Token | AdminResult
 
-NodeNews = Begin | Drain | EvacuationMessage
+NodeNews = Begin | Drain | Routes | EvacuationMessage
 """What the node tells, without waiting for an answer."""
-WorkerNews = Drained | Notice | EvacuationMessage
+WorkerNews = Drained | Notice | Hint | EvacuationMessage
 """What a worker tells."""
 
 NodeMessage = Call[NodeRequest] | Answer[NodeAnswer] | Failed | NodeNews

@@ -23,6 +23,7 @@ from forebay.config.settings import (
     ProxySettings,
     TargetSettings,
 )
+from forebay.config.topology_checks import check_topology
 from forebay.sql.functions import FunctionName, parse_function_name
 
 # RDS Proxy's rule for names (DBProxyName): letters, digits and single hyphens.
@@ -175,6 +176,7 @@ def _target(target: TargetSettings) -> Found:
             parse_address(host, wildcard=False)
         except ValueError as error:
             yield ("hosts", index), str(error)
+    yield from check_topology(target)
     verifies = target.sslmode in ("verify-ca", "verify-full")
     if verifies and target.sslrootcert is None:
         yield (

@@ -25,6 +25,9 @@ DefaultAuthScheme = Literal["NONE", "IAM_AUTH"]
 ClientAuth = Literal["password", "cert", "trust"]
 ClientCert = Literal["no", "verify-ca", "verify-full"]
 ClientPasswordAuthType = Literal["POSTGRES_SCRAM_SHA_256", "POSTGRES_MD5"]
+Topology = Literal["static", "dns", "patroni", "aurora", "multi_az"]
+TargetRole = Literal["READ_WRITE", "READ_ONLY"]
+InTransactionError = Literal["close", "retryable"]
 CloudWatchMetrics = Literal["all", "rds"]
 PinningFilter = Literal["EXCLUDE_VARIABLE_SETS"]
 # What calling a function does to the session: reasons for pins, and NONE.
@@ -130,10 +133,20 @@ class IamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class TargetSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The database server behind a proxy; what begins with ``ssl`` means what libpq means.
-    ``region``: of an RDS server that takes IAM tokens, where its name does not tell."""
+    """The database servers behind a proxy; what begins with ``ssl`` means what libpq means.
+    ``region``: of an RDS server that takes IAM tokens, where its name does not tell.
+
+    ``topology``: how the servers are found of which one writes; ``hosts`` are where to begin.
+    ``patroni``: URLs of Patroni's REST API. ``control_user``: whose login asks the servers what
+    they are; empty: the first user's that will do. ``max_replica_lag``: servers that are further
+    behind (seconds) get no clients of a READ_ONLY proxy; None: any may.
+    """
 
     hosts: list[str]
+    topology: Topology = "static"
+    patroni: list[str] = []
+    control_user: Annotated[str, Meta(max_length=128)] = ""
+    max_replica_lag: Annotated[float, Meta(gt=0, le=DAY_S)] | None = None
     sslmode: SslMode = "prefer"
     sslrootcert: str | None = None
     sslcert: str | None = None
@@ -141,6 +154,11 @@ class TargetSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     region: Annotated[str, Meta(max_length=64)] = ""
     database: Annotated[str, Meta(min_length=1, max_length=63)] = "postgres"
     connect_timeout: Annotated[float, Meta(gt=0, le=300)] = 15.0
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether the servers are asked all the time who writes: there may be more than one."""
+        return self.topology != "static" or len(self.hosts) > 1
 
     def addresses(self) -> list[Address]:
         """``hosts``, read. Raises ValueError on a host that was not checked by loading."""
@@ -194,9 +212,18 @@ class PoolSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class ProxySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One endpoint, the users it knows, and its pool (RDS Proxy's DBProxy and its target group)."""
+    """One endpoint, the users it knows, and its pool (RDS Proxy's DBProxy and its target group).
+
+    ``target_role``: whether clients get the server that writes, or those that follow it.
+    ``in_transaction_error``: what a client gets whose transaction was lost with its server: its
+    connection is closed (08006), or it may try again (40001). ``replay``: whether requests that
+    provably have not run are sent again behind a failover.
+    """
 
     listen: str | list[str] = DEFAULT_LISTEN
+    target_role: TargetRole = "READ_WRITE"
+    in_transaction_error: InTransactionError = "close"
+    replay: bool = True
     require_tls: bool = True
     tls_certificate: str | list[str] | None = None
     tls_private_key: str | list[str] | None = None

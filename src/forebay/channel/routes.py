@@ -1,0 +1,51 @@
+"""Where a proxy's connections lead now, which the node tells; and what traffic sees of the
+servers, which the worker tells."""
+
+from typing import Literal
+
+import msgspec
+
+RouteState = Literal["UP", "SUSPECT", "HOLD"]
+
+HintKind = Literal["lost", "terminated", "crashed", "starting", "refused", "silent", "read_only"]
+"""See `forebay.topology.reports.HintKind`."""
+
+
+class RouteServer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A server in recovery that answers. ``address``: host:port. ``weight``: its max_connections;
+    0: it is not known. ``lag_s``: how far it is behind; None: it is not known."""
+
+    address: str
+    weight: int = 0
+    lag_s: float | None = None
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one proxy whose target is watched.
+
+    ``epoch`` grows with each switch to another writer: every connection of an earlier one is closed
+    before the first to the new writer opens. 0: there was none yet. ``state``: UP: use ``writer``;
+    SUSPECT: begin nothing new there; HOLD: nobody is known to write. ``standbys``: servers in
+    recovery: what a READ_ONLY proxy uses, and where a READ_WRITE one keeps connections warm.
+    """
+
+    epoch: int = 0
+    state: RouteState = "HOLD"
+    writer: str = ""  # host:port
+    standbys: list[RouteServer] = []
+    cause: str = ""  # in words, why the state is not UP
+
+
+class Routes(msgspec.Struct, frozen=True, kw_only=True, tag="routes"):
+    """The routes by proxy, all of them: those that are watched. One whose epoch is lower than what
+    the worker knows is old."""
+
+    routes: dict[str, Route] = {}
+
+
+class Hint(msgspec.Struct, frozen=True, kw_only=True, tag="hint"):
+    """Traffic of a proxy saw something of a server (host:port)."""
+
+    proxy: str
+    address: str
+    kind: HintKind
