@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final
 
 from forebay.channel import CallError, NewerSecret, Refreshed
+from forebay.config.addresses import Address
 from forebay.config.settings import IamSettings, ProxySettings, TargetSettings
 from forebay.identity.presented import AcceptedTokens, VerifyingLimit
 from forebay.net.connector import DatabaseConnection, Target
@@ -191,9 +192,8 @@ def _is_by_database(iam: IamSettings | None) -> bool:
     return iam is not None and iam.verifier == "database"
 
 
-def target_of(target: TargetSettings) -> Target:
-    """The database server, as a connector knows it."""
-    address = target.addresses()[0]
+def target_of(target: TargetSettings, address: Address) -> Target:
+    """The database server at this address, as a connector knows it."""
     return Target(
         address.host,
         address.port,

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from forebay.channel import Begin, PoolAction
-from forebay.config.settings import ProxySettings
+from forebay.channel import Begin, Hint, HintKind, PoolAction, Route
+from forebay.config.settings import ProxySettings, TargetSettings
 from forebay.net import handshake
 from forebay.net.connector import Target
 from forebay.net.login import LoggedIn, LoginFailed, log_in, refuse
@@ -28,9 +28,11 @@ from forebay.worker.admin import Admin
 from forebay.worker.agenda import Agenda
 from forebay.worker.asking import AskNode
 from forebay.worker.cancel import Canceller
+from forebay.worker.course import Course
 from forebay.worker.doorman import Doorman
 from forebay.worker.evacuation import Evacuations, Evacuator
 from forebay.worker.front import Front, target_of
+from forebay.worker.hints import Hints
 from forebay.worker.identities import Identities
 from forebay.worker.kept import parameters_of
 from forebay.worker.pool.janitor import Janitor, Timeouts
@@ -49,23 +51,30 @@ DRAIN_STEP_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the proxies of one worker have in common. ``begin``: what makes their cancel keys."""
+    """What the proxies of one worker have in common. ``begin``: what makes their cancel keys;
+    ``hint``: tells the node what traffic sees of a server, and returns whether that was possible.
+    """
 
     agenda: Agenda
     evacuator: Evacuator
     ask: AskNode
     begin: Begin
+    hint: Callable[[Hint], bool] = lambda _: False
 
 
 class Proxy:
     """One endpoint. Made by ``Proxy.start``."""
 
-    def __init__(self, around: Surroundings, prepared: Prepared) -> None:
+    def __init__(
+        self, around: Surroundings, prepared: Prepared, route: Route | None = None
+    ) -> None:
         agenda, settings = around.agenda, prepared.given.settings
         self.prepared = prepared
         self._around = around
         self._agenda = agenda
         self._draining = False
+        self._course = Course(settings.target, route)
+        self._hints = Hints(prepared.given.name, agenda.now, around.hint)
         self._tls_contexts = ClientContexts()
         self._intern = InternTable()
         keys = CancelKeys(around.begin, prepared.given.name)
@@ -81,6 +90,7 @@ class Proxy:
             self._open,
             self._canceller.cancel_server,
         )
+        self.manager.hint = self._hint
         self.manager.holds.forget = self._forget_databases
         self.manager.groups.apply(settings)
         self._front = Front(agenda, around.ask, self._identities, self.opener, self.manager)
@@ -93,11 +103,16 @@ class Proxy:
 
     @classmethod
     def start(
-        cls, around: Surroundings, prepared: Prepared, passed: Mapping[int, socket.socket]
+        cls,
+        around: Surroundings,
+        prepared: Prepared,
+        passed: Mapping[int, socket.socket],
+        route: Route | None = None,
     ) -> "Proxy":
         """Serve this endpoint. `passed`: listening sockets that are new in this worker."""
-        proxy = cls(around, prepared)
+        proxy = cls(around, prepared, route)
         handshake.prepare(around.agenda.loop)
+        proxy._hold_or_release()
         proxy._janitor.start()
         proxy._doorman.listen(prepared.given.listeners, passed)
         proxy._probe()
@@ -117,7 +132,27 @@ class Proxy:
         if self.settings.pool.init_query != before.pool.init_query:
             self.sessions.greetings.forget()
         if target != before.target:
-            self._move()
+            self._move(before.target)
+
+    def route(self, route: Route) -> None:
+        """Which server writes, as the node has told it now."""
+        if self._course.take(route):
+            self.manager.holding.switch(f"another server writes by now: {self._course.address}")
+        self._hold_or_release()
+        if not self.manager.size:
+            self._probe()
+
+    def _hold_or_release(self) -> None:
+        obstacle = self._course.obstacle
+        if obstacle:
+            self.manager.holding.hold(obstacle)
+        else:
+            self.manager.holding.release()
+
+    def _hint(self, kind: HintKind) -> None:
+        """Traffic saw something that speaks against the server."""
+        if self._course.is_watched:
+            self._hints.note(str(self._course.address), kind)
 
     def _use(self) -> None:
         """What others look at. Those whose identity is gone have to go."""
@@ -138,10 +173,17 @@ class Proxy:
         self._around.evacuator.add(server, self.manager.holds)
         self.sessions.evacuations = Evacuations(self._around.evacuator, server, self.sessions.texts)
 
-    def _move(self) -> None:
-        """Another target: connections to the one before are closed as they come free."""
+    def _move(self, before: TargetSettings) -> None:
+        """Another target: connections to the one before are closed as they come free. Where both
+        are watched they stay until the node says that another server writes: these may be other
+        names for the same."""
         self._around.evacuator.remove(self.manager.holds)
         self._join()
+        route = self._course.route if before.is_watched else None
+        self._course = Course(self.settings.target, route)
+        self._hold_or_release()
+        if before.is_watched and self._course.is_watched:
+            return
         self.sessions.greetings.forget()
         self._reported.clear()
         self.manager.move()
@@ -150,7 +192,7 @@ class Proxy:
     def _probe(self) -> None:
         """Open a connection before any client wants one: it tells the server's limits."""
         identity = self._identities.first
-        if identity is not None:
+        if identity is not None and not self.manager.census.on_hold:
             pool = self.manager.pool(self.settings.target.database, identity)
             if not self.manager.is_held_back(pool):
                 self.manager.probe(pool)
@@ -172,7 +214,7 @@ class Proxy:
         return self.settings.debug_logging
 
     def _target(self) -> Target:
-        return target_of(self.settings.target)
+        return target_of(self.settings.target, self._course.address)
 
     def _login(self) -> Login:
         settings = self.settings
@@ -181,6 +223,7 @@ class Proxy:
             lambda identity: self._front.refresh(identity),
             settings.pool.init_query,
             settings.target.connect_timeout,
+            must_write=self._course.is_watched,
         )
 
     async def _open(self, pool: MicroPool) -> tuple[Server, tuple[int, int]]:

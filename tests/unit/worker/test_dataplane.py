@@ -82,7 +82,7 @@ class Proxy:
 
     @classmethod
     def into(cls, told: list[str]) -> Any:
-        def start(around: object, prepared: Prepared, passed: object) -> "Proxy":
+        def start(around: object, prepared: Prepared, passed: object, route: object) -> "Proxy":
             made = cls(prepared.given.name, told)
             made.prepared = prepared
             return made

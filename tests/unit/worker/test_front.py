@@ -3,7 +3,7 @@
 import base64
 import socket
 import time
-from functools import cache
+from functools import cache, partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -37,6 +37,7 @@ from tests.unit.worker.pool.pools import World
 
 pair = cache(lambda: CertificatePair(*self_signed_certificate()))
 TARGET = TargetSettings(hosts=["Db.internal:5433"], database="home")
+ADDRESS = TARGET.addresses()[0]
 BY_DATABASE = IamSettings(verifier="database")
 KEY = AccessKey("AKIA1", "s3cret")
 QUERY = "SELECT usename, passwd FROM users WHERE usename = $1"
@@ -95,7 +96,7 @@ class Place:
         self.node = Node()
         self.world = World(limit)
         self.opening = Opening(self.world)
-        self.identities = Identities("shop", lambda: target_of(TARGET), self.node.ask)
+        self.identities = Identities("shop", partial(target_of, TARGET, ADDRESS), self.node.ask)
         self.front = Front(
             cast(Any, self.world.clock),
             self.node.ask,
@@ -460,4 +461,7 @@ def test_the_target_as_a_connector_knows_it() -> None:
         sslcert="own.crt",
         sslkey="own.key",
     )
-    assert target_of(settings) == Target("::1", 1, "verify-full", "ca.pem", "own.crt", "own.key")
+    address = settings.addresses()[0]
+    assert target_of(settings, address) == Target(
+        "::1", 1, "verify-full", "ca.pem", "own.crt", "own.key"
+    )

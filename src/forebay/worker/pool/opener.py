@@ -18,6 +18,7 @@ from forebay.sql.settings import names_pg_temp
 from forebay.worker.agenda import Agenda
 from forebay.worker.identities import Attempt, Identities
 from forebay.worker.pool.budget import LIMITS_QUERY, parse_limits
+from forebay.worker.pool.holding import WRITES_QUERY
 
 # What a session begins with, by init_query and otherwise: its search_path, what RESET makes of
 # that, and of statement_timeout. (What that is now, it is not in a question WITHOUT_TIMEOUT.)
@@ -44,6 +45,7 @@ class Login:
     newer: Callable[[str], Awaitable[bool]]
     init_query: str
     connect_timeout_s: float
+    must_write: bool = False  # a server in recovery will not do
 
 
 class Opener:
@@ -154,6 +156,8 @@ class Opener:
     async def _prepare(self, connection: DatabaseConnection) -> tuple[tuple[int, int], list[str]]:
         try:
             async with asyncio.timeout(self.login.connect_timeout_s):
+                if self.login.must_write:
+                    await self._demand_writer(connection)
                 rows = await self._query(connection, LIMITS_QUERY)
                 told = parse_limits(rows[0] if rows else ())
                 in_force: list[list[str | None]] = []
@@ -166,6 +170,11 @@ class Opener:
             raise ConnectError(str(error), transient=False) from None
         except TimeoutError:
             raise ConnectError("the database did not answer in time", transient=True) from None
+
+    async def _demand_writer(self, connection: DatabaseConnection) -> None:
+        """It was the one that writes when the node looked last."""
+        if await self._query(connection, WRITES_QUERY) != [["t"]]:
+            raise ConnectError(f"{self._target()} is a standby: it does not write", transient=True)
 
     async def _query(
         self, connection: DatabaseConnection, sql: str, prefix: str = ""
