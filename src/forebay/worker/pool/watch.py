@@ -49,7 +49,7 @@ class Watch:
     def survey(self, now: float) -> Survey:
         """Who holds the connections at this moment; computed once."""
         if self._survey is None or self._survey.now != now:
-            self._survey = Survey.of(self._manager, now)
+            self._survey = Survey.of([self._manager], now)
         return self._survey
 
     def timed_out(self, pool: MicroPool, now: float) -> PgError:
@@ -102,7 +102,7 @@ class Watch:
         if now - self._wait_told_at < WAIT_AGAIN_S:
             return
         self._wait_told_at = now
-        survey = Survey.of(self._manager, now)
+        survey = Survey.of([self._manager], now)
         waited_s = now - first.waits_since
         unreached = self._manager.last_error(first.borrower.pool)
         logger.warning(
