@@ -27,9 +27,9 @@ from forebay.net.login.auth_query import STARTUP_PARAMETERS
 from forebay.net.tls import self_signed_certificate
 from forebay.protocol import scram
 from forebay.protocol.errors import PgError, Severity
+from forebay.worker.backend import Backend
 from forebay.worker.front import Front, target_of
 from forebay.worker.identities import Attempt, Identities
-from forebay.worker.pool.opener import Opener
 from forebay.worker.prepared import prepare
 from forebay.worker.verifiers import ByDatabase, ByNode
 from tests.harness.credentials import credential
@@ -97,12 +97,12 @@ class Place:
         self.world = World(limit)
         self.opening = Opening(self.world)
         self.identities = Identities("shop", partial(target_of, TARGET, ADDRESS), self.node.ask)
+        backend = SimpleNamespace(opener=self.opening, manager=self.world.manager)
         self.front = Front(
             cast(Any, self.world.clock),
             self.node.ask,
             self.identities,
-            cast(Opener, self.opening),
-            self.world.manager,
+            lambda: cast(Backend, backend),
         )
 
     async def use(self, *users: Credential, **settings: Any) -> list[str]:
@@ -461,7 +461,5 @@ def test_the_target_as_a_connector_knows_it() -> None:
         sslcert="own.crt",
         sslkey="own.key",
     )
-    address = settings.addresses()[0]
-    assert target_of(settings, address) == Target(
-        "::1", 1, "verify-full", "ca.pem", "own.crt", "own.key"
-    )
+    found = target_of(settings, settings.addresses()[0])
+    assert found == Target("::1", 1, "verify-full", "ca.pem", "own.crt", "own.key")

@@ -120,7 +120,7 @@ class Opener:
     ) -> tuple[DatabaseConnection, Attempt]:
         identities = self.login.identities
         rejection: PgError | ConnectError | None = None
-        for attempt in await identities.attempts(identity):
+        for attempt in await identities.attempts(identity, self._target()):
             try:
                 connection = await self.log_in_by(attempt, database, parameters)
             except (PgError, ConnectError) as error:

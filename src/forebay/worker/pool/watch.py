@@ -50,7 +50,7 @@ class Watch:
     def survey(self, now: float) -> Survey:
         """Who holds the connections at this moment; computed once."""
         if self._survey is None or self._survey.now != now:
-            self._survey = Survey.of(self._manager, now)
+            self._survey = Survey.of([self._manager], now)
         return self._survey
 
     def timed_out(self, pool: MicroPool, now: float) -> PgError:
@@ -106,7 +106,7 @@ class Watch:
         if now - self._wait_told_at < WAIT_AGAIN_S:
             return
         self._wait_told_at = now
-        survey = Survey.of(self._manager, now)
+        survey = Survey.of([self._manager], now)
         waited_s = now - first.waits_since
         unreached, held = self._manager.last_error(first.borrower.pool), self._manager.holding.cause
         obstacle = f" The last opening failed: {unreached}" if unreached else held and f" {held}"
