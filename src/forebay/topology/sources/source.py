@@ -1,0 +1,36 @@
+"""What finds the servers of a cluster."""
+
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from forebay.config.addresses import Address
+
+Propose = Callable[[Sequence[Address]], None]
+"""Is given all servers there may be, each time that they are others."""
+
+MAX_SERVERS: Final = 100
+"""Of one cluster, whoever lists them."""
+
+
+class Source(Protocol):
+    """Proposes servers; each is asked itself what it is, so that a source can't make a writer.
+
+    What was proposed stays until something else is: a source that fails says so in ``trouble``, and
+    takes nothing back.
+    """
+
+    @property
+    def trouble(self) -> str:
+        """Why it does not know what it should, in words; "": it does."""
+
+    def start(self, propose: Propose) -> None:
+        """Begins to propose."""
+
+    def look(self) -> None:
+        """There is trouble: looks at once. It may be called often."""
+
+    def set_hosts(self, hosts: Sequence[Address]) -> None:
+        """The configured hosts are others."""
+
+    async def stop(self) -> None:
+        """Ends; proposes nothing afterwards."""
