@@ -1,7 +1,6 @@
 """A process full of clients: ``python -m forebay.demo.clients``, one for each group.
 
-Reads an Order, connects all its clients at once, says so, waits for "go", works, and reports. It
-ends when its input does: when the demo that started it is gone.
+Connects all its clients at once, says so, waits for "go", works, and reports.
 """
 
 from __future__ import annotations
@@ -9,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
 
 import msgspec
 
+from forebay.demo.client_process import serve
 from forebay.demo.reports import Order, Report
 from forebay.demo.workload import GROUPS, Group, pauses
 from forebay.net.connector import (
@@ -30,7 +29,6 @@ from forebay.net.tasks import spawn
 from forebay.net.tls import ClientContexts
 from forebay.protocol.errors import PgError
 
-REPORT_INTERVAL_S = 0.2
 CONNECT_TIMEOUT_S = 30.0
 TRANSACTION_TIMEOUT_S = 30.0
 LAG_INTERVAL_S = 0.02
@@ -65,6 +63,15 @@ class Crowd:
         """Lets the clients work, from now for ``work_s``."""
         self._started_s = time.perf_counter()
         self.go.set()
+
+    def stop(self) -> None:
+        """They stop by themselves, when the order's time is up."""
+
+    def interim(self) -> Report:
+        return msgspec.structs.replace(self.report, latencies_us=[], lag_us=[])
+
+    def final(self) -> Report:
+        return self.report
 
     async def _client(self, choice: random.Random) -> None:
         try:
@@ -145,47 +152,5 @@ class Crowd:
                 self.report.lag_us.append(max(0, round((time.perf_counter() - due_s) * 1e6)))
 
 
-async def main() -> None:
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
-    transport, _ = await loop.connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-    )
-    order = msgspec.json.decode(await reader.readline(), type=Order)
-    crowd = Crowd(order)
-    work = spawn(crowd.run())
-    orders = spawn(_listen(reader, crowd, work))
-    reports = spawn(_report(crowd))
-    try:
-        await work
-    except asyncio.CancelledError:
-        return  # the demo is gone
-    finally:
-        orders.cancel()
-        reports.cancel()
-        transport.close()
-    _write(crowd.report)
-
-
-async def _listen(reader: asyncio.StreamReader, crowd: Crowd, work: asyncio.Task[None]) -> None:
-    if await reader.readline():
-        crowd.start()
-        await reader.read()
-    work.cancel()
-
-
-async def _report(crowd: Crowd) -> None:
-    while True:
-        report = crowd.report
-        _write(msgspec.structs.replace(report, latencies_us=[], lag_us=[]))
-        await asyncio.sleep(REPORT_INTERVAL_S)
-
-
-def _write(report: Report) -> None:
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
-        sys.stdout.buffer.flush()
-
-
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(serve(lambda order: Crowd(msgspec.json.decode(order, type=Order))))

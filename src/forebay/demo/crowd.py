@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Generic, Protocol, Self, TypeVar
 
 import msgspec
 
-from forebay.demo.reports import Order, Report
 from forebay.embedded.errors import SetupError
 
 # The last report holds a number for every transaction.
@@ -21,14 +19,33 @@ GRACE_S = 45.0  # for connecting, and for the transactions under way when the ti
 SHOWN_BYTES = 500
 
 
-class Crowd:
-    """One process for each order; ``async with Crowd(orders) as crowd:`` ends them all."""
+class Told(Protocol):
+    """What the report of any process says."""
 
-    def __init__(self, orders: Sequence[Order]) -> None:
+    is_connected: bool
+    is_finished: bool
+
+
+R = TypeVar("R", bound=Told)
+
+
+class Crowd(Generic[R]):
+    """One process for each order; ``async with Crowd(…) as crowd:`` ends them all.
+
+    program: the module that each process runs. ``reports``: the latest of each, of this kind.
+    work_s: how long they are going to work, after which they are waited for a while longer.
+    """
+
+    def __init__(
+        self, orders: Sequence[msgspec.Struct], program: str, kind: type[R], work_s: float
+    ) -> None:
+        self.reports = [kind() for _ in orders]
         self._orders = orders
+        self._program = program
+        self._kind = kind
+        self._limit_s = GRACE_S + work_s
         self._processes: list[asyncio.subprocess.Process] = []
         self._readers: list[asyncio.Task[None]] = []
-        self._reports = [Report() for _ in orders]
         self._failure: SetupError | None = None
         self._news = asyncio.Condition()
 
@@ -38,7 +55,7 @@ class Crowd:
                 process = await asyncio.create_subprocess_exec(
                     sys.executable,
                     "-m",
-                    "forebay.demo.clients",
+                    self._program,
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
                     stderr=asyncio.subprocess.PIPE,
@@ -65,35 +82,29 @@ class Crowd:
         """Returns when every client has its connection or knows that it gets none."""
         await self._until(lambda report: report.is_connected)
 
-    async def work(self) -> None:
-        """Lets all clients work, and returns when the last one has finished."""
+    def start(self) -> None:
+        """Lets all clients work."""
         for process in self._processes:
             _tell(process, b"go\n")
+
+    def stop(self) -> None:
+        """Lets all clients finish what they are at."""
+        for process in self._processes:
+            _tell(process, b"enough\n")
+
+    async def finished(self) -> None:
+        """Returns when the last client has finished."""
         await self._until(lambda report: report.is_finished)
 
-    def total(self) -> Report:
-        """All reports added up, as of now."""
-        total = Report()
-        errors: Counter[str] = Counter()
-        for report in self._reports:
-            for name in ("connected", "refused", "unconnected", "transactions", "failed"):
-                setattr(total, name, getattr(total, name) + getattr(report, name))
-            total.latencies_us += report.latencies_us
-            total.lag_us += report.lag_us
-            errors.update(report.errors)
-        total.errors = dict(errors)
-        return total
-
-    async def _until(self, is_so: Callable[[Report], bool]) -> None:
-        limit_s = GRACE_S + max(order.work_s for order in self._orders)
+    async def _until(self, is_so: Callable[[R], bool]) -> None:
         try:
-            async with asyncio.timeout(limit_s), self._news:
+            async with asyncio.timeout(self._limit_s), self._news:
                 await self._news.wait_for(
-                    lambda: self._failure or all(is_so(report) for report in self._reports)
+                    lambda: self._failure or all(is_so(report) for report in self.reports)
                 )
         except TimeoutError:
             raise SetupError(
-                f"the clients were not done after {limit_s:.0f} s: is the machine overloaded?"
+                f"the clients were not done after {self._limit_s:.0f} s: is the machine overloaded?"
             ) from None
         if self._failure is not None:
             raise self._failure
@@ -103,10 +114,10 @@ class Crowd:
         if output is None or complaints is None:
             return  # both are pipes
         while line := await output.readline():
-            self._reports[index] = msgspec.json.decode(line, type=Report)
+            self.reports[index] = msgspec.json.decode(line, type=self._kind)
             async with self._news:
                 self._news.notify_all()
-        if not self._reports[index].is_finished:
+        if not self.reports[index].is_finished:
             said = (await complaints.read())[-SHOWN_BYTES:].decode(errors="replace").strip()
             self._failure = SetupError(f"a process of clients ended early: {said or 'in silence'}")
             async with self._news:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client process shall do; its first line of input. A second line, any, says "go"."""
+    """What a client process shall do; its first line of input."""
 
     group: str
     clients: int
@@ -44,6 +45,20 @@ class Report(msgspec.Struct, kw_only=True):
     errors: dict[str, int] = {}
     latencies_us: list[int] = []
     lag_us: list[int] = []
+
+
+def total(reports: Iterable[Report]) -> Report:
+    """All of them added up."""
+    added = Report()
+    errors: Counter[str] = Counter()
+    for report in reports:
+        for name in ("connected", "refused", "unconnected", "transactions", "failed"):
+            setattr(added, name, getattr(added, name) + getattr(report, name))
+        added.latencies_us += report.latencies_us
+        added.lag_us += report.lag_us
+        errors.update(report.errors)
+    added.errors = dict(errors)
+    return added
 
 
 def percentile(values: Sequence[float], share: float) -> float:

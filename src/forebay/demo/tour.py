@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from forebay.demo import proxy
 from forebay.demo.crowd import Crowd
 from forebay.demo.latency import added_latency_us
-from forebay.demo.reports import Order, Report, percentile
+from forebay.demo.reports import Order, Report, percentile, total
 from forebay.demo.result import Result
 from forebay.demo.sampling import ConnectionSampler
-from forebay.demo.view import Moment, View
+from forebay.demo.view import Meter, Moment, View
 from forebay.demo.workload import BOOKS_BALANCE, CLIENTS, GROUPS, SCHEMA
 from forebay.embedded.postgres import Postgres
 from forebay.net.connector import Target
@@ -145,31 +145,38 @@ class Tour:
             )
             for number, group in enumerate(GROUPS)
         ]
-        async with Crowd(orders) as crowd, self._watching(crowd, sampler, front):
+        crowd = Crowd(orders, "forebay.demo.clients", Report, work_s)
+        async with crowd, self._watching(crowd, sampler, front):
             await crowd.connected()
-            await crowd.work()
-            return crowd.total()
+            crowd.start()
+            await crowd.finished()
+            return total(crowd.reports)
 
     @contextlib.asynccontextmanager
     async def _watching(
-        self, crowd: Crowd, sampler: ConnectionSampler, front: proxy.Front | None
+        self, crowd: Crowd[Report], sampler: ConnectionSampler, front: proxy.Front | None
     ) -> AsyncIterator[None]:
-        watch = asyncio.ensure_future(self._watch(crowd, sampler, front))
+        meter = Meter()
+        watch = asyncio.ensure_future(self._watch(crowd, sampler, front, meter))
         try:
             yield
         finally:
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
-            self._view.show(Moment.of(crowd.total(), sampler.now, 0))
+            self._view.show(meter.line(Moment.of(total(crowd.reports), sampler.now, 0)))
 
     async def _watch(
-        self, crowd: Crowd, sampler: ConnectionSampler, front: proxy.Front | None
+        self,
+        crowd: Crowd[Report],
+        sampler: ConnectionSampler,
+        front: proxy.Front | None,
+        meter: Meter,
     ) -> None:
         while True:
             waiting = 0
             if front is not None:
                 waiting = int((await front.figures()).get("clients_waiting", 0))
-            self._view.show(Moment.of(crowd.total(), sampler.now, waiting))
+            self._view.show(meter.line(Moment.of(total(crowd.reports), sampler.now, waiting)))
             await asyncio.sleep(VIEW_INTERVAL_S)
 
     async def _compare(self) -> None:

@@ -39,8 +39,8 @@ class View:
     def stage(self, title: str) -> None:
         """A new part of the tour begins."""
 
-    def show(self, moment: Moment) -> None:
-        """How things stand in it."""
+    def show(self, line: Text) -> None:
+        """How things stand in it; see `Meter.line`."""
 
     def close(self) -> None:
         """The tour is over: leaves the terminal as it was."""
@@ -53,7 +53,6 @@ class ConsoleView(View):
         self._console = console
         self._live: Live | None = None
         self._last: Text | None = None
-        self._seen: list[tuple[float, int]] = []
 
     def stage(self, title: str) -> None:
         self.close()
@@ -62,8 +61,8 @@ class ConsoleView(View):
             self._live = Live(console=self._console, auto_refresh=False)
             self._live.start()
 
-    def show(self, moment: Moment) -> None:
-        self._last = self._line(moment)
+    def show(self, line: Text) -> None:
+        self._last = line
         if self._live is not None:
             self._live.update(self._last, refresh=True)
 
@@ -72,9 +71,16 @@ class ConsoleView(View):
             self._live.stop()
         elif self._last is not None:
             self._console.print(self._last)
-        self._live, self._last, self._seen = None, None, []
+        self._live, self._last = None, None
 
-    def _line(self, moment: Moment) -> Text:
+
+class Meter:
+    """Puts the moments of one stage into words."""
+
+    def __init__(self) -> None:
+        self._seen: list[tuple[float, int]] = []
+
+    def line(self, moment: Moment) -> Text:
         # Fits the 80 columns of the smallest terminal.
         return Text(
             f"  {moment.clients:>3} clients, {moment.refused:>3} refused"

@@ -34,8 +34,33 @@ def postmaster(data: Path) -> int | None:
     return None if Path("/proc/self").exists() else pid
 
 
+def children(parent: int) -> list[int]:
+    """The pids of a process's children, in no order; none where there is no /proc."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # The second field, a name in brackets, may hold anything; the parent is the fourth.
+            fields = entry.read_bytes().rpartition(b")")[2].split()
+        except OSError:
+            continue  # it has ended meanwhile
+        if int(fields[1]) == parent:
+            found.append(int(entry.parent.name))
+    return found
+
+
+def thaw(parent: int) -> None:
+    """Has a process and its children go on that may have been stopped (SIGSTOP)."""
+    for pid in (*children(parent), parent):
+        try:
+            os.kill(pid, signal.SIGCONT)
+        except ProcessLookupError:
+            continue
+
+
 def stop(data: Path) -> None:
     """Ends the postmaster on this data directory: at once but in order, and if need be by force."""
+    if (pid := postmaster(data)) is not None:
+        thaw(pid)
     for number in (signal.SIGQUIT, signal.SIGKILL):
         deadline = time.monotonic() + STOP_TIMEOUT_S
         while (pid := postmaster(data)) is not None:

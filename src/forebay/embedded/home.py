@@ -8,7 +8,7 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -60,9 +60,12 @@ class Home:
         self.directory.mkdir(0o700)
         self.directory.chmod(0o711)  # others may pass through, to the socket only
         for place, mode in ((self.data, 0o700), (self.sockets, 0o755)):
-            place.mkdir()
-            place.chmod(mode)
-            self._account.own(place)
+            self._make_directory(place, mode)
+
+    def _make_directory(self, place: Path, mode: int) -> None:
+        place.mkdir()
+        place.chmod(mode)
+        self._account.own(place)
 
     @property
     def data(self) -> Path:
@@ -112,17 +115,29 @@ class Home:
         self.write(self.data / "server.crt", certificate.decode(), 0o644)
         self.write(self.data / "server.key", key.decode(), 0o600)
 
+    def empty(self) -> None:
+        """Removes the database cluster; nothing may run in it."""
+        shutil.rmtree(self.data)
+        self._make_directory(self.data, 0o700)
+
     def run(
-        self, program: str, arguments: Sequence[str | Path], log: IO[bytes]
+        self,
+        program: str,
+        arguments: Sequence[str | Path],
+        log: IO[bytes],
+        environment: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Starts one of PostgreSQL's programs, as the account that may run it."""
+        """Starts one of PostgreSQL's programs, as the account that may run it.
+
+        ``environment`` is added to the one without what would steer libpq from outside.
+        """
         return subprocess.Popen(  # noqa: S603
             [self._programs / program, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             cwd=self.data if self._account.uid is None else "/",
-            env=clean_environment(),
+            env={**clean_environment(), **(environment or {})},
             start_new_session=True,  # Ctrl-C on the terminal is ours to handle, not the server's
             **self._account.popen_arguments(),
         )

@@ -103,9 +103,7 @@ class Postgres:
             home = self._home
             if home is None:
                 home = self._home = Home(self.binaries)
-                home.initialise(self.superuser, self.password)
-                if self.tls:
-                    home.make_certificates()
+                self._fill(home)
             self._launch(home)
         except OSError as error:
             self.close()
@@ -258,6 +256,12 @@ class Postgres:
         self.configure()
 
     # -- how --------------------------------------------------------------------------------------
+
+    def _fill(self, home: Home) -> None:
+        """Makes the database cluster in its new home. Raises SetupError."""
+        home.initialise(self.superuser, self.password)
+        if self.tls:
+            home.make_certificates()
 
     def _launch(self, home: Home) -> None:
         for attempt in range(START_ATTEMPTS):

@@ -1,4 +1,4 @@
-"""What the clients' processes report, added up; and one that ends early."""
+"""A process full of clients that ends early."""
 
 import sys
 from pathlib import Path
@@ -23,23 +23,11 @@ ORDER = Order(
 )
 
 
-def test_reports_are_added_up() -> None:
-    crowd = Crowd([ORDER, ORDER])
-    crowd._reports = [
-        Report(connected=1, transactions=2, latencies_us=[1], errors={"a": 1, "b": 1}),
-        Report(connected=3, failed=1, latencies_us=[2], errors={"a": 2}),
-    ]
-    total = crowd.total()
-    assert (total.connected, total.transactions, total.failed) == (4, 2, 1)
-    assert total.latencies_us == [1, 2]
-    assert total.errors == {"a": 3, "b": 1}
-
-
 async def test_a_process_that_ends_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "python"
     program.write_text("#!/bin/sh\nread order\necho 'out of memory' >&2\nexit 1\n")
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
-    async with Crowd([ORDER]) as crowd:
+    async with Crowd([ORDER], "forebay.demo.clients", Report, 1.0) as crowd:
         with pytest.raises(SetupError, match="ended early: out of memory"):
             await crowd.connected()

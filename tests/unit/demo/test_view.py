@@ -1,10 +1,11 @@
 import io
 
 from rich.console import Console
+from rich.text import Text
 
 from forebay.demo.reports import Report
 from forebay.demo.result import Result
-from forebay.demo.view import ConsoleView, Moment, View, summary
+from forebay.demo.view import ConsoleView, Meter, Moment, View, summary
 
 
 def shown(is_terminal: bool) -> str:
@@ -12,10 +13,11 @@ def shown(is_terminal: bool) -> str:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=is_terminal, width=80, legacy_windows=False)
     view = ConsoleView(console)
+    meter = Meter()
     view.stage("through Forebay")
     report = Report(connected=300, refused=255, transactions=99_999)
-    view.show(Moment.of(Report(connected=1), 1, 0))
-    view.show(Moment.of(report, 40, 260))
+    view.show(meter.line(Moment.of(Report(connected=1), 1, 0)))
+    view.show(meter.line(Moment.of(report, 40, 260)))
     view.close()
     view.close()
     return screen.getvalue()
@@ -37,7 +39,7 @@ def test_a_terminal_gets_a_moving_line() -> None:
 def test_the_silent_view_is_silent() -> None:
     view = View()
     view.stage("x")
-    view.show(Moment(0, 0, 0, 0, 0))
+    view.show(Text("x"))
     view.close()
 
 

@@ -1,8 +1,14 @@
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from forebay.embedded import guardian
+
+HAS_PROC = Path("/proc/self/stat").exists()
 
 
 def test_the_directory_goes_when_the_parent_does(tmp_path: Path) -> None:
@@ -41,3 +47,30 @@ def test_no_or_nonsense_pid_file(tmp_path: Path) -> None:
     assert guardian.postmaster(tmp_path) is None
     (tmp_path / "postmaster.pid").write_text("soon\n")
     assert guardian.postmaster(tmp_path) is None
+
+
+@pytest.mark.skipif(not HAS_PROC, reason="looks for processes in /proc")
+def test_children() -> None:
+    child = subprocess.Popen(["sleep", "1000"])
+    try:
+        assert child.pid in guardian.children(os.getpid())
+        assert guardian.children(child.pid) == []
+    finally:
+        child.kill()
+        child.wait()
+
+
+@pytest.mark.skipif(not HAS_PROC, reason="looks for processes in /proc")
+def test_what_was_stopped_goes_on_to_be_ended(tmp_path: Path) -> None:
+    """A stopped process learns of nothing, so that it would outlive its postmaster."""
+    script = "sleep 1000 & echo $!; trap 'kill $!' QUIT; wait"
+    parent = subprocess.Popen(["sh", "-c", script], cwd=tmp_path, stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    (tmp_path / "postmaster.pid").write_text(f"{parent.pid}\n")
+    for pid in (child, parent.pid):
+        os.kill(pid, signal.SIGSTOP)
+    guardian.stop(tmp_path)
+    assert parent.wait(30) != 0
+    assert parent.stdout.read() == b""  # returns when the child has ended, too
+    parent.stdout.close()

@@ -27,6 +27,9 @@ def test_the_directory_goes_with_what_is_in_it() -> None:
         assert stat.S_IMODE(place.data.stat().st_mode) == 0o700
         assert stat.S_IMODE(place.directory.stat().st_mode) == 0o711
         assert place.last_words() == "it left no log"
+        place.empty()
+        assert stat.S_IMODE(place.data.stat().st_mode) == 0o700
+        assert not list(place.data.iterdir())
     finally:
         place.give_up()
     assert not place.directory.exists()
