@@ -42,7 +42,7 @@ class Holding:
         if not self._manager.census.on_hold:
             self._manager.census.on_hold = True
             fields = {"cause": cause, "connections": len(self._manager.servers)}
-            logger.warning("Requests wait: %s", cause, extra={"fields": fields})
+            logger.info("Requests wait: %s", cause, extra={"fields": fields})
         self.cause = cause
 
     def release(self) -> None:
@@ -53,7 +53,7 @@ class Holding:
             return
         census.on_hold, self.cause = False, ""
         fields = {"waiting": self._manager.waiting, "connections": len(self._manager.servers)}
-        logger.warning("Requests are served again", extra={"fields": fields})
+        logger.info("Requests are served again", extra={"fields": fields})
         for pool in list(self._manager.pools.values()):
             pool.retry_at = 0.0
             for server in list(pool.idle):
