@@ -56,14 +56,19 @@ MULTI_AZ: Final = Dialect(
 
 
 class RdsSource:
-    """See `Source`. ``ask`` puts a query to a server over its control connection."""
+    """See `Source`. ``ask`` puts a query to a server over its control connection.
+
+    The configured hosts are mostly names for whichever instance writes, or reads. They are asked
+    for the list, and are servers themselves only until there is one.
+    """
 
     is_final = False
+    fallback: Sequence[Address] = ()
 
     def __init__(
         self, dialect: Dialect, hosts: Sequence[Address], ask: Ask, period_s: float = PERIOD_S
     ) -> None:
-        self.fallback: Sequence[Address] = tuple(hosts)
+        self._hosts = tuple(hosts)
         self._dialect = dialect
         self._ask = ask
         self._rounds = Rounds(self._look, period_s, f"ask {dialect.name} for its instances")
@@ -83,7 +88,7 @@ class RdsSource:
         self._rounds.hurry()
 
     def set_hosts(self, hosts: Sequence[Address]) -> None:
-        self.fallback = tuple(hosts)
+        self._hosts = tuple(hosts)
         self._rounds.hurry()
 
     async def stop(self) -> None:
@@ -93,19 +98,19 @@ class RdsSource:
     async def _look(self) -> None:
         found = await self._first()
         if found or not self._proposed:
-            self._proposed = found or tuple(self.fallback)
+            self._proposed = found or self._hosts
             if self._propose is not None:
                 self._propose(self._proposed)
 
     async def _first(self) -> tuple[Address, ...]:
         """The instances, as the first server says that has an answer; none if nobody has."""
         reason = "no server is known"
-        for server in dict.fromkeys((*self._proposed, *self.fallback)):
+        for server in dict.fromkeys((*self._proposed, *self._hosts)):
             rows = await self._ask(server, self._dialect.sql)
             try:
                 if isinstance(rows, Failure):
                     raise ValueError(rows.text)
-                found = instances(rows, self.fallback)
+                found = instances(rows, self._hosts)
             except ValueError as error:
                 reason = f"{server}: {error}"
             else:
