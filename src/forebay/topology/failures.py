@@ -28,14 +28,14 @@ _KINDS: Final[dict[str, FailureKind]] = {
 }
 
 
-def failure(error: Exception) -> Failure:
-    """Of what a probe has ended with."""
+def failure(error: Exception, place: str = "") -> Failure:
+    """Of what a probe has ended with. ``place`` is left out of the text: who passes it on knows."""
     match error:
         case PgError():
             kind = _KINDS.get(error.sqlstate) or _kind_of_class(error.sqlstate)
             return Failure(kind, f"{sentence(error.message)} (SQLSTATE {error.sqlstate})")
         case ConnectError():
-            return Failure(error.kind, sentence(str(error)))
+            return Failure(error.kind, sentence(str(error).removeprefix(f"{place}: ")))
         case TimeoutError():
             return Failure("timeout", "no answer in time")
         case OSError() | MalformedMessageError():

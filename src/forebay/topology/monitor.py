@@ -14,6 +14,8 @@ from forebay.topology.sources.source import Source
 
 LOOK_S: Final = 1.0
 """How often a source is asked to look while there is trouble."""
+FALLBACK_S: Final = 5.0
+"""How long nobody writes until servers are asked that are configured and not proposed."""
 
 _log = logging.getLogger("forebay.topology")
 
@@ -50,6 +52,9 @@ class Monitor:
         self._on_change = on_change
         self._told: Verdict | None = None
         self._woken = asyncio.Event()
+        self._proposed: tuple[Address, ...] = ()
+        self._used: tuple[Address, ...] = ()
+        self._held_since = 0.0  # or the last time that somebody wrote
         self._look_at = 0.0
         self._task: asyncio.Task[None] | None = None
         self._probes: set[asyncio.Task[None]] = set()
@@ -68,8 +73,9 @@ class Monitor:
     def start(self) -> None:
         """Begins to ask."""
         if self._task is None:
+            self._held_since = self._now()
             self._task = spawn(self._run(), "watch database servers")
-            self._source.start(self._candidates)
+            self._source.start(self._take)
 
     async def stop(self) -> None:
         """Asks nothing any more; no verdict is told afterwards. All connections are closed."""
@@ -101,6 +107,7 @@ class Monitor:
     async def _run(self) -> None:
         while True:
             self._woken.clear()
+            self._use_candidates()
             now = self._now()
             for address in self._cluster.due(now):
                 self._cluster.asked(address, now)
@@ -131,10 +138,32 @@ class Monitor:
 
     # ---- What comes of it ------------------------------------------------------------------------
 
-    def _candidates(self, addresses: Sequence[Address]) -> None:
-        self._cluster.set_hosts(addresses, self._now())
-        self._prober.keep(addresses)
+    def _take(self, proposed: Sequence[Address]) -> None:
+        self._proposed = tuple(proposed)
+        self._use_candidates()
         self._wake()
+
+    def _use_candidates(self) -> None:
+        """Has the cluster know those that may be servers, if they are others."""
+        candidates = self._candidates()
+        if candidates != self._used:
+            self._used = candidates
+            self._cluster.set_hosts(candidates, self._now())
+            self._prober.keep(candidates)
+
+    def _candidates(self) -> tuple[Address, ...]:
+        """What is proposed; and, where that is hearsay, a writer that answers, whatever is said of
+        it, and those that are configured if nobody writes for long."""
+        verdict, more = self._cluster.verdict, list[Address]()
+        now = self._now()
+        if verdict.state != "HOLD":
+            self._held_since = now
+        if not self._source.is_final:
+            if verdict.state != "HOLD" and verdict.writer is not None:
+                more.append(verdict.writer)
+            elif now - self._held_since >= FALLBACK_S:
+                more += self._source.fallback
+        return tuple(dict.fromkeys((*self._proposed, *more)))
 
     def _wake(self) -> None:
         self._tell()

@@ -17,9 +17,6 @@ from forebay.topology.reports import Failure, HintKind, Report
 
 TIMEOUT_S: Final = 1.0
 """For a probe, with all that belongs to it."""
-REJECTED_S: Final = 0.5
-"""After a rejected login no other is tried for as long: whoever counts wrong passwords is not to
-be asked ten times a second."""
 
 _T = TypeVar("_T")
 Logins = Callable[[Address], Awaitable[Sequence[ControlLogin]]]
@@ -34,8 +31,6 @@ class _Known:
         self.lock = asyncio.Lock()  # one question at a time
         self.control: Control | None = None
         self.lag = Lag()
-        self.rejected: Failure | None = None
-        self.rejected_until = 0.0
 
     def close(self) -> None:
         control, self.control = self.control, None
@@ -82,19 +77,13 @@ class Prober:
         self, address: Address, ask: Callable[[_Known, Control], Awaitable[_T]]
     ) -> _T | Failure:
         known = self._known.setdefault(address, _Known())
-        loop = asyncio.get_running_loop()
-        if known.rejected is not None and loop.time() < known.rejected_until:
-            return known.rejected
         try:
             async with asyncio.timeout(self._timeout_s), known.lock:
                 return await ask(known, await self._control(address, known))
         except (PgError, ConnectError, OSError, MalformedMessageError) as error:
-            found = failure(error)
+            return failure(error, str(self._target(address)))
         except LookupError as error:
-            found = Failure("auth", str(error.args[0]) if error.args else "no login is known")
-        known.rejected = found if found.kind == "auth" else None
-        known.rejected_until = loop.time() + REJECTED_S
-        return found
+            return Failure("auth", str(error.args[0]) if error.args else "no login is known")
 
     async def _control(self, address: Address, known: _Known) -> Control:
         """The server's connection, which is opened if there is none."""

@@ -29,6 +29,8 @@ def test_what_a_server_says(sqlstate: str, kind: str) -> None:
 
 def test_what_happens_to_a_connection() -> None:
     assert failure(ConnectError("x", transient=True, kind="refused")).kind == "refused"
+    refused = ConnectError("db.test:5432: Connection refused", transient=True, kind="refused")
+    assert failure(refused, "db.test:5432").text == "Connection refused"
     assert failure(TimeoutError()).kind == "timeout"
     assert failure(ConnectionResetError()).kind == "lost"
     assert failure(MalformedMessageError("nonsense")).kind == "protocol"

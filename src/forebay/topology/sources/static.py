@@ -9,6 +9,8 @@ from forebay.topology.sources.source import Propose
 class StaticSource:
     """See `Source`."""
 
+    is_final = True
+    fallback: Sequence[Address] = ()
     trouble = ""
 
     def __init__(self, hosts: Sequence[Address]) -> None:
