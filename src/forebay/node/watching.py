@@ -46,8 +46,8 @@ class Kin:
         return cls(target.topology, tuple(target.patroni), frozenset(target.hosts), asked)
 
     def is_like(self, other: "Kin") -> bool:
-        """Whether only hosts, or where Patroni is asked, are others."""
-        return replace(self, hosts=other.hosts, patroni=other.patroni) == other
+        """Whether only hosts are others."""
+        return replace(self, hosts=other.hosts) == other
 
 
 class Watch:
@@ -76,8 +76,14 @@ class Watch:
             epoch=self.epoch,
             state=verdict.state,
             writer="" if verdict.writer is None else str(verdict.writer),
+            writer_name="" if verdict.writer is None else verdict.writer.name,
             standbys=[
-                RouteServer(address=str(each), weight=report.max_connections, lag_s=report.lag_s)
+                RouteServer(
+                    address=str(each),
+                    name=each.name,
+                    weight=report.max_connections,
+                    lag_s=report.lag_s,
+                )
                 for each, report in standbys
                 if report is not None
             ],

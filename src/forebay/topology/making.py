@@ -2,36 +2,20 @@
 
 from collections.abc import Callable
 
-from forebay.config.addresses import Address
 from forebay.config.settings import TargetSettings
-from forebay.net.connector import Target
 from forebay.net.tls import ClientContexts
 from forebay.topology.cluster import Cluster
 from forebay.topology.monitor import Monitor
 from forebay.topology.prober import Logins, Prober
 from forebay.topology.reports import Verdict
-from forebay.topology.sources.source import Source
-from forebay.topology.sources.static import StaticSource
+from forebay.topology.sources.making import source_of
+from forebay.topology.targets import target_of
 
 
 def monitor_of(
     target: TargetSettings, logins: Logins, on_change: Callable[[Verdict], None]
 ) -> Monitor:
     """What watches the servers of this target. ``logins``: the ways to log in to one of them."""
-
-    def place(address: Address) -> Target:
-        return Target(
-            address.host,
-            address.port,
-            target.sslmode,
-            target.sslrootcert,
-            target.sslcert,
-            target.sslkey,
-        )
-
-    prober = Prober(place, logins, ClientContexts())
-    return Monitor(Cluster(target.addresses()), _source(target), prober, on_change)
-
-
-def _source(target: TargetSettings) -> Source:
-    return StaticSource(target.addresses())
+    prober = Prober(lambda address: target_of(target, address), logins, ClientContexts())
+    hosts = target.addresses() if target.topology == "static" else ()
+    return Monitor(Cluster(hosts), source_of(target, prober), prober, on_change)

@@ -2,6 +2,8 @@
 one that writes, as the node has told.
 """
 
+from dataclasses import replace
+
 from forebay.channel import Route
 from forebay.config.addresses import Address, parse_address
 from forebay.config.settings import TargetSettings
@@ -26,7 +28,8 @@ class Course:
         """Where connections are opened now; while that is not known, none may be opened."""
         if self.route is None or not self.route.writer:
             return self._target.addresses()[0]
-        return parse_address(self.route.writer, wildcard=False)
+        address = parse_address(self.route.writer, wildcard=False)
+        return replace(address, name=self.route.writer_name)
 
     @property
     def obstacle(self) -> str:

@@ -11,10 +11,9 @@ from functools import partial
 from typing import Final
 
 from forebay.channel import CallError, NewerSecret, Refreshed
-from forebay.config.addresses import Address
-from forebay.config.settings import IamSettings, ProxySettings, TargetSettings
+from forebay.config.settings import IamSettings, ProxySettings
 from forebay.identity.presented import AcceptedTokens, VerifyingLimit
-from forebay.net.connector import DatabaseConnection, Target
+from forebay.net.connector import DatabaseConnection
 from forebay.net.login import Credentials, LoggedIn, LoginPolicy, TokenVerifier, UserAuth
 from forebay.net.login.auth_query import STARTUP_PARAMETERS
 from forebay.protocol.errors import PgError
@@ -191,18 +190,6 @@ class Front:
 
 def _is_by_database(iam: IamSettings | None) -> bool:
     return iam is not None and iam.verifier == "database"
-
-
-def target_of(target: TargetSettings, address: Address) -> Target:
-    """The database server at this address, as a connector knows it."""
-    return Target(
-        address.host,
-        address.port,
-        target.sslmode,
-        target.sslrootcert,
-        target.sslcert,
-        target.sslkey,
-    )
 
 
 def _query_of(settings: ProxySettings) -> tuple[object, ...]:

@@ -24,6 +24,7 @@ from forebay.protocol.errors import PgError
 from forebay.protocol.startup import CancelRequest
 from forebay.relay import Client, MicroPool
 from forebay.session.settings import InternTable
+from forebay.topology.targets import target_of
 from forebay.worker.admin import Admin
 from forebay.worker.agenda import Agenda
 from forebay.worker.asking import AskNode
@@ -31,7 +32,7 @@ from forebay.worker.backend import Backend, Common
 from forebay.worker.course import Course
 from forebay.worker.doorman import Doorman
 from forebay.worker.evacuation import Evacuations, Evacuator
-from forebay.worker.front import Front, target_of
+from forebay.worker.front import Front
 from forebay.worker.hints import Hints
 from forebay.worker.identities import Identities
 from forebay.worker.pool.chores import Timeouts

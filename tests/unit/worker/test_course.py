@@ -38,3 +38,9 @@ def test_an_old_route_changes_nothing() -> None:
     course = Course(TWO, Route(epoch=2, state="UP", writer="b:2"))
     assert not course.take(Route(epoch=1, state="HOLD", writer="a:1"))
     assert (course.address, course.obstacle) == (Address("b", 2), "")
+
+
+def test_the_certificate_is_for_the_name_by_which_a_server_was_found() -> None:
+    course = Course(TWO, Route(epoch=1, state="UP", writer="10.0.0.1:1", writer_name="db.internal"))
+    assert course.address == Address("10.0.0.1", 1, "db.internal")
+    assert course.address.name == "db.internal"

@@ -21,14 +21,15 @@ from forebay.channel import (
 from forebay.config import AuthSettings, IamSettings, ProxySettings, TargetSettings
 from forebay.identity.access_keys import AccessKey
 from forebay.identity.tokens import Reason, generate_db_auth_token
-from forebay.net.connector import ConnectError, IamToken, Target
+from forebay.net.connector import ConnectError, IamToken
 from forebay.net.login import LoggedIn, UserAuth
 from forebay.net.login.auth_query import STARTUP_PARAMETERS
 from forebay.net.tls import self_signed_certificate
 from forebay.protocol import scram
 from forebay.protocol.errors import PgError, Severity
+from forebay.topology.targets import target_of
 from forebay.worker.backend import Backend
-from forebay.worker.front import Front, target_of
+from forebay.worker.front import Front
 from forebay.worker.identities import Attempt, Identities
 from forebay.worker.prepared import prepare
 from forebay.worker.verifiers import ByDatabase, ByNode
@@ -451,15 +452,3 @@ async def test_over_unix_sockets_tls_is_not_asked_for() -> None:
     await place.use(credential("app", "x"), require_tls=False)
     with socket.socket(socket.AF_UNIX) as local:
         assert place.front.policy_for(local) is place.front.policy
-
-
-def test_the_target_as_a_connector_knows_it() -> None:
-    settings = TargetSettings(
-        hosts=["[::1]:1", "other"],
-        sslmode="verify-full",
-        sslrootcert="ca.pem",
-        sslcert="own.crt",
-        sslkey="own.key",
-    )
-    found = target_of(settings, settings.addresses()[0])
-    assert found == Target("::1", 1, "verify-full", "ca.pem", "own.crt", "own.key")
