@@ -7,12 +7,14 @@ each server that it reads from.
                       ─▶ Canceller, Chores
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from forebay.config.settings import ProxySettings
-from forebay.net.connector import Target
+from forebay.net.connector import ConnectError, Target
 from forebay.net.tls import ClientContexts
+from forebay.protocol.errors import PgError
 from forebay.relay import MicroPool, Server
 from forebay.session.settings import InternTable, Parameters
 from forebay.worker.agenda import Agenda
@@ -22,6 +24,7 @@ from forebay.worker.kept import parameters_of
 from forebay.worker.pool.chores import Chores
 from forebay.worker.pool.manager import Limits, PoolManager
 from forebay.worker.pool.opener import Login, Opener
+from forebay.worker.pool.warm import ANSWER_TIMEOUT_S, Warm
 from forebay.worker.sessions.greetings import Greetings
 
 
@@ -60,6 +63,7 @@ class Backend:
         self.manager.holds.forget = self._forget_databases
         self.manager.groups.apply(settings)
         self.chores = Chores(agenda, self.manager)
+        self.warm = Warm(agenda, self.opener, self._busiest)
         # What the connection opened last reports, by (database, user).
         self._reported: dict[tuple[str, str], Parameters] = {}
         self._join()
@@ -100,6 +104,7 @@ class Backend:
     def stand_aside(self) -> None:
         """Take no part any more in what concerns all who connect to the same server."""
         self._leave()
+        self.warm.close()
 
     def close(self, now: float) -> None:
         """Close all connections now."""
@@ -116,13 +121,27 @@ class Backend:
     async def _open(self, pool: MicroPool) -> tuple[Server, tuple[int, int]]:
         """See `Opener.open`. A database that reports something else than before (it was upgraded,
         say, or its defaults were changed) is no longer greeted for from memory."""
-        server, told = await self.opener.open(pool)
+        server, told = await self._open_warm(pool) or await self.opener.open(pool)
         place = pool.database, pool.user
         parameters = parameters_of(server)
         if self._reported.setdefault(place, parameters) is not parameters:
             self._reported[place] = parameters
             self._greetings.forget()
         return server, told
+
+    async def _open_warm(self, pool: MicroPool) -> tuple[Server, tuple[int, int]] | None:
+        """A connection that was made while the server was a standby; None if there is none, or none
+        that is any good."""
+        while (ready := self.warm.take(self.target, pool)) is not None:
+            with contextlib.suppress(PgError, ConnectError):
+                return await self.opener.open_over(
+                    ready.connection, ready.attempt, pool, ANSWER_TIMEOUT_S
+                )
+        return None
+
+    def _busiest(self) -> MicroPool | None:
+        pools = self.manager.pools.values()
+        return max(pools, key=lambda pool: (pool.size, pool.clients), default=None)
 
     def _forget_databases(self, is_meant: Callable[[str], bool]) -> None:
         """Databases of these names are gone, or others: nobody is greeted for them from memory."""

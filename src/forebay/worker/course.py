@@ -40,6 +40,16 @@ class Course:
             return UNTOLD
         return "" if self.route.state == "UP" else self.route.cause or UNTOLD
 
+    @property
+    def standbys(self) -> list[Address]:
+        """Servers of which one may be the next to write."""
+        if self.route is None:
+            return []
+        found = [
+            (each, parse_address(each.address, wildcard=False)) for each in self.route.standbys
+        ]
+        return [replace(address, name=each.name) for each, address in found]
+
     def take(self, route: Route) -> bool:
         """This is the route from now on, unless it is an old one. Returns whether connections from
         before are of no use: they lead to another server, or to the same before it was started

@@ -81,6 +81,23 @@ class Opener:
         connection = await self.log_in_by(attempt, pool.database)
         return await self._make_ready(connection, attempt, pool)
 
+    async def open_over(
+        self, connection: DatabaseConnection, attempt: Attempt, pool: MicroPool, timeout_s: float
+    ) -> tuple[Server, tuple[int, int]]:
+        """As `open`, over a connection that was logged in so some time ago."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._make_ready(connection, attempt, pool)
+        except TimeoutError:
+            raise ConnectError("the database did not answer in time", transient=True) from None
+
+    async def connect_to(
+        self, target: Target, pool: MicroPool
+    ) -> tuple[DatabaseConnection, Attempt]:
+        """A connection for this micro-pool to another server than the one of now, that is logged in
+        and no more. Raises as `open`."""
+        return await self._try_logins(pool.user, pool.database, NO_PARAMETERS, target)
+
     async def _make_ready(
         self, connection: DatabaseConnection, attempt: Attempt, pool: MicroPool
     ) -> tuple[Server, tuple[int, int]]:
@@ -116,13 +133,17 @@ class Opener:
         return await self._try_logins(identity, database, parameters)
 
     async def _try_logins(
-        self, identity: str, database: str, parameters: Mapping[str, str]
+        self,
+        identity: str,
+        database: str,
+        parameters: Mapping[str, str],
+        target: Target | None = None,
     ) -> tuple[DatabaseConnection, Attempt]:
         identities = self.login.identities
         rejection: PgError | ConnectError | None = None
-        for attempt in await identities.attempts(identity, self._target()):
+        for attempt in await identities.attempts(identity, target or self._target()):
             try:
-                connection = await self.log_in_by(attempt, database, parameters)
+                connection = await self.log_in_by(attempt, database, parameters, target)
             except (PgError, ConnectError) as error:
                 if not is_rejection(error):
                     raise
@@ -135,10 +156,14 @@ class Opener:
         raise rejection
 
     async def log_in_by(
-        self, attempt: Attempt, database: str, parameters: Mapping[str, str] = NO_PARAMETERS
+        self,
+        attempt: Attempt,
+        database: str,
+        parameters: Mapping[str, str] = NO_PARAMETERS,
+        target: Target | None = None,
     ) -> DatabaseConnection:
         """A connection that is logged in so, and no more. Raises as `open`."""
-        target = self._target()
+        target = target or self._target()
         self.tried += 1
         self.tried_with_tls += target.sslmode not in ("disable", "allow")
         connection = await connector.connect(
