@@ -180,7 +180,9 @@ class Monitor:
 
     def _look_around(self, now: float) -> None:
         """Who writes may be somebody new."""
-        if self._cluster.verdict.state != "UP" and now >= self._look_at:
+        if self._cluster.verdict.state == "UP":
+            self._look_at = now  # at once, the next time
+        elif now >= self._look_at:
             self._look_at = now + LOOK_S
             self._source.look()
 

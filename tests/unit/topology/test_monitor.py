@@ -66,6 +66,12 @@ class Looking(StaticSource):
         self.looks += 1
 
 
+class Hearsay(StaticSource):
+    """Passes on what others say."""
+
+    is_final = False
+
+
 class Verdicts:
     """Keeps what it is told, and waits for it."""
 
@@ -131,6 +137,49 @@ async def test_other_hosts(server: FakePostgres) -> None:
     monitor.hint(address, "silent")
     await told.until("UP")
     assert cluster.hints == ["silent"]
+    await monitor.stop()
+
+
+async def test_a_writer_that_answers_stays_whatever_others_say(server: FakePostgres) -> None:
+    asker, address = prober(server.port)
+    other = Address("127.0.0.1", 1)
+    cluster, told = Counting(), Verdicts()
+    monitor = Monitor(cluster, Hearsay([address]), asker, told)
+    monitor.start()
+    await told.until("UP")
+    monitor.set_hosts([other])
+    assert cluster.hosts == [other, address]
+    await told.until("HOLD")  # the other one has failed
+    cluster.wanted.clear()
+    monitor.hint(address, "silent")
+    await told.until("HOLD")
+    assert cluster.hosts == [other]
+    await monitor.stop()
+
+
+async def test_an_operator_may_take_the_writer_away(server: FakePostgres) -> None:
+    asker, address = prober(server.port)
+    other = Address("127.0.0.1", 1)
+    cluster, told = Counting(), Verdicts()
+    monitor = Monitor(cluster, StaticSource([address]), asker, told)
+    monitor.start()
+    await told.until("UP")
+    monitor.set_hosts([other])
+    assert cluster.hosts == [other]
+    await monitor.stop()
+
+
+async def test_configured_hosts_are_asked_when_nobody_writes(
+    server: FakePostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forebay.topology.monitor.FALLBACK_S", 0.0)
+    asker, address = prober(server.port)
+    source = Hearsay([])
+    source.fallback = [address]
+    cluster, told = Counting(), Verdicts()
+    monitor = Monitor(cluster, source, asker, told)
+    monitor.start()
+    assert (await told.until("UP")).writer == address
     await monitor.stop()
 
 
