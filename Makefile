@@ -7,7 +7,7 @@ RELAY = $(wildcard $(foreach name,*.pyx *.pxd *.py,src/forebay/relay/$(name) src
 # Stubs leave out what only compiled code uses.
 STUBTEST = --ignore-missing-stub --ignore-disjoint-bases --allowlist tools/stubtest_allowlist.txt
 
-.PHONY: demo test nemesis lint bench coverage clean
+.PHONY: demo test nemesis lint bench bench-failover coverage clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/forebay demo $(ARGS)
@@ -29,6 +29,10 @@ lint: $(VENV)/.lint
 
 bench: $(VENV)/.test
 	$(BIN)/python -m bench $(ARGS)
+
+# Into docs/failover-compared.md; ARGS="--quick --only Forebay": what there is of it.
+bench-failover: $(VENV)/.test
+	$(BIN)/python -m bench.failover --write $(ARGS)
 
 coverage:
 	@$(PYTHON) tools/measure_coverage.py $(ARGS)

@@ -55,11 +55,12 @@ WHOLE = Shape(idle=100, autocommit=60, transactions=40, think_s=0.1)
 @dataclass(slots=True)
 class History:
     """What the clients did and saw. ``refused``: logins that failed, by SQLSTATE. ``dropped``: how
-    idle clients lost their connection."""
+    idle clients lost their connection. All is complete when the load has ended."""
 
     ops: list[Op] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
     dropped: list[str] = field(default_factory=list)
+    hung: int = 0  # clients that got no answer at all
     mistakes: list[str] = field(default_factory=list)  # of the rig itself
 
 
@@ -107,11 +108,11 @@ class Load:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def end(self) -> History:
-        """Has each client finish what it is at, and leave."""
+    def end(self, patience_s: float = END_TIMEOUT_S) -> History:
+        """Has each client finish what it is at, and leave; who is not answered by then hangs."""
         if not self._ended:
             self._ended = True
-            self._call(self._finish())
+            self._call(self._finish(patience_s))
         return self.history
 
     def close(self) -> None:
@@ -170,11 +171,10 @@ class Load:
         except Exception as error:  # noqa: BLE001 - a mistake of the rig's fails the test
             self.history.mistakes.append(f"{type(error).__name__}: {error}")
 
-    async def _finish(self) -> None:
+    async def _finish(self, patience_s: float) -> None:
         self._ending.set()
-        _, late = await asyncio.wait(self._clients, timeout=END_TIMEOUT_S)
-        if late:
-            self.history.mistakes.append(f"{len(late)} clients did not end")
+        _, late = await asyncio.wait(self._clients, timeout=patience_s)
+        self.history.hung = len(late)
         await self._abandon()
 
     async def _abandon(self) -> None:
@@ -240,7 +240,12 @@ class Load:
                         return
                     self._in += first
                     first = False
-                op, is_lost = await turn(session, number, seq, kind)
+                began_s = time.monotonic()
+                try:
+                    op, is_lost = await turn(session, number, seq, kind)
+                except asyncio.CancelledError:
+                    self.history.ops.append(hanging(number, seq, kind, began_s))
+                    raise
                 self.history.ops.append(op)
                 seq += 1
                 if is_lost:
@@ -250,6 +255,12 @@ class Load:
         finally:
             if session is not None:
                 session.close()
+
+
+def hanging(client: int, seq: int, kind: str, began_s: float) -> Op:
+    """A write that nobody has answered when the load was ended."""
+    parts = 2 if kind == "transaction" else 1
+    return Op(client, seq, kind, "info", began_s, time.monotonic(), parts, sqlstate="hung")
 
 
 async def statement(session: Session, client: int, seq: int, kind: str) -> tuple[Op, bool]:

@@ -1,8 +1,9 @@
 """A pair, clients at work on it through something that is under test, and rounds of faults."""
 
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from tests.nemesis.account import (
@@ -14,7 +15,7 @@ from tests.nemesis.account import (
     percentile,
 )
 from tests.nemesis.faults import Fault
-from tests.nemesis.load import SMALL, History, Load, Shape
+from tests.nemesis.load import END_TIMEOUT_S, SMALL, History, Load, Shape
 from tests.nemesis.pair import LOGIN, Pair, Server, witness
 from tests.nemesis.session import LostError, RawSession, Session
 
@@ -23,11 +24,13 @@ SETTLED_WRITES = 40  # acknowledged before a fault strikes, and after the next s
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """What the clients connect to. ``promoted``: what its users do when the writer has changed."""
+    """What the clients connect to. ``promoted``: what its users do when the writer has changed;
+    ``repair``: what they do when clients do not get there by themselves."""
 
     name: str
     connect: Callable[[bool], Awaitable[Session]]
     promoted: Callable[[Pair], None] = lambda _: None
+    repair: Callable[[Pair], None] = lambda _: None
 
 
 def at(name: str, port: int, promoted: Callable[[Pair], None] = lambda _: None) -> Front:
@@ -90,6 +93,7 @@ class Result:
     def assert_clean(self) -> None:
         """Nothing is lost, done twice, or there against what a client was told."""
         assert not self.history.mistakes, self.history.mistakes[0]
+        assert self.history.hung == 0
         assert self.account.is_clean, str(self.account)
         assert self.account.outcomes["ok"] > 0, "nothing was written"
 
@@ -113,6 +117,7 @@ class Result:
             "errors": dict(found.errors),
             "refused": dict(self.history.refused),
             "idle_dropped": len(self.history.dropped),
+            "hung": self.history.hung,
             **{name: len(asdict(found)[name]) for name in ("lost", "dup", "phantom", "torn")},
         }
 
@@ -142,27 +147,34 @@ class Rig:
     def __exit__(self, *_: object) -> None:
         self.load.close()
 
-    def fail_over(self, fault: Fault, before_promotion: Callable[[], None] | None = None) -> Round:
+    def fail_over(self, fault: Fault) -> Round:
         """A fault strikes the primary, the standby is promoted, clients work there."""
-        old, new = self.pair.primary, self.pair.standby
         self.load.go_on(SETTLED_WRITES)
+        struck = self.strike(fault)
+        self.settle(self.pair.primary, struck.direct_s)
+        return self.keep(struck)
+
+    def strike(self, fault: Fault) -> Round:
+        """The fault and the promotion; clients may be anywhere."""
+        old, new = self.pair.primary, self.pair.standby
         with witness(new) as observer:
             struck_s = time.monotonic()
             fault(self.pair)
-            if before_promotion is not None:
-                before_promotion()
             self.pair.promote()
             self.front.promoted(self.pair)
             direct_s = observer.first_write_s()
-        self.settle(new, direct_s)
-        done = Round(fault.__name__, struck_s, direct_s, old.port, new.port, time.monotonic())
+        return Round(fault.__name__, struck_s, direct_s, old.port, new.port, direct_s)
+
+    def settle(self, server: Server, after_s: float, timeout_s: float = 60.0) -> None:
+        """Waits until clients write on this server, and go on to. Raises AssertionError."""
+        self.load.wait_for_port(server.port, after_s, timeout_s)
+        self.load.go_on(SETTLED_WRITES, timeout_s)
+
+    def keep(self, struck: Round) -> Round:
+        """The round is over now."""
+        done = replace(struck, over_s=time.monotonic())
         self.rounds.append(done)
         return done
-
-    def settle(self, server: Server, after_s: float) -> None:
-        """Waits until clients write on this server, and go on to."""
-        self.load.wait_for_port(server.port, after_s)
-        self.load.go_on(SETTLED_WRITES)
 
     def fail_over_often(self, fault: Fault, rounds: int) -> None:
         """So often, the old one coming back as a standby each time."""
@@ -171,14 +183,15 @@ class Rig:
             if number < rounds - 1:
                 self.pair.rejoin()
 
-    def finish(self) -> Result:
-        """Ends the load, and holds what clients were told against what is there."""
-        history = self.load.end()
+    def finish(self, patience_s: float = END_TIMEOUT_S) -> Result:
+        """Ends the load, and holds what clients were told against what is there; ``patience_s``:
+        how long a client may wait for its last answer."""
+        history = self.load.end(patience_s)
         found = account(history.ops, self.pair.primary.rows())
         result = Result(self.front.name, found, history, self.rounds)
-        ops = history.ops
         for each in self.rounds:
-            began_s = max(0.0, first_success_s(ops, each.new_port, each.struck_s) - each.direct_s)
-            result.first_success_s.append(began_s)
-            result.stall_s.append(longest_stall_s(ops, each.struck_s, each.over_s))
+            result.stall_s.append(longest_stall_s(history.ops, each.struck_s, each.over_s))
+            with contextlib.suppress(ValueError):  # nobody got there
+                first_s = first_success_s(history.ops, each.new_port, each.struck_s)
+                result.first_success_s.append(max(0.0, first_s - each.direct_s))
         return result

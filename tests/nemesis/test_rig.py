@@ -1,10 +1,14 @@
 """The rig itself: clients that look for the writer themselves lose no write, and the rig sees what
 is lost, or done twice, where something does that."""
 
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from bench.failover.fronts import pgbouncer
+from bench.sides import PgBouncer
 from tests.nemesis import faults
 from tests.nemesis.account import account
 from tests.nemesis.faults import Fault
@@ -69,3 +73,19 @@ def test_what_is_planted_is_found(pair: Pair) -> None:
     found = account(result.history.ops, pair.primary.rows())
     assert found.dup == [(0, 0, 0)]
     assert found.lost == [(1, 1, 0)]
+
+
+def test_nothing_is_lost_through_pgbouncer(pair: Pair) -> None:
+    """A pooler that is told where to go keeps its idle clients, and loses nothing either."""
+    found = PgBouncer.find(None)
+    if found is None:
+        pytest.skip("no pgbouncer on PATH: apt-get install pgbouncer")
+    start = pgbouncer(found, "server_login_retry = 0.1", is_told=True)
+    with tempfile.TemporaryDirectory(prefix="forebay-") as name:
+        Path(name).chmod(0o755)  # PgBouncer does not run as root
+        with start(pair, Path(name) / "pgbouncer") as front, Rig(pair, front) as rig:
+            rig.fail_over(faults.kill_postmaster)
+            result = rig.finish()
+    result.assert_clean()
+    result.assert_idle_stayed()
+    assert result.failed_between  # what was under way is lost, and said to be
