@@ -21,9 +21,11 @@ CONNECT_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Switched:
-    """When, by the monotonic clock, the writer was killed, and when its successor could write."""
+    """When, by the monotonic clock, the writer was killed, the standby asked to write, and when it
+    was seen that it can, a little later than it could."""
 
     killed_at: float
+    promoted_at: float
     writer_at: float
 
 
@@ -35,10 +37,11 @@ async def fail_over(pair: Pair, tell: Callable[[str], None]) -> Switched:
     pair.writer.kill()
     await asyncio.sleep(DECIDING_S)
     tell("the standby is promoted")
+    promoted_at = time.monotonic()
     async with asyncio.TaskGroup() as both:
         writing = both.create_task(_writing_at(standby))
         both.create_task(asyncio.to_thread(pair.promote, standby))
-    return Switched(killed_at, writing.result())
+    return Switched(killed_at, promoted_at, writing.result())
 
 
 async def _writing_at(server: Member) -> float:

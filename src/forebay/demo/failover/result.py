@@ -39,6 +39,9 @@ class Part(msgspec.Struct, kw_only=True):
         cls, report: Report, books: Books, switched: Switched, ended_at: float, states: list[str]
     ) -> Part:
         gap_s = longest_gap_s(report.written_at, switched.killed_at, ended_at)
+        # A write that was acknowledged proves it, too, and may have come before anybody looked.
+        behind = [at for at in report.written_at if at > switched.promoted_at]
+        writer_at = min([switched.writer_at, *behind])
         return cls(
             unconnected=report.unconnected,
             clients_dropped=report.dropped,
@@ -49,7 +52,7 @@ class Part(msgspec.Struct, kw_only=True):
             writes_lost=books.lost,
             writes_twice=books.twice,
             writes_phantom=books.phantoms,
-            writer_away_s=round(switched.writer_at - switched.killed_at, 3),
+            writer_away_s=round(writer_at - switched.killed_at, 3),
             seconds_without_a_write=round(gap_s, 3),
             states=states,
             errors=report.errors,

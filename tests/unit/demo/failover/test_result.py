@@ -50,11 +50,20 @@ def test_nobody_could_write_again_and_a_worker_that_died() -> None:
 def test_a_part_of_what_was_reported() -> None:
     report = Report(dropped=3, idle_dropped=1, failed=4, writes=2, unknown=[7])
     report.written_at = [9.0, 12.5]
-    part = Part.of(report, Books(1, 2, 3), Switched(10.0, 11.25), 13.0, ["UP 1"])
+    part = Part.of(report, Books(1, 2, 3), Switched(10.0, 11.0, 11.25), 13.0, ["UP 1"])
     assert (part.clients_dropped, part.idle_clients_dropped, part.statements_failed) == (3, 1, 4)
     assert (part.writes, part.writes_unknown) == (2, 1)
     assert (part.writes_lost, part.writes_twice, part.writes_phantom) == (1, 2, 3)
     assert (part.writer_away_s, part.seconds_without_a_write) == (1.25, 3.5)
+
+
+@pytest.mark.parametrize(
+    ("written_at", "away_s"), [([10.5, 11.2], 1.2), ([10.5, 12.0], 1.25), ([], 1.25)]
+)
+def test_a_write_proves_that_there_is_a_writer(written_at: list[float], away_s: float) -> None:
+    report = Report(written_at=written_at)
+    part = Part.of(report, Books(0, 0, 0), Switched(10.0, 11.0, 11.25), 13.0, [])
+    assert part.writer_away_s == away_s
 
 
 def test_the_json_has_the_promised_keys() -> None:
