@@ -41,7 +41,7 @@ def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_300_clients_share_45_connections(temporary: Path) -> None:
-    finished = demo("--json", "--seconds", "2", "--port", "0")
+    finished = demo("--act", "pooling", "--json", "--seconds", "2", "--port", "0")
     result = json.loads(finished.out)  # exactly one object
     assert result["port"] > 0
     assert finished.code == 0, finished
@@ -58,11 +58,51 @@ def test_300_clients_share_45_connections(temporary: Path) -> None:
     assert leftovers(temporary) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_stays_until_it_is_told_to_go(temporary: Path, number: signal.Signals) -> None:
+def test_clients_stay_while_the_writer_is_killed(temporary: Path) -> None:
+    finished = demo("--act", "failover", "--json", "--port", "0")
+    told = json.loads(finished.out)
+    assert finished.code == 0, finished
+    assert told["port"] > 0
+    result = told["failover"]
+    assert result["clients"] == 300
+    direct, forebay = result["direct"], result["forebay"]
+    for part in (direct, forebay):
+        assert part["unconnected"] == 0
+        assert part["writes"] > 0
+        assert part["writes_lost"] == part["writes_twice"] == part["writes_phantom"] == 0
+        assert part["seconds_without_a_write"] > 0
+        assert part["writer_away_s"] > 0
+    assert direct["idle_clients_dropped"] == result["idle_clients"] == 100
+    assert direct["statements_failed"] > 0
+    assert forebay["idle_clients_dropped"] == 0
+    assert leftovers(temporary) == []
+
+
+def test_both_acts_fit_a_terminals_lines(temporary: Path) -> None:
+    finished = demo("--seconds", "1", "--port", "0")
+    assert finished.code == 0, finished
+    for title in ("clients refused", "idle clients dropped", "export DATABASE_URL"):
+        assert finished.out.count(title) == 1
+    assert "the writer is killed" in finished.err
+    assert "the standby is promoted" in finished.err
+    assert all(len(line) <= 80 for line in finished.err.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("act", "number", "table"),
+    [
+        ("pooling", signal.SIGINT, "orders"),
+        ("pooling", signal.SIGTERM, "orders"),
+        ("failover", signal.SIGTERM, "writes"),
+    ],
+)
+def test_it_stays_until_it_is_told_to_go(
+    temporary: Path, act: str, number: signal.Signals, table: str
+) -> None:
     port = free_port()
+    options = ["--act", act, "--keep", "--seconds", "1", "--port", str(port)]
     process = subprocess.Popen(
-        [sys.executable, "-c", MAIN, "demo", "--keep", "--seconds", "1", "--port", str(port)],
+        [sys.executable, "-c", MAIN, "demo", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -77,8 +117,8 @@ def test_it_stays_until_it_is_told_to_go(temporary: Path, number: signal.Signals
             said += line
         url = said.split("'")[1]
         assert f"127.0.0.1:{port}/" in url
-        assert "clients refused" in said
-        count = psql(url, "SELECT count(*) > 0 FROM orders").ok()
+        assert ("clients refused" in said) == (act == "pooling")
+        count = psql(url, f"SELECT count(*) > 0 FROM {table}").ok()
         assert count.rows == [("t",)]
         page = said.rpartition("What goes on is to be seen at ")[2].strip()
         with urllib.request.urlopen(f"{page}readyz", timeout=30) as answer:
@@ -99,6 +139,8 @@ def test_killed_it_leaves_nothing_either(temporary: Path) -> None:
             "-c",
             MAIN,
             "demo",
+            "--act",
+            "pooling",
             "--keep",
             "--seconds",
             "1",
@@ -152,7 +194,8 @@ def test_a_port_in_use_is_one_clear_line(temporary: Path) -> None:
 
 def test_two_at_once_find_two_ports(temporary: Path) -> None:
     """Both find the usual port free, if it is, for neither listens before its database has run."""
-    command = [sys.executable, "-c", MAIN, "demo", "--json", "--seconds", "1"]
+    options = ["--act", "pooling", "--json", "--seconds", "1"]
+    command = [sys.executable, "-c", MAIN, "demo", *options]
     with contextlib.ExitStack() as stack:
         both = []
         for _ in range(2):

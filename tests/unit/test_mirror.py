@@ -17,6 +17,8 @@ ELSEWHERE = {
     "cli/serve.py": "integration/test_node_serve.py",  # a process with its signals
     "cli/plan_sample.py": "integration/test_plan.py",  # asks a database
     "demo/clients.py": "integration/test_demo.py",  # a process full of clients
+    "demo/failover/act.py": "integration/test_demo.py",  # all of it together
+    "demo/failover/operator.py": "integration/test_demo.py",  # kills a server, promotes another
     "demo/sampling.py": "integration/test_demo.py",  # asks a database
     "demo/tour.py": "integration/test_demo.py",  # all of it together
     "node/observer.py": "integration/test_observer.py",  # asks a worker

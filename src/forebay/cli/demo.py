@@ -1,4 +1,5 @@
-"""``forebay demo``: 300 clients on 45 database connections, without Forebay and with it."""
+"""``forebay demo``: 300 clients, first on few connections, then in a failover; without Forebay, and
+with it."""
 
 from __future__ import annotations
 
@@ -8,15 +9,18 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Coroutine
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from cyclopts import Parameter
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from forebay.cli.output import INTERRUPTED
 from forebay.dashboard import HttpListenError, HttpServer, open_http_listener
+from forebay.demo.failover import act as failover
+from forebay.demo.failover.view import summary as failover_summary
 from forebay.demo.result import Result
 from forebay.demo.tour import DATABASE, PASSWORD, USER, Plan, Tour, fill, make_server
 from forebay.demo.view import ConsoleView, View, summary
@@ -29,33 +33,37 @@ TERMINATED = 128 + signal.SIGTERM
 
 def demo(
     *,
+    act: Literal["both", "pooling", "failover"] = "both",
     keep: bool = False,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
     port: int | None = None,
     seconds: float = 6.0,
 ) -> int:
-    """Show 300 clients at work on a database that allows 45 connections.
+    """Show 300 clients at work on a database that allows 45 connections, and in a failover.
 
-    An own PostgreSQL is started in a temporary directory and removed afterwards.
+    PostgreSQL servers are started in temporary directories and removed afterwards.
 
     Parameters
     ----------
+    act
+        Show one alone: the pooling, or the failover.
     keep
-        Leave everything running afterwards, until Ctrl-C.
+        Leave the last act running afterwards, until Ctrl-C.
     as_json
-        Print one JSON object instead of the table.
+        Print one JSON object instead of the tables.
     port
         Where Forebay listens on 127.0.0.1; 6432, or another one if that is in use. 0: any.
     seconds
-        How long the clients work through Forebay.
+        How long the clients of the first act work through Forebay.
     """
     progress = Console(stderr=True)
     if not 1 <= seconds <= 3600:
         sys.stderr.write("forebay demo: --seconds takes 1 to 3600\n")
         return 2
     try:
-        plan = Plan(port=_port(port), pooled_s=seconds)
-        return _run(plan, keep, as_json, progress)
+        view = View() if as_json and not progress.is_terminal else ConsoleView(progress)
+        evening = Evening(act, keep, as_json, view)
+        evening.run(_port(port), seconds)
     except SetupError as error:
         sys.stderr.write(f"forebay demo: {error}\n")
         return 1
@@ -63,27 +71,82 @@ def demo(
         return INTERRUPTED
     except asyncio.CancelledError:
         return TERMINATED
+    return 0 if evening.is_good else 1
 
 
-def _run(plan: Plan, keep: bool, as_json: bool, progress: Console) -> int:
-    view = View() if as_json and not progress.is_terminal else ConsoleView(progress)
-    told: list[Result] = []
+class Evening:
+    """The acts that were asked for, one after the other, and what is told of them."""
 
-    def tell(result: Result) -> None:
-        told.append(result)
-        _print(result, keep, as_json)
+    def __init__(self, act: str, keep: bool, as_json: bool, view: View) -> None:
+        self.is_good = True
+        self._pooling, self._failover = act != "failover", act != "pooling"
+        self._keep = keep
+        self._as_json = as_json
+        self._view = view
+        self._is_over = False
+        self._figures: dict[str, Any] = {}
 
-    with make_server() as server:
-        fill(server)
+    def run(self, port: int | None, seconds: float) -> None:
+        """All of it. Raises SetupError, and what ends it early."""
         try:
-            tour = Tour(server, plan, view, _page)
-            asyncio.run(_until_terminated(tour.run(tell, keep)))
+            if self._pooling:
+                self._run_pooling(Plan(port=port, pooled_s=seconds))
+            if self._failover:
+                self._run_failover(failover.Plan(port=port))
         except (KeyboardInterrupt, asyncio.CancelledError):
-            if not (keep and told):
+            if not (self._keep and self._is_over):
                 raise
         finally:
-            view.close()
-    return 0 if told and told[0].is_good else 1
+            self._view.close()
+
+    def _run_pooling(self, plan: Plan) -> None:
+        with make_server() as server:
+            fill(server)
+            tour = Tour(server, plan, self._view, _page)
+            keep = self._keep and not self._failover
+            asyncio.run(_until_terminated(tour.run(self._tell_pooling, keep)))
+
+    def _run_failover(self, plan: failover.Plan) -> None:
+        with failover.make_pair() as pair:
+            failover.fill(pair)
+            act = failover.Act(pair, plan, self._view, _page)
+            asyncio.run(_until_terminated(act.run(self._tell_failover, self._keep)))
+
+    def _tell_pooling(self, result: Result) -> None:
+        self._figures |= msgspec.to_builtins(result)
+        self._tell(summary(result), result.complaints())
+        if not self._failover:
+            self._end(result.port, result.page)
+
+    def _tell_failover(self, act: failover.Act) -> None:
+        self._figures |= {"port": act.port, "page": act.page}
+        self._figures["failover"] = msgspec.to_builtins(act.outcome)
+        self._tell(failover_summary(act.outcome), act.outcome.complaints())
+        self._end(act.port, act.page)
+
+    def _tell(self, table: Table, complaints: list[str]) -> None:
+        self.is_good = self.is_good and not complaints
+        if self._as_json:
+            return
+        console = Console()
+        console.print(table)
+        for complaint in complaints:
+            console.print(Text(complaint, style="red"))
+
+    def _end(self, port: int, page: str) -> None:
+        self._is_over = True
+        if self._as_json:
+            print(msgspec.json.encode(self._figures).decode(), flush=True)
+            return
+        url = f"postgresql://{USER}:{PASSWORD}@{HOST}:{port}/{DATABASE}?sslmode=require"
+        if self._keep:
+            print("\nForebay and what is behind it keep running until Ctrl-C. Play on:")
+        else:
+            print("\nTo play on, let it stay until Ctrl-C (forebay demo --keep), and:")
+        print(f'  psql "{url}"')
+        print(f"  export DATABASE_URL='{url}'", flush=True)
+        if self._keep and page:
+            print(f"What goes on is to be seen at {page}", flush=True)
 
 
 @contextlib.asynccontextmanager
@@ -111,25 +174,6 @@ async def _until_terminated(tour: Coroutine[Any, Any, None]) -> None:
     task = asyncio.ensure_future(tour)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     await task
-
-
-def _print(result: Result, keep: bool, as_json: bool) -> None:
-    if as_json:
-        print(msgspec.json.encode(result).decode(), flush=True)
-        return
-    console = Console()
-    console.print(summary(result))
-    for complaint in result.complaints():
-        console.print(Text(complaint, style="red"))
-    url = f"postgresql://{USER}:{PASSWORD}@{HOST}:{result.port}/{DATABASE}?sslmode=require"
-    if keep:
-        print("\nForebay and its database keep running until Ctrl-C. Play on:")
-    else:
-        print("\nTo play on, let it stay until Ctrl-C (forebay demo --keep), and:")
-    print(f'  psql "{url}"')
-    print(f"  export DATABASE_URL='{url}'", flush=True)
-    if keep and result.page:
-        print(f"What goes on is to be seen at {result.page}", flush=True)
 
 
 def _port(wanted: int | None) -> int | None:

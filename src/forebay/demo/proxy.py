@@ -6,8 +6,9 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 
 from forebay.config import (
     AuthSettings,
@@ -35,22 +36,36 @@ MAX_IDLE_CONNECTIONS_PERCENT = 50
 DRAIN_TIMEOUT_S = 5.0
 
 
-def configuration(server: Postgres, port: int, user: str, password: str, database: str) -> Config:
-    """The decision record's properties, in front of this server."""
-    secret = json.dumps({"username": user, "password": password})
+@dataclass(frozen=True, slots=True)
+class Databases:
+    """What Forebay stands before: servers with the same databases, and how it logs in to them."""
+
+    servers: Sequence[Postgres]
+    user: str
+    password: str = field(repr=False)
+    database: str
+    max_connections_percent: int = MAX_CONNECTIONS_PERCENT
+
+
+def configuration(databases: Databases, port: int) -> Config:
+    """The decision record's properties, in front of these servers."""
+    secret = json.dumps({"username": databases.user, "password": databases.password})
+    has_tls = all(server.tls for server in databases.servers)
     proxy = ProxySettings(
         listen=f"{HOST}:{port}",
         require_tls=True,
         idle_client_timeout=1800,
         auth=[AuthSettings(secret=f"given:{PROXY}")],
         target=TargetSettings(
-            hosts=[f"{server.host}:{server.port}"],
-            sslmode="require" if server.tls else "disable",
-            database=database,
+            hosts=[f"{server.host}:{server.port}" for server in databases.servers],
+            sslmode="require" if has_tls else "disable",
+            database=databases.database,
         ),
         pool=PoolSettings(
-            max_connections_percent=MAX_CONNECTIONS_PERCENT,
-            max_idle_connections_percent=MAX_IDLE_CONNECTIONS_PERCENT,
+            max_connections_percent=databases.max_connections_percent,
+            max_idle_connections_percent=min(
+                MAX_IDLE_CONNECTIONS_PERCENT, databases.max_connections_percent
+            ),
         ),
     )
     return Config(
@@ -84,12 +99,7 @@ class Front:
 
 @contextlib.asynccontextmanager
 async def running(
-    server: Postgres,
-    port: int | None,
-    user: str,
-    password: str,
-    database: str,
-    show_page: Beside,
+    databases: Databases, port: int | None, show_page: Beside
 ) -> AsyncIterator[Front]:
     """Runs a Forebay for as long as the context lasts. Raises SetupError if it cannot start.
 
@@ -98,7 +108,7 @@ async def running(
     """
     for attempt in (USUAL_PORT, ANY_PORT) if port is None else (port,):
         node = Node(
-            configuration(server, attempt, user, password, database),
+            configuration(databases, attempt),
             worker_command=(sys.executable, "-m", "forebay.demo.bound_worker", str(os.getpid())),
             environ=dict(os.environ)
             | {ENV_LEVEL: "warning"},  # the worker's words would break the view

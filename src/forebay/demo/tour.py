@@ -84,7 +84,9 @@ class Tour:
             await self._go_direct(sampler)
             await sampler.idle.wait()  # PostgreSQL needs a moment to see its clients go
             async with proxy.running(
-                self._server, self._plan.port, USER, PASSWORD, DATABASE, self._show_page
+                proxy.Databases([self._server], USER, PASSWORD, DATABASE),
+                self._plan.port,
+                self._show_page,
             ) as front:
                 self.result.port, self.result.page = front.port, front.page
                 self._pooled = dataclasses.replace(self._pooled, port=front.port)
