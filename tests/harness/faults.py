@@ -33,6 +33,7 @@ class FaultProxy:
         self._links: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._flowing = asyncio.Event()
+        self._answering = asyncio.Event()
         self._ending = asyncio.Event()
         self._refusing = False
         self._delay_s = 0.0
@@ -58,11 +59,17 @@ class FaultProxy:
 
     def heal(self) -> None:
         """Everything flows again, at once, and new connections are accepted."""
-        self._call(self._set(flowing=True, ending=True, refusing=False, delay_s=0.0))
+        self._call(
+            self._set(flowing=True, answering=True, ending=True, refusing=False, delay_s=0.0)
+        )
 
     def hide_ends(self) -> None:
         """Bytes flow, but nobody hears that the other side has closed."""
         self._call(self._set(ending=False))
+
+    def hold_answers(self) -> None:
+        """What is sent to the target arrives, and what it answers stays where it is."""
+        self._call(self._set(answering=False))
 
     def delay(self, delay_s: float) -> None:
         """Every chunk is held back this long, in each direction."""
@@ -87,6 +94,7 @@ class FaultProxy:
 
     async def _open(self) -> None:
         self._flowing.set()
+        self._answering.set()
         self._ending.set()
         self._server = await asyncio.start_server(self._accept, self.host, 0)
         self.port = self._server.sockets[0].getsockname()[1]
@@ -103,12 +111,15 @@ class FaultProxy:
     async def _set(
         self,
         flowing: bool | None = None,
+        answering: bool | None = None,
         ending: bool | None = None,
         refusing: bool | None = None,
         delay_s: float | None = None,
     ) -> None:
         if flowing is not None:
             (self._flowing.set if flowing else self._flowing.clear)()
+        if answering is not None:
+            (self._answering.set if answering else self._answering.clear)()
         if ending is not None:
             (self._ending.set if ending else self._ending.clear)()
         if refusing is not None:
@@ -146,18 +157,27 @@ class FaultProxy:
         link = (writer, far_writer)
         self._links.add(link)
         try:
-            await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+            await asyncio.gather(
+                self._pump(reader, far_writer), self._pump(far_reader, writer, self._answering)
+            )
         finally:
             self._links.discard(link)
             writer.close()
             far_writer.close()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        allowed: asyncio.Event | None = None,
+    ) -> None:
         with contextlib.suppress(OSError):
             while chunk := await reader.read(CHUNK_BYTES):
                 if self._delay_s:
                     await asyncio.sleep(self._delay_s)
                 await self._flowing.wait()
+                if allowed is not None:
+                    await allowed.wait()
                 writer.write(chunk)
                 await writer.drain()
             await self._flowing.wait()

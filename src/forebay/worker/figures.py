@@ -71,6 +71,7 @@ def parts_of(proxy: "Proxy") -> dict[str, dict[str, Number]]:
         "tls_versions": dict(counts.tls_versions),
         "refusals": {**REFUSALS, **proxy.manager.refusals.counts},
         **proxy.sessions.pinner.counts.figures(),
+        **proxy.sessions.losses.figures(),
     }
 
 

@@ -85,6 +85,8 @@ class PoolManager:
         self.holds = Holds(agenda, self)
         self.pausing = Pausing(self)
         self.upkeep = Upkeep(self)
+        # Is told what traffic sees of the database server: see `noticed`.
+        self.on_noticed: Callable[[Server, str], None] = _nobody_asks
         self.record = Record()
 
     def pool(self, database: str, user: str) -> MicroPool:
@@ -394,6 +396,10 @@ class PoolManager:
         error = PgError.parse(body)
         server.shut(f"the database says: {error.message} (SQLSTATE {error.sqlstate})")
 
+    def noticed(self, server: Server, kind: str) -> None:
+        """What concerns the database server was seen on a connection."""
+        self.on_noticed(server, kind)
+
     def abandoned(self, server: Server, vanished: bool) -> None:
         """The client of a busy connection is gone: if it vanished, cancel what it had asked."""
         if not vanished:
@@ -425,6 +431,10 @@ class PoolManager:
         """Every connection is in exactly one place."""
         assert_counts(self.census, self.pools.values(), len(self.servers))
         self.groups.assert_counts()
+
+
+def _nobody_asks(_server: Server, _kind: str) -> None:
+    """Whoever looks after the servers puts something else in its place."""
 
 
 def _is_abandoned(server: Server, lease: Lease) -> bool:

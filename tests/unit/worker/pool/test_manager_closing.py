@@ -110,6 +110,17 @@ def test_one_that_the_database_ends_is_told_of_and_replaced(
     assert world.client().server is world.connections[1]
 
 
+def test_what_is_noticed_is_passed_on() -> None:
+    world = World(limit=1)
+    world.done(world.client())
+    (server,) = world.connections
+    world.manager.noticed(cast(Any, server), "terminated")  # nobody asks
+    told: list[tuple[Any, str]] = []
+    world.manager.on_noticed = lambda *what: told.append(what)
+    world.manager.noticed(cast(Any, server), "crashed")
+    assert told == [(server, "crashed")]
+
+
 def test_what_is_prepared_is_looked_at_again_in_that_database_only() -> None:
     world = World(limit=3)
     world.done(world.client("alice"), world.client("bob"))
