@@ -6,9 +6,9 @@ FOREBAY_TEST_NEMESIS=whole (`make nemesis`): 200 clients and many rounds instead
 import functools
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -61,9 +61,23 @@ def note(record_property: Callable[[str, Any], None]) -> Callable[[str, Result],
 Section = dict[str, Any]
 
 
+class Addressed(Protocol):
+    """A server that can be reached."""
+
+    @property
+    def address(self) -> str: ...
+
+
+class Servers(Protocol):
+    """Those that a Forebay is to know."""
+
+    @property
+    def servers(self) -> Sequence[Addressed]: ...
+
+
 def forebay_for(
     start_forebay: Callable[..., Forebay],
-    pair: Pair,
+    pair: Servers,
     *,
     hosts: list[str] | None = None,
     proxy: Section | None = None,
@@ -74,7 +88,7 @@ def forebay_for(
     """Starts one that knows both servers; keys of sections as for ``Forebay``; ``hosts``: where to
     find the two, if not at their own addresses."""
     return start_forebay(
-        pair.a.port,
+        0,
         LOGIN,
         proxy={"require_tls": False, **(proxy or {})},
         target={
