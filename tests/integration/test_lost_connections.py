@@ -228,29 +228,32 @@ def test_the_answer_is_lost_and_it_is_done(
     start_forebay: type[Forebay],
     postgres: Postgres,
     database: TestDatabase,
-    seen: Observer,
     extended: bool,
     fault: Callable[[FaultProxy], None],
     begins: bool,
 ) -> None:
     """Whatever the client is told, it is not that nothing has happened; and it happens once."""
+    count = "SELECT count(*) FROM t"
+    postgres.sql("CREATE TABLE t (n int); GRANT ALL ON t TO PUBLIC", database=database.name)
     with FaultProxy(postgres.port) as network:
         forebay = start_forebay(network.port, database, proxy=PLAIN, pool=connections(2))
         with RawClient(forebay.port, database) as client:
-            client.query("CREATE TABLE t (n int)")
+            client.query("SELECT 1")
             if begins:
                 client.ask(requested("BEGIN", extended))
                 client.ask(requested(INSERT, extended))
             network.freeze("to_client")
             client.send(requested("COMMIT" if begins else INSERT, extended))
-            eventually(lambda: seen.value("SELECT count(*) FROM t") == 1, "it is done")
+            eventually(
+                lambda: postgres.sql(count, database=database.name) == [("1",)], "it is done"
+            )
             assert not client.has_more()
             fault(network)
             answer = client.until("Z")
             assert told(answer) == ("ERROR", "08007")
             assert answer[-1].body == b"I"
             network.heal()
-            assert client.query("SELECT count(*) FROM t") == [["1"]]
+            assert client.query(count) == [["1"]]
         forebay.stop()
 
 

@@ -327,8 +327,9 @@ cdef class Server(Connection):
             return DROP
         if action == FORWARD:
             note_answered(self)
-            if self.ledger.count and self.status == c"I" and self.client is not None and self.client.suspect:
-                self.lease.unaudited = True
+            if self.ledger.count and self.status == c"I" and self.client is not None:
+                if self.client.suspect or self.parameters is not self.lease.parameters_before:
+                    self.lease.unaudited = True  # the next request is under way already
         self.lease.turn_failed = self.lease.discarded = False
         if self.lease.turns_before:
             self.lease.turns_before -= 1
