@@ -35,10 +35,10 @@ def _all_of(counted: Iterable[RelayHistogram]) -> Histogram:
 async def figures_of(proxy: "Proxy", *, pools: bool) -> ProxyFigures:
     """One proxy's figures, with those of each micro-pool if `pools`."""
     censuses = [each.manager.census for each in proxy.backends]
-    target = proxy.settings.target
     waits = _all_of(census.waits for census in censuses)
     return ProxyFigures(
-        target=str(target.addresses()[0]),
+        target=_target(proxy),
+        target_role=proxy.settings.target_role,
         numbers=numbers_of(proxy, waits),
         parts=parts_of(proxy),
         histograms={
@@ -49,6 +49,13 @@ async def figures_of(proxy: "Proxy", *, pools: bool) -> ProxyFigures:
         pools=await _pools(proxy) if pools else [],
         gone=_gone(proxy) if pools else [],
     )
+
+
+def _target(proxy: "Proxy") -> str:
+    """The server behind it; where there are several, all that are configured."""
+    if proxy.settings.target_role == "READ_ONLY":
+        return ",".join(map(str, proxy.settings.target.addresses()))
+    return str(proxy.backends[0].target)
 
 
 def numbers_of(proxy: "Proxy", waits: Histogram) -> dict[str, Number]:
