@@ -136,7 +136,8 @@ class Readers:
                 f"{address} by {'an unknown time' if lag_s is None else f'{lag_s:g} s'}"
                 for address, lag_s in lags
             )
-            return f"every reader is further behind than max_replica_lag ({bound_s:g} s), or was: {far}"
+            bound = f"max_replica_lag ({bound_s:g} s)"
+            return f"every reader is further behind than {bound}, or was: {far}"
         if self._none_exist:
             return "no server of the target is a reader: there is none but the one that writes"
         lost = f": {', '.join(route.lost)} cannot be used" if route.lost else ""
@@ -271,9 +272,10 @@ class Readers:
 
     def _rebalance(self) -> None:
         """Give a reader that has joined its share of idle clients."""
-        move = rebalance(self._loads())
+        loads = self._loads()
+        move = rebalance(loads)
         if move is None:
-            self._is_uneven = False
+            self._is_uneven = any(each.is_failing for each in loads)
             return
         backends = list(self._open.values())
         left = move.clients
@@ -294,7 +296,11 @@ class Readers:
             self._rebalance()
 
     def slow_tick(self, now: float, timeouts: Timeouts) -> None:
-        """Nothing is due but in `tick`."""
+        """See whether readers can be reached again to which no connection could be opened."""
+        for backend in self._open.values():
+            if backend.manager.is_failing:
+                backend.manager.retry(now)
+                self._is_uneven = True
 
     def stop(self, now: float) -> None:
         """There is nothing to end."""

@@ -73,6 +73,7 @@ class ReadersWorld:
         self.intern = InternTable()
         self.hints: list[tuple[str, str]] = []
         self.clients: list[Reading] = []
+        self.slow_at = 0.0
         self.settings = ProxySettings(
             target=TargetSettings(hosts=[WRITER, *limits], **target),
             pool=PoolSettings(connection_borrow_timeout=borrow_timeout_s),
@@ -154,4 +155,8 @@ class ReadersWorld:
         timeouts = timeouts_of(self.settings)
         for each in (self.readers, *(backend.chores for backend in self.all)):
             each.tick(self.clock.now(), timeouts)
+            if self.clock.now() >= self.slow_at:
+                each.slow_tick(self.clock.now(), timeouts)
+        if self.clock.now() >= self.slow_at:
+            self.slow_at = self.clock.now() + 1.0
         self.settle()

@@ -214,6 +214,15 @@ class PoolManager:
         if self.groups.has_room(pool.database, pool.user):
             self._begin_opening(pool, "open the first database connection")
 
+    def retry(self, now: float) -> None:
+        """Where connections could not be opened and nobody waits for one, try again, each time that
+        it is due: who is sent elsewhere meanwhile may come back."""
+        due = [pool for pool, each in self._backoffs.items() if each.retry_at <= now]
+        for pool in due:
+            is_tried = pool.waiting > 0 or pool.opening > 0
+            if self.has_room and not is_tried and not self.is_held_back(pool):
+                self.probe(pool)
+
     def _begin_opening(self, pool: MicroPool, name: str) -> None:
         pool.begin_opening()
         self._agenda.spawn(self._open(pool), name)
