@@ -68,7 +68,7 @@ class Endpoint(Inside):
         self,
         *standbys: Member,
         writer: Member | None = None,
-        lost: tuple[Member, ...] | None = (),
+        lost: tuple[Member, ...] = (),
         lags: dict[Member, float] | None = None,
     ) -> None:
         """These are the standbys from now on."""
@@ -81,7 +81,8 @@ class Endpoint(Inside):
             state="UP",
             writer=address(writer or self.pair.writer),
             standbys=servers,
-            lost=None if lost is None else [address(each) for each in lost],
+            lost=[address(each) for each in lost],
+            servers=len({writer or self.pair.writer, *standbys, *lost}),
         )
         self.ask(lambda proxy: proxy.route(route))
 
@@ -166,6 +167,8 @@ def test_clients_are_spread_and_nobody_can_write(endpoint: Endpoint, pair: Pair)
     assert numbers.target_role == "READ_ONLY"
     assert numbers.numbers["server_max_connections"] == 200
     assert numbers.numbers["database_connections"] == sum(n for n, _ in endpoint.counts().values())
+    (pool,) = numbers.pools  # of all servers together
+    assert pool.connections == numbers.numbers["database_connections"]
     rows = endpoint.ask(lambda proxy: connections_of(proxy, 0, 100)).rows
     assert {each.server for each in rows} == {address(each) for each in pair.standbys}
 

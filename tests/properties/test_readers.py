@@ -59,7 +59,7 @@ class Chance:
             if self.random.random() < 0.3:
                 self.world.down.symmetric_difference_update({each})
         self.epoch += self.random.random() < 0.2
-        known = self.random.choice([lost, None]) if there or lost else None
+        known = self.random.choice([lost, []])
         before = {id(each): each.server for each in self.world.clients}
         self.world.tell(*there, epoch=self.epoch, lost=known, lags=lags)
         for each in self.world.clients:

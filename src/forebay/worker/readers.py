@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, cast
 from forebay.channel import HintKind, Route, RouteServer
 from forebay.config.addresses import parse_address
 from forebay.config.settings import ProxySettings
-from forebay.net.connector import ConnectError
+from forebay.net.connector import ConnectError, Target
 from forebay.protocol import errors
 from forebay.relay import Client, MicroPool
+from forebay.topology.targets import target_of
 from forebay.worker.backend import Backend, Common
-from forebay.worker.front import target_of
 from forebay.worker.pool.choose import (
     Load,
     Queue,
@@ -71,7 +71,8 @@ class Readers:
         self._hint = hint
         self._number = 0
         self._epoch = 0
-        self._weights: dict[str, int] = {}
+        self._servers: dict[str, RouteServer] = {}  # those that follow, as the node has told last
+        self._names: dict[str, str] = {}  # by which addresses were found
         self._open: dict[str, Backend] = {}
         self._left: dict[str, Backend] = {}  # the one that left last at the end
         self._relief_is_due = self._is_uneven = self._none_exist = False
@@ -89,7 +90,7 @@ class Readers:
         """Be so from now on."""
         before, self._settings = self._settings.target, settings
         for address, backend in (*self._open.items(), *self._left.items()):
-            target = target_of(settings.target, parse_address(address, wildcard=False))
+            target = self._target(address)
             if backend.target != target:
                 backend.move(target)
         if before != settings.target and settings.target.is_watched:
@@ -111,10 +112,11 @@ class Readers:
         if route.epoch < self._epoch:
             return
         self._epoch, self._route = route.epoch, route
-        self._weights = {each.address: each.weight for each in route.standbys}
+        self._servers = {each.address: each for each in route.standbys}
+        self._names |= {each.address: each.name for each in route.standbys}
         near = [each.address for each in route.standbys if self._is_near(each)]
         near = [each for each in near if each != route.writer]
-        self._none_exist = route.state == "UP" and not route.standbys and route.lost == []
+        self._none_exist = route.state == "UP" and not route.standbys and route.servers == 1
         self._lobby.shun(self._why_none(route), READER_HINT)
         for address in [each for each in self._open if each not in near]:
             self._leave(address, route)
@@ -143,9 +145,15 @@ class Readers:
         lost = f": {', '.join(route.lost)} cannot be used" if route.lost else ""
         return f"no reader is available{lost}"
 
+    def _target(self, address: str) -> Target:
+        found = parse_address(address, wildcard=False)
+        name = self._names.get(address, "")
+        return target_of(self._settings.target, replace(found, name=name))
+
     def _make(self, address: str) -> Backend:
-        target = target_of(self._settings.target, parse_address(address, wildcard=False))
-        backend = Backend(self._common, target, self._login(), self._settings, self._number)
+        backend = Backend(
+            self._common, self._target(address), self._login(), self._settings, self._number
+        )
         self._number += 1
         backend.manager.relieve = self._relieve_soon
         backend.manager.census.has_others = True
@@ -167,8 +175,8 @@ class Readers:
         """Its clients move between two transactions, and its connections close as they come free;
         those of a server that is lost are cut. Who is pinned to it is told that it ends."""
         backend = self._left[address] = self._open.pop(address)
-        is_lost = address in (route.lost or ())
-        is_behind = address in self._weights and address != route.writer
+        is_lost = address in route.lost
+        is_behind = address in self._servers and address != route.writer
         why = "it does not answer" if is_lost else "it is too far behind" if is_behind else LEFT
         backend.shun(f"{address} serves no reads: {why}", READER_HINT)
         logger.warning(
@@ -189,6 +197,7 @@ class Readers:
             if self._left[oldest].manager.servers or self._clients_of([self._left[oldest]]):
                 break
             self._left.pop(oldest).stand_aside()
+            self._names.pop(oldest, None)
 
     # ---- where clients go ----
 
@@ -205,7 +214,7 @@ class Readers:
         return backend
 
     def _loads(self) -> list[Load]:
-        return [_load(self._weights[address], each) for address, each in self._open.items()]
+        return [_load(self._servers[address].weight, each) for address, each in self._open.items()]
 
     def _clients_of(self, backends: Iterable[Backend]) -> list[Client]:
         """Those who have their connections there."""

@@ -116,7 +116,7 @@ class ReadersWorld:
             RouteServer(address=each, weight=self.limits.get(each, 0), lag_s=lags.get(each, 0.0))
             for each in near
         ]
-        route = {"epoch": epoch, "state": "UP", "writer": WRITER, "lost": []} | given
+        route = {"epoch": epoch, "state": "UP", "writer": WRITER, "servers": 2} | given
         self.readers.route(Route(standbys=standbys, **route))
         self.settle()
 
