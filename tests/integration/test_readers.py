@@ -3,7 +3,7 @@ when readers come, go, die or are promoted. What the node would tell is told by 
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import asyncpg
@@ -18,7 +18,7 @@ from forebay.protocol.errors import PgError
 from forebay.protocol.messages import cancel_request, query, sync
 from forebay.worker.figures import figures_of
 from forebay.worker.views import connections_of
-from tests.harness import TestDatabase, eventually
+from tests.harness import Forebay, TestDatabase, eventually
 from tests.harness.inside import HOST, Inside
 from tests.harness.raw import RawClient, bind, execute, parse
 
@@ -365,3 +365,48 @@ def test_drivers_read_as_they_are(endpoint: Endpoint, pair: Pair) -> None:
         cursor.execute("SHOW transaction_read_only")
         assert cursor.fetchone() == ("on",)
         connection.close()
+
+
+def test_the_whole_program_follows_its_readers(
+    start_forebay: Callable[..., Forebay], own_pair: Pair
+) -> None:
+    """Readers die, fall silent, are promoted and come back; the node finds out by itself."""
+    pair = own_pair
+    first, second = pair.standbys
+    old = pair.writer
+    forebay = start_forebay(
+        old.port,
+        DATABASE,
+        proxy={"require_tls": False, "target_role": "READ_ONLY"},
+        target={"hosts": pair.hosts},
+    )
+    clients = [RawClient(forebay.port, DATABASE) for _ in range(6)]
+
+    def spread_over(*servers: Member) -> None:
+        ports = {each.port for each in servers}
+        eventually(lambda: {where(each) for each in clients} == ports, "all of these have clients")
+
+    spread_over(first, second)
+    first.stop("immediate")
+    spread_over(second)
+    first.start()
+    spread_over(first, second)
+    # One that says nothing: who was asking there is told, the others do not notice.
+    asking = next(each for each in clients if where(each) == first.port)
+    first.freeze()
+    asking.send(query("SELECT 1"))
+    (answer,) = [each for each in asking.until("EZ") if each.kind == "E"]
+    assert answer.fields["C"][:2] == "08"
+    clients.remove(asking)
+    asking.__exit__()
+    spread_over(second)
+    first.thaw()
+    spread_over(first, second)
+    old.kill()
+    assert pair.promote(first) is first
+    spread_over(second)
+    pair.rejoin(old)
+    spread_over(second, old)
+    for each in clients:
+        assert each.query("SHOW transaction_read_only") == [["on"]]
+        each.leave()

@@ -273,6 +273,8 @@ class Readers:
             return
         for key in {(pool.database, pool.user): None for pool in _pools_in(backends)}:
             for move in relief([_queue(each.manager, key) for each in backends]):
+                # They go back when connections can be opened there again.
+                self._is_uneven |= backends[move.giver].manager.is_failing
                 giver, taker = backends[move.giver].manager, backends[move.taker]
                 for _ in range(move.clients):
                     place = giver.pools[key].first_waiter

@@ -148,6 +148,30 @@ def test_opening_fails_and_another_reader_serves() -> None:
     assert world.client().address == B
 
 
+def test_who_was_sent_away_comes_back() -> None:
+    """However short it was that the reader could not be reached."""
+    world = ReadersWorld({A: 2, B: 2})
+    world.tell(A, B)
+    clients = [world.client() for _ in range(6)]
+    for _ in range(30):
+        world.tick()
+    world.down.add(A)
+    for each in clients:
+        world.ask(each)
+        if each.server is not None:
+            world.done(each)
+    assert where(clients) == {B: 6}
+    world.down.clear()
+    (reader,) = [each.manager for each in world.all if str(each.target) == A]
+    pool = reader.pool("shop", "app")
+    reader.probe(pool)  # as who waits there has it done
+    world.settle()
+    assert not reader.is_failing
+    for _ in range(30):
+        world.tick()
+    assert where(clients) == {A: 3, B: 3}
+
+
 def test_without_a_reader_requests_wait_and_are_served_in_order() -> None:
     world = ReadersWorld({A: 1, B: 1}, borrow_timeout_s=5.0)
     early = world.asking()
