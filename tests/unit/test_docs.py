@@ -19,6 +19,7 @@ from forebay.net.tls import self_signed_certificate
 from forebay.node.certificates import Certificate
 from forebay.node.materials import Material
 from forebay.node.standing import figures_of
+from forebay.node.target_status import ServerStatus, TargetStatus, target_figures
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError, Severity
 from forebay.session.causes import WITH_ITS_CLIENT, PinReason
@@ -219,7 +220,10 @@ def figures() -> set[str]:
 def node_figures() -> set[str]:
     proxy = ProxySettings(target=TargetSettings(hosts=["db"]))
     certificate = Certificate(*self_signed_certificate(), self_made=True)
-    return set(figures_of(proxy, Material([], [certificate]), {}, datetime.now(UTC)))
+    standby = ServerStatus(address="b:5432", role="READ_ONLY", health="AVAILABLE", lag_s=0.5)
+    numbers, parts = target_figures(TargetStatus(servers=[standby]))
+    own = figures_of(proxy, Material([], [certificate]), {}, datetime.now(UTC))
+    return {*own, *numbers, *parts}
 
 
 def worker_figures() -> set[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from forebay.channel import Histogram, PoolFigures, ProxyFigures, name_as_text
 from forebay.channel.figures import Number, added, wait_percentile_us
+from forebay.config.addresses import Address
 from forebay.relay import Histogram as RelayHistogram
 from forebay.relay import MicroPool, Tally
 from forebay.worker.backend import Backend
@@ -35,10 +36,10 @@ def _all_of(counted: Iterable[RelayHistogram]) -> Histogram:
 async def figures_of(proxy: "Proxy", *, pools: bool) -> ProxyFigures:
     """One proxy's figures, with those of each micro-pool if `pools`."""
     censuses = [each.manager.census for each in proxy.backends]
-    target = proxy.settings.target
+    target = proxy.backends[0].target
     waits = _all_of(census.waits for census in censuses)
     return ProxyFigures(
-        target=str(target.addresses()[0]),
+        target=str(Address(target.host, target.port)),
         numbers=numbers_of(proxy, waits),
         parts=parts_of(proxy),
         histograms={
@@ -64,6 +65,9 @@ def numbers_of(proxy: "Proxy", waits: Histogram) -> dict[str, Number]:
         "pins": sessions.pinner.counts.begun.total(),
         "available_s": max(each.reached_s(proxy.now()) for each in records),
         "target_available": int(any(each.is_reached for each in records)),
+        "switches": sum(each.switches for each in records),
+        "held_s": max(each.held_s(proxy.now()) for each in records),
+        "last_switch_held_s": max(each.last_switch_held_s for each in records),
         "prepared_statement_bytes": sessions.texts.account.bytes,
         "borrow_wait_us_p50": wait_percentile_us(waits, tally.borrows, 0.5),
         "borrow_wait_us_p99": wait_percentile_us(waits, tally.borrows, 0.99),
