@@ -150,7 +150,7 @@ def test_words_that_look_like_keys_exist(name: str) -> None:
 @each_page
 def test_commands_exist(page: Path) -> None:
     code = "\n".join([*spans(page), *blocks(page, "")])
-    named = set(re.findall(r"(?:^|bin/)forebay ([a-z]+)", code, re.MULTILINE))
+    named = set(re.findall(r"(?:^|bin/)forebay ([a-z]+(?:-[a-z]+)*)", code, re.MULTILINE))
     assert named <= {name for name in app if not name.startswith("-")}
 
 
