@@ -18,6 +18,12 @@ def monitor_of(
     target: TargetSettings, logins: Logins, on_change: Callable[[Verdict], None]
 ) -> Monitor:
     """What watches the servers of this target. ``logins``: the ways to log in to one of them."""
+    cluster, source = Cluster(target.addresses()), _source(target)
+    return Monitor(cluster, source, prober_of(target, logins), on_change)
+
+
+def prober_of(target: TargetSettings, logins: Logins) -> Prober:
+    """What asks the servers of this target, one by one."""
 
     def place(address: Address) -> Target:
         return Target(
@@ -29,8 +35,7 @@ def monitor_of(
             target.sslkey,
         )
 
-    prober = Prober(place, logins, ClientContexts())
-    return Monitor(Cluster(target.addresses()), _source(target), prober, on_change)
+    return Prober(place, logins, ClientContexts())
 
 
 def _source(target: TargetSettings) -> Source:
