@@ -40,7 +40,7 @@ FOREIGN_WORDS = frozenset(
         "generate_db_auth_token",
         *("prepare_threshold", "prepared_max", "statement_cache_size", "server_version"),
         *("pg_advisory_lock", "pg_advisory_xact_lock", "pg_try_advisory_lock"),
-        *("pg_stat_activity", "pg_terminate_backend"),
+        *("pg_stat_activity", "pg_terminate_backend", "pg_rewind", "synchronous_standby_names"),
     }
 )
 # Fields of log lines.

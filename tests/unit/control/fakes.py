@@ -96,6 +96,7 @@ class FakeWatching:
     def __init__(self) -> None:
         self.watched = ["app"]
         self.expected: list[str] = []
+        self.written: dict[str, str] = {}
 
     def expect(self, proxies: Iterable[str]) -> list[str]:
         found = [each for each in proxies if each in self.watched]
@@ -103,7 +104,7 @@ class FakeWatching:
         return found
 
     def writers(self) -> dict[str, str]:
-        return {}
+        return self.written
 
 
 class FakeNode:
