@@ -138,7 +138,6 @@ async def _check(config: Config, found: dict[str, Material]) -> Report:
         problems += await outside.problems(proxy, credentials)
         if cluster is not None:
             problems += cluster.problems
-            said = [*cluster.warnings, *said]
         doubts = [text for text in concerns if text not in problems]
         proxies.append(
             ProxyReport(
@@ -147,7 +146,13 @@ async def _check(config: Config, found: dict[str, Material]) -> Report:
                 hosts=[str(each) for each in proxy.target.addresses()],
                 users=[_user_report(config, name, login) for login in logins],
                 problems=problems,
-                warnings=[*heard[name].warnings, *doubts, *expiries.warnings, *said],
+                warnings=[
+                    *heard[name].warnings,
+                    *doubts,
+                    *expiries.warnings,
+                    *([] if cluster is None else cluster.warnings),
+                    *said,
+                ],
                 certificates=expiries.certificates,
                 servers=[] if cluster is None else cluster.reports,
             )
