@@ -17,6 +17,7 @@ from forebay.node.target_status import ServerStatus, TargetStatus, target_status
 from forebay.topology.control import ControlLogin
 from forebay.topology.making import monitor_of, prober_of
 from forebay.topology.reports import Failure, Verdict
+from forebay.topology.wording import clipped
 
 SETTLE_S = 5.0
 """As long servers have to answer; who answers at all does so within one."""
@@ -136,7 +137,7 @@ def _standing(rows: Rows | Failure | None) -> Standing | None:
     if not (followers.isdecimal() and receivers.isdecimal()):
         return None
     return Standing(
-        synchronous_standby_names=names.strip(),
+        synchronous_standby_names=clipped(names),
         followers=int(followers),
         is_following=int(receivers) > 0,
     )

@@ -101,7 +101,7 @@ async def test_servers_are_asked_as_a_running_forebay_does(
         "writes": answering(),
         "follows": answering(in_recovery="t", timeline=None, is_caught_up="t"),
     }
-    own = {"writes": ["*", "1", "0"], "follows": ["", "0", "1"]}
+    own = {"writes": ["*\x1b", "1", "0"], "follows": ["", "0", "1"]}
 
     def speaker(name: str) -> Any:
         return lambda sql: (
