@@ -35,7 +35,7 @@ def patroni_callback(
 
     Forebay then asks all servers every 100 ms for 30 s which of them writes; what Patroni says is
     believed of none. It returns at once. So that nothing of Patroni depends on Forebay, it ends
-    with 0 even if there is none that could be told, and says so on stderr: Patroni's log has it.
+    with 0 even if there is none that could be told, and says so on stderr.
     Exit codes: 0 always, or with --strict 1 if no Forebay was told, 2 several may be meant.
 
     Parameters
