@@ -11,7 +11,7 @@ from pathlib import Path
 
 from forebay.metrics import CATALOGUE, Metric, Scope
 from forebay.metrics.metric import snake
-from forebay.metrics.ours import CLIENTS, CREDENTIALS, DATABASE, SESSIONS
+from forebay.metrics.ours import CLIENTS, CREDENTIALS, DATABASE, SERVERS, SESSIONS
 from forebay.metrics.rds import RDS
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "metrics.md"
@@ -19,6 +19,7 @@ TABLES: dict[str, Sequence[Metric]] = {
     "RDS Proxy's": RDS,
     "clients": CLIENTS,
     "database connections": DATABASE,
+    "servers": SERVERS,
     "sessions": SESSIONS,
     "credentials": CREDENTIALS,
     "micro-pools": [each for each in CATALOGUE if each.scope is Scope.MICRO_POOL],

@@ -56,13 +56,24 @@ require_tls = false
 secret = "file:app.json"
 [proxies.silent.target]
 hosts = ["127.0.0.1:{silent}"]
+
+[proxies.watched]
+listen = "127.0.0.1:0"
+require_tls = false
+[[proxies.watched.auth]]
+secret = "file:app.json"
+[proxies.watched.target]
+hosts = ["127.0.0.1:{port}", "127.0.0.1:{standby}"]
 """
 
 
 class Run:
-    """``async with`` it, ``await play()`` and then look: all stays as it is until its end."""
+    """``async with`` it, ``await play()`` and then look: all stays as it is until its end.
+    ``standby``: the port of a server that says it is one."""
 
-    def __init__(self, folder: Path, postgres: Postgres, database: TestDatabase) -> None:
+    def __init__(
+        self, folder: Path, postgres: Postgres, database: TestDatabase, standby: int
+    ) -> None:
         self._folder = folder
         self._postgres = postgres
         self._database = database
@@ -81,7 +92,8 @@ class Run:
         postgres.sql(f'GRANT {ROLE} TO "{database.user}"')
         file = folder / "forebay.toml"
         silent = self._silence.getsockname()[1]
-        file.write_text(CONFIG.format(port=postgres.port, silent=silent, limit=LIMIT))
+        places = {"port": postgres.port, "silent": silent, "standby": standby}
+        file.write_text(CONFIG.format(**places, limit=LIMIT))
         self.config = load(file, {})
         self.node = Node(self.config)
 
@@ -259,9 +271,13 @@ def _has_waiters(count: int) -> Callable[[NodeFigures], bool]:
 
 
 def _is_at_rest(now: NodeFigures) -> bool:
-    app, silent = (now.counted.proxies[name].numbers for name in ("app", "silent"))
+    app, silent, watched = (
+        now.counted.proxies[name].numbers for name in ("app", "silent", "watched")
+    )
     return bool(
-        app["secrets_failing"]
+        watched["target_state"] == 0
+        and watched["standbys"]
+        and app["secrets_failing"]
         and app["logins_under_way"]
         and silent["database_connections_opening"]
         and silent["clients_waiting"]

@@ -24,9 +24,11 @@ from forebay.metrics.exporters import Exporters
 from forebay.metrics.lane import Lane
 from forebay.metrics.metric import snake
 from tests.harness import TestDatabase
+from tests.harness.fake_postgres import FakePostgres
 from tests.harness.ministack import ROOT_KEY, MiniStack
 from tests.harness.moto import REGION, MotoServer, client
 from tests.integration.metrics_run import LIMIT, Run
+from tests.unit.topology.servers import answering
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -105,6 +107,17 @@ KNOWN: dict[str, Any] = {
     "TargetAvailable": 1,
     "Transactions": 20,
     "TransactionLatency": Took(20, SLEPT_US),
+    "TargetState": {"watched": 0},
+    "TargetEpoch": {"watched": 1},
+    "TargetSwitches": 0,
+    "TargetHoldTime": 0,
+    "TargetLastSwitchHoldTime": 0,
+    "Servers": {"AVAILABLE": 2},  # CloudWatch is not told of what is 0
+    "ServersFenced": {"watched": 0},
+    "Standbys": {"watched": 1},
+    "ReplicaLag": {"watched": 2.5},
+    "ServerReplicaLag": None,  # see below
+    "ServerTimeline": None,
     "SessionPins": {"LISTEN": 2},
     "SessionPinTime": {"LISTEN": Between(1e-6, 60)},
     "SessionPinsCurrently": {"LISTEN": 1},
@@ -148,6 +161,10 @@ KNOWN: dict[str, Any] = {
 }
 
 
+# What is told apart by a word is looked up of this proxy, else of "app".
+PROXIES = dict.fromkeys(("Servers", "ServerReplicaLag", "ServerTimeline"), "watched")
+
+
 @dataclass
 class ReadBack:
     """What three readers have found."""
@@ -178,7 +195,8 @@ def expected(metric: Metric, known: Mapping[str, Any]) -> Iterator[tuple[dict[st
         return
     for word, each in value.items():
         if metric.label:
-            yield ({"proxy": "app"} if of_proxy else {}), word, each
+            proxy = {"proxy": PROXIES.get(metric.name, "app")} if of_proxy else {}
+            yield proxy, word, each
         else:
             yield {"proxy" if of_proxy else "process": word}, "", each
 
@@ -225,12 +243,17 @@ async def read_back(
         region=REGION,
         endpoint_url=url,
     )
-    async with Run(tmp_path, tls_postgres, tls_database) as run:
+    follows = answering(in_recovery="t", timeline=None, system_id=None, replayed_age_s="2.5")
+    async with (
+        FakePostgres(follows) as standby,
+        Run(tmp_path, tls_postgres, tls_database, standby.port) as run,
+    ):
         await run.play()
         await exported(run, NodeSettings(log_stats=False, cloudwatch=settings))
         text = exposition(await run.node.observer.figures(pools=True), micro_pools=MicroPools())
         certificate = x509.load_pem_x509_certificate(run.node.certificate_pem("app").encode())
         expires_s = certificate.not_valid_after_utc.timestamp() - time.time()
+    target = f"127.0.0.1:{tls_postgres.port}"
     return ReadBack(
         prometheus={
             (sample.name, frozenset(sample.labels.items())): sample.value
@@ -240,10 +263,15 @@ async def read_back(
         emf=[json.loads(line) for line in lines.read_text().splitlines()],
         cloudwatch=client("cloudwatch", url, key_id, key),
         namespace=settings.namespace,
-        target=f"127.0.0.1:{tls_postgres.port}",
+        target=target,
         labels={"database": tls_database.name, "user": tls_database.user},
         is_exact=key_id == ROOT_KEY.access_key_id,
-        known={**KNOWN, "CertificateExpiresIn": Between(expires_s - 1, expires_s + 60)},
+        known={
+            **KNOWN,
+            "ServerReplicaLag": {f"127.0.0.1:{standby.port}": 2.5},
+            "ServerTimeline": {target: 1},
+            "CertificateExpiresIn": Between(expires_s - 1, expires_s + 60),
+        },
     )
 
 

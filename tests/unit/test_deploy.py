@@ -157,6 +157,41 @@ def test_alerts_fire_when_they_should_and_not_else(tmp_path: Path) -> None:
     promtool("test", "rules", "test.yml", cwd=tmp_path)
 
 
+def test_alerts_on_database_servers(tmp_path: Path) -> None:
+    proxy = 'proxy="app",instance="a"'
+    names = {
+        "ForebayRequestsHeld": f"forebay_target_hold_time_seconds_total{{{proxy}}}",
+        "ForebayNoStandby": f"forebay_standbys{{{proxy}}}",
+        "ForebayServerFenced": f"forebay_servers_fenced{{{proxy}}}",
+        "ForebayReplicaLag": f'forebay_server_replica_lag_seconds{{{proxy},server="b:5432"}}',
+    }
+
+    def case(values: dict[str, str], fire: bool) -> dict[str, Any]:
+        return {
+            "interval": "1m",
+            "input_series": [
+                {"series": series, "values": values[name]} for name, series in names.items()
+            ],
+            "promql_expr_test": [
+                {
+                    "expr": f'count(ALERTS{{alertname="{name}",alertstate="firing"}}) or vector(0)',
+                    "eval_time": "10m",
+                    "exp_samples": [{"labels": "{}", "value": int(fire)}],
+                }
+                for name in names
+            ],
+        }
+
+    shutil.copy(ALERTS, tmp_path / "alerts.yml")
+    cases = [
+        case(dict(zip(names, ("0+30x20", "0x20", "1x20", "90x20"), strict=True)), True),
+        case(dict(zip(names, ("0+1x20", "1x20", "0x20", "9x20"), strict=True)), False),
+    ]
+    document = {"rule_files": ["alerts.yml"], "evaluation_interval": "1m", "tests": cases}
+    (tmp_path / "test.yml").write_text(json.dumps(document))
+    promtool("test", "rules", "test.yml", cwd=tmp_path)
+
+
 def test_the_dashboard_has_no_panel_on_another() -> None:
     places = [(each["title"], each["gridPos"]) for each in panels()]
     for (one, a), (other, b) in combinations(places, 2):

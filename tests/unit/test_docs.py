@@ -19,6 +19,7 @@ from forebay.net.tls import self_signed_certificate
 from forebay.node.certificates import Certificate
 from forebay.node.materials import Material
 from forebay.node.standing import figures_of
+from forebay.node.target_status import ServerStatus, TargetStatus, target_figures
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError, Severity
 from forebay.session.causes import WITH_ITS_CLIENT, PinReason
@@ -40,7 +41,7 @@ FOREIGN_WORDS = frozenset(
         "generate_db_auth_token",
         *("prepare_threshold", "prepared_max", "statement_cache_size", "server_version"),
         *("pg_advisory_lock", "pg_advisory_xact_lock", "pg_try_advisory_lock"),
-        *("pg_stat_activity", "pg_terminate_backend"),
+        *("pg_stat_activity", "pg_terminate_backend", "pg_rewind", "synchronous_standby_names"),
     }
 )
 # Fields of log lines.
@@ -150,7 +151,7 @@ def test_words_that_look_like_keys_exist(name: str) -> None:
 @each_page
 def test_commands_exist(page: Path) -> None:
     code = "\n".join([*spans(page), *blocks(page, "")])
-    named = set(re.findall(r"(?:^|bin/)forebay ([a-z]+)", code, re.MULTILINE))
+    named = set(re.findall(r"(?:^|bin/)forebay ([a-z]+(?:-[a-z]+)*)", code, re.MULTILINE))
     assert named <= {name for name in app if not name.startswith("-")}
 
 
@@ -220,7 +221,10 @@ def figures() -> set[str]:
 def node_figures() -> set[str]:
     proxy = ProxySettings(target=TargetSettings(hosts=["db"]))
     certificate = Certificate(*self_signed_certificate(), self_made=True)
-    return set(figures_of(proxy, Material([], [certificate]), {}, datetime.now(UTC)))
+    standby = ServerStatus(address="b:5432", role="READ_ONLY", health="AVAILABLE", lag_s=0.5)
+    numbers, parts = target_figures(TargetStatus(servers=[standby]))
+    own = figures_of(proxy, Material([], [certificate]), {}, datetime.now(UTC))
+    return {*own, *numbers, *parts}
 
 
 def worker_figures() -> set[str]:

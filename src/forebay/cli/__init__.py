@@ -75,6 +75,11 @@ app.command(
     help="End clients and database connections at once, and let new clients wait.",
 )
 app.command(
+    "forebay.cli.patroni:patroni_callback",
+    name="patroni-callback",
+    help="Tell a running Forebay that Patroni changes a server's role.",
+)
+app.command(
     "forebay.cli.stop:stop",
     name="stop",
     help="Let a running Forebay finish its transactions and end.",

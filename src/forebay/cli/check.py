@@ -3,15 +3,17 @@
 import asyncio
 import os
 import sys
+from dataclasses import replace
 from typing import Annotated
 
 import msgspec
 from cyclopts import Parameter
 
-from forebay.cli import expiry, listening, outside, warnings
+from forebay.cli import expiry, listening, outside, servers, warnings
 from forebay.cli.expiry import CertificateReport
 from forebay.cli.output import EXIT_FAILED, EXIT_FINE, EXIT_WRONG_USE, complain, interpreter_problem
 from forebay.cli.probing import Facts, Login, probe
+from forebay.cli.servers import ServerReport, Servers
 from forebay.config import Config, ConfigError, ProxySettings, load_any, means_url
 from forebay.control import obstacle
 from forebay.node import materials
@@ -42,6 +44,7 @@ class ProxyReport(msgspec.Struct, frozen=True, kw_only=True):
     problems: list[str]
     warnings: list[str]
     certificates: list[CertificateReport] = []
+    servers: list[ServerReport] = []  # where there are several
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,8 +67,9 @@ def check(
 
     Reads the configuration, its secrets and its certificates, looks whether its addresses could be
     listened on, logs in to every database with every user, runs init_query and auth_query there,
-    looks whether STS can be reached, shows what the pool's limits would be and when certificates
-    expire, and warns about what will bite. Nobody can connect meanwhile. Exit codes: 0 it would
+    looks whether STS can be reached, finds out which of several servers writes and what stands of
+    the others, shows what the pool's limits would be and when certificates expire, and warns about
+    what will bite. Nobody can connect meanwhile. Exit codes: 0 it would
     work (perhaps with warnings), 1 it would not or this Python reads SQL wrongly, 2 the
     configuration can't be used.
 
@@ -117,6 +121,9 @@ async def _check(config: Config, found: dict[str, Material]) -> Report:
     for name, proxy in config.proxies.items():
         credentials = found[name].credentials
         logins = await probe(proxy, credentials)
+        cluster = await servers.look(name, proxy, credentials)
+        if cluster is not None:
+            logins = [_excused(login, cluster) for login in logins]
         said = warnings.about_proxy(
             proxy,
             credentials,
@@ -129,6 +136,8 @@ async def _check(config: Config, found: dict[str, Material]) -> Report:
         concerns = [text for of, text in materials.concerns(config, found) if of == name]
         problems = [*heard[name].problems, *expiries.problems]
         problems += await outside.problems(proxy, credentials)
+        if cluster is not None:
+            problems += cluster.problems
         doubts = [text for text in concerns if text not in problems]
         proxies.append(
             ProxyReport(
@@ -137,8 +146,15 @@ async def _check(config: Config, found: dict[str, Material]) -> Report:
                 hosts=[str(each) for each in proxy.target.addresses()],
                 users=[_user_report(config, name, login) for login in logins],
                 problems=problems,
-                warnings=[*heard[name].warnings, *doubts, *expiries.warnings, *said],
+                warnings=[
+                    *heard[name].warnings,
+                    *doubts,
+                    *expiries.warnings,
+                    *([] if cluster is None else cluster.warnings),
+                    *said,
+                ],
                 certificates=expiries.certificates,
+                servers=[] if cluster is None else cluster.reports,
             )
         )
     problem = obstacle(config.node.control_socket) if config.node.control_socket else None
@@ -156,6 +172,16 @@ async def _check(config: Config, found: dict[str, Material]) -> Report:
         warnings=[*page.warnings, *warnings.about_all(config)],
         proxies=proxies,
     )
+
+
+def _excused(login: Login, cluster: Servers) -> Login:
+    """A login at a server that is not used is no reason not to serve by the others."""
+    unused = {
+        each.server.address for each in cluster.reports if each.server.health == "UNAVAILABLE"
+    }
+    if cluster.target.state != "UP" or not login.error or str(login.host) not in unused:
+        return login
+    return replace(login, error="", untried=f"is not tried: {login.error}")
 
 
 def _user_report(config: Config, name: str, login: Login) -> UserReport:
@@ -177,6 +203,7 @@ def _lines(report: Report, config: Config) -> list[str]:
     for proxy in report.proxies:
         lines.append(f"proxy {proxy.name}: {', '.join(proxy.listen)} → {', '.join(proxy.hosts)}")
         lines += (f"  FAILED   {text}" for text in proxy.problems)
+        lines += servers.lines(proxy.servers)
         told: set[str] = set()
         for user in proxy.users:
             where = f" on {user.host}" if len(proxy.hosts) > 1 else ""

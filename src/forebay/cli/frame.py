@@ -1,7 +1,7 @@
 """One frame of ``forebay top``: what goes on in one proxy, in the room that there is. Pure."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +11,7 @@ from forebay.cli.tables import Column, cut, span, table
 from forebay.node.events import Event
 from forebay.node.processes import NodeFigures
 from forebay.node.status import ProxyStatus
+from forebay.node.target_status import Role, TargetStatus
 
 Part = Literal["h", "w", "p"]
 """Holders, waiters or pins, by the key that brings them to the front."""
@@ -42,6 +43,9 @@ PINS = (
     Column("APPLICATION"),
     Column("DIGEST"),
 )
+ROLES: Mapping[Role, str] = {"READ_WRITE": "writes", "READ_ONLY": "standby", "UNKNOWN": ""}
+# A cluster may have a hundred servers.
+SERVERS_TOLD = 5
 # The part in front has so much of the room, if it needs it.
 FRONT_SHARE = 0.6
 # For so long the latest warning of the log is told.
@@ -84,11 +88,27 @@ def _head(look: Look) -> Iterator[str]:
     yield f"{printable(look.name)}{which}  {clock}  up {up}  {' '.join(_rates(look))}".rstrip()
     yield picture(look, numbers)
     yield f"limit: {printable(look.status.limit)}"
+    if look.status.servers is not None:
+        yield from (printable(each) for each in servers(look.status.servers, look.figures.at))
     said = look.trouble or look.view.hint or look.view.sentence
     yield printable(said) if said else ""
     if look.warning is not None and look.figures.at - look.warning.at < TOLD_S:
         at = time.strftime("%H:%M:%S", time.localtime(look.warning.at))
         yield f"{at} {look.warning.level.lower()}: {printable(look.warning.text)}"
+
+
+def servers(found: TargetStatus, now: float) -> Iterator[str]:
+    """The database servers of a target that has several: what is known, and each of them."""
+    since = f" for {span(max(0.0, now - found.since))}" if found.since else ""
+    why = f": {found.cause or found.trouble}" if found.cause or found.trouble else ""
+    yield f"servers: {found.state}{since}, epoch {found.epoch}{why}"
+    for each in found.servers[:SERVERS_TOLD]:
+        told = [ROLES[each.role], each.health if each.health != "AVAILABLE" else ""]
+        told += [f"timeline {each.timeline}" if each.timeline else ""]
+        told += [f"{each.lag_s:.1f} s behind" if each.lag_s is not None else "", each.text]
+        yield f"  {each.address}  {', '.join(word for word in told if word)}".rstrip()
+    if len(found.servers) > SERVERS_TOLD:
+        yield f"  and {len(found.servers) - SERVERS_TOLD} more: forebay status"
 
 
 def picture(look: Look, numbers: dict[str, int | float]) -> str:

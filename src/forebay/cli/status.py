@@ -77,16 +77,17 @@ def lines(found: Status, path: str, now: float) -> Iterator[str]:
         yield f"                  {found.worker_restarts} had died before"
     yield from _reload(found.reload)
     for proxy in found.proxies:
-        yield from _proxy(proxy)
+        yield from _proxy(proxy, now)
     if found.ok:
         yield "It serves."
     for problem in found.problems:
         yield f"It does not serve: {problem}"
 
 
-def _servers(found: TargetStatus) -> Iterator[str]:
+def _servers(found: TargetStatus, now: float) -> Iterator[str]:
     why = f": {found.cause}" if found.cause else ""
-    yield f"  servers         {found.state}{why} (epoch {found.epoch})"
+    since = f" for {duration(now - found.since)}" if found.since else ""
+    yield f"  servers         {found.state}{since}, epoch {found.epoch}{why}"
     for each in found.servers:
         details = [each.role.lower().replace("_", "-") if each.role != "UNKNOWN" else "", each.text]
         if each.timeline:
@@ -119,7 +120,7 @@ def reload_lines(reload: Reload) -> Iterator[str]:
         yield "Nothing has changed" if not reload.waiting else "Nothing else has changed"
 
 
-def _proxy(proxy: ProxyStatus) -> Iterator[str]:
+def _proxy(proxy: ProxyStatus, now: float) -> Iterator[str]:
     listen = ", ".join(proxy.listen) or "no address yet"
     yield f"proxy {proxy.name}: {listen} → {', '.join(proxy.target)}"
     if proxy.client_connections is not None:
@@ -133,7 +134,7 @@ def _proxy(proxy: ProxyStatus) -> Iterator[str]:
             f" {proxy.database_connections_borrowed} of them borrowed"
         )
     if proxy.servers is not None:
-        yield from _servers(proxy.servers)
+        yield from _servers(proxy.servers, now)
     yield f"  limit           {proxy.limit}"
     if proxy.paused:
         yield f"  paused          {', '.join(each or 'all databases' for each in proxy.paused)}"

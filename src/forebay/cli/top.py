@@ -157,6 +157,7 @@ def _as_object(look: Look) -> dict[str, object]:
         "proxy": look.name,
         "at": figures.at,
         "limit": look.status.limit,
+        "servers": msgspec.to_builtins(look.status.servers),
         "numbers": figures.counted.proxies[look.name].numbers,
         "view": msgspec.to_builtins(look.view),
     }

@@ -78,8 +78,6 @@ def _settings(proxy: ProxySettings, *, self_made: bool) -> Iterator[str]:
             f'sslmode = "{proxy.target.sslmode}" towards {_names(remote)} does not insist on'
             " encryption; use at least require, better verify-full"
         )
-    if len(proxy.target.hosts) > 1:
-        yield f"only the first host, {proxy.target.hosts[0]}, is used so far"
     borrow_s = proxy.pool.connection_borrow_timeout
     if borrow_s == 0:
         yield "connection_borrow_timeout is 0: a client that finds no free connection is refused"
@@ -127,7 +125,7 @@ def _server(proxy: ProxySettings, users: int, facts: Facts) -> Iterator[str]:
     limit = limits.limit
     if facts.server_version_number < OLDEST_SERVER:
         yield f"PostgreSQL {facts.server_version} is older than {OLDEST_SERVER_NAME}"
-    if facts.is_replica:
+    if facts.is_replica and not proxy.target.is_watched:
         yield "is a replica: writing statements will fail"
     if limit < 2 * users:
         yield (

@@ -95,6 +95,16 @@ class PoolRequest(msgspec.Struct, frozen=True, kw_only=True, tag="pool?"):
     stays: bool = False
 
 
+class ExpectRequest(msgspec.Struct, frozen=True, kw_only=True, tag="expect?"):
+    """Database servers change their roles now: those of one proxy, or (empty) of each, are all
+    asked at short intervals for a while. ``reason``: who says so, for the log. Answered by
+    Expecting, at once."""
+
+    id: int
+    proxy: str = ""
+    reason: str = ""
+
+
 class Who(msgspec.Struct, frozen=True, kw_only=True, tag="who"):
     """A node, as far as is needed to tell it from others."""
 
@@ -181,6 +191,13 @@ class PoolDone(msgspec.Struct, frozen=True, kw_only=True, tag="pool done"):
     id: int
 
 
+class Expecting(msgspec.Struct, frozen=True, kw_only=True, tag="expecting"):
+    """``proxies``: those whose servers are asked; others have one server, which is not watched."""
+
+    id: int
+    proxies: list[str]
+
+
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     """It could not be done. ``id`` is 0 where the request could not be read."""
 
@@ -192,5 +209,23 @@ LookRequest = FiguresRequest | ViewRequest | PoolsRequest | ClientsRequest | Eve
 """What changes nothing."""
 LookAnswer = FiguresAnswer | ViewAnswer | PoolsAnswer | ClientsAnswer | EventsAnswer
 
-Request = WhoRequest | StatusRequest | ReloadRequest | StopRequest | PoolRequest | LookRequest
-Answer = Who | StatusAnswer | ReloadAnswer | Progress | Stopped | PoolDone | LookAnswer | Failed
+Request = (
+    WhoRequest
+    | StatusRequest
+    | ReloadRequest
+    | StopRequest
+    | PoolRequest
+    | ExpectRequest
+    | LookRequest
+)
+Answer = (
+    Who
+    | StatusAnswer
+    | ReloadAnswer
+    | Progress
+    | Stopped
+    | PoolDone
+    | Expecting
+    | LookAnswer
+    | Failed
+)

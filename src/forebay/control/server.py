@@ -8,7 +8,7 @@ socket's mode says so, and each peer's uid is looked at besides.
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from forebay import __version__
@@ -21,6 +21,8 @@ from forebay.control.messages import (
     Answer,
     ClientsRequest,
     EventsRequest,
+    Expecting,
+    ExpectRequest,
     Failed,
     FiguresRequest,
     LookRequest,
@@ -60,8 +62,17 @@ SEND_TIMEOUT_S = 10.0
 PROGRESS_INTERVAL_S = 1.0
 # How often a pause looks whether connections are left.
 PAUSE_INTERVAL_S = 0.05
+# Characters of what the log is told of somebody's reason.
+MAX_REASON = 200
 # How long the last words may take to get out when the node ends.
 FAREWELL_S = 2.0
+
+
+class Expected(Protocol):
+    """Who looks for the server that writes (`forebay.node.watching.Watching`)."""
+
+    def expect(self, proxies: Iterable[str]) -> list[str]:
+        """Roles change now. Returns the proxies that are watched."""
 
 
 class Commanded(Protocol):
@@ -69,6 +80,10 @@ class Commanded(Protocol):
 
     source: str
     pausing: Pausing
+
+    @property
+    def watching(self) -> Expected:
+        """Who looks for the server that writes."""
 
     @property
     def observer(self) -> Observed:
@@ -200,6 +215,8 @@ class ControlServer:
                 await self._tell_end(connection, number)
             case PoolRequest():
                 await self._command(connection, request)
+            case ExpectRequest():
+                await connection.send(self._expect(request))
             case (
                 FiguresRequest()
                 | ViewRequest()
@@ -248,6 +265,16 @@ class ControlServer:
         except BaseException:
             await self._node.pausing.undo(proxy, request.database)
             raise
+
+    def _expect(self, request: ExpectRequest) -> Answer:
+        try:
+            proxies = named(list(self._node.addresses), request.proxy)
+        except ValueError as error:
+            return Failed(id=request.id, reason=str(error))
+        expected = self._node.watching.expect(proxies)
+        fields = {"proxies": ", ".join(expected), "reason": request.reason[:MAX_REASON]}
+        log.info("Database servers are about to change their roles", extra={"fields": fields})
+        return Expecting(id=request.id, proxies=expected)
 
     def _only(self, name: str) -> str:
         """The proxy that is meant. Raises ValueError."""

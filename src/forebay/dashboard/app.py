@@ -101,13 +101,27 @@ class _Pages:
         return PlainTextResponse("ok\n")
 
     async def readiness(self, request: Request) -> Response:
-        """Whether it can serve: 200, or 503 with what is in the way, one thing on a line."""
+        """Whether it can serve: 200, or 503 with what is in the way, one thing on a line. While
+        requests are held it can: who waits here would be refused elsewhere. (Why they are is not
+        told to everybody: there are addresses in it.)"""
         status = await self._node.status()
         code = 200 if status.ok else 503
+        held = {
+            each.name: each.servers.state
+            for each in status.proxies
+            if each.servers is not None and each.servers.state != "UP"
+        }
         if "application/json" in request.headers.get("accept", ""):
-            content = {"ok": status.ok, "state": status.state, "problems": status.problems}
+            content = {
+                "ok": status.ok,
+                "state": status.state,
+                "problems": status.problems,
+                "targets": held,
+            }
             return _json(msgspec.json.encode(content), code)
-        return PlainTextResponse("".join(f"{each}\n" for each in status.problems or ["ok"]), code)
+        waits = [f"proxies.{name}: {state}: requests wait" for name, state in held.items()]
+        told = [*(status.problems or ["ok"]), *waits]
+        return PlainTextResponse("".join(f"{each}\n" for each in told), code)
 
     # --- the page -----------------------------------------------------------------------------
 

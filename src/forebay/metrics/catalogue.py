@@ -7,7 +7,7 @@ from typing import Final
 
 from forebay import __version__
 from forebay.metrics.metric import NODE, PROCESS, Kind, Metric, Scope
-from forebay.metrics.ours import CLIENTS, CREDENTIALS, DATABASE, SESSIONS
+from forebay.metrics.ours import CLIENTS, CREDENTIALS, DATABASE, SERVERS, SESSIONS
 from forebay.metrics.rds import RDS
 from forebay.metrics.readers import field, pool_mean
 
@@ -166,6 +166,7 @@ CATALOGUE: Final = (
     *RDS,
     *CLIENTS,
     *DATABASE,
+    *SERVERS,
     *SESSIONS,
     *CREDENTIALS,
     *MICRO_POOLS,

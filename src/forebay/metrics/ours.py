@@ -138,7 +138,7 @@ DATABASE: Final = (
         "TargetAvailable",
         GAUGE,
         number("target_available"),
-        "1 while the target can be reached, else 0",
+        "1 while the target can be reached and no requests are held, else 0",
     ),
     Metric("Transactions", COUNTER, number("transactions"), "Transactions that ended"),
     Metric(
@@ -217,6 +217,79 @@ SESSIONS: Final = (
         number("prepared_statement_bytes"),
         "What the texts of prepared statements take",
         unit="Bytes",
+    ),
+)
+
+SERVERS: Final = (
+    Metric(
+        "TargetState",
+        GAUGE,
+        number("target_state"),
+        "Which server writes is 0: known, 1: in doubt, 2: not known; requests wait from 1 on",
+    ),
+    Metric(
+        "TargetEpoch",
+        GAUGE,
+        number("target_epoch"),
+        "The number of the present epoch: it grows with each switch",
+    ),
+    Metric(
+        "TargetSwitches",
+        COUNTER,
+        number("switches"),
+        "Switches of connections to another server, or to the same that was started anew",
+    ),
+    Metric(
+        "TargetHoldTime",
+        COUNTER,
+        number("held_s"),
+        "For how long requests were held because it was not known which server writes",
+        unit="Seconds",
+    ),
+    Metric(
+        "TargetLastSwitchHoldTime",
+        GAUGE,
+        number("last_switch_held_s"),
+        "For how long requests were held before the last switch",
+        unit="Seconds",
+    ),
+    Metric(
+        "Servers",
+        GAUGE,
+        part("servers"),
+        "Database servers that are known, by health",
+        label="Health",
+    ),
+    Metric(
+        "ServersFenced",
+        GAUGE,
+        number("servers_fenced"),
+        "Servers that take writes and are not to be used, as another one writes",
+    ),
+    Metric("Standbys", GAUGE, number("standbys"), "Servers in recovery that can be reached"),
+    Metric(
+        "ReplicaLag",
+        GAUGE,
+        number("replica_lag_s"),
+        "How far the standby is behind that is furthest behind",
+        unit="Seconds",
+    ),
+    Metric(
+        "ServerReplicaLag",
+        GAUGE,
+        part("server_lags_s"),
+        "How far each standby is behind",
+        unit="Seconds",
+        dimensions=(),
+        label="Server",
+    ),
+    Metric(
+        "ServerTimeline",
+        GAUGE,
+        part("server_timelines"),
+        "The timeline of each server that tells it: that of the writer grows with each promotion",
+        dimensions=(),
+        label="Server",
     ),
 )
 

@@ -32,6 +32,7 @@ from forebay.node.processes import NodeFigures, process_figures
 from forebay.node.reconciler import Reconciler
 from forebay.node.shared import Shared
 from forebay.node.standing import figures_of
+from forebay.node.target_status import target_figures
 from forebay.node.worker_process import WorkerError
 
 T = TypeVar("T")
@@ -127,6 +128,11 @@ class Observer:
             settings = self._reconciler.config.proxies[name]
             material = self._reconciler.materials[name]
             counted.proxies[name].numbers.update(figures_of(settings, material, secrets, now))
+        for name, status in self._reconciler.watching.statuses().items():
+            if name in counted.proxies:
+                numbers, parts = target_figures(status)
+                counted.proxies[name].numbers.update(numbers)
+                counted.proxies[name].parts.update(parts)
         return NodeFigures(
             at=time.time(),
             node=process_figures(os.getpid(), self._started_at),

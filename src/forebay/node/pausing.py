@@ -6,7 +6,7 @@ nothing of it.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from forebay.channel import PoolAction
@@ -40,10 +40,13 @@ class Asked(Protocol):
 
 class Pausing:
     """What is paused in one node's proxies. ``database``: EVERYTHING for all of them. ``expect`` is
-    called with a proxy whose servers are about to switch over."""
+    called with proxies whose servers are about to switch over."""
 
     def __init__(
-        self, brought: Brought, asked: Asked, expect: Callable[[str], None] = lambda _: None
+        self,
+        brought: Brought,
+        asked: Asked,
+        expect: Callable[[Sequence[str]], object] = lambda _: None,
     ) -> None:
         self._brought = brought
         self._asked = asked
@@ -70,12 +73,13 @@ class Pausing:
         match action:
             case "pause":
                 _demand_not_paused(paused)
-                if until_switchover:
-                    self._until_switchover.setdefault(proxy, set()).add(database)
+                ends = self._until_switchover.setdefault(proxy, set())
+                (ends.add if until_switchover else ends.discard)(database)
                 await self._brought.pause(proxy, paused | {database})
                 return await self.left(proxy, database)
             case "kill":
                 _demand_not_paused(paused)
+                self._until_switchover.get(proxy, set()).discard(database)
                 await self._brought.pause(proxy, paused | {database})
                 await self._asked.command(proxy, "kill", database)
             case "resume":
@@ -89,8 +93,8 @@ class Pausing:
         ended meanwhile, and WorkerUnavailableError."""
         if not self.of(proxy) & {database, EVERYTHING}:
             raise PausingError("it was resumed before it had come to a pause")
-        if proxy in self._until_switchover:
-            self._expect(proxy)
+        if self._until_switchover.get(proxy):
+            self._expect([proxy])
         return await self._asked.command(proxy, "pause", database)
 
     def switched(self, proxies: Iterable[str]) -> None:
@@ -106,6 +110,7 @@ class Pausing:
 
     async def undo(self, proxy: str, database: str) -> None:
         """Whoever paused this has left before it had come to that."""
+        self._until_switchover.get(proxy, set()).discard(database)
         if database in self.of(proxy):
             try:
                 await self._brought.pause(proxy, self.of(proxy) - {database})

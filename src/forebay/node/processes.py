@@ -26,7 +26,7 @@ class ProcessFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 class NodeFigures(msgspec.Struct, frozen=True, kw_only=True):
     """All figures at one moment. Those of the worker's proxies have the node's own among their
-    ``numbers``: of secrets and certificates."""
+    ``numbers`` and ``parts``: of secrets, certificates and database servers."""
 
     at: float  # Unix time, s
     node: ProcessFigures

@@ -7,6 +7,7 @@ a node, whichever proxy they are of and however it is configured: one that is lo
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -157,8 +158,11 @@ class Watching:
 
     def statuses(self) -> dict[str, TargetStatus]:
         """What is told of the servers, by proxy."""
+        if not self._watches:
+            return {}
+        began_at = time.time() - asyncio.get_running_loop().time()
         return {
-            name: target_status(each.verdict, each.epoch, each.monitor.trouble)
+            name: target_status(each.verdict, each.epoch, each.monitor.trouble, began_at)
             for each in self._watches
             if each.monitor is not None
             for name in each.proxies
@@ -184,11 +188,27 @@ class Watching:
             address = None
         watch.monitor.hint(address, hint.kind)
 
-    def expect(self, proxy: str) -> None:
-        """A planned switchover of this proxy's servers is about to happen."""
-        watch = self._watch(proxy)
-        if watch is not None and watch.monitor is not None:
-            watch.monitor.expect()
+    def expect(self, proxies: Iterable[str]) -> list[str]:
+        """A switchover of these proxies' servers is about to happen: returns those of them that are
+        watched."""
+        wanted = set(proxies)
+        found: list[str] = []
+        for each in self._watches:
+            names = [name for name in each.proxies if name in wanted]
+            if names and each.monitor is not None:
+                each.monitor.expect()
+                found += names
+        return found
+
+    def writers(self) -> dict[str, str]:
+        """Which server (host:port) writes, or wrote last, by proxy; of those that are watched and
+        know it."""
+        return {
+            name: str(each.verdict.writer)
+            for each in self._watches
+            if each.verdict is not None and each.verdict.writer is not None
+            for name in each.proxies
+        }
 
     def _take(self, watch: Watch, verdict: Verdict) -> None:
         before, watch.verdict = watch.verdict, verdict

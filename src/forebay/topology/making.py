@@ -16,6 +16,11 @@ def monitor_of(
     target: TargetSettings, logins: Logins, on_change: Callable[[Verdict], None]
 ) -> Monitor:
     """What watches the servers of this target. ``logins``: the ways to log in to one of them."""
-    prober = Prober(lambda address: target_of(target, address), logins, ClientContexts())
+    prober = prober_of(target, logins)
     hosts = target.addresses() if target.topology == "static" else ()
     return Monitor(Cluster(hosts), source_of(target, prober), prober, on_change)
+
+
+def prober_of(target: TargetSettings, logins: Logins) -> Prober:
+    """What asks the servers of this target, one by one."""
+    return Prober(lambda address: target_of(target, address), logins, ClientContexts())

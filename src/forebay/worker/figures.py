@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from forebay.channel import Histogram, PoolFigures, ProxyFigures, name_as_text
 from forebay.channel.figures import Number, added, wait_percentile_us
+from forebay.config.addresses import Address
 from forebay.relay import Histogram as RelayHistogram
 from forebay.relay import MicroPool, Tally
 from forebay.worker.backend import Backend
@@ -55,7 +56,8 @@ def _target(proxy: "Proxy") -> str:
     """The server behind it; where there are several, all that are configured."""
     if proxy.settings.target_role == "READ_ONLY":
         return ",".join(map(str, proxy.settings.target.addresses()))
-    return str(proxy.backends[0].target)
+    target = proxy.backends[0].target
+    return str(Address(target.hostaddr or target.host, target.port))
 
 
 def numbers_of(proxy: "Proxy", waits: Histogram) -> dict[str, Number]:
@@ -71,6 +73,9 @@ def numbers_of(proxy: "Proxy", waits: Histogram) -> dict[str, Number]:
         "pins": sessions.pinner.counts.begun.total(),
         "available_s": max(each.reached_s(proxy.now()) for each in records),
         "target_available": int(any(each.is_reached for each in records)),
+        "switches": sum(each.switches for each in records),
+        "held_s": max(each.held_s(proxy.now()) for each in records),
+        "last_switch_held_s": max(each.last_switch_held_s for each in records),
         "prepared_statement_bytes": sessions.texts.account.bytes,
         "borrow_wait_us_p50": wait_percentile_us(waits, tally.borrows, 0.5),
         "borrow_wait_us_p99": wait_percentile_us(waits, tally.borrows, 0.99),

@@ -8,6 +8,7 @@ from forebay.cli.frame import Look, frame, picture, shares
 from forebay.node.events import Event
 from forebay.node.processes import NodeFigures, ProcessFigures
 from forebay.node.status import ProxyStatus
+from forebay.node.target_status import ServerStatus, TargetStatus
 from tests.unit.cli.looking import holder, row
 
 NUMBERS = {
@@ -140,3 +141,33 @@ def test_shares(counts: list[int], room: int, given: list[int]) -> None:
         assert found[0] > found[1] >= 1
     else:
         assert found == given
+
+
+def test_the_servers_and_which_of_them_writes() -> None:
+    standby = ServerStatus(address="b:1", role="READ_ONLY", health="AVAILABLE", lag_s=0.5)
+    found = TargetStatus(
+        state="HOLD",
+        epoch=3,
+        cause="nobody writes",
+        since=1000.0,
+        servers=[
+            ServerStatus(address="a:1", role="READ_WRITE", health="AVAILABLE", timeline=2),
+            standby,
+            ServerStatus(address="c:1", role="UNKNOWN", health="UNAVAILABLE", text="it is\x1b[2J"),
+        ],
+    )
+    look = replace(LOOK, status=msgspec.structs.replace(STATUS, servers=found))
+    lines = frame(look, "h", None, None)
+    at = lines.index("servers: HOLD for 2.0 s, epoch 3: nobody writes")
+    assert lines[at + 1 : at + 4] == [
+        "  a:1  writes, timeline 2",
+        "  b:1  standby, 0.5 s behind",
+        "  c:1  UNAVAILABLE, it is\\x1b[2J",
+    ]
+    many = msgspec.structs.replace(found, servers=[standby] * 7)
+    look = replace(LOOK, status=msgspec.structs.replace(STATUS, servers=many))
+    assert "  and 2 more: forebay status" in frame(look, "h", None, None)
+
+
+def test_a_single_server_is_not_listed() -> None:
+    assert not [each for each in frame(LOOK, "h", None, None) if each.startswith("servers:")]

@@ -12,6 +12,7 @@ from forebay.cli import run
 from forebay.cli.status import lines, reload_lines
 from forebay.node.reloads import Reload
 from forebay.node.status import ProxyStatus, Status, WorkerStatus
+from forebay.node.target_status import ServerStatus, TargetStatus
 from tests.unit.control.fakes import FakeNode, serving
 
 PROXY = ProxyStatus(
@@ -72,6 +73,30 @@ def test_one_that_does_not() -> None:
     assert "proxy app: no address yet → db:5432" in text
     assert not any("clients  " in line for line in text)
     assert text[-2:] == ["It does not serve: a", "It does not serve: b"]
+
+
+def test_the_servers_of_a_target() -> None:
+    servers = TargetStatus(
+        state="HOLD",
+        epoch=3,
+        cause="nobody writes",
+        since=1000.0,
+        trouble="the name has no address",
+        servers=[
+            ServerStatus(address="a:1", role="UNKNOWN", health="UNAVAILABLE", text="a is down"),
+            ServerStatus(address="b:1", role="READ_ONLY", health="AVAILABLE", lag_s=0.52),
+            ServerStatus(address="c:1", role="READ_WRITE", health="AVAILABLE", timeline=2),
+        ],
+    )
+    proxy = msgspec.structs.replace(PROXY, servers=servers)
+    text = told(msgspec.structs.replace(STATUS, proxies=[proxy]))
+    at = text.index("  servers         HOLD for 1 min 5 s, epoch 3: nobody writes")
+    assert [each.strip() for each in text[at + 1 : at + 5]] == [
+        "a:1 UNAVAILABLE, a is down",
+        "b:1 AVAILABLE, read-only, 0.5 s behind",
+        "c:1 AVAILABLE, read-write, timeline 2",
+        "the name has no address",
+    ]
 
 
 def test_what_is_paused() -> None:

@@ -3,7 +3,7 @@ import pytest
 
 from forebay.channel import Credential
 from forebay.cli.probing import Facts, Login
-from forebay.cli.warnings import about_all, about_proxy, budget
+from forebay.cli.warnings import _server, about_all, about_proxy, budget
 from forebay.config import (
     Address,
     AuthSettings,
@@ -126,7 +126,6 @@ def test_what_the_database_said(change: dict[str, object], said: str) -> None:
         ({"pool": PoolSettings()}, "max_connections_percent is 100"),
         ({"pool": PoolSettings(connection_borrow_timeout=0)}, "connection_borrow_timeout is 0"),
         ({"target": TargetSettings(hosts=["10.0.0.1:5432"])}, 'sslmode = "prefer" towards'),
-        ({"target": TargetSettings(hosts=["a", "b"], sslmode="require")}, "only the first host, a"),
     ],
 )
 def test_what_the_settings_say(change: dict[str, object], said: str) -> None:
@@ -203,3 +202,10 @@ def test_proxies_that_share_a_server() -> None:
     assert said == (
         "proxies a, b share 10.0.0.1:5432, and their max_connections_percent add up to 180"
     )
+
+
+def test_of_several_servers_a_standby_is_no_surprise() -> None:
+    target = TargetSettings(hosts=["a", "b"], sslmode="require")
+    facts = msgspec.structs.replace(FACTS, is_replica=True)
+    proxy = msgspec.structs.replace(PROXY, target=target)
+    assert not [text for text in _server(proxy, 1, facts) if "replica" in text]

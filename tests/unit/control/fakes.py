@@ -1,7 +1,7 @@
 """A node that says what a test wants it to say."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -90,6 +90,23 @@ class FakeReconciler:
         self.paused = {**self.paused, proxy: databases}
 
 
+class FakeWatching:
+    """``watched``: the proxies that have several servers."""
+
+    def __init__(self) -> None:
+        self.watched = ["app"]
+        self.expected: list[str] = []
+        self.written: dict[str, str] = {}
+
+    def expect(self, proxies: Iterable[str]) -> list[str]:
+        found = [each for each in proxies if each in self.watched]
+        self.expected += found
+        return found
+
+    def writers(self) -> dict[str, str]:
+        return self.written
+
+
 class FakeNode:
     """``gate``: while it is closed, no answer comes; ``clients``: None is a worker that is gone."""
 
@@ -105,6 +122,7 @@ class FakeNode:
         self.stops: list[bool] = []
         self.observer = FakeObserver()
         self.pausing = Pausing(FakeReconciler(), self.observer)
+        self.watching = FakeWatching()
 
     @property
     def addresses(self) -> Mapping[str, Sequence[Address]]:

@@ -14,6 +14,8 @@ from forebay.control.messages import (
     Answer,
     ClientsAnswer,
     ClientsRequest,
+    Expecting,
+    ExpectRequest,
     Failed,
     PoolDone,
     PoolRequest,
@@ -363,6 +365,25 @@ class TestPoolCommands:
             assert node.pausing.of("app") == {""}
             await talk.close()
             await until(lambda: not node.pausing.of("app"))
+
+    async def test_a_switchover_is_announced(
+        self, node: FakeNode, path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO", logger="forebay.control")
+        async with serving(node, path):
+            talk = await Talk.to(path)
+            answer = await talk.ask(ExpectRequest(id=1, reason="x" * 1000))
+            assert answer == Expecting(id=1, proxies=["app"])
+            answer = await talk.ask(ExpectRequest(id=2, proxy="gone"))
+            assert answer == Failed(id=2, reason="there is no proxy 'gone': there is app")
+            node.watching.watched = []
+            assert await talk.ask(ExpectRequest(id=3)) == Expecting(id=3, proxies=[])
+            await talk.close()
+        assert node.watching.expected == ["app"]
+        assert [vars(each)["fields"] for each in caplog.records] == [
+            {"proxies": "app", "reason": "x" * 200},
+            {"proxies": "", "reason": ""},
+        ]
 
     async def test_one_proxy_has_to_be_meant(self, node: FakeNode, path: Path) -> None:
         proxies = {"a": [], "b": []}

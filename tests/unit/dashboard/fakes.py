@@ -16,6 +16,7 @@ from forebay.node.events import Events
 from forebay.node.history import ProxySample, Sample
 from forebay.node.processes import NodeFigures, ProcessFigures
 from forebay.node.status import State, Status, WorkerStatus, describe
+from forebay.node.target_status import TargetStatus
 
 APP = ProxySettings(
     auth=[AuthSettings(secret="env:A")], target=TargetSettings(hosts=["db.internal:5432"])
@@ -90,6 +91,7 @@ class FakeNode:
     history: FakeHistory = field(default_factory=FakeHistory)
     config: Config = field(default_factory=lambda: Config(proxies={"app": APP}))
     state: State = "serving"
+    servers: TargetStatus | None = None
 
     async def status(self) -> Status:
         silence = "no worker is running at the moment" if self.observer.is_silent else ""
@@ -106,7 +108,7 @@ class FakeNode:
             reload=None,
             warnings={},
             paused={},
-            servers={},
+            servers={} if self.servers is None else {"app": self.servers},
         )
 
 

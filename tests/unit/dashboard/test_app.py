@@ -4,6 +4,7 @@ import pytest
 
 from forebay.dashboard.gate import HEADERS
 from forebay.dashboard.token import Token
+from forebay.node.target_status import TargetStatus
 from tests.unit.dashboard.fakes import NUMBERS, FakeNode, Site, moment, site
 
 TEXT = "0123456789abcdef+&%"
@@ -41,11 +42,24 @@ async def test_readiness() -> None:
             "ok": False,
             "state": "serving",
             "problems": ["no worker is running at the moment"],
+            "targets": {},
         }
         node.observer.is_silent = False
         node.state = "draining"
         answer = await here.ask("/readyz")
         assert (answer.status, answer.body) == (503, b"it is stopping: it takes no more clients\n")
+
+
+async def test_a_node_that_holds_requests_is_ready_and_tells_strangers_no_addresses() -> None:
+    node = FakeNode()
+    node.servers = TargetStatus(state="HOLD", cause="db.internal:5432 is silent")
+    async with site(node) as here:
+        answer = await here.ask("/readyz")
+        assert (answer.status, answer.body) == (200, b"ok\nproxies.app: HOLD: requests wait\n")
+        answer = await here.ask("/readyz", accept="application/json")
+        assert (answer.status, answer.json["targets"]) == (200, {"app": "HOLD"})
+        node.servers = TargetStatus(state="UP", writer="db.internal:5432")
+        assert (await here.ask("/readyz")).body == b"ok\n"
 
 
 async def test_every_answer_has_the_headers() -> None:

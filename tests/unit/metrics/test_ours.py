@@ -8,14 +8,18 @@ from forebay.channel.figures import ProxyFigures
 from forebay.metrics.catalogue import CATALOGUE
 from forebay.metrics.metric import PROXY, Scope
 from forebay.metrics.micropools import COUNTERS
-from forebay.metrics.ours import CLIENTS, CREDENTIALS, DATABASE, SESSIONS
-from forebay.node import standing
+from forebay.metrics.ours import CLIENTS, CREDENTIALS, DATABASE, SERVERS, SESSIONS
+from forebay.node import standing, target_status
 from forebay.session.pins import PinCounts
 from forebay.worker import figures as counted
 from forebay.worker.sessions.losses import Losses
 
 # What is no metric of its own: it is computed of one, or the sum of one.
 DERIVED = {"borrow_wait_us_p50", "borrow_wait_us_p99", "pins", "query_us", "wait_us"}
+
+
+# What the node tells apart of database servers.
+PARTS = {"servers", "server_timelines", "server_lags_s"}
 
 
 class Asked(dict[str, Any]):
@@ -49,17 +53,19 @@ def test_every_number_has_a_metric_or_can_be_computed() -> None:
     numbers, _, _ = asked()
     told = keys_in(counted.numbers_of, counted._of_clients, counted._of_connections)
     told |= keys_in(counted._of_traffic, standing.figures_of) | set(COUNTERS)
-    told |= {"certificate_expires_s"}
+    told |= keys_in(target_status.target_figures) - PARTS
+    told |= {"certificate_expires_s", "replica_lag_s"}
     assert told - DERIVED == numbers
 
 
 def test_every_part_and_histogram_has_a_metric() -> None:
     _, parts, histograms = asked()
-    assert parts == keys_in(counted.parts_of, PinCounts.figures, Losses.figures)
+    assert parts == keys_in(counted.parts_of, PinCounts.figures, Losses.figures) | PARTS
     assert histograms == keys_in(counted.figures_of)
 
 
 def test_cloudwatch_gets_them_by_proxy() -> None:
-    for each in (*CLIENTS, *DATABASE, *SESSIONS, *CREDENTIALS):
-        assert each.dimensions == (PROXY,)
+    for each in (*CLIENTS, *DATABASE, *SERVERS, *SESSIONS, *CREDENTIALS):
+        # The sum of what servers have each says nothing.
+        assert each.dimensions == (() if each.label == "Server" else (PROXY,))
         assert not each.is_rds

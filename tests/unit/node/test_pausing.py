@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from forebay.channel import PoolAction
 from forebay.node.errors import WorkerUnavailableError
 from forebay.node.pausing import EVERYTHING, Pausing, PausingError
 from tests.unit.control.fakes import FakeObserver, FakeReconciler
@@ -49,7 +50,8 @@ async def test_what_makes_no_sense_is_refused_as_by_pgbouncer() -> None:
     with pytest.raises(PausingError, match="database shop is not paused"):
         await world.pausing.do("app", "resume", "shop")
     await world.pausing.do("app", "pause", EVERYTHING)
-    for action in ("pause", "kill"):
+    actions: list[PoolAction] = ["pause", "kill"]
+    for action in actions:
         with pytest.raises(PausingError, match="already suspended/paused"):
             await world.pausing.do("app", action, "shop")
     with pytest.raises(PausingError, match="database shop is not paused"):
@@ -91,7 +93,7 @@ async def test_what_cannot_be_undone_is_logged(
 async def test_a_pause_for_a_switchover_ends_with_it() -> None:
     expected: list[str] = []
     world = World()
-    world.pausing = Pausing(world.brought, world.asked, expected.append)
+    world.pausing = Pausing(world.brought, world.asked, expected.extend)
     await world.pausing.do("app", "pause", "a", until_switchover=True)
     await world.pausing.do("app", "pause", "b")
     assert (set(expected), world.paused) == ({"app"}, {"a", "b"})
@@ -113,3 +115,17 @@ async def test_what_was_resumed_before_the_switchover_is_not_resumed_again() -> 
         await asyncio.sleep(0)
         assert world.paused == {database}
         await world.pausing.do("app", "resume", database)
+
+
+async def test_a_pause_that_was_broken_off_ends_no_later_one() -> None:
+    world = World()
+    world.asked.left = [1]
+    actions: list[PoolAction] = ["pause", "kill"]
+    for action in actions:
+        await world.pausing.do("app", "pause", "a", until_switchover=True)
+        await world.pausing.undo("app", "a")
+        await world.pausing.do("app", action, "a")
+        world.pausing.switched(["app"])
+        await asyncio.sleep(0)
+        assert world.paused == {"a"}
+        await world.pausing.do("app", "resume", "a")

@@ -1,7 +1,14 @@
 """What is told of the servers of a proxy."""
 
+from dataclasses import replace
+
 from forebay.config.addresses import Address
-from forebay.node.target_status import ServerStatus, TargetStatus, target_status
+from forebay.node.target_status import (
+    ServerStatus,
+    TargetStatus,
+    target_figures,
+    target_status,
+)
 from forebay.topology.reports import Report, Server, State, Verdict
 
 A, B, C = (Address(name, 5432) for name in "abc")
@@ -13,12 +20,13 @@ SERVERS = (
 
 
 def verdict(state: State, cause: str = "") -> Verdict:
-    return Verdict(state, 3, A, SERVERS, 0.0, cause)
+    return Verdict(state, 3, A, SERVERS, 5.0, cause)
 
 
 def test_each_server_with_its_role_and_health() -> None:
-    found = target_status(verdict("UP"), 7, "")
+    found = target_status(verdict("UP"), 7, "", 1000.0)
     assert (found.state, found.epoch, found.writer) == ("UP", 7, "a:5432")
+    assert found.since == 1005.0
     assert found.servers == [
         ServerStatus(address="a:5432", role="READ_WRITE", health="AVAILABLE", timeline=2),
         ServerStatus(address="b:5432", role="READ_ONLY", health="AVAILABLE", lag_s=0.5),
@@ -33,10 +41,35 @@ def test_each_server_with_its_role_and_health() -> None:
 
 
 def test_who_wrote_is_not_known_to_write_while_requests_wait() -> None:
-    found = target_status(verdict("HOLD", "a:5432 is silent"), 7, "the name has no address")
+    found = target_status(verdict("HOLD", "a:5432 is silent"), 7, "the name has no address", 1000.0)
     assert (found.cause, found.trouble) == ("a:5432 is silent", "the name has no address")
     assert found.servers[0].role == "UNKNOWN"
 
 
 def test_nothing_is_known_yet() -> None:
-    assert target_status(None, 0, "") == TargetStatus(cause="no server has answered yet")
+    assert target_status(None, 0, "", 1000.0) == TargetStatus(cause="no server has answered yet")
+
+
+def test_what_metrics_tell() -> None:
+    fenced = Server(Address("d", 5432), "UNAVAILABLE", "FENCED", "d is over", Report(False, 1))
+    numbers, parts = target_figures(
+        target_status(replace(verdict("UP"), servers=(*SERVERS, fenced)), 7, "", 0.0)
+    )
+    assert numbers == {
+        "target_state": 0,
+        "target_epoch": 7,
+        "standbys": 1,
+        "servers_fenced": 1,
+        "replica_lag_s": 0.5,
+    }
+    assert parts == {
+        "servers": {"AVAILABLE": 2, "UNAVAILABLE": 2, "REGISTERING": 0},
+        "server_timelines": {"a:5432": 2, "d:5432": 1},
+        "server_lags_s": {"b:5432": 0.5},
+    }
+
+
+def test_metrics_of_what_is_not_known_yet() -> None:
+    numbers, parts = target_figures(target_status(None, 0, "", 0.0))
+    assert (numbers["target_state"], "replica_lag_s" in numbers) == (2, False)
+    assert parts["servers"] == {"AVAILABLE": 0, "UNAVAILABLE": 0, "REGISTERING": 0}

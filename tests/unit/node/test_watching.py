@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -160,9 +162,28 @@ async def test_hints_and_what_is_expected_reach_the_monitor() -> None:
     place.watching.hear(Hint(proxy="app", address="a:5432", kind="lost"))
     place.watching.hear(Hint(proxy="app", address="[nonsense", kind="crashed"))
     place.watching.hear(Hint(proxy="gone", address="a:5432", kind="lost"))
-    place.watching.expect("app")
-    place.watching.expect("gone")
+    assert place.watching.expect(["app", "gone"]) == ["app"]
     assert place.monitors[0].did == ["start", ("a:5432", "lost"), ("None", "crashed"), "expect"]
+
+
+async def test_who_writes_by_proxy() -> None:
+    place = Place()
+    place.use(app=target("a", "b"), other=target("c", "d"), single=target("e"))
+    assert place.watching.writers() == {}
+    place.monitors[0].say(verdict("UP", 1))
+    place.monitors[1].say(verdict("HOLD", 0, None))
+    assert place.watching.writers() == {"app": "a:5432"}
+    place.monitors[0].say(verdict("HOLD", 1))
+    assert place.watching.writers() == {"app": "a:5432"}
+
+
+async def test_since_when_in_unix_time() -> None:
+    place = Place()
+    place.use(app=target("a", "b"))
+    assert place.watching.statuses()["app"].since == 0.0
+    now_s = asyncio.get_running_loop().time()
+    place.monitors[0].say(replace(verdict("UP", 1), since=now_s - 60.0))
+    assert abs(place.watching.statuses()["app"].since - (time.time() - 60.0)) < 30.0
 
 
 async def test_changes_are_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

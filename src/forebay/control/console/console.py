@@ -17,7 +17,7 @@ from forebay.channel import (
     PoolAction,
     ProxyView,
 )
-from forebay.config.addresses import Address
+from forebay.config.addresses import Address, parse_address
 from forebay.config.settings import Config, ProxySettings
 from forebay.control.console import sockets
 from forebay.control.console.commands import HELP, entry_for, role_of
@@ -56,6 +56,13 @@ class ObservedInParts(Observed, Protocol):
         """Ask the worker. Raises WorkerUnavailableError."""
 
 
+class Looked(Protocol):
+    """Who looks for the server that writes (`forebay.node.watching.Watching`)."""
+
+    def writers(self) -> Mapping[str, str]:
+        """Which server (host:port) writes, by proxy, where there are several and one is known."""
+
+
 class Commanded(Protocol):
     """What a console asks of a node (`forebay.node.Node`)."""
 
@@ -64,6 +71,10 @@ class Commanded(Protocol):
     @property
     def config(self) -> Config:
         """What is in force."""
+
+    @property
+    def watching(self) -> Looked:
+        """Who looks for the server that writes."""
 
     @property
     def observer(self) -> ObservedInParts:
@@ -152,8 +163,8 @@ class Console:
         if shown == "SERVERS":
             wanted = ConnectionsRequest(proxy=proxy, offset=offset, limit=ROWS_AT_ONCE)
             found = await observer.ask(wanted, Connections)
-            first = self._settings(proxy).target.addresses()[0]
-            rows = [sockets.server_row(each, first, now) for each in found.rows]
+            target = self._target(proxy)
+            rows = [sockets.server_row(each, target, now) for each in found.rows]
             return rows, found.next_offset
         if shown == "HOLDERS":
             everyone = [each async for each in observer.connections(proxy)]
@@ -162,6 +173,13 @@ class Console:
             rows = ROWS[shown](await self._subject(proxy))
         end = offset + ROWS_AT_ONCE
         return rows[offset:end], end if end < len(rows) else 0
+
+    def _target(self, proxy: str) -> Address:
+        """Where connections are opened now."""
+        writer = self._node.watching.writers().get(proxy)
+        if writer is None:
+            return self._settings(proxy).target.addresses()[0]
+        return parse_address(writer, wildcard=False)
 
     async def _subject(self, proxy: str) -> Subject:
         node = self._node

@@ -10,6 +10,7 @@ from typing import Final
 
 from forebay import __version__
 from forebay.channel import AdminColumn, PinRow, PoolFigures, ProxyFigures, ProxyView
+from forebay.config.addresses import parse_address
 from forebay.config.settings import LimitSettings, ProxySettings
 from forebay.control.console import settings as configuration
 from forebay.control.console import sockets, stats
@@ -93,7 +94,7 @@ COLUMNS: Final[dict[str, list[AdminColumn]]] = {
 
 def _databases(subject: Subject) -> list[Row]:
     settings = subject.settings
-    target = settings.target.addresses()[0]
+    target = parse_address(subject.figures.target, wildcard=False)
     pools = by_database(subject.figures.pools)
     pools.setdefault(settings.target.database, [])
     limit = str(subject.number("max_database_connections_allowed"))

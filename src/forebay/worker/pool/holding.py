@@ -11,6 +11,7 @@ Which of these, and when, is decided in the node (`forebay.topology`).
 """
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from forebay.protocol.messages import parse_data_row
@@ -33,16 +34,17 @@ class Holding:
     """Of one proxy's connections. ``cause``: in words, why they are held; empty: they are not.
     ``hint``: the way out."""
 
-    def __init__(self, manager: "PoolManager") -> None:
+    def __init__(self, manager: "PoolManager", now: Callable[[], float]) -> None:
         self._manager = manager
+        self._now = now
         self.cause = ""
         self.hint = HOLD_HINT
-        self.switches = 0
 
     def hold(self, cause: str) -> None:
         """From now on nobody is lent a connection, and none is opened."""
         if not self._manager.census.on_hold:
             self._manager.census.on_hold = True
+            self._manager.record.note_held(self._now())
             fields = {"cause": cause, "connections": len(self._manager.servers)}
             logger.info("Requests wait: %s", cause, extra={"fields": fields})
         self.cause = cause
@@ -54,6 +56,7 @@ class Holding:
         if not census.on_hold:
             return
         census.on_hold, self.cause = False, ""
+        self._manager.record.note_released(self._now())
         fields = {"waiting": self._manager.waiting, "connections": len(self._manager.servers)}
         logger.info("Requests are served again", extra={"fields": fields})
         for pool in list(self._manager.pools.values()):
@@ -68,7 +71,7 @@ class Holding:
         when they are there. Clients are told what has become of what they had asked."""
         manager = self._manager
         was_on_hold, manager.census.on_hold = manager.census.on_hold, True
-        self.switches += 1
+        manager.record.note_switch(self._now())
         manager.retire_opening()
         for server in list(manager.servers):
             server.cut(reason)

@@ -91,7 +91,7 @@ class PoolManager:
         self.groups = Groups(self.census, self.pools)
         self.refusals = Refusals()
         self.holds = Holds(agenda, self)
-        self.holding = Holding(self)
+        self.holding = Holding(self, agenda.now)
         self.pausing = Pausing(self)
         self.upkeep = Upkeep(self)
         self.record = Record()

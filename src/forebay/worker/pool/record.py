@@ -13,7 +13,8 @@ class Record:
     """Counters that never fall. Times are in seconds of the loop's clock.
 
     ``past``: what micro-pools have counted that are gone, by database. The database can be reached
-    from the first connection on, until one can't be opened while there is no other.
+    from the first connection on, until one can't be opened while there is no other; not while
+    requests are held, because it is not known which server writes.
     """
 
     def __init__(self) -> None:
@@ -23,6 +24,30 @@ class Record:
         self.past: dict[str, Tally] = {}
         self._reached_at: float | None = None  # None: it can't be reached
         self._reached_s = 0.0
+        self.switches = 0  # to another server, or to the same that was started anew
+        self.last_switch_held_s = 0.0  # for how long requests were held before the last of them
+        self._held_at: float | None = None  # None: requests are not held
+        self._held_s = 0.0
+
+    def note_held(self, now: float) -> None:
+        """Requests are held from now on."""
+        if self._held_at is None:
+            self._held_at = now
+            if self._reached_at is not None:
+                self._reached_s += now - self._reached_at
+
+    def note_released(self, now: float) -> None:
+        """Requests are served again."""
+        if self._held_at is not None:
+            self._held_s += now - self._held_at
+            self._held_at = None
+            if self._reached_at is not None:
+                self._reached_at = now
+
+    def note_switch(self, now: float) -> None:
+        """Another server writes."""
+        self.switches += 1
+        self.last_switch_held_s = 0.0 if self._held_at is None else now - self._held_at
 
     def note_opened(self, connections: int, now: float) -> None:
         """A connection was opened; so many there are now."""
@@ -35,7 +60,8 @@ class Record:
         """One could not be opened, while there were so many others."""
         self.failed += 1
         if not connections and self._reached_at is not None:
-            self._reached_s += now - self._reached_at
+            if self._held_at is None:
+                self._reached_s += now - self._reached_at
             self._reached_at = None
 
     def keep(self, pool: MicroPool) -> None:
@@ -54,9 +80,15 @@ class Record:
 
     @property
     def is_reached(self) -> bool:
-        """Whether the database can be reached, as far as it was tried."""
-        return self._reached_at is not None
+        """Whether the database can be reached, as far as it was tried, and is known to write."""
+        return self._reached_at is not None and self._held_at is None
 
     def reached_s(self, now: float) -> float:
         """For how long it could be reached until now."""
-        return self._reached_s + (0.0 if self._reached_at is None else now - self._reached_at)
+        if self._reached_at is None or self._held_at is not None:
+            return self._reached_s
+        return self._reached_s + now - self._reached_at
+
+    def held_s(self, now: float) -> float:
+        """For how long requests were held until now, in all."""
+        return self._held_s + (0.0 if self._held_at is None else now - self._held_at)

@@ -126,6 +126,17 @@ async def test_what_is_long_comes_in_parts(console: Console, node: Node) -> None
     assert (len(first.rows), len(rest.rows)) == (ROWS_AT_ONCE, 1)
 
 
+async def test_servers_are_those_of_the_present_writer(console: Console, node: Node) -> None:
+    node.observer.servers = [ConnectionRow(id=1, database="d", user="u", state="active")]
+    places = []
+    for written in ({}, {"app": "[2001:db8::1]:5433"}):
+        node.watching.written = written
+        found = await asked(console, "SHOW SERVERS")
+        names = [name for name, _ in found.columns]
+        places += [[row[names.index("addr")], row[names.index("port")]] for row in found.rows]
+    assert places == [["db", "5432"], ["2001:db8::1", "5433"]]
+
+
 async def test_help_is_a_notice(console: Console) -> None:
     found = await asked(console, "SHOW HELP", "metrics")
     assert (found.notice, found.rows, found.columns) == ("Console usage", [], [])

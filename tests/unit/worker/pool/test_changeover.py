@@ -12,6 +12,7 @@ from forebay.session.replays import Replay
 from forebay.session.settings import InternTable, Settings
 from forebay.worker.pool.changeover import PARAMETERS_LIMIT, Changeover
 from forebay.worker.pool.manager import Limits, PoolManager
+from tests.unit.worker.clock import Clock
 
 FAILED = Command()
 FAILED.error = b"SERROR\0C42601\0Msyntax error\0\0"
@@ -69,7 +70,7 @@ def test_a_reset_that_fails_closes(outcomes: tuple[Command, Command]) -> None:
 def test_micro_pools_see_another_init_query() -> None:
     intern = InternTable()
     manager = PoolManager(
-        cast(Any, None),
+        cast(Any, Clock()),
         Limits(100, 100, 10, "SET a.b = 1"),
         intern,
         cast(Any, None),

@@ -77,7 +77,7 @@ def test_behind_a_switch_only_new_connections_serve_in_the_order_of_the_queue() 
     world.settle()
     assert [each.server is not None for each in waiting] == [True, True, False]
     assert waiting[0].server in world.connections[2:]
-    assert holding.switches == 1
+    assert world.manager.record.switches == 1
     assert isinstance(busy.server, Connection)  # what it is told is the relay's to say
 
 

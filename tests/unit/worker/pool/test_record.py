@@ -29,6 +29,40 @@ def test_reached_from_the_first_connection_until_none_can_be_opened() -> None:
     assert (kept.opened, kept.failed, kept.peak) == (3, 4, 2)
 
 
+def test_not_reached_while_requests_are_held() -> None:
+    kept = Record()
+    kept.note_opened(1, 100.0)
+    kept.note_held(110.0)
+    kept.note_held(112.0)
+    assert (kept.is_reached, kept.reached_s(115.0), kept.held_s(115.0)) == (False, 10.0, 5.0)
+    kept.note_switch(118.0)
+    kept.note_released(118.0)
+    assert (kept.switches, kept.last_switch_held_s) == (1, 8.0)
+    assert (kept.is_reached, kept.reached_s(120.0), kept.held_s(120.0)) == (True, 12.0, 8.0)
+    kept.note_released(121.0)
+    assert kept.held_s(121.0) == 8.0
+
+
+def test_what_is_lost_while_requests_are_held_is_reached_with_the_next_connection() -> None:
+    kept = Record()
+    kept.note_opened(1, 100.0)
+    kept.note_held(110.0)
+    kept.note_failed(0, 115.0)
+    kept.note_released(120.0)
+    assert (kept.is_reached, kept.reached_s(130.0)) == (False, 10.0)
+    kept.note_opened(1, 130.0)
+    assert (kept.is_reached, kept.reached_s(131.0)) == (True, 11.0)
+
+
+def test_a_switch_without_a_hold() -> None:
+    kept = Record()
+    kept.note_held(1.0)
+    kept.note_switch(3.0)
+    kept.note_released(3.0)
+    kept.note_switch(9.0)
+    assert (kept.switches, kept.last_switch_held_s, kept.held_s(9.0)) == (2, 0.0, 2.0)
+
+
 def pool(database: str, transactions: int) -> MicroPool:
     made = World().manager.pool(database, "app")
     made.tally.transactions = transactions

@@ -4,7 +4,7 @@ import { Charts, Samples } from "./charts.js";
 import { $, attribute, el, fit, text } from "./dom.js";
 import { Feed } from "./feed.js";
 import { Picture } from "./picture.js";
-import { KINDS, countKinds } from "./states.js";
+import { KINDS, countKinds, isHeld, stateOf } from "./states.js";
 import { EventList, Tables } from "./tables.js";
 import { count, duration } from "./words.js";
 
@@ -117,12 +117,14 @@ function showSentence(message) {
   const problems = message.worker ? message.problems : ["The worker is being replaced: its figures are back in a moment.", ...message.problems];
   const waits = (message.proxy?.numbers.clients_waiting ?? 0) > 0;
   const said = $("said");
-  attribute(said, "class", !message.ok ? "bad" : waits ? "waits" : "");
+  const servers = message.proxy?.status.servers;
+  const held = isHeld(servers) ? `${stateOf(servers)}: ${servers.cause}` : "";
+  attribute(said, "class", !message.ok ? "bad" : waits || held ? "waits" : "");
   const warnings = message.proxy?.status.warnings ?? [];
   // Who they are stands in the table.
   const sentence = (view?.sentence ?? "").split(" Longest: ")[0];
-  text($("sentence"), message.ok ? sentence || "\u00a0" : problems.join(" "));
-  text($("hint"), (message.ok && waits && view?.hint) || "\u00a0");
+  text($("sentence"), message.ok ? held || sentence || "\u00a0" : problems.join(" "));
+  text($("hint"), (message.ok && waits && (held ? sentence : view?.hint)) || "\u00a0");
   const items = fit($("warnings"), warnings.length, () => el("li"));
   for (const [index, warning] of warnings.entries()) text(items[index], `Warning: ${warning}.`);
 }

@@ -2,7 +2,7 @@
 // is, so that letters keep their size: side by side, or below each other on a phone.
 
 import { attribute, svg, text } from "./dom.js";
-import { KINDS, countKinds } from "./states.js";
+import { KINDS, countKinds, isHeld, stateOf } from "./states.js";
 import { count, duration, milliseconds, plural, rate } from "./words.js";
 
 const NARROW = 760;
@@ -150,15 +150,17 @@ export class Picture {
     attribute(queue.frame, "class", waiting ? "box waits" : "box");
     say(pool, known ? `${count(numbers.database_connections_borrowed)} of ${count(limit)} in use` : "–", []);
     this.fillSlots(kinds, limit);
+    const held = isHeld(status.servers);
     const answers = sample && sample.queries_s > 0;
     say(database, sample ? rate(sample.queries_s) : "–", [
       "queries per second",
-      known && !numbers.target_available ? "can't be reached" : "",
+      status.servers && (held || status.servers.epoch > 1) ? stateOf(status.servers) : "",
+      known && !numbers.target_available && !held ? "can't be reached" : "",
       answers ? `p50 ${milliseconds(sample.database_p50_ms)}, p99 ${milliseconds(sample.database_p99_ms)}` : "",
-      status.target[0] ?? "",
+      status.servers?.writer || (status.target[0] ?? ""),
       numbers.server_max_connections ? `max_connections ${count(numbers.server_max_connections)}` : "",
     ]);
-    attribute(database.frame, "class", known && numbers.target_available === 0 ? "box waits" : "box");
+    attribute(database.frame, "class", held || (known && numbers.target_available === 0) ? "box waits" : "box");
     for (const [index, dot] of this.waiting.entries())
       attribute(dot, "class", index < (waiting ?? 0) ? "dot on" : "dot");
     this.flow(sample, waiting);
@@ -217,6 +219,7 @@ function describe(proxy, kinds) {
   return (
     `${plural(numbers.client_connections, "client")}, ${count(numbers.clients_waiting)} of them in the queue;` +
     ` ${plural(numbers.database_connections, "database connection")}` +
-    ` of at most ${count(status.max_database_connections_allowed)}: ${doing.join(", ") || "none"}.`
+    ` of at most ${count(status.max_database_connections_allowed)}: ${doing.join(", ") || "none"}.` +
+    (isHeld(status.servers) ? ` The database: ${stateOf(status.servers)}.` : "")
   );
 }

@@ -1,4 +1,7 @@
-// What a database connection does: the words of the node, and the few kinds that are drawn.
+// What a database connection does, and the servers: the words of the node, and the few kinds that
+// are drawn.
+
+import { duration } from "./words.js";
 
 export const KINDS = [
   { name: "working", label: "at work" },
@@ -29,4 +32,15 @@ export function countKinds(proxy) {
   counts.unused = proxy.numbers.database_connections_idle ?? 0;
   counts.opening = proxy.numbers.database_connections_opening ?? 0;
   return counts;
+}
+
+/** Whether requests wait because it is not known which of several servers writes. */
+export function isHeld(target) {
+  return Boolean(target) && target.state !== "UP";
+}
+
+/** What is known of the servers, and since when: "HOLD for 12.3 s". */
+export function stateOf(target) {
+  const since = target.since ? ` for ${duration(Math.max(0, Date.now() / 1000 - target.since))}` : "";
+  return `${target.state}${since}`;
 }

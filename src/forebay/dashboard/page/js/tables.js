@@ -2,7 +2,7 @@
 // or scrolled to stays.
 
 import { $, attribute, el, fit, text } from "./dom.js";
-import { kindOf } from "./states.js";
+import { kindOf, stateOf } from "./states.js";
 import { clock, count, duration, number, plural, span } from "./words.js";
 
 const who = (row) => `${row.user}@${row.database}`;
@@ -45,6 +45,17 @@ const LIMITS = [
   { head: "Key", cell: (row) => row.key, code: true },
 ];
 
+const ROLES = { READ_WRITE: "writes", READ_ONLY: "standby", UNKNOWN: "" };
+
+const SERVERS = [
+  { head: "Server", cell: (row) => row.address, long: true },
+  { head: "Role", cell: (row) => ROLES[row.role] ?? row.role },
+  { head: "Health", cell: (row) => row.health + (row.reason ? ` (${row.reason})` : ""), full: (row) => row.health === "UNAVAILABLE" },
+  { head: "Timeline", cell: (row) => (row.timeline ? String(row.timeline) : ""), numeric: true },
+  { head: "Behind", cell: (row) => (row.lag_s === null ? "" : duration(row.lag_s)), numeric: true },
+  { head: "Why", cell: (row) => row.text, wrap: true },
+];
+
 function amount(row, value, exact = false) {
   if (value === null) return "not known yet";
   if (row.unit === "s" && value === 0 && !exact) return "none";
@@ -62,6 +73,7 @@ export class Tables {
     this.waiters = new Table($("waiters"), WAITERS, "Nobody waits.");
     this.pins = new Table($("pins"), PINS, "Nothing has pinned since the worker started.");
     this.limits = new Table($("limits"), LIMITS, "");
+    this.servers = new Table($("servers"), SERVERS, "No server is known yet.");
   }
 
   show(proxy) {
@@ -70,10 +82,19 @@ export class Tables {
     this.waiters.show(view?.waiters ?? []);
     this.pins.show(view?.pins ?? []);
     this.limits.show(proxy?.limits ?? []);
+    this.showServers(proxy?.status.servers);
     text($("holders-count"), shown(view?.holders_count, view?.holders.length));
     text($("waiters-count"), shown(view?.waiters_count, view?.waiters.length));
     const now = (view?.pins ?? []).reduce((sum, pin) => sum + pin.now, 0);
     text($("pins-count"), now ? `${plural(now, "pin")} now` : "");
+  }
+
+  /** Of a target with several; there is nothing to be told of a single one. */
+  showServers(target) {
+    $("servers-panel").hidden = !target;
+    if (!target) return;
+    this.servers.show(target.servers);
+    text($("servers-state"), `${stateOf(target)}, epoch ${count(target.epoch)}${target.trouble ? `: ${target.trouble}` : ""}`);
   }
 }
 
