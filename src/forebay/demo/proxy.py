@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -99,19 +100,20 @@ class Front:
 
 @contextlib.asynccontextmanager
 async def running(
-    databases: Databases, port: int | None, show_page: Beside
+    databases: Databases, port: int | None, show_page: Beside, *, level: str = "warning"
 ) -> AsyncIterator[Front]:
     """Runs a Forebay for as long as the context lasts. Raises SetupError if it cannot start.
 
     port: None stands for the usual one, or any where that cannot be had, which only shows when it
-    is taken: another demo may have found it free as well.
+    is taken: another demo may have found it free as well. level: Forebay says nothing that is of
+    less weight, which would break the view.
     """
+    log = logging.getLogger("forebay")
     for attempt in (USUAL_PORT, ANY_PORT) if port is None else (port,):
         node = Node(
             configuration(databases, attempt),
             worker_command=(sys.executable, "-m", "forebay.demo.bound_worker", str(os.getpid())),
-            environ=dict(os.environ)
-            | {ENV_LEVEL: "warning"},  # the worker's words would break the view
+            environ=dict(os.environ) | {ENV_LEVEL: level},
         )
         try:
             await node.start()
@@ -120,8 +122,11 @@ async def running(
             failure = error
     else:
         raise SetupError(f"Forebay did not start: {'; '.join(failure.problems)}") from failure
+    before = log.level
+    log.setLevel(level.upper())
     try:
         async with show_page(node) as page:
             yield Front(node, page)
     finally:
         await node.drain(DRAIN_TIMEOUT_S)
+        log.setLevel(before)

@@ -82,7 +82,9 @@ class Act:
         databases = proxy.Databases(
             servers, USER, PASSWORD, DATABASE, max_connections_percent=MAX_CONNECTIONS_PERCENT
         )
-        async with proxy.running(databases, self._plan.port, self._show_page) as front:
+        # That a server is away is no news here, and the view says it.
+        running = proxy.running(databases, self._plan.port, self._show_page, level="error")
+        async with running as front:
             self.port, self.page = front.port, front.page
             self._view.stage(f"{CLIENTS} clients through Forebay at a writer and its standby")
             through = [(servers[0].host, front.port)]
@@ -106,12 +108,13 @@ class Act:
         self._ask(books.EMPTY)
         crowd = Crowd(self._orders(hosts, sslmode), PROGRAM, Report, CLIENTS_TIMEOUT_S)
         states: list[str] = []
-        async with crowd, self._watching(crowd, front, states):
-            await crowd.connected()
-            crowd.start()
-            await asyncio.sleep(CALM_S)
-            switched = await fail_over(self._pair, self._view.stage)
-            await asyncio.sleep(AFTER_S)
+        async with crowd:
+            async with self._watching(crowd, front, states):
+                await crowd.connected()
+                crowd.start()
+                await asyncio.sleep(CALM_S)
+                switched = await fail_over(self._pair, self._view.stage)
+                await asyncio.sleep(AFTER_S)
             ended_at = time.monotonic()
             crowd.stop()
             await crowd.finished()
