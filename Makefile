@@ -7,13 +7,18 @@ RELAY = $(wildcard $(foreach name,*.pyx *.pxd *.py,src/forebay/relay/$(name) src
 # Stubs leave out what only compiled code uses.
 STUBTEST = --ignore-missing-stub --ignore-disjoint-bases --allowlist tools/stubtest_allowlist.txt
 
-.PHONY: demo test lint bench coverage clean
+.PHONY: demo test nemesis lint bench bench-failover coverage clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/forebay demo $(ARGS)
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(ARGS)
+
+# Servers that die under load, whole: one test after the other, for nothing else may run meanwhile.
+nemesis: $(VENV)/.test
+	FOREBAY_TEST_NEMESIS=whole $(BIN)/python -m pytest -n 0 -p no:randomly --timeout 1800 -m nemesis \
+		tests/nemesis $(ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff format --check .
@@ -24,6 +29,10 @@ lint: $(VENV)/.lint
 
 bench: $(VENV)/.test
 	$(BIN)/python -m bench $(ARGS)
+
+# Into docs/failover-compared.md; ARGS="--quick --only Forebay": what there is of it.
+bench-failover: $(VENV)/.test
+	$(BIN)/python -m bench.failover --write $(ARGS)
 
 coverage:
 	@$(PYTHON) tools/measure_coverage.py $(ARGS)

@@ -10,7 +10,11 @@ import socket
 import struct
 import threading
 from collections.abc import Coroutine
-from typing import Any, Self
+from typing import Any, Literal, Self
+
+Direction = Literal["to_server", "to_client"]
+Link = tuple[asyncio.StreamWriter, asyncio.StreamWriter]
+"""One connection: to its client, to the server."""
 
 CHUNK_BYTES = 65536
 THREAD_TIMEOUT_S = 10.0
@@ -30,9 +34,12 @@ class FaultProxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._server: asyncio.Server | None = None
-        self._links: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
+        self._links: set[Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._flowing = asyncio.Event()
+        self._flowing: dict[Direction, asyncio.Event] = {
+            "to_server": asyncio.Event(),
+            "to_client": asyncio.Event(),
+        }
         self._ending = asyncio.Event()
         self._refusing = False
         self._delay_s = 0.0
@@ -52,9 +59,10 @@ class FaultProxy:
     def connections(self) -> int:
         return len(self._links)
 
-    def freeze(self) -> None:
-        """Bytes stay where they are; connections stay open: a network that went silent."""
-        self._call(self._set(flowing=False))
+    def freeze(self, direction: Direction | None = None) -> None:
+        """Bytes stay where they are; connections stay open: a network that went silent, in one
+        direction or in both."""
+        self._call(self._stop_flow(direction))
 
     def heal(self) -> None:
         """Everything flows again, at once, and new connections are accepted."""
@@ -86,7 +94,8 @@ class FaultProxy:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(THREAD_TIMEOUT_S)
 
     async def _open(self) -> None:
-        self._flowing.set()
+        for flowing in self._flowing.values():
+            flowing.set()
         self._ending.set()
         self._server = await asyncio.start_server(self._accept, self.host, 0)
         self.port = self._server.sockets[0].getsockname()[1]
@@ -102,13 +111,14 @@ class FaultProxy:
 
     async def _set(
         self,
-        flowing: bool | None = None,
+        flowing: bool = False,
         ending: bool | None = None,
         refusing: bool | None = None,
         delay_s: float | None = None,
     ) -> None:
-        if flowing is not None:
-            (self._flowing.set if flowing else self._flowing.clear)()
+        if flowing:
+            for each in self._flowing.values():
+                each.set()
         if ending is not None:
             (self._ending.set if ending else self._ending.clear)()
         if refusing is not None:
@@ -116,10 +126,15 @@ class FaultProxy:
         if delay_s is not None:
             self._delay_s = delay_s
 
+    async def _stop_flow(self, direction: Direction | None) -> None:
+        for name, flowing in self._flowing.items():
+            if direction in (None, name):
+                flowing.clear()
+
     async def _end(self, reset: bool) -> None:
         for link in list(self._links):
             for writer in link:
-                _abort(writer) if reset else writer.close()
+                abort(writer) if reset else writer.close()
         self._links.clear()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -136,36 +151,47 @@ class FaultProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
         if self._refusing:
-            _abort(writer)
+            abort(writer)
             return
         try:
             far_reader, far_writer = await asyncio.open_connection(self.host, self._target_port)
         except OSError:
-            _abort(writer)
+            abort(writer)
             return
         link = (writer, far_writer)
         self._links.add(link)
         try:
-            await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+            await asyncio.gather(
+                self._pump(link, "to_server", reader, far_writer),
+                self._pump(link, "to_client", far_reader, writer),
+            )
         finally:
             self._links.discard(link)
             writer.close()
             far_writer.close()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self,
+        link: Link,
+        direction: Direction,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        """Passes on what comes in one direction, up to its end."""
+        flowing = self._flowing[direction]
         with contextlib.suppress(OSError):
             while chunk := await reader.read(CHUNK_BYTES):
                 if self._delay_s:
                     await asyncio.sleep(self._delay_s)
-                await self._flowing.wait()
+                await flowing.wait()
                 writer.write(chunk)
                 await writer.drain()
-            await self._flowing.wait()
+            await flowing.wait()
             await self._ending.wait()
             writer.write_eof()
 
 
-def _abort(writer: asyncio.StreamWriter) -> None:
+def abort(writer: asyncio.StreamWriter) -> None:
     """Closes with RST: lingering for zero seconds throws away what was not sent."""
     underlying = writer.get_extra_info("socket")
     with contextlib.suppress(OSError):

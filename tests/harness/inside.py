@@ -60,7 +60,7 @@ class Inside:
 
         async def run() -> T:
             assert self._proxy is not None
-            return function(self._proxy.manager)
+            return function(self._proxy.backends[0].manager)
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result(TIMEOUT_S)
 

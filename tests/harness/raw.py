@@ -44,9 +44,13 @@ class RawClient(BlockingClient):
     max_answer_bytes = MAX_BODY_BYTES
 
     def __init__(
-        self, port: int, database: TestDatabase, settings: Mapping[str, str] | None = None
+        self,
+        port: int,
+        database: TestDatabase,
+        settings: Mapping[str, str] | None = None,
+        host: str = HOST,
     ) -> None:
-        super().__init__(self.connected(HOST, port, TIMEOUT_S))
+        super().__init__(self.connected(host, port, TIMEOUT_S))
         names = {"user": database.user, "database": database.name, **(settings or {})}
         try:
             self.send(messages.startup_message(names))

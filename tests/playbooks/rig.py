@@ -22,7 +22,8 @@ from forebay.relay import Client, MicroPool, Relay, Server
 from forebay.session.settings import InternTable
 from forebay.worker.agenda import Agenda
 from forebay.worker.cancel import OWN_STEP_S, Canceller
-from forebay.worker.pool.janitor import Janitor, Timeouts
+from forebay.worker.pool.chores import Chores, Timeouts
+from forebay.worker.pool.janitor import Janitor
 from forebay.worker.pool.manager import Limits, PoolManager
 from forebay.worker.sessions.sessions import Sessions
 from tests.harness.credentials import cancel_keys
@@ -83,7 +84,7 @@ class Rig:
             agenda, Limits(100, 100, queue, ""), self.intern, self._open, self._cancel
         )
         self.timeouts = Timeouts(120.0, 1800.0, 86400.0, 300.0, 86400.0)
-        self.janitor = Janitor(agenda, self.timeouts, self.manager, self.sessions)
+        self.janitor = Janitor(agenda, self.timeouts, [Chores(agenda, self.manager)], self.sessions)
         self.canceller = Canceller(lambda: Target("nowhere"), ClientContexts())
         self.actors: dict[str, Actor] = {}
         self.clients: dict[str, Client] = {}

@@ -18,7 +18,8 @@ from forebay.relay import Waiter
 from forebay.relay.census import OPENING_LIMIT
 from forebay.relay.statements.statement import Account
 from forebay.session.settings import InternTable
-from forebay.worker.pool.janitor import Janitor, Timeouts
+from forebay.worker.pool.chores import Chores, Timeouts
+from forebay.worker.pool.janitor import Janitor
 from forebay.worker.pool.manager import Limits, PoolManager
 
 TIMEOUT_S = 20.0
@@ -289,7 +290,7 @@ class Simulation:
         timeouts = Timeouts(TIMEOUT_S, 1800.0, 86400.0, 2.0, 10.0)
         texts = SimpleNamespace(account=Account(0))
         sessions = cast(Any, SimpleNamespace(clients={}, texts=texts))
-        self.janitor = Janitor(agenda, timeouts, self.manager, sessions)
+        self.janitor = Janitor(agenda, timeouts, [Chores(agenda, self.manager)], sessions)
 
     def _settings(self, user_limit: int | None, database_limit: int | None) -> ProxySettings:
         """The limits of every user and of every database."""

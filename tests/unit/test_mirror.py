@@ -31,7 +31,7 @@ ELSEWHERE = {
 }
 NOTHING_IN_IT = {
     *("channel/envelopes.py", "dashboard/watched.py", "embedded/errors.py"),
-    *("node/errors.py", "worker/asking.py"),
+    *("node/errors.py", "topology/sources/source.py", "worker/asking.py"),
 }
 
 

@@ -12,10 +12,12 @@ HintKind = Literal["lost", "terminated", "crashed", "starting", "refused", "sile
 
 
 class RouteServer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A server in recovery that answers. ``address``: host:port. ``weight``: its max_connections;
-    0: it is not known. ``lag_s``: how far it is behind; None: it is not known."""
+    """A server in recovery that answers. ``address``: host:port; ``name``: by which the host was
+    found, if that is an address of it: its certificate is for the name. ``weight``: its
+    max_connections; 0: it is not known. ``lag_s``: how far it is behind; None: it is not known."""
 
     address: str
+    name: str = ""
     weight: int = 0
     lag_s: float | None = None
 
@@ -32,6 +34,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int = 0
     state: RouteState = "HOLD"
     writer: str = ""  # host:port
+    writer_name: str = ""  # see RouteServer.name
     standbys: list[RouteServer] = []
     cause: str = ""  # in words, why the state is not UP
 

@@ -29,13 +29,16 @@ def pause(
     proxy: str = "",
     socket: str | None = None,
     config: str | None = None,
+    stay: Annotated[bool, Parameter(negative=())] = False,
     as_json: AsJson = False,
 ) -> int:
     """Let transactions finish, close the connections, and let clients wait until resume.
 
     Returns when no connection is left. Clients log in meanwhile, and wait for as long as
-    connection_borrow_timeout allows; those that are pinned are waited for. Ctrl-C ends the waiting,
-    and the pause with it. Exit codes: 0 paused, 1 not paused, 2 several may be meant.
+    connection_borrow_timeout allows; those that are pinned are waited for. Where the target has
+    several servers, all goes on by itself when another one writes: pause, promote a standby, and
+    that is all. Ctrl-C ends the waiting, and the pause with it. Exit codes: 0 paused, 1 not paused,
+    2 several may be meant.
 
     Parameters
     ----------
@@ -48,10 +51,12 @@ def pause(
         configuration is named either, the only Forebay that runs.
     config
         The file that the one that is meant was started with. Without it FOREBAY_CONFIG.
+    stay
+        Stay paused until forebay resume, whichever server writes.
     as_json
         Print one JSON object.
     """
-    return _do("pause", database, proxy, socket, config, as_json)
+    return _do("pause", database, proxy, socket, config, as_json, stays=stay)
 
 
 def resume(
@@ -151,9 +156,11 @@ def _do(
     socket: str | None,
     config: str | None,
     as_json: bool,
+    *,
+    stays: bool = False,
 ) -> int:
     """Have the node do it, and tell of it. Returns the exit code."""
-    request = PoolRequest(id=1, action=action, proxy=proxy, database=database)
+    request = PoolRequest(id=1, action=action, proxy=proxy, database=database, stays=stays)
     told = 0
     try:
         with reach(socket, config) as node:

@@ -13,6 +13,7 @@ from forebay.cli.reaching import ReachError, duration, moment, printable, reach
 from forebay.control import StatusAnswer, StatusRequest
 from forebay.node.reloads import Reload
 from forebay.node.status import ProxyStatus, Status
+from forebay.node.target_status import TargetStatus
 
 
 def status(
@@ -83,6 +84,21 @@ def lines(found: Status, path: str, now: float) -> Iterator[str]:
         yield f"It does not serve: {problem}"
 
 
+def _servers(found: TargetStatus) -> Iterator[str]:
+    why = f": {found.cause}" if found.cause else ""
+    yield f"  servers         {found.state}{why} (epoch {found.epoch})"
+    for each in found.servers:
+        details = [each.role.lower().replace("_", "-") if each.role != "UNKNOWN" else "", each.text]
+        if each.timeline:
+            details.append(f"timeline {each.timeline}")
+        if each.lag_s is not None:
+            details.append(f"{each.lag_s:.1f} s behind")
+        told = "".join(f", {each}" for each in details if each)
+        yield f"                  {each.address} {each.health}{told}"
+    if found.trouble:
+        yield f"                  {found.trouble}"
+
+
 def _reload(reload: Reload | None) -> Iterator[str]:
     if reload is None:
         yield "  last reload     none"
@@ -116,6 +132,8 @@ def _proxy(proxy: ProxyStatus) -> Iterator[str]:
             f"  connections     {proxy.database_connections},"
             f" {proxy.database_connections_borrowed} of them borrowed"
         )
+    if proxy.servers is not None:
+        yield from _servers(proxy.servers)
     yield f"  limit           {proxy.limit}"
     if proxy.paused:
         yield f"  paused          {', '.join(each or 'all databases' for each in proxy.paused)}"

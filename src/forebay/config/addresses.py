@@ -6,7 +6,7 @@ interface, listening only) and ``/directory:port`` for the Unix socket that libp
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 POSTGRES_PORT = 5432
@@ -18,10 +18,16 @@ _SOCKET_NAME = re.compile(r"\.s\.PGSQL\.(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to listen or connect. ``host`` is "" for every interface, "/directory" for Unix."""
+    """Where to listen or connect. ``host`` is "" for every interface, "/directory" for Unix.
+
+    ``name``: the host name that ``host`` was found by, which the server's certificate is for; "" if
+    ``host`` is that itself. It is no part of where the server is: addresses that differ in it alone
+    are equal.
+    """
 
     host: str
     port: int
+    name: str = field(default="", compare=False)
 
     @property
     def is_unix(self) -> bool:

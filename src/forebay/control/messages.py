@@ -86,12 +86,13 @@ class PoolRequest(msgspec.Struct, frozen=True, kw_only=True, tag="pool?"):
     """Pause, resume, reconnect or kill the micro-pools of ``database``, or (empty) all of them, of
     the proxy, which may be unnamed where there is but one. Answered by Progress while connections
     are left that a pause waits for, and by PoolDone. If the asker leaves before that, the pause is
-    ended."""
+    ended. A pause ends by itself when another server writes, unless it ``stays``."""
 
     id: int
     action: PoolAction
     proxy: str = ""
     database: str = ""
+    stays: bool = False
 
 
 class Who(msgspec.Struct, frozen=True, kw_only=True, tag="who"):

@@ -219,7 +219,9 @@ class ControlServer:
     async def _command(self, connection: "_Connection", request: PoolRequest) -> None:
         try:
             proxy = self._only(request.proxy)
-            left = await self._node.pausing.do(proxy, request.action, request.database)
+            left = await self._node.pausing.do(
+                proxy, request.action, request.database, until_switchover=not request.stays
+            )
             if left:
                 await self._wait_for_pause(connection, request, proxy, left)
         except (ValueError, PausingError, WorkerUnavailableError) as error:

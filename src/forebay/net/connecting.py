@@ -77,13 +77,12 @@ async def resolve(target: Target) -> list[Place]:
     """Address families and addresses."""
     if target.is_unix:
         return [(socket.AF_UNIX, str(target))]
+    host = target.hostaddr or target.host
     with contextlib.suppress(ValueError):
-        version = ipaddress.ip_address(target.host).version
+        version = ipaddress.ip_address(host).version
         family = socket.AF_INET if version == 4 else socket.AF_INET6
-        return [(family, (target.host, target.port))]
-    found = await asyncio.get_running_loop().getaddrinfo(
-        target.host, target.port, type=socket.SOCK_STREAM
-    )
+        return [(family, (host, target.port))]
+    found = await asyncio.get_running_loop().getaddrinfo(host, target.port, type=socket.SOCK_STREAM)
     return [(family, address) for family, _, _, _, address in found]
 
 

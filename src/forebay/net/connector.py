@@ -21,6 +21,7 @@ from forebay.net.connecting import (
     resolve,
 )
 from forebay.net.conversation import Conversation, Receive, Send
+from forebay.net.failures import FailureKind, kind_of
 from forebay.net.server_login import (
     AuthenticationError,
     DatabaseLogin,
@@ -65,12 +66,14 @@ class ConnectError(Exception):
     """No database connection came about, and it was not the database that said why.
 
     `transient`: trying again may help (refused, timed out, broken off); it will not where the
-    configuration or the server is of the wrong kind (certificates, mechanisms, nonsense).
+    configuration or the server is of the wrong kind (certificates, mechanisms, nonsense). `kind`:
+    what went wrong, in a word.
     """
 
-    def __init__(self, message: str, *, transient: bool) -> None:
+    def __init__(self, message: str, *, transient: bool, kind: FailureKind = "other") -> None:
         super().__init__(message)
         self.transient = transient
+        self.kind = kind
 
 
 @dataclass(slots=True)
@@ -189,9 +192,9 @@ async def _ask(stream: Stream, conversation: Conversation[queries.Rows]) -> quer
     try:
         return await converse(stream, conversation)
     except MalformedMessageError as error:
-        raise ConnectError(str(error), transient=False) from None
+        raise ConnectError(str(error), transient=False, kind=kind_of(error)) from None
     except OSError as error:
-        raise ConnectError(_reason(error), transient=True) from None
+        raise ConnectError(_reason(error), transient=True, kind=kind_of(error)) from None
 
 
 async def converse(stream: Stream, conversation: Conversation[_T]) -> _T:
@@ -265,14 +268,17 @@ async def _told_as_connect_error(target: Target, timeout_s: float) -> AsyncItera
         async with asyncio.timeout(timeout_s):
             yield
     except TimeoutError:
-        raise ConnectError(f"{target}: timeout expired", transient=True) from None
+        text = f"{target}: timeout expired"
+        raise ConnectError(text, transient=True, kind="timeout") from None
     except UnicodeError:
         raise ConnectError(f"{target}: invalid host name", transient=False) from None
     except (ValueError, ScramError, AuthenticationError, TLSError) as error:
         # Malformed messages and unusable certificates are ValueErrors.
-        raise ConnectError(f"{target}: {error}", transient=False) from None
+        text = f"{target}: {error}"
+        raise ConnectError(text, transient=False, kind=kind_of(error)) from None
     except OSError as error:
-        raise ConnectError(f"{target}: {_reason(error)}", transient=True) from None
+        text = f"{target}: {_reason(error)}"
+        raise ConnectError(text, transient=True, kind=kind_of(error)) from None
 
 
 def _reason(error: OSError) -> str:

@@ -12,7 +12,9 @@ Place = tuple[int, Address]
 class Target:
     """A database server, in libpq's words; a host that begins with "/" is a socket's directory.
 
-    `sslcert` and `sslkey` are the files of our own certificate and its private key.
+    `hostaddr` is an address of the host's: it is connected to, and nothing is looked up; the
+    certificate must still be the host's. `sslcert` and `sslkey` are the files of our own
+    certificate and its private key.
     """
 
     host: str
@@ -21,6 +23,7 @@ class Target:
     sslrootcert: str | None = None
     sslcert: str | None = None
     sslkey: str | None = None
+    hostaddr: str | None = None
 
     @property
     def is_unix(self) -> bool:
@@ -30,4 +33,6 @@ class Target:
     def __str__(self) -> str:
         if self.is_unix:
             return f"{self.host}/.s.PGSQL.{self.port}"
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        host = self.hostaddr or self.host
+        text = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+        return f"{text} ({self.host})" if self.hostaddr else text

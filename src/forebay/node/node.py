@@ -74,7 +74,9 @@ class Node:
         self.started_at = time.time()
         self.observer = Observer(self._reconciler, self.started_at)
         self.history = History(self.observer.figures)
-        self.pausing = Pausing(self._reconciler, self.observer)
+        self.watching = self._reconciler.watching
+        self.pausing = Pausing(self._reconciler, self.observer, self.watching.expect)
+        self._reconciler.on_switch = self.pausing.switched
 
     # --- what it is now -----------------------------------------------------------------------
 
@@ -166,6 +168,7 @@ class Node:
             reload=self._last_reload,
             warnings=self._warnings(),
             paused=self._reconciler.paused,
+            servers=self.watching.statuses(),
         )
 
     # --- start --------------------------------------------------------------------------------

@@ -6,10 +6,11 @@ nothing of it.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from forebay.channel import PoolAction
+from forebay.net.tasks import spawn
 
 log = logging.getLogger("forebay.node")
 
@@ -38,18 +39,28 @@ class Asked(Protocol):
 
 
 class Pausing:
-    """What is paused in one node's proxies. ``database``: EVERYTHING for all of them."""
+    """What is paused in one node's proxies. ``database``: EVERYTHING for all of them. ``expect`` is
+    called with a proxy whose servers are about to switch over."""
 
-    def __init__(self, brought: Brought, asked: Asked) -> None:
+    def __init__(
+        self, brought: Brought, asked: Asked, expect: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._brought = brought
         self._asked = asked
+        self._expect = expect
+        # What is paused until another server writes, by proxy.
+        self._until_switchover: dict[str, set[str]] = {}
 
     def of(self, proxy: str) -> frozenset[str]:
         """The databases that are paused."""
         return self._brought.paused.get(proxy, frozenset())
 
-    async def do(self, proxy: str, action: PoolAction, database: str) -> int:
+    async def do(
+        self, proxy: str, action: PoolAction, database: str, *, until_switchover: bool = False
+    ) -> int:
         """Carry out a command; returns how many connections a pause is still to wait for.
+        ``until_switchover``: a pause ends by itself when another server writes, or the same after
+        it was started anew.
 
         Raises PausingError, and WorkerUnavailableError."""
         paused = self.of(proxy)
@@ -59,6 +70,8 @@ class Pausing:
         match action:
             case "pause":
                 _demand_not_paused(paused)
+                if until_switchover:
+                    self._until_switchover.setdefault(proxy, set()).add(database)
                 await self._brought.pause(proxy, paused | {database})
                 return await self.left(proxy, database)
             case "kill":
@@ -76,7 +89,20 @@ class Pausing:
         ended meanwhile, and WorkerUnavailableError."""
         if not self.of(proxy) & {database, EVERYTHING}:
             raise PausingError("it was resumed before it had come to a pause")
+        if proxy in self._until_switchover:
+            self._expect(proxy)
         return await self._asked.command(proxy, "pause", database)
+
+    def switched(self, proxies: Iterable[str]) -> None:
+        """Connections of these proxies lead to another server by now: what was paused until then
+        goes on."""
+        for proxy in proxies:
+            databases = self._until_switchover.pop(proxy, set()) & self.of(proxy)
+            if databases:
+                fields = {"proxy": proxy}
+                log.info("RESUME: another server writes", extra={"fields": fields})
+                rest = self.of(proxy) - databases
+                spawn(self._brought.pause(proxy, rest), f"resume {proxy} behind a switchover")
 
     async def undo(self, proxy: str, database: str) -> None:
         """Whoever paused this has left before it had come to that."""
@@ -87,7 +113,9 @@ class Pausing:
                 log.error("PAUSE could not be undone: %s", error)
 
     async def _resume(self, proxy: str, database: str, paused: frozenset[str]) -> None:
+        self._until_switchover.get(proxy, set()).discard(database)
         if database == EVERYTHING:
+            self._until_switchover.pop(proxy, None)
             if not paused:
                 raise PausingError("pooler is not paused/suspended")
             await self._brought.pause(proxy, frozenset())

@@ -11,13 +11,16 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from forebay.channel import Routes
+from forebay.config.addresses import Address
 from forebay.config.errors import ConfigError
-from forebay.config.settings import Config
+from forebay.config.settings import Config, ProxySettings
 from forebay.identity.secrets import shown
 from forebay.net.tasks import spawn
 from forebay.node.answers import Answers
 from forebay.node.certificates import CertificateError, certificate_files, read_authorities
 from forebay.node.changes import compare, compare_materials
+from forebay.node.control_logins import control_logins
 from forebay.node.desired import desired
 from forebay.node.doors import Doors, Opened
 from forebay.node.errors import NodeError, WorkerUnavailableError
@@ -27,7 +30,12 @@ from forebay.node.listeners import ListenError
 from forebay.node.materials import Material, MaterialError, Materials, concerns, with_users_of
 from forebay.node.reloads import Reload, refused, reloaded
 from forebay.node.supervisor import Supervisor
+from forebay.node.watching import Watching
 from forebay.node.worker_process import WorkerError
+from forebay.topology.control import ControlLogin
+from forebay.topology.making import monitor_of
+from forebay.topology.monitor import Monitor
+from forebay.topology.reports import Verdict
 
 log = logging.getLogger("forebay.node")
 
@@ -53,8 +61,19 @@ class Reconciler:
         self.doors = Doors()
         self.events = Events()
         self.answers = Answers(self.kept, self._caught_up_with)
+        # Called with the proxies whose connections lead to another server by now.
+        self.on_switch: Callable[[list[str]], None] = lambda _: None
+        self.watching = Watching(
+            self._make_monitor, self._tell_routes, lambda proxies: self.on_switch(proxies)
+        )
         self.supervisor = Supervisor(
-            worker_command, worker_environ, self.doors, self.answers.answer, self.events
+            worker_command,
+            worker_environ,
+            self.doors,
+            self.answers.answer,
+            self.events,
+            self.watching.routes,
+            self.watching.hear,
         )
         self._follower = Follower(self.catch_up)
         self._changing = asyncio.Lock()
@@ -89,6 +108,7 @@ class Reconciler:
         if self._next is not None:
             self._next.cancel()
         self.answers.close()
+        await self.watching.close()
         await self.kept.close()
 
     async def change(self, read: Callable[[], Config]) -> Reload:
@@ -186,10 +206,26 @@ class Reconciler:
         )
         proxies = self.config.proxies
         self.paused = {name: each for name, each in self.paused.items() if name in proxies}
+        self.watching.use(proxies)
         self._follower.follow(certificate_files(self.config))
         now_s = asyncio.get_running_loop().time()
         times = [each.changes_at_s for each in self.materials.values() if each.changes_at_s]
         self._call_at(min((each for each in times if each > now_s), default=None))
+
+    def _tell_routes(self, routes: Routes) -> bool:
+        return self.supervisor.tell(routes)
+
+    def _make_monitor(
+        self, name: str, proxy: ProxySettings, on_change: Callable[[Verdict], None]
+    ) -> Monitor:
+        """What watches the servers of a proxy, by the logins of its users as they are then."""
+
+        async def logins(address: Address) -> list[ControlLogin]:
+            present = self.config.proxies.get(name, proxy)
+            credentials = self.materials[name].credentials if name in self.materials else []
+            return await control_logins(name, present, credentials, address, self.answers.answer)
+
+        return monitor_of(proxy.target, logins, on_change)
 
     def _call_at(self, when_s: float | None) -> None:
         """Catch up at this time of the loop's clock; None: at none that is known."""

@@ -9,9 +9,10 @@ import msgspec
 
 from forebay import __version__
 from forebay.config.addresses import Address
-from forebay.config.settings import Config, ProxySettings
+from forebay.config.settings import Config, ProxySettings, TargetRole
 from forebay.node.reloads import Reload
 from forebay.node.report import Limits, limit_in_words, limits_in
+from forebay.node.target_status import TargetStatus
 
 State = Literal["starting", "serving", "draining"]
 Figures = Mapping[str, int | float]
@@ -44,6 +45,8 @@ class ProxyStatus(msgspec.Struct, frozen=True, kw_only=True):
     max_database_connections_allowed: int | None = None
     limit: str = ""  # in words, with what it was computed from
     paused: list[str] = []  # databases that are paused; "": all
+    role: TargetRole = "READ_WRITE"
+    servers: TargetStatus | None = None  # None: there is one, which is not watched
     warnings: list[str] = []  # secrets that can't be read, certificates that expire
 
 
@@ -83,10 +86,11 @@ def describe(
     reload: Reload | None,
     warnings: Mapping[str, list[str]],
     paused: Mapping[str, frozenset[str]],
+    servers: Mapping[str, TargetStatus],
 ) -> Status:
     """This process as a node. ``figures``: the worker's, by proxy; ``silence``: why there are none,
-    or ""; ``paused``: databases, by proxy."""
-    proxies = proxies_of(config, addresses, figures, warnings, paused)
+    or ""; ``paused``: databases, by proxy; ``servers``: of proxies that have several."""
+    proxies = proxies_of(config, addresses, figures, warnings, paused, servers)
     problems = problems_of(state, silence, proxies)
     return Status(
         ok=not problems,
@@ -109,6 +113,7 @@ def proxies_of(
     figures: Mapping[str, Figures],
     warnings: Mapping[str, list[str]],
     paused: Mapping[str, frozenset[str]],
+    servers: Mapping[str, TargetStatus],
 ) -> list[ProxyStatus]:
     """The proxies, by the worker's figures as far as there are any."""
     limits = limits_in(figures)
@@ -117,6 +122,7 @@ def proxies_of(
             _proxy(name, proxy, addresses.get(name, ()), figures.get(name, {}), limits.get(name)),
             warnings=warnings.get(name, []),
             paused=sorted(paused.get(name, ())),
+            servers=servers.get(name),
         )
         for name, proxy in config.proxies.items()
     ]
@@ -151,6 +157,7 @@ def _proxy(
         name=name,
         listen=[str(each) for each in addresses],
         target=proxy.target.hosts,
+        role=proxy.target_role,
         max_client_connections=proxy.max_client_connections,
         client_connections=figure("client_connections"),
         clients_waiting=figure("clients_waiting"),

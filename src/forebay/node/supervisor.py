@@ -10,12 +10,12 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 
-from forebay.channel import Begin, WorkerProxy
+from forebay.channel import Begin, Routes, WorkerProxy
 from forebay.node.difference import difference
 from forebay.node.doors import Doors
 from forebay.node.evacuations import Evacuations
 from forebay.node.events import Events
-from forebay.node.worker_process import AnswerWorker, WorkerError, WorkerProcess
+from forebay.node.worker_process import AnswerWorker, HearHint, WorkerError, WorkerProcess
 
 log = logging.getLogger("forebay.node")
 
@@ -31,7 +31,8 @@ RAN_WELL_S = 30.0
 
 class Supervisor:
     """The worker of a node, and what it is to do. ``environ``: what a worker inherits; ``answer``:
-    what it is told when it asks."""
+    what it is told when it asks; ``routes``: where its connections lead; ``hear_hint``: who hears
+    what it sees of database servers."""
 
     def __init__(
         self,
@@ -40,12 +41,16 @@ class Supervisor:
         doors: Doors,
         answer: AnswerWorker,
         events: Events,
+        routes: Callable[[], Routes],
+        hear_hint: HearHint,
     ) -> None:
         self._command = command
         self._environ = environ
         self._doors = doors
         self._answer = answer
         self._events = events
+        self._routes = routes
+        self._hear_hint = hear_hint
         self._evacuations = Evacuations()
         self._cancel_secret = secrets.token_bytes(32)
         self._numbers = count(secrets.randbelow(1 << 16))
@@ -74,6 +79,11 @@ class Supervisor:
                 self._present = desired
             self._desired, self._drain_timeout_s = desired, drain_timeout_s
 
+    def tell(self, routes: Routes) -> bool:
+        """Where connections lead now. Returns False if the worker is too far behind to be told; one
+        that is started later is told by itself."""
+        return self.worker is None or self.worker.post(routes)
+
     async def _start(self) -> None:
         async with self._changing:
             worker = await WorkerProcess.start(
@@ -82,10 +92,12 @@ class Supervisor:
                 self._evacuations,
                 self._answer,
                 self._events,
+                self._hear_hint,
             )
             self.worker, self._present = worker, {}
             number = next(self._numbers)
             worker.begin(Begin(worker_number=number, cancel_secret=self._cancel_secret))
+            worker.post(self._routes())
             steps = difference({}, self._desired, self._drain_timeout_s)
             await worker.apply(steps, self._doors.descriptors(steps.passed), APPLY_TIMEOUT_S)
             self._present = self._desired

@@ -20,11 +20,13 @@ from forebay.channel import (
     Evacuate,
     Evacuated,
     EvacuationMessage,
+    Hint,
     Looking,
     NodeAnswer,
     NodeMessage,
     Notice,
     Reopen,
+    Routes,
     SilenceError,
     WorkerMessage,
     WorkerRequest,
@@ -43,6 +45,7 @@ END_TIMEOUT_S = 5.0
 T = TypeVar("T")
 
 AnswerWorker = Callable[[WorkerRequest], Awaitable[NodeAnswer]]
+HearHint = Callable[[Hint], None]
 
 
 class WorkerError(Exception):
@@ -60,6 +63,7 @@ class WorkerProcess:
         evacuations: Evacuations,
         answer: AnswerWorker,
         events: Events,
+        hear_hint: HearHint,
     ) -> None:
         self._process = process
         self._channel = channel
@@ -68,6 +72,7 @@ class WorkerProcess:
         self.started_at = time.time()
         self.drained = False
         self._events = events
+        self._hear_hint = hear_hint
         self._evacuations = evacuations
         evacuations.join(self)
         self._reader = spawn(self._read(), f"worker {process.pid}")
@@ -80,10 +85,11 @@ class WorkerProcess:
         evacuations: Evacuations,
         answer: AnswerWorker,
         events: Events,
+        hear_hint: HearHint,
     ) -> "WorkerProcess":
         """Start ``command`` with the channel's descriptors as its last arguments. ``evacuations``:
         how it hears of the node's other workers; ``answer``: what it is told when it asks;
-        ``events``: where its news go.
+        ``events``: where its news go; ``hear_hint``: who hears what it sees of database servers.
 
         A session of its own keeps the terminal's Ctrl-C away from it (and gives it a scheduling
         group of its own). Raises WorkerError when it can't be started.
@@ -111,7 +117,8 @@ class WorkerProcess:
                 pair[1].close()
         (ours, _), (descriptors, _) = pairs
         descriptors.setblocking(False)
-        return cls(process, await node_end(ours), descriptors, evacuations, answer, events)
+        channel = await node_end(ours)
+        return cls(process, channel, descriptors, evacuations, answer, events, hear_hint)
 
     @property
     def pid(self) -> int:
@@ -149,9 +156,9 @@ class WorkerProcess:
         """Ask it to end within ``timeout_s``; again, with less, to hurry it up."""
         self._channel.post(Drain(timeout_s=timeout_s))
 
-    def post(self, message: EvacuationMessage) -> bool:
-        """Tell the worker what clients of it, or of another, need. Returns False if it is gone, or
-        far behind."""
+    def post(self, message: EvacuationMessage | Routes) -> bool:
+        """Tell the worker what clients of it, or of another, need, or which servers write. Returns
+        False if it is gone, or far behind."""
         return self._channel.post(message)
 
     def kill(self) -> None:
@@ -189,5 +196,7 @@ class WorkerProcess:
                 self.drained = True
             case Evacuate() | Evacuated() | Reopen():
                 self._evacuations.take(self, message)
+            case Hint():
+                self._hear_hint(message)
             case Notice(level=level, text=text):
                 self._events.add(level, text)

@@ -58,6 +58,7 @@ cdef class Group(Line):
 cdef class Census(Line):
     cdef public Py_ssize_t limit
     cdef public Py_ssize_t waiting_limit
+    cdef public bint on_hold
     cdef public Py_ssize_t size
     cdef public Py_ssize_t opening
     cdef public Py_ssize_t idle

@@ -152,6 +152,8 @@ class Census(Line):
         Line.__init__(self)
         self.limit = _UNKNOWN  # of connections: the database tells it
         self.waiting_limit = 0  # of clients that wait
+        # Nobody is lent a connection, and none is opened: it is not known which server writes.
+        self.on_hold = False
         self.size = 0
         self.opening = 0
         self.idle = 0
@@ -223,6 +225,8 @@ class Census(Line):
                 self._demand(pool, 1)
         if self.waiting > self.waiting_limit:
             return True
+        if self.on_hold:
+            return False
         if pool.size == 0 and pool.retry_at > 0:
             return True
         if pool.waiting <= pool.opening or group is not None:
@@ -305,7 +309,7 @@ class Census(Line):
     def neediest(self, owner, now):
         """The micro-pool, other than `owner`, whose first client has waited longest, of those that
         may open connections and in which more clients wait than are being opened; or None."""
-        return self._first_able(self, owner, now)
+        return None if self.on_hold else self._first_able(self, owner, now)
 
     def _first_able(self, line, owner, now):
         """As `neediest`, of those in `line`. Whom a group hinders goes to the line of that."""
@@ -359,6 +363,8 @@ class Census(Line):
         or another micro-pool needs the room."""
         if self.is_over_for(owner):
             return True
+        if self.on_hold:
+            return False
         # Idle ones are closed first; and while many are being opened, one more has to wait.
         is_full = self.limit != _UNKNOWN and self.size >= self.limit and self.idle == 0
         if owner.user_group is None and owner.database_group is None:

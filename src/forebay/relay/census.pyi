@@ -38,6 +38,7 @@ class Group(Line):
 class Census(Line):
     limit: int
     waiting_limit: int
+    on_hold: bool
     size: int
     opening: int
     idle: int

@@ -96,9 +96,10 @@ class MicroPool(Demand):
             self.database_group.clients += change
 
     def borrow(self, settings):
-        """An idle connection, if possible one that has `settings` already, or None."""
+        """An idle connection, if possible one that has `settings` already, or None (while there is
+        none, or nobody is to get one)."""
         index = len(self.idle) - 1
-        if index < 0:
+        if index < 0 or self.census.on_hold:
             return None
         self.tally.borrows += 1
         self.borrowed += 1
@@ -119,7 +120,7 @@ class MicroPool(Demand):
         """Returns the connection that this client had in its last lease, if it is idle, nobody else
         has had it since, and it remembers only what this client has drawn from sequences; else
         None."""
-        index = len(self.idle) - 1
+        index = -1 if self.census.on_hold else len(self.idle) - 1
         last = max(-1, index - _SEARCH)
         while index > last:
             server = self.idle[index]
@@ -187,7 +188,7 @@ class MicroPool(Demand):
             self.census.resize(self, -1)
             self.manager.take_away(server)
             return None
-        waiter = self.next_waiter()
+        waiter = None if self.census.on_hold else self.next_waiter()
         if waiter is None:
             self.borrowed -= 1
             self.idle.append(server)

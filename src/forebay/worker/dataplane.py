@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 import msgspec
@@ -19,8 +19,11 @@ from forebay.channel import (
     Done,
     Figures,
     FiguresRequest,
+    Hint,
     Looking,
     PoolCommand,
+    Route,
+    Routes,
     View,
     ViewRequest,
     WorkerAnswer,
@@ -43,6 +46,8 @@ class DataPlane:
     def __init__(self, loop: asyncio.AbstractEventLoop, ask: AskNode) -> None:
         self._agenda = Agenda(loop, loop._selector.poller)  # type: ignore[attr-defined]  # noqa: SLF001
         self._proxies: dict[str, Proxy] = {}
+        self._routes: dict[str, Route] = {}
+        self.hint: Callable[[Hint], bool] = lambda _: False  # tells the node
         self._closing: set[Proxy] = set()
         self._ask = ask
         self._begin = Begin(worker_number=0, cancel_secret=b"")
@@ -54,6 +59,13 @@ class DataPlane:
         """What makes the cancel keys of clients; comes before the first steps."""
         self._begin = begin
         self._lateness.start()
+
+    def route(self, routes: Routes) -> None:
+        """Which servers write now."""
+        self._routes = routes.routes
+        for name, route in routes.routes.items():
+            if name in self._proxies:
+                self._proxies[name].route(route)
 
     async def apply(self, steps: Apply, passed: Mapping[int, socket.socket]) -> None:
         """Take all steps, or none: raises ValueError with the reason then. One at a time.
@@ -71,8 +83,11 @@ class DataPlane:
         for name, change in prepared.items():
             proxy = self._proxies.get(name)
             if proxy is None:
-                around = Surroundings(self._agenda, self.evacuator, self._ask, self._begin)
-                self._proxies[name] = Proxy.start(around, change, passed)
+                around = Surroundings(
+                    self._agenda, self.evacuator, self._ask, self._begin, self.hint
+                )
+                route = self._routes.get(name)
+                self._proxies[name] = Proxy.start(around, change, passed, route)
             else:
                 proxy.change(change, passed)
         _log_in_detail(any(each.is_logged_in_detail for each in self._proxies.values()))

@@ -3,12 +3,14 @@ time; what the numbers mean stands in docs/operations.md.
 """
 
 import asyncio
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from forebay.channel import Histogram, PoolFigures, ProxyFigures, name_as_text
-from forebay.channel.figures import Number, wait_percentile_us
+from forebay.channel.figures import Number, added, wait_percentile_us
 from forebay.relay import Histogram as RelayHistogram
 from forebay.relay import MicroPool, Tally
+from forebay.worker.backend import Backend
 from forebay.worker.pool.manager import PoolManager
 
 if TYPE_CHECKING:
@@ -26,19 +28,23 @@ def histogram_of(counted: RelayHistogram) -> Histogram:
     return Histogram(counted.count, counted.sum_us, counted.filled())
 
 
+def _all_of(counted: Iterable[RelayHistogram]) -> Histogram:
+    return sum(map(histogram_of, counted), start=Histogram())
+
+
 async def figures_of(proxy: "Proxy", *, pools: bool) -> ProxyFigures:
     """One proxy's figures, with those of each micro-pool if `pools`."""
-    census = proxy.manager.census
+    censuses = [each.manager.census for each in proxy.backends]
     target = proxy.settings.target
-    waits = histogram_of(census.waits)
+    waits = _all_of(census.waits for census in censuses)
     return ProxyFigures(
         target=str(target.addresses()[0]),
         numbers=numbers_of(proxy, waits),
         parts=parts_of(proxy),
         histograms={
             "borrow_wait": waits,
-            "query": histogram_of(census.queries),
-            "database": histogram_of(census.database),
+            "query": _all_of(census.queries for census in censuses),
+            "database": _all_of(census.database for census in censuses),
         },
         pools=await _pools(proxy) if pools else [],
         gone=_gone(proxy) if pools else [],
@@ -47,15 +53,17 @@ async def figures_of(proxy: "Proxy", *, pools: bool) -> ProxyFigures:
 
 def numbers_of(proxy: "Proxy", waits: Histogram) -> dict[str, Number]:
     """Counters and gauges. `waits`: of the clients that had to wait for a connection."""
-    manager, sessions = proxy.manager, proxy.sessions
-    tally = manager.record.tally(manager.pools.values())
+    sessions, records = proxy.sessions, [each.manager.record for each in proxy.backends]
+    tally = Tally()
+    for each in proxy.backends:
+        tally.add(each.manager.record.tally(each.manager.pools.values()))
     return {
         **_of_clients(proxy),
-        **_of_connections(proxy),
+        **added(_of_connections(each) for each in proxy.backends),
         **_of_traffic(tally),
         "pins": sessions.pinner.counts.begun.total(),
-        "available_s": manager.record.reached_s(proxy.now()),
-        "target_available": int(manager.record.is_reached),
+        "available_s": max(each.reached_s(proxy.now()) for each in records),
+        "target_available": int(any(each.is_reached for each in records)),
         "prepared_statement_bytes": sessions.texts.account.bytes,
         "borrow_wait_us_p50": wait_percentile_us(waits, tally.borrows, 0.5),
         "borrow_wait_us_p99": wait_percentile_us(waits, tally.borrows, 0.99),
@@ -69,13 +77,13 @@ def parts_of(proxy: "Proxy") -> dict[str, dict[str, Number]]:
         "logins": dict(counts.logins),
         "login_failures": {**LOGIN_FAILURES, **counts.login_failures},
         "tls_versions": dict(counts.tls_versions),
-        "refusals": {**REFUSALS, **proxy.manager.refusals.counts},
+        "refusals": added([REFUSALS, *(each.manager.refusals.counts for each in proxy.backends)]),
         **proxy.sessions.pinner.counts.figures(),
     }
 
 
 def _of_clients(proxy: "Proxy") -> dict[str, Number]:
-    manager, sessions = proxy.manager, proxy.sessions
+    managers, sessions = [each.manager for each in proxy.backends], proxy.sessions
     counts = sessions.counts
     tls = counts.tls_clients
     return {
@@ -90,13 +98,13 @@ def _of_clients(proxy: "Proxy") -> dict[str, Number]:
         "tls_resumptions": counts.tls_resumptions,
         "wrong_passwords": proxy.wrong_passwords,
         "logins_under_way": proxy.logins_under_way,
-        "clients_waiting": manager.waiting,
-        "clients_waiting_longest_s": _waited_s(manager, proxy.now()),
+        "clients_waiting": sum(each.waiting for each in managers),
+        "clients_waiting_longest_s": max(_waited_s(each, proxy.now()) for each in managers),
     }
 
 
-def _of_connections(proxy: "Proxy") -> dict[str, Number]:
-    manager, opener = proxy.manager, proxy.opener
+def _of_connections(backend: Backend) -> dict[str, Number]:
+    manager, opener = backend.manager, backend.opener
     servers, budget, census = manager.servers, manager.budget, manager.census
     return {
         "clients_pinned": sum(server.is_pinned for server in servers),
@@ -135,7 +143,7 @@ def _waited_s(manager: PoolManager, now: float) -> float:
 async def _pools(proxy: "Proxy") -> list[PoolFigures]:
     """Of each micro-pool, a few at a time."""
     found: list[PoolFigures] = []
-    for pool in list(proxy.manager.pools.values()):
+    for pool in [pool for each in proxy.backends for pool in each.manager.pools.values()]:
         found.append(pool_figures(pool, proxy.now()))
         if len(found) % POOLS_AT_ONCE == 0:
             await asyncio.sleep(0)
@@ -144,9 +152,13 @@ async def _pools(proxy: "Proxy") -> list[PoolFigures]:
 
 def _gone(proxy: "Proxy") -> list[PoolFigures]:
     """What those that are no more have counted."""
-    past = proxy.manager.record.past.items()
+    past: dict[str, Tally] = {}
+    for each in proxy.backends:
+        for name, tally in each.manager.record.past.items():
+            past.setdefault(name, Tally()).add(tally)
     return [
-        PoolFigures(database=name_as_text(name), user="", **counted(tally)) for name, tally in past
+        PoolFigures(database=name_as_text(name), user="", **counted(tally))
+        for name, tally in past.items()
     ]
 
 

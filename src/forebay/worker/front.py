@@ -6,13 +6,14 @@ import asyncio
 import dataclasses
 import logging
 import socket
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
 from forebay.channel import CallError, NewerSecret, Refreshed
-from forebay.config.settings import IamSettings, ProxySettings, TargetSettings
+from forebay.config.settings import IamSettings, ProxySettings
 from forebay.identity.presented import AcceptedTokens, VerifyingLimit
-from forebay.net.connector import DatabaseConnection, Target
+from forebay.net.connector import DatabaseConnection
 from forebay.net.login import Credentials, LoggedIn, LoginPolicy, TokenVerifier, UserAuth
 from forebay.net.login.auth_query import STARTUP_PARAMETERS
 from forebay.protocol.errors import PgError
@@ -20,9 +21,8 @@ from forebay.relay import MicroPool, Server
 from forebay.worker.agenda import Agenda
 from forebay.worker.asking import AskNode
 from forebay.worker.auth_query import AuthQuery
+from forebay.worker.backend import Backend
 from forebay.worker.identities import Attempt, Identities
-from forebay.worker.pool.manager import PoolManager
-from forebay.worker.pool.opener import Opener
 from forebay.worker.prepared import Prepared
 from forebay.worker.verifiers import ByDatabase, ByNode
 
@@ -34,21 +34,20 @@ _NO_DATABASE: Final = "3D000"
 
 
 class Front:
-    """One proxy's. ``policy`` is what it demands of clients by now."""
+    """One proxy's. ``policy`` is what it demands of clients by now. ``backend``: the database
+    server to ask, of those that it has; raises ConnectError if there is none."""
 
     def __init__(
         self,
         agenda: Agenda,
         ask: AskNode,
         identities: Identities,
-        opener: Opener,
-        manager: PoolManager,
+        backend: Callable[[], Backend],
     ) -> None:
         self._agenda = agenda
         self._ask = ask
         self._identities = identities
-        self._opener = opener
-        self._manager = manager
+        self._backend = backend
         self._prepared: Prepared | None = None
         self._verifying = VerifyingLimit()
         self._alone = asyncio.Lock()
@@ -148,7 +147,7 @@ class Front:
         settings = self._given.given.settings
         user = self._given.identities.get(settings.auth_user, settings.auth_user)
         database = settings.auth_dbname or settings.target.database
-        connection, _ = await self._opener.connect(user, database, STARTUP_PARAMETERS)
+        connection, _ = await self._backend().opener.connect(user, database, STARTUP_PARAMETERS)
         return connection
 
     # ---- tokens ----
@@ -175,33 +174,22 @@ class Front:
 
     async def _try_in(self, attempt: Attempt, database: str) -> None:
         identity = self._given.identities.get(attempt.user, attempt.user)
-        if self._manager.has_room and self._manager.groups.has_room(database, identity):
-            pool = self._manager.pool(database, identity)
+        backend = self._backend()
+        opener, manager = backend.opener, backend.manager
+        if manager.has_room and manager.groups.has_room(database, identity):
+            pool = manager.pool(database, identity)
 
             async def open_server(pool: MicroPool) -> tuple[Server, tuple[int, int]]:
-                return await self._opener.open_with(pool, attempt)
+                return await opener.open_with(pool, attempt)
 
-            await self._manager.open_now(pool, open_server)
+            await manager.open_now(pool, open_server)
         else:
             async with self._alone:  # one beyond the limit, for a moment
-                (await self._opener.log_in_by(attempt, database)).close()
+                (await opener.log_in_by(attempt, database)).close()
 
 
 def _is_by_database(iam: IamSettings | None) -> bool:
     return iam is not None and iam.verifier == "database"
-
-
-def target_of(target: TargetSettings) -> Target:
-    """The database server, as a connector knows it."""
-    address = target.addresses()[0]
-    return Target(
-        address.host,
-        address.port,
-        target.sslmode,
-        target.sslrootcert,
-        target.sslcert,
-        target.sslkey,
-    )
 
 
 def _query_of(settings: ProxySettings) -> tuple[object, ...]:

@@ -118,8 +118,9 @@ class Identities:
         while len(self._keys) > MAX_KEYS:
             del self._keys[next(iter(self._keys))]
 
-    async def attempts(self, identity: str) -> list[Attempt]:
-        """The ways to log in, in the order in which to try them; at least one.
+    async def attempts(self, identity: str, target: Target | None = None) -> list[Attempt]:
+        """The ways to log in, in the order in which to try them; at least one. `target`: at which
+        server, if that is another one.
 
         Raises PgError for an identity that there is not, ConnectError where there is no way now.
         """
@@ -127,7 +128,7 @@ class Identities:
         if known is None:
             raise errors.no_credentials(identity)
         if known.auth_scheme == "IAM_AUTH":
-            return [await self._by_own_token(known.logins[0])]
+            return [await self._by_own_token(known.logins[0], target or self._target())]
         token = self.accepted.newest(known.username, time.time())
         found = [] if token is None else [_by_token(known.username, token)]
         needs_password = self.by_tokens and not self._target().sslcert
@@ -148,8 +149,7 @@ class Identities:
             return None if keys is None else Attempt(login.user, keys, login)
         return Attempt(login.user, password or None, login)
 
-    async def _by_own_token(self, login: DatabaseLogin) -> Attempt:
-        target = self._target()
+    async def _by_own_token(self, login: DatabaseLogin, target: Target) -> Attempt:
         request = MakeToken(proxy=self._proxy, user=login.user, host=target.host, port=target.port)
         try:
             answer: Token = await self._ask(request, Token, TOKEN_TIMEOUT_S)

@@ -29,11 +29,13 @@ from forebay.channel import (
     Drained,
     Evacuate,
     Evacuated,
+    Hint,
     Looking,
     NodeMessage,
     NodeRequest,
     Notice,
     Reopen,
+    Routes,
     WorkerAnswer,
     WorkerMessage,
     take_descriptors,
@@ -61,13 +63,17 @@ MANY_DESCRIPTORS = 1_048_576
 class Plane(Protocol):
     """The data plane, as the process drives it (`forebay.worker.dataplane.DataPlane`).
 
-    What its ``evacuator`` tells goes to the node, too.
+    What its ``evacuator`` and ``hint`` tell goes to the node, too.
     """
 
     evacuator: Evacuator
+    hint: Callable[[Hint], bool]
 
     def begin(self, begin: Begin) -> None:
         """Comes before the first steps."""
+
+    def route(self, routes: Routes) -> None:
+        """Which servers write now. May come before the first steps."""
 
     async def apply(self, steps: Apply, passed: Mapping[int, socket.socket]) -> None:
         """Take all steps, or none; the first ones start serving. Raises with a reason when nothing
@@ -103,6 +109,7 @@ class WorkerProcess:
         self._calls = Calls(channel, "node", self._answer, self._hear)
         self._plane = make_plane(loop, self._calls.ask)
         self._plane.evacuator.tell = channel.post
+        self._plane.hint = channel.post
         self._onlooker = logs.OnlookerHandler(self._tell_onlookers, logging.WARNING, NEWS_PER_S)
         self._applying = asyncio.Lock()
         self._drain_timeout_s: float | None = None  # None: nothing is served yet
@@ -151,6 +158,8 @@ class WorkerProcess:
                 self._plane.begin(message)
             case Drain(timeout_s=timeout_s):
                 spawn(self._drain(timeout_s))
+            case Routes():
+                self._plane.route(message)
             case Evacuate() | Evacuated() | Reopen():
                 self._plane.evacuator.hear(message)
 

@@ -1,6 +1,6 @@
 """One endpoint with its pool: puts together what serves its clients.
 
-Doorman ──▶ log_in ──▶ Sessions ──▶ relay ⇄ MicroPool ◀── PoolManager ◀── Opener ──▶ database
+Doorman ──▶ log_in ──▶ Sessions ──▶ relay ⇄ MicroPool ◀── Backend ──▶ database
                                                 Janitor: whatever is due
 """
 
@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from forebay.channel import Begin, PoolAction
-from forebay.config.settings import ProxySettings
+from forebay.channel import Begin, Hint, HintKind, PoolAction, Route
+from forebay.config.settings import ProxySettings, TargetSettings
 from forebay.net import handshake
 from forebay.net.connector import Target
 from forebay.net.login import LoggedIn, LoginFailed, log_in, refuse
@@ -22,20 +22,22 @@ from forebay.net.tls import ClientContexts
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError
 from forebay.protocol.startup import CancelRequest
-from forebay.relay import MicroPool, Server
-from forebay.session.settings import InternTable, Parameters
+from forebay.relay import Client, MicroPool
+from forebay.session.settings import InternTable
+from forebay.topology.targets import target_of
 from forebay.worker.admin import Admin
 from forebay.worker.agenda import Agenda
 from forebay.worker.asking import AskNode
-from forebay.worker.cancel import Canceller
+from forebay.worker.backend import Backend, Common
+from forebay.worker.course import Course
 from forebay.worker.doorman import Doorman
 from forebay.worker.evacuation import Evacuations, Evacuator
-from forebay.worker.front import Front, target_of
+from forebay.worker.front import Front
+from forebay.worker.hints import Hints
 from forebay.worker.identities import Identities
-from forebay.worker.kept import parameters_of
-from forebay.worker.pool.janitor import Janitor, Timeouts
-from forebay.worker.pool.manager import Limits, PoolManager
-from forebay.worker.pool.opener import Login, Opener
+from forebay.worker.pool.chores import Timeouts
+from forebay.worker.pool.janitor import Janitor
+from forebay.worker.pool.opener import Login
 from forebay.worker.prepared import Prepared
 from forebay.worker.sessions.cancel_keys import CancelKeys
 from forebay.worker.sessions.functions import sought_by
@@ -49,55 +51,58 @@ DRAIN_STEP_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the proxies of one worker have in common. ``begin``: what makes their cancel keys."""
+    """What the proxies of one worker have in common. ``begin``: what makes their cancel keys;
+    ``hint``: tells the node what traffic sees of a server, and returns whether that was possible.
+    """
 
     agenda: Agenda
     evacuator: Evacuator
     ask: AskNode
     begin: Begin
+    hint: Callable[[Hint], bool] = lambda _: False
 
 
 class Proxy:
     """One endpoint. Made by ``Proxy.start``."""
 
-    def __init__(self, around: Surroundings, prepared: Prepared) -> None:
+    def __init__(
+        self, around: Surroundings, prepared: Prepared, route: Route | None = None
+    ) -> None:
         agenda, settings = around.agenda, prepared.given.settings
         self.prepared = prepared
         self._around = around
         self._agenda = agenda
         self._draining = False
-        self._tls_contexts = ClientContexts()
-        self._intern = InternTable()
+        self._course = Course(settings.target, route)
+        self._hints = Hints(prepared.given.name, agenda.now, around.hint)
+        intern = InternTable()
         keys = CancelKeys(around.begin, prepared.given.name)
         self._admin = Admin(prepared.given.name, around.ask, keys, lambda: self.settings)
-        self.sessions = Sessions(agenda, self._intern, keys)
-        self._canceller = Canceller(self._target, self._tls_contexts)
+        self.sessions = Sessions(agenda, intern, keys)
         self._identities = Identities(prepared.given.name, self._target, around.ask)
-        self.opener = Opener(agenda, self._intern, self._login(), self._target, self._tls_contexts)
-        self.manager = PoolManager(
-            agenda,
-            _limits(settings),
-            self._intern,
-            self._open,
-            self._canceller.cancel_server,
-        )
-        self.manager.holds.forget = self._forget_databases
-        self.manager.groups.apply(settings)
-        self._front = Front(agenda, around.ask, self._identities, self.opener, self.manager)
-        # What the connection opened last reports, by (database, user).
-        self._reported: dict[tuple[str, str], Parameters] = {}
-        self._janitor = Janitor(agenda, _timeouts(settings), self.manager, self.sessions)
+        greetings = self.sessions.greetings
+        common = Common(agenda, intern, greetings, around.evacuator, ClientContexts())
+        self.backends = [Backend(common, self._target(), self._login(), settings)]
+        self.backends[0].manager.hint = self._hint
+        self._front = Front(agenda, around.ask, self._identities, self._backend)
+        chores = [each.chores for each in self.backends]
+        self._janitor = Janitor(agenda, _timeouts(settings), chores, self.sessions)
         self._doorman = Doorman(agenda.loop, self._log_in)
         self._use()
-        self._join()
+        self._evacuate()
 
     @classmethod
     def start(
-        cls, around: Surroundings, prepared: Prepared, passed: Mapping[int, socket.socket]
+        cls,
+        around: Surroundings,
+        prepared: Prepared,
+        passed: Mapping[int, socket.socket],
+        route: Route | None = None,
     ) -> "Proxy":
         """Serve this endpoint. `passed`: listening sockets that are new in this worker."""
-        proxy = cls(around, prepared)
+        proxy = cls(around, prepared, route)
         handshake.prepare(around.agenda.loop)
+        proxy._hold_or_release()
         proxy._janitor.start()
         proxy._doorman.listen(prepared.given.listeners, passed)
         proxy._probe()
@@ -109,51 +114,99 @@ class Proxy:
         target, before = self.settings.target, old.given.settings
         self._use()
         self._doorman.listen(prepared.given.listeners, passed)
-        self.opener.login = self._login()
-        self.manager.groups.apply(self.settings)
-        self.manager.apply(_limits(self.settings))
-        self.manager.schedule()
+        for backend in self.backends:
+            backend.apply(self.settings, self._login())
         self._janitor.timeouts = _timeouts(self.settings)
         if self.settings.pool.init_query != before.pool.init_query:
             self.sessions.greetings.forget()
         if target != before.target:
-            self._move()
+            self._move(before.target)
+
+    def route(self, route: Route) -> None:
+        """Which server writes, as the node has told it now."""
+        must_switch = self._course.take(route)
+        backend = self._backend()
+        if backend.aim(self._target()):
+            self._evacuate()
+        if must_switch:
+            backend.manager.holding.switch(f"another server writes by now: {self._target()}")
+        self._hold_or_release()
+        backend.warm.want([target_of(self.settings.target, each) for each in self._course.standbys])
+        if not backend.manager.size:
+            self._probe()
+
+    def _hold_or_release(self) -> None:
+        obstacle = self._course.obstacle
+        for backend in self.backends:
+            if obstacle:
+                backend.manager.holding.hold(obstacle)
+            else:
+                backend.manager.holding.release()
+
+    def _hint(self, kind: HintKind) -> None:
+        """Traffic saw something that speaks against the server."""
+        if self._course.is_watched:
+            self._hints.note(str(self._course.address), kind)
 
     def _use(self) -> None:
         """What others look at. Those whose identity is gone have to go."""
         settings = self.settings
         self.sessions.apply(settings.pinning, sought_by(settings))
-        self.manager.pausing.apply(self.prepared.given.paused)
+        for backend in self.backends:
+            backend.manager.pausing.apply(self.prepared.given.paused)
         for identity in self._front.use(self.prepared):
             if identity in self._identities:
                 lasting = self._identities.lasting(identity)
-                self.manager.upkeep.renew(identity, lasting, self._agenda.now())
+                for backend in self.backends:
+                    backend.manager.upkeep.renew(identity, lasting, self._agenda.now())
             else:
                 self._part_from(identity)
         self._admin.part(self._may_log_in)
 
-    def _join(self) -> None:
-        """Take part in what concerns all who connect to the same server."""
-        server = self._target().host, self._target().port
-        self._around.evacuator.add(server, self.manager.holds)
-        self.sessions.evacuations = Evacuations(self._around.evacuator, server, self.sessions.texts)
+    def _evacuate(self) -> None:
+        """A statement that needs a database for itself has others leave it at this server."""
+        place = self._backend().place
+        self.sessions.evacuations = Evacuations(self._around.evacuator, place, self.sessions.texts)
 
-    def _move(self) -> None:
-        """Another target: connections to the one before are closed as they come free."""
-        self._around.evacuator.remove(self.manager.holds)
-        self._join()
+    def _move(self, before: TargetSettings) -> None:
+        """Another target: connections to the one before are closed as they come free. Where both
+        are watched they stay until the node says that another server writes: these may be other
+        names for the same."""
+        route = self._course.route if before.is_watched else None
+        self._course = Course(self.settings.target, route)
+        self._hold_or_release()
+        if before.is_watched and self._course.is_watched:
+            return
         self.sessions.greetings.forget()
-        self._reported.clear()
-        self.manager.move()
+        for backend in self.backends:
+            backend.move(self._target())
+        self._evacuate()
         self._probe()
 
     def _probe(self) -> None:
-        """Open a connection before any client wants one: it tells the server's limits."""
+        """Open a connection before any client wants one."""
         identity = self._identities.first
-        if identity is not None:
-            pool = self.manager.pool(self.settings.target.database, identity)
-            if not self.manager.is_held_back(pool):
-                self.manager.probe(pool)
+        for backend in self.backends:
+            if identity is not None and not backend.manager.census.on_hold:
+                backend.probe(self.settings.target.database, identity)
+
+    def _backend(self) -> Backend:
+        """The one to which what comes next goes."""
+        return self.backends[0]
+
+    def _pool(self, database: str, identity: str) -> MicroPool:
+        """Where a client that comes is to get its connections."""
+        return self._backend().manager.pool(database, identity)
+
+    def _refusal(self, pool: MicroPool, user: str) -> PgError | None:
+        """Why nobody else may log in as `user` now; None if they may."""
+        groups = [each.manager.groups for each in self.backends]
+        return groups[0].refusal(pool, user, groups)
+
+    def _backend_of(self, client: Client) -> Backend:
+        """The one whose connections `client` gets."""
+        manager = client.pool.manager
+        return next(each for each in self.backends if each.manager is manager)
 
     def _part_from(self, identity: str) -> None:
         """Nobody may be this user any more: its clients end with their transactions."""
@@ -172,7 +225,7 @@ class Proxy:
         return self.settings.debug_logging
 
     def _target(self) -> Target:
-        return target_of(self.settings.target)
+        return target_of(self.settings.target, self._course.address)
 
     def _login(self) -> Login:
         settings = self.settings
@@ -181,24 +234,8 @@ class Proxy:
             lambda identity: self._front.refresh(identity),
             settings.pool.init_query,
             settings.target.connect_timeout,
+            must_write=self._course.is_watched,
         )
-
-    async def _open(self, pool: MicroPool) -> tuple[Server, tuple[int, int]]:
-        """See `Opener.open`. A database that reports something else than before (it was upgraded,
-        say, or its defaults were changed) is no longer greeted for from memory."""
-        server, told = await self.opener.open(pool)
-        place = pool.database, pool.user
-        parameters = parameters_of(server)
-        if self._reported.setdefault(place, parameters) is not parameters:
-            self._reported[place] = parameters
-            self.sessions.greetings.forget()
-        return server, told
-
-    def _forget_databases(self, is_meant: Callable[[str], bool]) -> None:
-        """Databases of these names are gone, or others: nobody is greeted for them from memory."""
-        self.sessions.greetings.forget_databases(is_meant)
-        for place in [place for place in self._reported if is_meant(place[0])]:
-            del self._reported[place]
 
     # ---- a connection comes ----
 
@@ -253,8 +290,8 @@ class Proxy:
         identity = self._front.identity_of(login)
         if identity is None:
             await _turn_away(login, errors.no_credentials(login.user))
-        pool = self.manager.pool(login.database, identity)
-        refusal = self.manager.groups.refusal(pool, login.user)
+        pool = self._pool(login.database, identity)
+        refusal = self._refusal(pool, login.user)
         if refusal is not None:
             await _turn_away(login, refusal)
         self.sessions.counts.logged_in(login.method, login.stream.tls)
@@ -264,7 +301,7 @@ class Proxy:
         try:
             client = self.sessions.find(request.pid, request.key)
             if client is not None:
-                await self._canceller.cancel_client(client)
+                await self._backend_of(client).canceller.cancel_client(client)
             else:
                 self._admin.cancel(request.pid, request.key)
         finally:
@@ -278,7 +315,8 @@ class Proxy:
         self._doorman.close()
         self._front.close()
         self._admin.close()
-        self._around.evacuator.remove(self.manager.holds)
+        for backend in self.backends:
+            backend.stand_aside()
         farewell = errors.admin_shutdown().encode()
         for client in list(self.sessions.clients.values()):
             client.part(farewell)
@@ -288,19 +326,23 @@ class Proxy:
         for client in list(self.sessions.clients.values()):
             client.fail(farewell, "Forebay is shutting down")
         self._janitor.stop()
-        self.manager.close_all()
+        for backend in self.backends:
+            backend.manager.close_all()
         await asyncio.sleep(0)
 
     # ---- what it is told to do, and tells ----
 
     def command(self, action: PoolAction, database: str) -> int:
         """Returns how many connections are left; see `PoolCommand`."""
-        pausing = self.manager.pausing
-        if action == "kill":
-            pausing.kill(database, self.sessions.clients.values())
-        elif action == "reconnect":
-            pausing.reconnect(database)
-        return pausing.left(database)
+        left = 0
+        for backend in self.backends:
+            pausing = backend.manager.pausing
+            if action == "kill":
+                pausing.kill(database, self.sessions.clients.values())
+            elif action == "reconnect":
+                pausing.reconnect(database)
+            left += pausing.left(database)
+        return left
 
     def now(self) -> float:
         """Seconds, monotonic."""
@@ -321,17 +363,6 @@ async def _turn_away(login: LoggedIn, error: PgError) -> NoReturn:
     """Raises LoginFailed when the client has been told."""
     await refuse(login.stream, error)
     raise LoginFailed(error.message, login.user, error.sqlstate)
-
-
-def _limits(settings: ProxySettings) -> Limits:
-    pool = settings.pool
-    return Limits(
-        max_connections_percent=pool.max_connections_percent,
-        max_idle_connections_percent=pool.max_idle_connections_percent,
-        max_waiting_clients=pool.max_waiting_clients,
-        init_query=pool.init_query.strip(),
-        max_connections=pool.max_connections,
-    )
 
 
 def _timeouts(settings: ProxySettings) -> Timeouts:

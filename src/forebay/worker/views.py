@@ -33,18 +33,21 @@ UNUSED = "unused"
 # Of clients that have no connection: nothing is under way, or they are in the queue.
 IDLE = "idle"
 WAITING = "waiting"
+PID_BITS = 31
 
 
 def view_of(proxy: "Proxy", limit: int) -> ProxyView:
     """The first ``limit`` of what there is of each kind."""
     now = proxy.now()
-    survey = Survey.of(proxy.manager, now)
+    managers = [each.manager for each in proxy.backends]
+    survey = Survey.of(managers, now)
+    lines = [line for manager in managers for line in manager.groups.lines()]
     kinds = proxy.sessions.pinner.book.kinds(now)
     return ProxyView(
         holders=[connection_row(each.server, now) for each in survey.holders[:limit]],
         holders_count=len(survey.holders),
         states=dict(Counter(each.kind for each in survey.holders)),
-        waiters=[client_row(each, now) for each in _waiters(proxy.manager.groups.lines(), limit)],
+        waiters=[client_row(each, now) for each in _waiters(lines, limit)],
         waiters_count=survey.waiting,
         pins=[
             PinRow(
@@ -76,10 +79,16 @@ def clients_of(proxy: "Proxy", offset: int, limit: int) -> Clients:
 
 def connections_of(proxy: "Proxy", offset: int, limit: int) -> Connections:
     """A part of its connections."""
-    now, servers = proxy.now(), {server.pid: server for server in proxy.manager.servers}
+    now = proxy.now()
+    # Process ids are each server's own.
+    servers = {
+        (backend.number << PID_BITS) + server.pid: server
+        for backend in proxy.backends
+        for server in backend.manager.servers
+    }
     part, next_offset = _part(servers, offset, limit)
     return Connections(
-        rows=[connection_row(servers[pid], now) for pid in part], next_offset=next_offset
+        rows=[connection_row(servers[number], now) for number in part], next_offset=next_offset
     )
 
 

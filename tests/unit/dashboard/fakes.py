@@ -106,6 +106,7 @@ class FakeNode:
             reload=None,
             warnings={},
             paused={},
+            servers={},
         )
 
 

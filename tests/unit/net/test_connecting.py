@@ -64,6 +64,13 @@ async def test_addresses_are_not_looked_up(host: str, places: list[tuple[int, ob
     assert await resolve(Target(host, 5432)) == places
 
 
+async def test_an_address_of_a_name_is_connected_to_and_the_name_asked_for() -> None:
+    target = Target("db.test", 5432, "require", hostaddr="192.0.2.1")
+    assert await resolve(target) == [(socket.AF_INET, ("192.0.2.1", 5432))]
+    (require,) = attempts(target, CONTEXTS)
+    assert server_name(target, require) == "db.test"
+
+
 def test_the_name_that_is_asked_for() -> None:
     """An address is verified, but not asked for (RFC 6066 allows names only)."""
     (require,) = attempts(Target("db.test", 5432, "require"), CONTEXTS)

@@ -1,5 +1,7 @@
 """What is paused is kept, told, and ended."""
 
+import asyncio
+
 import pytest
 
 from forebay.node.errors import WorkerUnavailableError
@@ -84,3 +86,30 @@ async def test_what_cannot_be_undone_is_logged(
     monkeypatch.setattr(world.brought, "pause", fail)
     await world.pausing.undo("app", "shop")
     assert "PAUSE could not be undone: gone" in caplog.text
+
+
+async def test_a_pause_for_a_switchover_ends_with_it() -> None:
+    expected: list[str] = []
+    world = World()
+    world.pausing = Pausing(world.brought, world.asked, expected.append)
+    await world.pausing.do("app", "pause", "a", until_switchover=True)
+    await world.pausing.do("app", "pause", "b")
+    assert (set(expected), world.paused) == ({"app"}, {"a", "b"})
+    world.pausing.switched(["other", "app"])
+    await asyncio.sleep(0)
+    assert world.paused == {"b"}
+    world.pausing.switched(["app"])
+    await asyncio.sleep(0)
+    assert world.paused == {"b"}
+
+
+async def test_what_was_resumed_before_the_switchover_is_not_resumed_again() -> None:
+    world = World()
+    for database in ("a", EVERYTHING):
+        await world.pausing.do("app", "pause", database, until_switchover=True)
+        await world.pausing.do("app", "resume", database)
+        await world.pausing.do("app", "pause", database)
+        world.pausing.switched(["app"])
+        await asyncio.sleep(0)
+        assert world.paused == {database}
+        await world.pausing.do("app", "resume", database)

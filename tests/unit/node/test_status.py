@@ -42,6 +42,7 @@ def described(
         "worker_restarts": 0,
         "reload": None,
         "paused": {"app": frozenset({"shop"}), "gone": frozenset({""})},
+        "servers": {},
         "warnings": {"app": ["the TLS certificate expires on 2026-12-01"]},
     }
     addresses = {"app": [Address("127.0.0.1", 6432)]}

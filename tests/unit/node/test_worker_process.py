@@ -12,6 +12,7 @@ from forebay.channel import (
     Apply,
     Figures,
     FiguresRequest,
+    Hint,
     Refreshed,
     WorkerFigures,
     WorkerRequest,
@@ -31,6 +32,13 @@ async def nothing_newer(_: WorkerRequest) -> Refreshed:
     return Refreshed(changed=False)
 
 
+def hear_nothing(_: Hint) -> None:
+    pass
+
+
+HEARD = Evacuations(), nothing_newer, Events(), hear_nothing
+
+
 @pytest.fixture
 async def running() -> AsyncIterator[list[WorkerProcess]]:
     workers: list[WorkerProcess] = []
@@ -42,7 +50,7 @@ async def running() -> AsyncIterator[list[WorkerProcess]]:
 
 async def start(program: str, running: list[WorkerProcess]) -> WorkerProcess:
     command = (sys.executable, "-I", "-S", "-c", program)
-    worker = await WorkerProcess.start(command, {}, Evacuations(), nothing_newer, Events())
+    worker = await WorkerProcess.start(command, {}, *HEARD)
     running.append(worker)
     return worker
 
@@ -101,4 +109,4 @@ async def test_nonsense_ends_it(
 
 async def test_a_program_that_is_not_there() -> None:
     with pytest.raises(WorkerError, match="can't be started"):
-        await WorkerProcess.start(("/no/such/program",), {}, Evacuations(), nothing_newer, Events())
+        await WorkerProcess.start(("/no/such/program",), {}, *HEARD)

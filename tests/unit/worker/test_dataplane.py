@@ -82,7 +82,7 @@ class Proxy:
 
     @classmethod
     def into(cls, told: list[str]) -> Any:
-        def start(around: object, prepared: Prepared, passed: object) -> "Proxy":
+        def start(around: object, prepared: Prepared, passed: object, route: object) -> "Proxy":
             made = cls(prepared.given.name, told)
             made.prepared = prepared
             return made
@@ -201,7 +201,7 @@ def test_proxies_of_one_worker_have_pools_of_their_own() -> None:
     async def test() -> None:
         here = plane()
         await here.apply(opens(proxy("a"), proxy("b", port=5433)), {})
-        managers = {each.manager for each in here._proxies.values()}
+        managers = {each.backends[0].manager for each in here._proxies.values()}
         assert len(managers) == len(here._proxies) == 2
         assert not any(each.sessions.clients for each in here._proxies.values())
         await here.drain(0)
@@ -216,7 +216,7 @@ def test_a_change_is_in_force_when_it_is_answered() -> None:
         await here.apply(changes(proxy("a", port=9999, clients=77)), {})
         ours = here._proxies["a"]
         assert ours._target().port == 9999
-        assert ours.manager.census.waiting_limit == 77
+        assert ours.backends[0].manager.census.waiting_limit == 77
         await here.drain(0)
 
     run(test())
@@ -234,7 +234,7 @@ def test_a_proxy_that_refuses_goes_on_as_before() -> None:
         with pytest.raises(ValueError):
             await here.apply(changes(wrong), {})
         ours = here._proxies["a"]
-        assert ours.manager.census.waiting_limit == 10
+        assert ours.backends[0].manager.census.waiting_limit == 10
         assert ours.settings.max_client_connections == 10
         assert "app" not in ours._identities
         await here.drain(0)

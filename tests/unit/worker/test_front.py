@@ -3,7 +3,7 @@
 import base64
 import socket
 import time
-from functools import cache
+from functools import cache, partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -21,15 +21,16 @@ from forebay.channel import (
 from forebay.config import AuthSettings, IamSettings, ProxySettings, TargetSettings
 from forebay.identity.access_keys import AccessKey
 from forebay.identity.tokens import Reason, generate_db_auth_token
-from forebay.net.connector import ConnectError, IamToken, Target
+from forebay.net.connector import ConnectError, IamToken
 from forebay.net.login import LoggedIn, UserAuth
 from forebay.net.login.auth_query import STARTUP_PARAMETERS
 from forebay.net.tls import self_signed_certificate
 from forebay.protocol import scram
 from forebay.protocol.errors import PgError, Severity
-from forebay.worker.front import Front, target_of
+from forebay.topology.targets import target_of
+from forebay.worker.backend import Backend
+from forebay.worker.front import Front
 from forebay.worker.identities import Attempt, Identities
-from forebay.worker.pool.opener import Opener
 from forebay.worker.prepared import prepare
 from forebay.worker.verifiers import ByDatabase, ByNode
 from tests.harness.credentials import credential
@@ -37,6 +38,7 @@ from tests.unit.worker.pool.pools import World
 
 pair = cache(lambda: CertificatePair(*self_signed_certificate()))
 TARGET = TargetSettings(hosts=["Db.internal:5433"], database="home")
+ADDRESS = TARGET.addresses()[0]
 BY_DATABASE = IamSettings(verifier="database")
 KEY = AccessKey("AKIA1", "s3cret")
 QUERY = "SELECT usename, passwd FROM users WHERE usename = $1"
@@ -95,13 +97,13 @@ class Place:
         self.node = Node()
         self.world = World(limit)
         self.opening = Opening(self.world)
-        self.identities = Identities("shop", lambda: target_of(TARGET), self.node.ask)
+        self.identities = Identities("shop", partial(target_of, TARGET, ADDRESS), self.node.ask)
+        backend = SimpleNamespace(opener=self.opening, manager=self.world.manager)
         self.front = Front(
             cast(Any, self.world.clock),
             self.node.ask,
             self.identities,
-            cast(Opener, self.opening),
-            self.world.manager,
+            lambda: cast(Backend, backend),
         )
 
     async def use(self, *users: Credential, **settings: Any) -> list[str]:
@@ -450,14 +452,3 @@ async def test_over_unix_sockets_tls_is_not_asked_for() -> None:
     await place.use(credential("app", "x"), require_tls=False)
     with socket.socket(socket.AF_UNIX) as local:
         assert place.front.policy_for(local) is place.front.policy
-
-
-def test_the_target_as_a_connector_knows_it() -> None:
-    settings = TargetSettings(
-        hosts=["[::1]:1", "other"],
-        sslmode="verify-full",
-        sslrootcert="ca.pem",
-        sslcert="own.crt",
-        sslkey="own.key",
-    )
-    assert target_of(settings) == Target("::1", 1, "verify-full", "ca.pem", "own.crt", "own.key")

@@ -11,7 +11,6 @@ from forebay.net.login import LoggedIn, LoginFailed
 from forebay.net.stream import Stream
 from forebay.protocol import errors
 from forebay.protocol.startup import CancelRequest
-from forebay.session.settings import InternTable, Parameters
 from forebay.worker import proxy as endpoint
 from forebay.worker.proxy import Proxy
 from forebay.worker.sessions.sessions import Counts
@@ -80,10 +79,11 @@ async def test_as_many_as_may_stay_do_and_the_next_does_not() -> None:
         return pool
 
     proxy.sessions.admit = admit
-    proxy.manager = SimpleNamespace(
+    manager = SimpleNamespace(
         pool=lambda database, user: (database, user),
         groups=SimpleNamespace(refusal=lambda *_: None),
     )
+    proxy.backends = [SimpleNamespace(manager=manager)]
     proxy._janitor = SimpleNamespace(watch=watched.append)
     for turn in range(3):
         ours, theirs = socket.socketpair()
@@ -166,7 +166,7 @@ async def test_who_cannot_be_admitted_is_not_left_waiting(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(endpoint, "log_in", log_in)
     proxy = made()
-    proxy.manager = SimpleNamespace(pool=lambda database, user: 1 / 0)
+    proxy.backends = [SimpleNamespace(manager=SimpleNamespace(pool=lambda database, user: 1 / 0))]
     ours, theirs = socket.socketpair()
     with theirs:
         with pytest.raises(ZeroDivisionError):
@@ -182,33 +182,15 @@ async def test_a_cancel_request_reaches_who_shows_the_key_and_gets_no_answer(kno
     async def cancel(client: object) -> None:
         cancelled.append(client)
 
-    proxy.sessions.find = lambda pid, key: "client" if (pid, key) == (7, b"key!") else None
-    proxy._canceller = SimpleNamespace(cancel_client=cancel)
+    managers = [object(), object()]
+    client = SimpleNamespace(pool=SimpleNamespace(manager=managers[1]))
+    proxy.sessions.find = lambda pid, key: client if (pid, key) == (7, b"key!") else None
+    proxy.backends = [
+        SimpleNamespace(manager=managers[0]),
+        SimpleNamespace(manager=managers[1], canceller=SimpleNamespace(cancel_client=cancel)),
+    ]
     ours, theirs = socket.socketpair()
     with theirs:
         await proxy._cancel(CancelRequest(7, b"key!" if known else b"kex!"), Stream(ours))
         assert theirs.recv(1) == b""
-    assert cancelled == (["client"] if known else [])
-
-
-async def test_a_database_that_reports_something_else_is_not_greeted_for_from_memory() -> None:
-    proxy, intern = made(), InternTable()
-    forgotten: list[str] = []
-    proxy._reported = {}
-    kept: list[Parameters] = []
-
-    def forget() -> None:
-        forgotten.append(kept[-1].values["server_version"])
-
-    proxy.sessions.greetings = SimpleNamespace(forget=forget)
-    for version in ("15.0", "15.0", "16.0", "16.0"):
-        kept.append(intern.parameters({"server_version": version}))
-        server = SimpleNamespace(parameters=kept[-1])
-
-        async def opened(pool: object, server: object = server) -> tuple[object, tuple[int, int]]:
-            return server, (100, 3)
-
-        proxy.opener = SimpleNamespace(open=opened)
-        pool = SimpleNamespace(database="shop", user="app")
-        assert await proxy._open(pool) == (server, (100, 3))
-    assert forgotten == ["16.0"]
+    assert cancelled == ([client] if known else [])

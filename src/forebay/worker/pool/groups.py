@@ -60,10 +60,15 @@ class Groups:
         for group in self._all():
             self._census.release(group)  # its limit may be higher
 
+    def of(self, pool: MicroPool) -> tuple[Group | None, Group | None]:
+        """The groups here of the user and of the database of `pool`, which may be another
+        server's; None: there is no limit."""
+        database_group = self._database_groups.get(name_of(pool.database))
+        return self._user_groups.get(pool.user), database_group
+
     def join(self, pool: MicroPool) -> None:
         """Let `pool` come under the limits of its user and its database."""
-        user_group = self._user_groups.get(pool.user)
-        database_group = self._database_groups.get(name_of(pool.database))
+        user_group, database_group = self.of(pool)
         if (user_group, database_group) != (pool.user_group, pool.database_group):
             pool.join(user_group, database_group)
 
@@ -142,12 +147,18 @@ class Groups:
 
     # ---- clients ----
 
-    def refusal(self, pool: MicroPool, user: str) -> PgError | None:
-        """Why nobody else may log in as `user` to have connections of `pool`; None if they may."""
+    def refusal(
+        self, pool: MicroPool, user: str, everywhere: Iterable["Groups"] = ()
+    ) -> PgError | None:
+        """Why nobody else may log in as `user` to have connections of `pool`; None if they may.
+        `everywhere`: the groups of all servers of the proxy, these included, if there are others:
+        their clients count together."""
         of_user, of_database = self._tables(pool)
-        if _is_at(of_user.max_client_connections, pool.user_group):
+        groups = list(everywhere) or [self]
+        counted = [each.of(pool) for each in groups]
+        if _is_at(of_user.max_client_connections, (each for each, _ in counted)):
             return errors.too_many_connections_for_role(user)
-        if _is_at(of_database.max_client_connections, pool.database_group):
+        if _is_at(of_database.max_client_connections, (each for _, each in counted)):
             return errors.too_many_connections_for_database(pool.database)
         return None
 
@@ -200,8 +211,10 @@ def _grouped(
     return groups
 
 
-def _is_at(limit: int | None, group: Group | None) -> bool:
-    return limit is not None and group is not None and group.clients >= limit
+def _is_at(limit: int | None, groups: Iterable[Group | None]) -> bool:
+    if limit is None:
+        return False
+    return sum(each.clients for each in groups if each is not None) >= limit
 
 
 def _wait_s(limits: LimitSettings) -> float:

@@ -5,6 +5,7 @@ held one for longest and counts the others; names are cut, and no text of a stat
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -141,16 +142,19 @@ class Survey:
         self._details: dict[str, str] = {}
 
     @classmethod
-    def of(cls, manager: "PoolManager", now: float) -> "Survey":
-        pools = manager.pools.values()
-        idle = {server for pool in pools for server in pool.idle}
-        return cls(
-            now,
-            [holder_of(server) for server in manager.servers if server not in idle],
-            manager.census.opening,
-            None if manager.budget is None else manager.budget.limit,
-            manager.waiting,
-        )
+    def of(cls, managers: Iterable["PoolManager"], now: float) -> "Survey":
+        """Of all these together. Their limit is that of those that could be reached."""
+        holders: list[Holder] = []
+        limits: list[int] = []
+        opening = waiting = 0
+        for manager in managers:
+            idle = {server for pool in manager.pools.values() for server in pool.idle}
+            holders += (holder_of(server) for server in manager.servers if server not in idle)
+            if manager.budget is not None:
+                limits.append(manager.budget.limit)
+            opening += manager.census.opening
+            waiting += manager.waiting
+        return cls(now, holders, opening, sum(limits) if limits else None, waiting)
 
     def sentence(self) -> str:
         """Who holds the connections, for the log."""

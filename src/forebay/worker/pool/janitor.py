@@ -1,7 +1,7 @@
 """Everything that happens to a proxy's clients and connections because time has passed."""
 
 import heapq
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from forebay.net.tasks import in_crypto_thread
 from forebay.protocol import errors
@@ -13,15 +13,12 @@ from forebay.worker.memory import (
     Ebb,
     malloc_trim,
 )
-from forebay.worker.pool.manager import PoolManager
-from forebay.worker.pool.overdue import Overdue
-from forebay.worker.pool.watch import Watch
+from forebay.worker.pool.chores import Chores, Timeouts
 from forebay.worker.sessions.sessions import Sessions
 
 TICK_S = 0.1
 # Chores that need no haste: ages, idle connections, the server's own limits.
 SLOW_TICK_S = 1.0
-ASK_LIMITS_S = 60.0
 # A client that takes no more of its replies, as far as can be seen, is looked at once more after
 # this part of its idle timeout.
 SECOND_LOOK = 0.25
@@ -31,36 +28,23 @@ LAST_CHANCE_S = 60.0
 DUE_SPARE = 1000
 
 
-@dataclass(slots=True)
-class Timeouts:
-    """How long things may last, in seconds. May change while running."""
-
-    connection_borrow_timeout_s: float
-    idle_client_timeout_s: float
-    max_client_age_s: float
-    max_idle_time_s: float
-    max_connection_age_s: float
-
-
 class Janitor:
-    """Looks after one proxy. ``tick`` does all that is due at `now`."""
+    """Looks after one proxy. ``tick`` does all that is due at `now`. ``chores``: those of its
+    database servers, which may be others at any time."""
 
     def __init__(
-        self, agenda: Agenda, timeouts: Timeouts, manager: PoolManager, sessions: Sessions
+        self, agenda: Agenda, timeouts: Timeouts, chores: Sequence[Chores], sessions: Sessions
     ) -> None:
         self.timeouts = timeouts
+        self.chores = chores
         self._agenda = agenda
-        self._manager = manager
         self._sessions = sessions
-        self._watch = Watch(manager)
-        self._overdue = Overdue(agenda, manager)
         # When each client is looked at next; lazily put off when it was active meanwhile.
         self._due: list[tuple[float, int]] = []
         self._clients_ebb = Ebb(CLIENTS_AT_LEAST)
         self._statements_ebb = Ebb(STATEMENT_BYTES_AT_LEAST)
         self._trim = malloc_trim()
         self._slow_at = 0.0
-        self._ask_at = agenda.now() + ASK_LIMITS_S
         self._stopped = False
 
     def start(self) -> None:
@@ -69,7 +53,8 @@ class Janitor:
 
     def stop(self) -> None:
         self._stopped = True
-        self._watch.tell_refusals(self._agenda.now(), all_at_once=True)
+        for each in self.chores:
+            each.stop(self._agenda.now())
 
     def watch(self, client: Client) -> None:
         """Look after a new client."""
@@ -93,26 +78,16 @@ class Janitor:
 
     def tick(self, now: float) -> None:
         """Do what is due."""
-        self._end_waits(now)
-        self._overdue.look(now)
-        self._watch.tell_refusals(now)
-        self._watch.tell_waits(now, self.timeouts.connection_borrow_timeout_s)
+        chores = list(self.chores)
+        for each in chores:
+            each.tick(now, self.timeouts)
         if now < self._slow_at:
             return
         self._slow_at = now + SLOW_TICK_S
         self._end_clients(now)
-        timeouts = self.timeouts
-        self._watch.tell_idle_transactions(now)
-        self._manager.upkeep.close_idle(
-            now, timeouts.max_idle_time_s, timeouts.max_connection_age_s
-        )
-        self._manager.upkeep.close_unanswering(now)
-        self._manager.forget_unused_pools()
-        self._manager.assert_counts()
+        for each in chores:
+            each.slow_tick(now, self.timeouts)
         self._give_memory_back()
-        if now >= self._ask_at:
-            self._ask_at = now + ASK_LIMITS_S
-            self._manager.ask_limits()
 
     def _give_memory_back(self) -> None:
         """If much of it has come free."""
@@ -121,19 +96,6 @@ class Janitor:
         statements_gone = self._statements_ebb.has_come(account.bytes, account.take_peak())
         if (clients_left or statements_gone) and self._trim is not None:
             self._agenda.spawn(in_crypto_thread(self._trim), "give memory back")
-
-    def _end_waits(self, now: float) -> None:
-        """Borrow timeouts: the first in each queue has waited longest."""
-        borrow_timeout_s = self.timeouts.connection_borrow_timeout_s
-        for pool, timeout_s in self._manager.groups.overdue(now, borrow_timeout_s):
-            if timeout_s == 0:
-                # Nobody waits for a connection in use, but a new one takes its time to open.
-                while pool.waiting > pool.opening and (place := pool.last_waiter) is not None:
-                    self._manager.refuse(place.borrower, self._watch.timed_out(pool, now))
-                continue
-            oldest = now - timeout_s
-            while (place := pool.first_waiter) is not None and place.waits_since <= oldest:
-                self._manager.refuse(place.borrower, self._watch.timed_out(pool, now))
 
     def _end_clients(self, now: float) -> None:
         while self._due and self._due[0][0] <= now:

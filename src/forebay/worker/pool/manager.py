@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from forebay.channel import HintKind
 from forebay.net.connector import ConnectError
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError, Severity
@@ -23,6 +24,7 @@ from forebay.worker.pool.changeover import Changeover
 from forebay.worker.pool.counts import assert_counts
 from forebay.worker.pool.decide import next_step
 from forebay.worker.pool.groups import Groups
+from forebay.worker.pool.holding import Holding
 from forebay.worker.pool.holds import Holds
 from forebay.worker.pool.pausing import Pausing
 from forebay.worker.pool.record import Record
@@ -33,6 +35,8 @@ logger = logging.getLogger("forebay.pool")
 
 # What a client that vanished had asked may take so long to end; then its connection is closed.
 ABANDONED_S = 5.0
+# What a server says that dies, or that does not serve yet.
+HINTS: dict[str, HintKind] = {"57P01": "terminated", "57P02": "crashed", "57P03": "starting"}
 
 
 OpenServer = Callable[[MicroPool], Awaitable[tuple[Server, tuple[int, int]]]]
@@ -69,6 +73,8 @@ class PoolManager:
         self._limits = limits
         self._open_server = open_server
         self.cancel = cancel
+        # Told what speaks against the server, as far as traffic sees it.
+        self.hint: Callable[[HintKind], None] = lambda _: None
         self._intern = intern
         self._changeover = Changeover(intern, limits.init_query)
         self._backoffs: dict[MicroPool, Backoff] = {}
@@ -83,6 +89,7 @@ class PoolManager:
         self.groups = Groups(self.census, self.pools)
         self.refusals = Refusals()
         self.holds = Holds(agenda, self)
+        self.holding = Holding(self)
         self.pausing = Pausing(self)
         self.upkeep = Upkeep(self)
         self.record = Record()
@@ -232,6 +239,9 @@ class PoolManager:
 
     def _opening_failed(self, pool: MicroPool, error: Exception) -> None:
         self.record.note_failed(len(self.servers), self._agenda.now())
+        self._hint_at(error)
+        if self.census.on_hold:
+            return  # there may be no server at all now: nobody is to be refused for that
         backoff = Backoff.after(error, self._agenda.now(), self._backoffs.get(pool))
         self._backoffs[pool] = backoff
         pool.retry_at = backoff.retry_at
@@ -245,6 +255,13 @@ class PoolManager:
         else:
             self._refuse_all(pool, error)
         self.schedule()  # what was kept free for it may serve another pool
+
+    def _hint_at(self, error: Exception) -> None:
+        if isinstance(error, ConnectError):
+            if error.transient:
+                self.hint("refused")
+        elif isinstance(error, PgError) and error.sqlstate in HINTS:
+            self.hint(HINTS[error.sqlstate])
 
     def _end_backoff(self, pool: MicroPool) -> None:
         self._backoffs.pop(pool, None)
@@ -344,11 +361,16 @@ class PoolManager:
     def move(self) -> None:
         """The database server is another one from now on: what was learnt of the one before is
         forgotten, and its connections are closed as they come free."""
+        self.forget_server()
+        self.retire_all()
+
+    def forget_server(self) -> None:
+        """What was learnt of the server does not hold any more. (Its limits do, until another one
+        tells its own.)"""
         self._told = None
         self._backoffs.clear()
         for pool in self.pools.values():
             pool.retry_at = 0.0
-        self.retire_all()
 
     def vacate(self, pool: MicroPool, but: Server | None) -> int:
         """Close the idle connections of `pool`, and the others as they come free, except `but`.
@@ -382,6 +404,7 @@ class PoolManager:
         if server in self.servers:
             self.servers.discard(server)
             pool.drop(server)
+            self.hint("lost")
             logger.info(
                 "The database connection closed. Reason: %s",
                 reason,
@@ -392,6 +415,7 @@ class PoolManager:
     def ended(self, server: Server, body: bytes) -> None:
         """The database has ended a connection, and no client is to hear of it."""
         error = PgError.parse(body)
+        self._hint_at(error)
         server.shut(f"the database says: {error.message} (SQLSTATE {error.sqlstate})")
 
     def abandoned(self, server: Server, vanished: bool) -> None:

@@ -18,6 +18,7 @@ from forebay.sql.settings import names_pg_temp
 from forebay.worker.agenda import Agenda
 from forebay.worker.identities import Attempt, Identities
 from forebay.worker.pool.budget import LIMITS_QUERY, parse_limits
+from forebay.worker.pool.holding import WRITES_QUERY
 
 # What a session begins with, by init_query and otherwise: its search_path, what RESET makes of
 # that, and of statement_timeout. (What that is now, it is not in a question WITHOUT_TIMEOUT.)
@@ -44,6 +45,7 @@ class Login:
     newer: Callable[[str], Awaitable[bool]]
     init_query: str
     connect_timeout_s: float
+    must_write: bool = False  # a server in recovery will not do
 
 
 class Opener:
@@ -78,6 +80,23 @@ class Opener:
         """As `open`, by this login alone."""
         connection = await self.log_in_by(attempt, pool.database)
         return await self._make_ready(connection, attempt, pool)
+
+    async def open_over(
+        self, connection: DatabaseConnection, attempt: Attempt, pool: MicroPool, timeout_s: float
+    ) -> tuple[Server, tuple[int, int]]:
+        """As `open`, over a connection that was logged in so some time ago."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._make_ready(connection, attempt, pool)
+        except TimeoutError:
+            raise ConnectError("the database did not answer in time", transient=True) from None
+
+    async def connect_to(
+        self, target: Target, pool: MicroPool
+    ) -> tuple[DatabaseConnection, Attempt]:
+        """A connection for this micro-pool to another server than the one of now, that is logged in
+        and no more. Raises as `open`."""
+        return await self._try_logins(pool.user, pool.database, NO_PARAMETERS, target)
 
     async def _make_ready(
         self, connection: DatabaseConnection, attempt: Attempt, pool: MicroPool
@@ -114,13 +133,17 @@ class Opener:
         return await self._try_logins(identity, database, parameters)
 
     async def _try_logins(
-        self, identity: str, database: str, parameters: Mapping[str, str]
+        self,
+        identity: str,
+        database: str,
+        parameters: Mapping[str, str],
+        target: Target | None = None,
     ) -> tuple[DatabaseConnection, Attempt]:
         identities = self.login.identities
         rejection: PgError | ConnectError | None = None
-        for attempt in await identities.attempts(identity):
+        for attempt in await identities.attempts(identity, target or self._target()):
             try:
-                connection = await self.log_in_by(attempt, database, parameters)
+                connection = await self.log_in_by(attempt, database, parameters, target)
             except (PgError, ConnectError) as error:
                 if not is_rejection(error):
                     raise
@@ -133,10 +156,14 @@ class Opener:
         raise rejection
 
     async def log_in_by(
-        self, attempt: Attempt, database: str, parameters: Mapping[str, str] = NO_PARAMETERS
+        self,
+        attempt: Attempt,
+        database: str,
+        parameters: Mapping[str, str] = NO_PARAMETERS,
+        target: Target | None = None,
     ) -> DatabaseConnection:
         """A connection that is logged in so, and no more. Raises as `open`."""
-        target = self._target()
+        target = target or self._target()
         self.tried += 1
         self.tried_with_tls += target.sslmode not in ("disable", "allow")
         connection = await connector.connect(
@@ -154,6 +181,8 @@ class Opener:
     async def _prepare(self, connection: DatabaseConnection) -> tuple[tuple[int, int], list[str]]:
         try:
             async with asyncio.timeout(self.login.connect_timeout_s):
+                if self.login.must_write:
+                    await self._demand_writer(connection)
                 rows = await self._query(connection, LIMITS_QUERY)
                 told = parse_limits(rows[0] if rows else ())
                 in_force: list[list[str | None]] = []
@@ -166,6 +195,11 @@ class Opener:
             raise ConnectError(str(error), transient=False) from None
         except TimeoutError:
             raise ConnectError("the database did not answer in time", transient=True) from None
+
+    async def _demand_writer(self, connection: DatabaseConnection) -> None:
+        """It was the one that writes when the node looked last."""
+        if await self._query(connection, WRITES_QUERY) != [["t"]]:
+            raise ConnectError(f"{self._target()} is a standby: it does not write", transient=True)
 
     async def _query(
         self, connection: DatabaseConnection, sql: str, prefix: str = ""

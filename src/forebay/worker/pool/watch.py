@@ -18,6 +18,7 @@ from forebay.worker.pool.holders import (
     seconds,
     who,
 )
+from forebay.worker.pool.holding import HOLD_HINT
 from forebay.worker.pool.pausing import PAUSED_DETAIL, PAUSED_HINT
 
 if TYPE_CHECKING:
@@ -49,13 +50,16 @@ class Watch:
     def survey(self, now: float) -> Survey:
         """Who holds the connections at this moment; computed once."""
         if self._survey is None or self._survey.now != now:
-            self._survey = Survey.of(self._manager, now)
+            self._survey = Survey.of([self._manager], now)
         return self._survey
 
     def timed_out(self, pool: MicroPool, now: float) -> PgError:
         """The error for a client that has waited in this micro-pool for too long."""
         if self._manager.pausing.covers(pool):
             return errors.borrow_timed_out(PAUSED_DETAIL, PAUSED_HINT)
+        held = self._manager.holding.cause
+        if held:
+            return errors.borrow_timed_out(held.encode("ascii", "replace").decode(), HOLD_HINT)
         survey = self.survey(now)
         unreached = self._manager.last_error(pool)
         detail = survey.detail(pool.user)
@@ -102,16 +106,17 @@ class Watch:
         if now - self._wait_told_at < WAIT_AGAIN_S:
             return
         self._wait_told_at = now
-        survey = Survey.of(self._manager, now)
+        survey = Survey.of([self._manager], now)
         waited_s = now - first.waits_since
-        unreached = self._manager.last_error(first.borrower.pool)
+        unreached, held = self._manager.last_error(first.borrower.pool), self._manager.holding.cause
+        obstacle = f" The last opening failed: {unreached}" if unreached else held and f" {held}"
         logger.warning(
             "%s for a database connection, the first for %s (%s). %s%s",
             "1 client waits" if survey.waiting == 1 else f"{survey.waiting} clients wait",
             seconds(waited_s),
             who(first.borrower, with_place=True),
             survey.sentence(),
-            f" The last opening failed: {unreached}" if unreached else "",
+            obstacle,
             extra={
                 "fields": {
                     "waiting": {

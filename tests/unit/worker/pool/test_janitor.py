@@ -5,11 +5,10 @@ from typing import Any, cast
 
 import pytest
 
-from forebay.config.settings import LimitSettings, ProxySettings, TargetSettings
 from forebay.protocol.errors import parse_fields
 from forebay.relay.statements.statement import Account, Text
-from forebay.worker.pool.janitor import DUE_SPARE, Janitor, Timeouts
-from tests.unit.worker.pool.pools import World
+from forebay.worker.pool.chores import Timeouts
+from forebay.worker.pool.janitor import DUE_SPARE, Janitor
 
 TIMEOUTS = Timeouts(120, 1800, 86_400, 300, 86_400)
 
@@ -19,7 +18,7 @@ def test_clients_that_come_and_go_leave_nothing_behind() -> None:
     now = 0.0
     sessions = SimpleNamespace(clients={})
     agenda = SimpleNamespace(now=lambda: now)
-    janitor = Janitor(cast(Any, agenda), TIMEOUTS, cast(Any, None), cast(Any, sessions))
+    janitor = Janitor(cast(Any, agenda), TIMEOUTS, [], cast(Any, sessions))
     stay = list(range(500))
     for number in range(20_000):
         now += 0.001
@@ -61,7 +60,7 @@ def looked_after(**state: Any) -> tuple[Client, Janitor]:
     client = Client(clients, **state)
     agenda = SimpleNamespace(now=lambda: 0.0)
     sessions = SimpleNamespace(clients=clients)
-    janitor = Janitor(cast(Any, agenda), TIMEOUTS, cast(Any, None), cast(Any, sessions))
+    janitor = Janitor(cast(Any, agenda), TIMEOUTS, [], cast(Any, sessions))
     janitor.watch(cast(Any, client))
     return client, janitor
 
@@ -153,7 +152,7 @@ def test_memory_is_given_back_when_what_was_prepared_is_gone() -> None:
     given_back: list[str] = []
     agenda = SimpleNamespace(now=lambda: 0.0)
     agenda.spawn = lambda coroutine, name: (coroutine.close(), given_back.append(name))
-    janitor = Janitor(cast(Any, agenda), TIMEOUTS, cast(Any, None), cast(Any, sessions))
+    janitor = Janitor(cast(Any, agenda), TIMEOUTS, [], cast(Any, sessions))
     janitor._trim = lambda: None
     there = [Text(bytes(12 << 20), account), Text(bytes(20 << 20), account)]
     janitor._give_memory_back()
@@ -169,33 +168,36 @@ def test_memory_is_given_back_when_what_was_prepared_is_gone() -> None:
     assert len(given_back) == 2
 
 
-@pytest.mark.parametrize("borrow_timeout_s", [120.0, 0.0])
-def test_each_user_waits_as_long_as_it_may(borrow_timeout_s: float) -> None:
-    """Who has waited longest is not the first whose time is over."""
-    world = World(limit=1)
-    own = {
-        "quick": LimitSettings(query_wait_timeout=2),
-        "slow": LimitSettings(query_wait_timeout=9),
-    }
-    target = TargetSettings(hosts=["db"])
-    world.manager.groups.apply(ProxySettings(target=target, users=own))
-    timeouts = Timeouts(borrow_timeout_s, 1800, 86_400, 300, 86_400)
+def test_chores_of_all_servers_are_done_and_no_others() -> None:
+    """Haste is made where it is needed; a server that is new is looked after from then on."""
+    done: list[tuple[str, str]] = []
+
+    class Noted:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def tick(self, now: float, timeouts: Timeouts) -> None:
+            assert timeouts is janitor.timeouts
+            done.append((self.name, "tick"))
+
+        def slow_tick(self, now: float, timeouts: Timeouts) -> None:
+            done.append((self.name, "slow"))
+
+        def stop(self, now: float) -> None:
+            done.append((self.name, "stop"))
+
+    agenda = SimpleNamespace(now=lambda: 0.0)
     sessions = SimpleNamespace(clients={}, texts=SimpleNamespace(account=Account(0)))
-    janitor = Janitor(cast(Any, world.clock), timeouts, world.manager, cast(Any, sessions))
-    world.client("holding")
-    names = ["other", "slow", "quick", "quick"]
-    clients = [world.client(name) for name in names]
-
-    def refused_after(duration_s: float) -> list[str]:
-        world.clock.pass_time(duration_s)
-        janitor.tick(world.clock.now())
-        world.settle()
-        refused = [client.error is not None for client in clients]
-        return [name for name, is_refused in zip(names, refused, strict=True) if is_refused]
-
-    at_once = ["other"] if borrow_timeout_s == 0 else []
-    assert refused_after(1.9) == at_once
-    assert refused_after(0.2) == [*at_once, "quick", "quick"]
-    assert refused_after(6.8) == [*at_once, "quick", "quick"]
-    assert refused_after(0.2) == [*at_once, "slow", "quick", "quick"]
-    assert refused_after(120) == names
+    a, b = cast(Any, Noted("a")), cast(Any, Noted("b"))
+    janitor = Janitor(cast(Any, agenda), TIMEOUTS, [a], cast(Any, sessions))
+    janitor.tick(5.0)
+    assert done == [("a", "tick"), ("a", "slow")]
+    janitor.chores = [b, a]
+    done.clear()
+    janitor.tick(5.5)
+    assert done == [("b", "tick"), ("a", "tick")]
+    janitor.chores = [b]
+    done.clear()
+    janitor.tick(6.1)
+    janitor.stop()
+    assert done == [("b", "tick"), ("b", "slow"), ("b", "stop")]

@@ -1,0 +1,79 @@
+"""Hold and switch: what the pool does while it is not known which server writes, and when that is
+another one.
+
+    UP ── hold ──▶ nobody is lent a connection, none is opened; requests wait in order, and those
+     ▲             that run already go on
+     ├─ release ── the same server: idle connections are asked first whether it still writes
+     └─ switch ─── another one, or the same started anew: every connection is cut before the first
+                   to it is opened
+
+Which of these, and when, is decided in the node (`forebay.topology`).
+"""
+
+import logging
+from typing import TYPE_CHECKING
+
+from forebay.protocol.messages import parse_data_row
+from forebay.relay import Command, Server
+from forebay.session.settings import WITHOUT_TIMEOUT
+
+if TYPE_CHECKING:
+    from forebay.worker.pool.manager import PoolManager
+
+logger = logging.getLogger("forebay.pool")
+
+WRITES_QUERY = f"{WITHOUT_TIMEOUT} SELECT NOT pg_catalog.pg_is_in_recovery()"
+HOLD_HINT = (
+    "Requests wait until a server is found that writes, as long as connection_borrow_timeout"
+    " allows; see forebay status."
+)
+
+
+class Holding:
+    """Of one proxy's connections. ``cause``: in words, why they are held; empty: they are not."""
+
+    def __init__(self, manager: "PoolManager") -> None:
+        self._manager = manager
+        self.cause = ""
+        self.switches = 0
+
+    def hold(self, cause: str) -> None:
+        """From now on nobody is lent a connection, and none is opened."""
+        if not self._manager.census.on_hold:
+            self._manager.census.on_hold = True
+            fields = {"cause": cause, "connections": len(self._manager.servers)}
+            logger.info("Requests wait: %s", cause, extra={"fields": fields})
+        self.cause = cause
+
+    def release(self) -> None:
+        """Lend and open connections again. A server that was doubted may be a standby by now, to
+        which connections from before lead: each idle one is asked before anybody gets it."""
+        census = self._manager.census
+        if not census.on_hold:
+            return
+        census.on_hold, self.cause = False, ""
+        fields = {"waiting": self._manager.waiting, "connections": len(self._manager.servers)}
+        logger.info("Requests are served again", extra={"fields": fields})
+        for pool in list(self._manager.pools.values()):
+            pool.retry_at = 0.0
+            for server in list(pool.idle):
+                pool.take(server)
+                server.run(WRITES_QUERY.encode(), self._told)
+        self._manager.schedule()
+
+    def switch(self, reason: str) -> None:
+        """Another server writes from now on: cut every connection. Those being opened are closed
+        when they are there. Clients are told what has become of what they had asked."""
+        manager = self._manager
+        was_on_hold, manager.census.on_hold = manager.census.on_hold, True
+        self.switches += 1
+        manager.retire_opening()
+        for server in list(manager.servers):
+            server.shut(reason)
+        manager.forget_server()
+        manager.census.on_hold = was_on_hold
+
+    def _told(self, server: Server, command: Command) -> None:
+        rows = [] if command.error is not None else [bytes(each) for each in command.rows]
+        if [parse_data_row(each) for each in rows] != [["t"]]:
+            server.retired = True

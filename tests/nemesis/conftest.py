@@ -1,0 +1,141 @@
+"""Fixtures of the nemesis; and the table of what was measured.
+
+FOREBAY_TEST_NEMESIS=whole (`make nemesis`): 200 clients and many rounds instead of few.
+"""
+
+import functools
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness import Forebay
+from tests.nemesis.load import SMALL, WHOLE, Shape
+from tests.nemesis.pair import LOGIN, Pair, Template
+from tests.nemesis.rig import Result
+
+VARIABLE = "FOREBAY_TEST_NEMESIS"
+IS_WHOLE = os.environ.get(VARIABLE) == "whole"
+POOL = 20  # database connections for all clients
+REPORT = Path(__file__).parents[2] / "build" / "nemesis.json"
+PROPERTY = "nemesis"
+
+
+@pytest.fixture(scope="session")
+def template() -> Iterator[Template]:
+    with Template() as made:
+        yield made
+
+
+@pytest.fixture
+def pair(template: Template) -> Iterator[Pair]:
+    """Two servers of this test's own."""
+    with Pair(template) as both:
+        yield both
+
+
+@pytest.fixture
+def shape() -> Shape:
+    return WHOLE if IS_WHOLE else SMALL
+
+
+@pytest.fixture
+def rounds() -> Callable[[int], int]:
+    """How many rounds: one in `make test`, so many in `make nemesis`."""
+    return lambda whole: whole if IS_WHOLE else 1
+
+
+@pytest.fixture
+def note(record_property: Callable[[str, Any], None]) -> Callable[[str, Result], None]:
+    """Has a result in the table that stands at the end of `make nemesis`."""
+
+    def take(name: str, result: Result) -> None:
+        record_property(PROPERTY, json.dumps({"name": name} | result.as_json()))
+
+    return take
+
+
+Section = dict[str, Any]
+
+
+def forebay_for(
+    start_forebay: Callable[..., Forebay],
+    pair: Pair,
+    *,
+    hosts: list[str] | None = None,
+    proxy: Section | None = None,
+    target: Section | None = None,
+    pool: Section | None = None,
+    **settings: Any,
+) -> Forebay:
+    """Starts one that knows both servers; keys of sections as for ``Forebay``; ``hosts``: where to
+    find the two, if not at their own addresses."""
+    return start_forebay(
+        pair.a.port,
+        LOGIN,
+        proxy={"require_tls": False, **(proxy or {})},
+        target={
+            "hosts": hosts or [server.address for server in pair.servers],
+            "sslmode": "disable",
+            "database": LOGIN.name,
+            **(target or {}),
+        },
+        pool={"max_connections": POOL, **(pool or {})},
+        **settings,
+    )
+
+
+@pytest.fixture
+def watching_forebay(start_forebay: Callable[..., Forebay], pair: Pair) -> Callable[..., Forebay]:
+    """`forebay_for` the pair of this test."""
+    return functools.partial(forebay_for, start_forebay, pair)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """In `make nemesis`: the table, and the same as JSON."""
+    if not IS_WHOLE:
+        return
+    found = [
+        json.loads(value)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", "") == "call"
+        for name, value in report.user_properties
+        if name == PROPERTY
+    ]
+    if not found:
+        return
+    REPORT.parent.mkdir(exist_ok=True)
+    REPORT.write_text(json.dumps(found, indent=1) + "\n")
+    terminalreporter.section("nemesis: times in ms, p50 / p99 / most")
+    for line in table(found):
+        terminalreporter.write_line(line)
+    terminalreporter.write_line(f"written to {REPORT}")
+
+
+def table(found: list[dict[str, Any]]) -> list[str]:
+    """Lines with the figures of each result."""
+    head = ("", "rounds", "first success", "longest stall", "errors", "idle dropped", "lost", "dup")
+    lines = [columns(*head)]
+    for each in found:
+        times = [
+            " / ".join(f"{each[key].get(name, 0):.0f}" for name in ("p50", "p99", "max"))
+            for key in ("first_success_ms", "stall_ms")
+        ]
+        errors = sum(each["errors"].values())
+        lines.append(
+            columns(
+                *(each["name"], each["rounds"], *times, errors),
+                *(each["idle_dropped"], each["lost"], each["dup"]),
+            )
+        )
+    return lines
+
+
+def columns(*values: object) -> str:
+    widths = (34, 7, 24, 26, 8, 14, 6, 6)
+    words = (f"{value!s:>{width}}" for value, width in zip(values[1:], widths[1:], strict=True))
+    return f"{values[0]!s:{widths[0]}}{''.join(words)}"

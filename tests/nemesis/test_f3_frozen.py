@@ -1,0 +1,61 @@
+"""F3: all of the old primary stands still, connections to it stay open, and it wakes up later."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.harness import Forebay
+from tests.nemesis import faults
+from tests.nemesis.load import Shape
+from tests.nemesis.pair import Pair, Server
+from tests.nemesis.rig import Result, Rig, at
+
+pytestmark = pytest.mark.nemesis
+
+
+def written_beyond(old: Server, known: set[tuple[int, int, int]]) -> set[tuple[int, int, int]]:
+    """The rows that one server has, and the other has not."""
+    return old.rows().keys() - known
+
+
+def test_a_server_that_stands_still(
+    pair: Pair,
+    watching_forebay: Callable[..., Forebay],
+    shape: Shape,
+    rounds: Callable[[int], int],
+    note: Callable[[str, Result], None],
+) -> None:
+    forebay = watching_forebay()
+    with Rig(pair, at("Forebay", forebay.port), shape) as rig:
+        for number in range(count := rounds(20)):
+            rig.fail_over(faults.freeze)
+            old = pair.standby
+            # It no longer waits for a standby: whatever reaches it would be done, and told.
+            old.configure(synchronous_standby_names="")
+            old.thaw()
+            rig.load.go_on(100)
+            if number < count - 1:
+                pair.rejoin()
+        result = rig.finish()
+        beyond = written_beyond(pair.standby, set(pair.primary.rows()))
+    result.assert_clean()
+    result.assert_idle_stayed()
+    unknown = {row for op in result.history.ops if op.outcome == "info" for row in op.rows}
+    # Only what was there before it stood still can have been written when it woke up.
+    assert beyond <= unknown
+    note("F3 SIGSTOP", result)
+
+
+def test_a_postmaster_that_stands_still(
+    pair: Pair, watching_forebay: Callable[..., Forebay], shape: Shape
+) -> None:
+    """Sessions there go on; the probe that needs a new connection is not answered: whether or not
+    it counts as dead, the one that is promoted is the writer."""
+    forebay = watching_forebay()
+    with Rig(pair, at("Forebay", forebay.port), shape) as rig:
+        rig.fail_over(faults.freeze_postmaster)
+        pair.standby.thaw()
+        rig.load.go_on(100)
+        result = rig.finish()
+    result.assert_clean()
+    result.assert_idle_stayed()
