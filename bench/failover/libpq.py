@@ -24,7 +24,7 @@ class LibpqSession:
         """Run one statement. Raises LostError."""
         answer = Answer()
         try:
-            cursor = await self.connection.execute(sql)  # type: ignore[call-overload]
+            cursor = await self.connection.execute(sql)
             if cursor.description is not None:
                 rows = await cursor.fetchall()
                 answer.rows = [[None if v is None else str(v) for v in row] for row in rows]

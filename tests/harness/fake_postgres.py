@@ -54,13 +54,14 @@ class FakePostgres:
     refuses all with ``refusal``. ``asked``: the queries; ``logins``: how many connections there
     were; ``users``: who they were."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, host: str = "127.0.0.1", port: int = 0) -> None:
         self.answer = answer
+        self.host = host
         self.refusal: Callable[[str], bytes | None] = lambda user: None
         self.greeting = HELLO
         self.asked: list[str] = []
         self.startups: list[dict[str, str]] = []
-        self.port = 0
+        self.port = port
         self._writers: list[asyncio.StreamWriter] = []
         self._server: asyncio.Server | None = None
 
@@ -69,7 +70,7 @@ class FakePostgres:
         return [each["user"] for each in self.startups]
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, self.host, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -108,6 +108,8 @@ KNOWN: dict[str, Any] = {
     "SessionPins": {"LISTEN": 2},
     "SessionPinTime": {"LISTEN": Between(1e-6, 60)},
     "SessionPinsCurrently": {"LISTEN": 1},
+    "RequestsReplayed": {},
+    "RequestsLost": {},
     "SettingsReplays": 4,
     "SettingsReplaysFailed": 1,
     "PreparedStatementClientParses": 1,

@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import json
+import os
 import secrets
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
 
@@ -304,6 +306,16 @@ class TestFailovers:
             await watch.until(lambda _: any(each.state == "SUSPECT" for each in watch.told))
             await watch.writes(pair.writer, 1)
             assert "HOLD" not in {each.state for each in watch.told if each.epoch}
+
+    async def test_a_process_of_the_writer_crashes(self, pair: Pair) -> None:
+        """The server restarts by itself, and is the same in all that it says."""
+        async with watching(*pair.servers) as watch:
+            await watch.writes(pair.writer, 1)
+            find = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"
+            ((pid,),) = await in_thread(pair.writer.sql, find)
+            os.kill(int(pid), signal.SIGKILL)
+            await watch.until(lambda _: any(each.epoch and each.cause for each in watch.told))
+            await watch.writes(pair.writer, 1)
 
     async def test_read_only_for_everybody(self, pair: Pair) -> None:
         async with watching(*pair.servers) as watch:

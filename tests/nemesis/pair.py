@@ -28,7 +28,7 @@ from tests.harness.waiting import eventually
 from tests.nemesis.namespaces import Apart
 
 LOGIN = TestDatabase("rig", "rig", "a-rig-of-two")
-MAX_CONNECTIONS = 60
+MAX_CONNECTIONS = 300  # so many that clients can do without a pooler, too
 PARTS_COPIED_EMPTY = ("pg_wal", "pg_replslot", "pg_stat_tmp", "pg_dynshmem", "pg_notify")
 NEVER_COPIED = ("postmaster.pid", "postmaster.opts", "standby.signal", "backup_label.old")
 

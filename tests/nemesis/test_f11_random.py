@@ -10,11 +10,11 @@ import pytest
 from tests.harness import FaultProxy, Forebay
 from tests.harness.faults import Direction
 from tests.nemesis import faults
-from tests.nemesis.conftest import IS_WHOLE
+from tests.nemesis.conftest import IS_WHOLE, Note
 from tests.nemesis.faults import Fault
 from tests.nemesis.load import Shape
 from tests.nemesis.pair import Pair, Server
-from tests.nemesis.rig import Result, Rig, at
+from tests.nemesis.rig import Rig, at
 
 pytestmark = pytest.mark.nemesis
 
@@ -33,7 +33,7 @@ def test_whatever_happens(
     pair: Pair,
     watching_forebay: Callable[..., Forebay],
     shape: Shape,
-    note: Callable[[str, Result], None],
+    note: Note,
 ) -> None:
     seed = int(os.environ.get(SEED) or random.SystemRandom().randrange(1 << 32))
     print(f"{SEED}={seed}")

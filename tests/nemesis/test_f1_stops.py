@@ -6,11 +6,11 @@ import pytest
 
 from tests.harness import Forebay
 from tests.nemesis import faults
-from tests.nemesis.conftest import POOL
+from tests.nemesis.conftest import POOL, Note
 from tests.nemesis.faults import Fault
 from tests.nemesis.load import Shape
 from tests.nemesis.pair import Pair
-from tests.nemesis.rig import Result, Rig, at
+from tests.nemesis.rig import Rig, at
 
 pytestmark = pytest.mark.nemesis
 
@@ -22,7 +22,7 @@ def test_a_stop_is_a_pause(
     shape: Shape,
     fault: Fault,
     rounds: Callable[[int], int],
-    note: Callable[[str, Result], None],
+    note: Note,
 ) -> None:
     forebay = watching_forebay()
     with Rig(pair, at("Forebay", forebay.port), shape) as rig:
@@ -33,7 +33,7 @@ def test_a_stop_is_a_pause(
     # Only what was under way at the server can have failed: one request for each connection.
     assert len(result.failed_between) <= POOL * len(result.rounds)
     assert not result.history.refused
-    note(f"F1 {fault.__name__}", result)
+    note(f"F1 {fault.__name__}", result, first_success_ms=300)
 
 
 def test_the_transaction_may_be_tried_again(
@@ -49,3 +49,19 @@ def test_the_transaction_may_be_tried_again(
     result.assert_idle_stayed()
     aborted = {op.sqlstate for op in result.failed_between if op.outcome == "fail"}
     assert aborted <= {"40001", "57P01"}
+
+
+def test_who_holds_something_is_told(pair: Pair, watching_forebay: Callable[..., Forebay]) -> None:
+    """Clients with an advisory lock lose it with the server: they are told so, and come again; the
+    others do not notice."""
+    forebay = watching_forebay()
+    shape = Shape(idle=10, autocommit=6, transactions=0, pinned=4)
+    with Rig(pair, at("Forebay", forebay.port), shape) as rig:
+        rig.fail_over(faults.fast_stop)
+        rig.load.go_on(100)
+        result = rig.finish()
+    result.assert_clean()
+    result.assert_idle_stayed()
+    told = {op.client: op.sqlstate for op in result.failed_between if op.kind == "pinned"}
+    assert len(told) == shape.pinned
+    assert set(told.values()) <= {"08006", "57P01"}

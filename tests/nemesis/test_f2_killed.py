@@ -9,9 +9,10 @@ import pytest
 from tests.harness import Forebay
 from tests.nemesis import faults
 from tests.nemesis.account import acknowledged_late, first_success_s
+from tests.nemesis.conftest import Note
 from tests.nemesis.load import Shape
 from tests.nemesis.pair import Pair
-from tests.nemesis.rig import Result, Rig, at
+from tests.nemesis.rig import Rig, at
 
 pytestmark = pytest.mark.nemesis
 
@@ -27,7 +28,7 @@ def test_a_killed_postmaster_loses_nothing(
     watching_forebay: Callable[..., Forebay],
     shape: Shape,
     rounds: Callable[[int], int],
-    note: Callable[[str, Result], None],
+    note: Note,
 ) -> None:
     forebay = watching_forebay()
     with Rig(pair, at("Forebay", forebay.port), replace(shape, busy=4)) as rig:
@@ -39,7 +40,7 @@ def test_a_killed_postmaster_loses_nothing(
         switched_s = first_success_s(result.history.ops, each.new_port, each.struck_s)
         late = acknowledged_late(result.history.ops, each.old_port, switched_s)
         assert [op for op in late if op.ended_s < each.over_s] == []
-    note("F2 kill -9 postmaster", result)
+    note("F2 kill -9 postmaster", result, first_success_ms=300)
 
 
 def test_orphans_are_not_heard_after_the_switch(

@@ -6,9 +6,10 @@ import pytest
 
 from tests.harness import Forebay
 from tests.nemesis import faults
+from tests.nemesis.conftest import Note
 from tests.nemesis.load import Shape
 from tests.nemesis.pair import Pair, Server
-from tests.nemesis.rig import Result, Rig, at
+from tests.nemesis.rig import Rig, at
 
 pytestmark = pytest.mark.nemesis
 
@@ -23,7 +24,7 @@ def test_a_server_that_stands_still(
     watching_forebay: Callable[..., Forebay],
     shape: Shape,
     rounds: Callable[[int], int],
-    note: Callable[[str, Result], None],
+    note: Note,
 ) -> None:
     forebay = watching_forebay()
     with Rig(pair, at("Forebay", forebay.port), shape) as rig:
@@ -43,7 +44,7 @@ def test_a_server_that_stands_still(
     unknown = {row for op in result.history.ops if op.outcome == "info" for row in op.rows}
     # Only what was there before it stood still can have been written when it woke up.
     assert beyond <= unknown
-    note("F3 SIGSTOP", result)
+    note("F3 SIGSTOP", result, first_success_ms=300, stall_ms=3000)
 
 
 def test_a_postmaster_that_stands_still(

@@ -8,11 +8,11 @@ import pytest
 
 from tests.harness import FaultProxy, Forebay, descriptors, eventually
 from tests.harness.faults import Direction
-from tests.nemesis.conftest import forebay_for
+from tests.nemesis.conftest import Note, forebay_for
 from tests.nemesis.load import Shape
 from tests.nemesis.namespaces import apart
 from tests.nemesis.pair import Pair, Template
-from tests.nemesis.rig import Result, Rig, at
+from tests.nemesis.rig import Rig, at
 
 pytestmark = pytest.mark.nemesis
 
@@ -47,7 +47,7 @@ def test_a_network_that_swallows(
     shape: Shape,
     direction: Direction | None,
     rounds: Callable[[int], int],
-    note: Callable[[str, Result], None],
+    note: Note,
 ) -> None:
     with FaultProxy(pair.a.port) as to_a, FaultProxy(pair.b.port) as to_b:
         proxies = {pair.a: to_a, pair.b: to_b}
@@ -69,7 +69,7 @@ def test_a_network_that_swallows(
             result = rig.finish()
     result.assert_clean()
     result.assert_idle_stayed()
-    note(f"F4 cut, {direction or 'both directions'}", result)
+    note(f"F4 cut, {direction or 'both directions'}", result, first_success_ms=300, stall_ms=3000)
 
 
 def wait_until_given_up(forebay: Forebay, port: int) -> None:
@@ -86,7 +86,7 @@ def test_a_kernel_that_drops(
     start_forebay: Callable[..., Forebay],
     shape: Shape,
     direction: Direction | None,
-    note: Callable[[str, Result], None],
+    note: Note,
 ) -> None:
     """The same by the kernel: new connections are not answered either, and nobody resets one."""
     with apart() as network, Pair(template, network) as pair:
@@ -103,4 +103,9 @@ def test_a_kernel_that_drops(
             result = rig.finish()
     result.assert_clean()
     result.assert_idle_stayed()
-    note(f"F4 dropped packets, {direction or 'both directions'}", result)
+    note(
+        f"F4 dropped packets, {direction or 'both directions'}",
+        result,
+        first_success_ms=300,
+        stall_ms=3000,
+    )

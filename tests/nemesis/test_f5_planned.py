@@ -7,9 +7,10 @@ import pytest
 
 from tests.harness import Forebay
 from tests.nemesis import faults
+from tests.nemesis.conftest import Note
 from tests.nemesis.load import Shape
 from tests.nemesis.pair import Pair
-from tests.nemesis.rig import Result, Rig, at
+from tests.nemesis.rig import Rig, at
 
 pytestmark = pytest.mark.nemesis
 
@@ -19,7 +20,7 @@ def test_a_switchover_is_not_seen(
     watching_forebay: Callable[..., Forebay],
     shape: Shape,
     rounds: Callable[[int], int],
-    note: Callable[[str, Result], None],
+    note: Note,
 ) -> None:
     forebay = watching_forebay()
 
@@ -34,4 +35,4 @@ def test_a_switchover_is_not_seen(
     result.assert_idle_stayed()
     assert not result.failed_between, result.failed_between[:5]
     assert not result.history.refused
-    note("F5 planned", result)
+    note("F5 planned", result, first_success_ms=300, stall_ms=1000)

@@ -9,9 +9,10 @@ from forebay.protocol import messages
 from tests.harness import FaultProxy, Forebay
 from tests.harness.raw import RawClient
 from tests.nemesis import faults
+from tests.nemesis.conftest import Note
 from tests.nemesis.load import Shape
 from tests.nemesis.pair import LOGIN, Pair
-from tests.nemesis.rig import Result, Rig, at
+from tests.nemesis.rig import Rig, at
 
 pytestmark = pytest.mark.nemesis
 
@@ -23,7 +24,7 @@ def test_read_only_for_all_before_the_switch(
     watching_forebay: Callable[..., Forebay],
     shape: Shape,
     rounds: Callable[[int], int],
-    note: Callable[[str, Result], None],
+    note: Note,
 ) -> None:
     """As blue/green deployments do: sessions stay, and every write fails; then the old one goes."""
     forebay = watching_forebay()
@@ -42,7 +43,7 @@ def test_read_only_for_all_before_the_switch(
         op for op in result.failed_between if op.sqlstate == READ_ONLY and op.kind == "autocommit"
     ]
     assert not seen
-    note("F6 read-only", result)
+    note("F6 read-only", result, first_success_ms=300)
 
 
 def test_back_as_a_standby_behind_open_connections(

@@ -8,9 +8,10 @@ import pytest
 from tests.harness import Forebay
 from tests.nemesis import faults
 from tests.nemesis.account import acknowledged_late, first_success_s
+from tests.nemesis.conftest import Note
 from tests.nemesis.load import Shape
 from tests.nemesis.pair import Pair
-from tests.nemesis.rig import Result, Rig, at
+from tests.nemesis.rig import Rig, at
 
 pytestmark = pytest.mark.nemesis
 
@@ -20,7 +21,7 @@ def test_the_lower_timeline_is_fenced(
     watching_forebay: Callable[..., Forebay],
     shape: Shape,
     rounds: Callable[[int], int],
-    note: Callable[[str, Result], None],
+    note: Note,
 ) -> None:
     forebay = watching_forebay()
     with Rig(pair, at("Forebay", forebay.port), shape) as rig:

@@ -6,10 +6,10 @@ import pytest
 
 from tests.harness import Forebay, eventually
 from tests.nemesis import faults
-from tests.nemesis.conftest import IS_WHOLE
+from tests.nemesis.conftest import IS_WHOLE, Note
 from tests.nemesis.load import Shape
 from tests.nemesis.pair import Pair
-from tests.nemesis.rig import Result, Rig, at
+from tests.nemesis.rig import Rig, at
 
 pytestmark = pytest.mark.nemesis
 
@@ -22,7 +22,7 @@ def test_waiting_ends_at_the_borrow_timeout(
     pair: Pair,
     watching_forebay: Callable[..., Forebay],
     shape: Shape,
-    note: Callable[[str, Result], None],
+    note: Note,
 ) -> None:
     forebay = watching_forebay(pool={"connection_borrow_timeout": BORROW_TIMEOUT_S})
     with Rig(pair, at("Forebay", forebay.port), shape) as rig:

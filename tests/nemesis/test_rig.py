@@ -11,10 +11,11 @@ from bench.failover.fronts import pgbouncer
 from bench.sides import PgBouncer
 from tests.nemesis import faults
 from tests.nemesis.account import account
+from tests.nemesis.conftest import Note
 from tests.nemesis.faults import Fault
 from tests.nemesis.load import Shape
 from tests.nemesis.pair import Pair
-from tests.nemesis.rig import Result, Rig, direct
+from tests.nemesis.rig import Rig, direct
 
 pytestmark = pytest.mark.nemesis
 
@@ -25,7 +26,7 @@ def test_nothing_is_lost_without_a_proxy(
     shape: Shape,
     fault: Fault,
     rounds: Callable[[int], int],
-    note: Callable[[str, Result], None],
+    note: Note,
 ) -> None:
     with Rig(pair, direct(pair), shape) as rig:
         rig.fail_over_often(fault, rounds(3))

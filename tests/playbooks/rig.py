@@ -56,6 +56,7 @@ class Rig:
     database are encrypted. buffer_bytes: of every socket; 0 is the kernel's default. forgets: the
     database does at once, and in the script nothing of it appears, what a connection is told before
     a client begins on it that others have used: to forget what these have drawn from sequences.
+    retryable, replays: see `Losses`.
     """
 
     def __init__(
@@ -66,6 +67,8 @@ class Rig:
         database_tls: bool = False,
         buffer_bytes: int = 0,
         forgets: bool = True,
+        retryable: bool = False,
+        replays: bool = True,
         chunker: Chunker = whole,
     ) -> None:
         self.chunker = chunker
@@ -80,6 +83,8 @@ class Rig:
         agenda = cast(Agenda, self.agenda)
         self.intern = InternTable()
         self.sessions = Sessions(agenda, self.intern, cancel_keys())
+        self.sessions.losses.in_transaction_error = "retryable" if retryable else "close"
+        self.sessions.losses.replays = replays
         self.manager = PoolManager(
             agenda, Limits(100, 100, queue, ""), self.intern, self._open, self._cancel
         )

@@ -7,6 +7,8 @@ on. Clients have names of your choice, database connections are db1, db2, ... as
     limit 1                          database connections allowed; before the first client
     queue 3                          clients that may wait; likewise
     database over tls                likewise
+    lost transactions are retryable  likewise: in_transaction_error = "retryable"
+    nothing is replayed              likewise: replay = false
     forgetting shows                 likewise; else the database does it at once, when it is told to
                                      forget what others have drawn from sequences
     client a                         comes, its parameters known: it has been greeted already
@@ -25,6 +27,7 @@ on. Clients have names of your choice, database connections are db1, db2, ... as
     a closes its TLS                 with close_notify; the socket stays open
     a sends and closes its TLS: ...  in one write
     a sends in the clear: MESSAGES   though it has TLS
+    a ends within a message          the relay has closed it, within a message that it got
     a is gone                        the relay has closed it; nothing more was said
     db1 serves a | is idle | is busy | is parked
     a waits | is idle
@@ -34,6 +37,7 @@ on. Clients have names of your choice, database connections are db1, db2, ... as
     no cancel is on its way to db1
     the cancel reaches db1
     100 seconds pass
+    db1 is cut                       its server is not to serve any more
     a is parted                      told to leave when its transaction is over, as at a drain
     openings wait | openings go on
     the next opening fails: 53300 'sorry, too many clients already'
@@ -93,7 +97,10 @@ def longest_send(playbook: Playbook) -> int:
     return longest
 
 
-_SETTING = r"(limit|queue) (\d+)|database over tls|forgetting shows"
+_SETTING = (
+    r"(limit|queue) (\d+)|database over tls|forgetting shows|lost transactions are retryable"
+    r"|nothing is replayed"
+)
 
 
 def play(playbook: Playbook, chunker: Chunker = whole) -> None:
@@ -105,6 +112,10 @@ def play(playbook: Playbook, chunker: Chunker = whole) -> None:
             settings[found[1]] = int(found[2])
         elif found[0] == "forgetting shows":
             settings["forgets"] = False
+        elif found[0] == "lost transactions are retryable":
+            settings["retryable"] = True
+        elif found[0] == "nothing is replayed":
+            settings["replays"] = False
         else:
             settings["database_tls"] = True
         lines.pop(0)
@@ -215,6 +226,13 @@ def _gone(rig: Rig, name: str) -> None:
     assert near.is_closed, f"the relay keeps {name}"
 
 
+def _end_within(rig: Rig, name: str) -> None:
+    _, rest = wording.frames(rig.received(name))
+    assert rest, f"{name} got no half of a message"
+    rig.actors[name].inbox = b""
+    _gone(rig, name)
+
+
 def _serve(rig: Rig, server: str, client: str) -> None:
     assert rig.servers[server].client is rig.clients[client]
 
@@ -264,6 +282,12 @@ def _fail_opening(rig: Rig, how: str) -> None:
         rig.opening_errors.append(PgError(Severity.FATAL, sqlstate, text))
 
 
+def _cut(rig: Rig, name: str) -> None:
+    _nothing_else(rig)
+    rig.servers[name].cut("another server is the writer")
+    rig.settle()
+
+
 def _part(rig: Rig, name: str) -> None:
     _nothing_else(rig)
     rig.clients[name].part(errors.admin_shutdown().encode())
@@ -283,6 +307,7 @@ _STEPS = [
     (r"(\w+) sends and closes its TLS: (.*)", _close_tls),
     (r"(\w+) sends in the clear: (.*)", _send_clear),
     (r"(\w+) is gone", _gone),
+    (r"(\w+) ends within a message", _end_within),
     (r"(\w+) serves (\w+)", _serve),
     (r"(\w+) (waits|is idle|is busy|is parked|is pinned|is not pinned)", _be),
     (r"(\w+) cancels", lambda rig, name: rig.cancel(name)),
@@ -292,4 +317,5 @@ _STEPS = [
     (r"openings (wait|go on)", _open),
     (r"the next opening fails: (.*)", _fail_opening),
     (r"(\w+) is parted", _part),
+    (r"(\w+) is cut", _cut),
 ]

@@ -23,6 +23,7 @@ from forebay.protocol import errors
 from forebay.protocol.errors import PgError, Severity
 from forebay.session.causes import WITH_ITS_CLIENT, PinReason
 from forebay.session.pins import PinCounts
+from forebay.worker.sessions.losses import Losses
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -234,7 +235,11 @@ def worker_figures() -> set[str]:
         if isinstance(key, ast.Constant)
     }
     histograms = {"borrow_wait", "query", "database"}
-    return {str(key) for key in keys} - histograms | PinCounts().figures().keys()
+    return (
+        {str(key) for key in keys} - histograms
+        | Losses().figures().keys()
+        | PinCounts().figures().keys()
+    )
 
 
 def test_every_figure_is_documented_and_no_other() -> None:

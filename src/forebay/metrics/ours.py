@@ -168,6 +168,20 @@ SESSIONS: Final = (
         label="Reason",
     ),
     Metric(
+        "RequestsReplayed",
+        COUNTER,
+        part("requests_replayed"),
+        "Requests that went to another database connection as theirs was lost, by reason",
+        label="Reason",
+    ),
+    Metric(
+        "RequestsLost",
+        COUNTER,
+        part("requests_lost"),
+        "Clients that were told that their database connection was lost, by what they were told",
+        label="Outcome",
+    ),
+    Metric(
         "SettingsReplays",
         COUNTER,
         number("replays"),

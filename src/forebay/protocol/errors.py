@@ -312,6 +312,40 @@ def server_lost(detail: str | None = None) -> PgError:
     return _fatal("08006", "The connection to the database was lost.", detail)
 
 
+def server_lost_with(what: str, detail: str | None = None) -> PgError:
+    """As ``server_lost``; the session has lost what cannot be had elsewhere. `what`: in words."""
+    return PgError(
+        Severity.FATAL,
+        "08006",
+        "The connection to the database was lost, and with it what the session had there.",
+        what if detail is None else f"{what} {detail}",
+        "Connect again, and set up what the session needs.",
+    )
+
+
+def transaction_lost(detail: str | None = None) -> PgError:
+    """The database connection broke in a transaction of the client's, which was rolled back."""
+    return _error(
+        "40001",
+        "The transaction was rolled back: the connection to the database was lost.",
+        detail,
+        "Run the whole transaction again.",
+    )
+
+
+def resolution_unknown(severity: Severity, detail: str | None = None) -> PgError:
+    """The database connection broke with a request on it that may have been done, or not. The text
+    is the SQLSTATE's name in PostgreSQL's appendix A."""
+    return PgError(
+        severity,
+        "08007",
+        "transaction resolution unknown",
+        detail,
+        "The connection to the database was lost before it answered: what was asked may be done, "
+        "wholly or not at all. Look whether it is before it is asked again.",
+    )
+
+
 def server_unreachable(detail: str | None = None) -> PgError:
     """No connection to the database could be opened."""
     return _fatal("08001", "The database could not be reached.", detail)

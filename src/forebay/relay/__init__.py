@@ -23,6 +23,7 @@ A database connection and its client:
     client      what is asked of an established client
     walk        what it sends; examine: read before it is sent
     borrowing   how it stands with its connection
+    losing      its connection is lost; loss: what is known of that
     leaving     its end
 
 statements/  prepared statements
@@ -40,6 +41,7 @@ assembly   what goes to a connection in one write
 refusal    errors of Forebay's own in the middle of a batch
 scan/      glance: a fast look at a statement: does it certainly leave the session alone?
            names: does it name a function that the operator lists?
+           control: what does it do to a transaction?
 """
 
 from forebay.relay.application import Application
@@ -49,6 +51,7 @@ from forebay.relay.command import Command
 from forebay.relay.histogram import Histogram
 from forebay.relay.lease import Lease
 from forebay.relay.ledger import Ledger
+from forebay.relay.loss import Loss
 from forebay.relay.micropool import MicroPool, Waiter
 from forebay.relay.poller import Poller
 from forebay.relay.selector import Relay
@@ -66,6 +69,7 @@ __all__ = [
     "Histogram",
     "Lease",
     "Ledger",
+    "Loss",
     "MicroPool",
     "Poller",
     "Relay",

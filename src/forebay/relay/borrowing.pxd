@@ -10,4 +10,4 @@ cdef int note_confirmed(Borrower client, object error) except -1
 cdef int note_turn_refused(Borrower client, bytes error, list kinds) except -1
 cdef int note_turn_ended(Borrower client) except -1
 cdef int note_settled(Borrower client) except -1
-cdef int note_server_lost(Borrower client, object error, bint unsent) except -1
+cdef int forget_transaction(Borrower client) except -1

@@ -3,13 +3,11 @@ what it waits for: what it is told (see `Borrower`) and what follows."""
 
 from .connection cimport Borrower, Connection, Place
 from .leaving cimport end, end_if_gone, end_with, may_part, part_with, terminate
-from .ledger cimport COPY_END, FUNCTION, QUERY, SYNC
+from .ledger cimport SYNC
 from .lending cimport lend, take_back
+from .losing cimport answer_unanswered, begin_aborted
 from .states cimport HELD, IDLE, QUEUED, UNSETTLED, WORKING, moved
 
-# A database that has gone may have left many idle connections, each of which is found dead in its turn;
-# after so many it is the settings that connections end of.
-cdef int LOSSES_LIMIT = 100
 # A connection may refuse settings because of what others did on it; another one hardly does as well.
 cdef int REFUSALS_LIMIT = 3
 cdef bytes READY_IDLE = b"Z\x00\x00\x00\x05I"
@@ -63,6 +61,8 @@ cdef int note_go_on(Borrower client) except -1:
 
 cdef int note_confirmed(Borrower client, object error) except -1:
     cdef Connection server = client.server
+    if error is None and client.aborted and server.status == c"I":
+        return begin_aborted(server)
     client.state = moved(client.state, WORKING)
     if error is None:
         client.losses = client.refusals = 0
@@ -84,23 +84,10 @@ cdef int note_confirmed(Borrower client, object error) except -1:
 
 
 cdef int note_turn_refused(Borrower client, bytes error, list kinds) except -1:
-    cdef int kind
-    _recover(client)
+    forget_transaction(client)
     if client.terminating:
         return end(client, "the client requested that the connection close", False)
-    for kind in kinds:
-        if kind == SYNC:
-            client.skipping = False
-            client.say(READY_IDLE)
-        elif client.skipping or kind == COPY_END:
-            continue
-        else:
-            client.say(error)
-            client.pool.tally.refused += 1
-            if kind == QUERY or kind == FUNCTION:
-                client.say(READY_IDLE)
-            else:
-                client.skipping = True
+    client.pool.tally.refused += answer_unanswered(client, error, kinds, READY_IDLE, kinds[:1] == [SYNC])
     client.asked_at = 0
     if client.farewell is not None:
         part_with(client, client.farewell)
@@ -111,8 +98,8 @@ cdef int note_turn_refused(Borrower client, bytes error, list kinds) except -1:
     return end_if_gone(client)
 
 
-cdef int _recover(Borrower client) except -1:
-    """Nothing of its transaction has happened, and the connection is gone."""
+cdef int forget_transaction(Borrower client) except -1:
+    """The client goes on without what it has sent last, and without the connection, which is gone."""
     if client.state == UNSETTLED:
         client.state = moved(UNSETTLED, IDLE)
     client.body_forward = False
@@ -132,6 +119,7 @@ cdef int _recover(Borrower client) except -1:
 cdef int note_turn_ended(Borrower client) except -1:
     client.last_active = client.poller.now
     if client.server is None or client.server.status == c"I":
+        client.aborted = False
         if client.portals is not None:
             client.portals.forget()
         if client.lease is not None and client.lease.meanwhile is not None:
@@ -158,17 +146,4 @@ cdef int note_settled(Borrower client) except -1:
     client.state = moved(client.state, IDLE if client.server is None else WORKING)
     client.consume_held()
     client.resume_reading()
-    return 0
-
-
-cdef int note_server_lost(Borrower client, object error, bint unsent) except -1:
-    if error is None or client.terminating:
-        return end(client, "its database connection ended", False)
-    client.losses += 1
-    if unsent and client.losses < LOSSES_LIMIT:
-        # Nothing of the client's had reached the database: another connection will do.
-        if borrow(client):
-            client.go_on()
-        return 0
-    end_with(client, client.sessions.server_lost(client, error), error)
     return 0

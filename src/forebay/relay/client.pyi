@@ -29,6 +29,7 @@ class Client(Peer):
     evacuation: object
     statements: dict[bytes, Statement] | None
     pinned: bool
+    aborted: bool
     under_pg_temp: bool
     reads_all: bool
     application: Application

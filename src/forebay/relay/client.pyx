@@ -7,12 +7,13 @@ What is rare or slow is asked of ``sessions`` (Python): see ports.py.
 """
 
 from .borrowing cimport (
-    borrow, note_confirmed, note_go_on, note_lent, note_server_lost, note_settled, note_turn_ended,
+    borrow, note_confirmed, note_go_on, note_lent, note_settled, note_turn_ended,
     note_turn_refused,
 )
 from .connection cimport Borrower, Connection
 from .kinds cimport is_request
 from .leaving cimport end_if_gone, end_lost, end_with, leave_queue, part_with
+from .losing cimport note_loss
 from .micropool cimport MicroPool
 from .poller cimport Poller
 from .scan.names cimport FunctionNames
@@ -204,8 +205,8 @@ cdef class Client(Borrower):
     cdef int turn_ended(self) except -1:
         return note_turn_ended(self)
 
-    cdef int server_lost(self, object error, bint unsent) except -1:
-        return note_server_lost(self, error, unsent)
+    cdef int server_lost(self, str reason, object loss) except -1:
+        return note_loss(self, reason, loss)
 
     cdef int turn_refused(self, bytes error, list kinds) except -1:
         return note_turn_refused(self, error, kinds)

@@ -70,6 +70,7 @@ cdef class Borrower(Peer):
     cdef int refusals  # ... or would not take its settings
     cdef bint skipping  # an error was sent in the extended protocol: everything up to Sync is discarded
     cdef object refusal  # the error that answers the next message that would need a connection
+    cdef readonly bint aborted  # its transaction was lost, and it has not ended it yet
     cdef object farewell  # the FATAL error that ends the client when its transaction is over
 
     cdef Names own_names(self)
@@ -83,7 +84,7 @@ cdef class Borrower(Peer):
     cdef int confirmed(self, object error) except -1
     cdef int settled(self) except -1
     cdef int turn_ended(self) except -1
-    cdef int server_lost(self, object error, bint unsent) except -1
+    cdef int server_lost(self, str reason, object loss) except -1
     cdef int turn_refused(self, bytes error, list kinds) except -1
 
 
@@ -134,10 +135,13 @@ cdef class Connection(Peer):
     cdef readonly bint forgetting  # was told to forget them
     cdef int forgotten_not  # how often in a row that has failed
     cdef bint fatal_forwarded  # the client knows already why the connection ends
+    cdef bytes last_word  # the FATAL error (its body) that ends the connection, and no client got
+    cdef bint ours  # Forebay ends the connection
     cdef uint32_t body_left  # of the message it is receiving
 
     cpdef object run(self, bytes sql, object done)
     cpdef shut(self, str reason)
+    cpdef cut(self, str reason)
     cdef int command(self, object command) except -1
     cdef int begin_lease(self, Borrower client) except -1
     cdef int part(self) except -1

@@ -18,6 +18,7 @@ from forebay.relay.command import Command
 from .belief cimport Message, new_message
 from .frames cimport message as framed
 from .lease cimport Lease
+from .losing cimport loss_of
 from .ledger cimport QUERY, SWALLOW, Ledger
 from .micropool cimport MicroPool, Waiter
 from .peer cimport Peer
@@ -79,9 +80,9 @@ cdef class Borrower(Peer):
     cdef int turn_ended(self) except -1:
         """All replies have come; the connection may have been taken back."""
 
-    cdef int server_lost(self, object error, bint unsent) except -1:
-        """The connection is gone. `error`: what the database said last has been passed on if None.
-        `unsent`: nothing of the client's had reached the database."""
+    cdef int server_lost(self, str reason, object loss) except -1:
+        """The connection is gone. `loss`: what the exchange with it came to (see `loss`); None if the client has
+        heard already why it ends, or has said goodbye."""
 
     cdef int turn_refused(self, bytes error, list kinds) except -1:
         """Its connection could not be changed over to its settings, and is gone; the database has
@@ -194,7 +195,25 @@ cdef class Connection(Peer):
     cpdef shut(self, str reason):
         """Close at once, with Terminate; a client that has the connection is told `reason`."""
         if self.fd >= 0:
+            self.ours = True
             self.write(TERMINATE, len(TERMINATE))
+            self.lost(reason)
+
+    cpdef cut(self, str reason):
+        """Close at once and hard: the server is not to serve any more. What it has not taken yet it does not get,
+        nothing more is read from it, and what has not left for its client is not sent; the client is told what
+        has become of its request."""
+        cdef Borrower client = self.client
+        if self.fd < 0:
+            return
+        self.ours = True
+        self.close_hard = True
+        if client is not None and client.is_blocked() and client.state != HELD and client.greeted:
+            # Half an answer of that server's is on its way.
+            self.body_left = max(self.body_left, 1)
+            self.lost(reason)
+            client.close()
+        else:
             self.lost(reason)
 
     cdef int drained(self) except -1:
@@ -204,19 +223,22 @@ cdef class Connection(Peer):
 
     cdef int lost(self, object reason) except -1:
         cdef Borrower client = self.client
-        cdef bint unsent
+        cdef object loss = None
         if self.fd < 0:
             return 0
+        if client is not None:
+            loss = loss_of(self, client)
         if self.lease.audit is not None and client is not None:
             # What the client has set up went with the connection: another one will not do.
             client.lent(False)
         self.lease.audit = None
-        unsent = client is not None and (client.state == HELD or not client.greeted)
         self.part()
         self.state = moved(self.state, SHUT)
         self.close()
         self.prepared.unanswered.forget()
+        if not self.ours and self.last_word is None and not self.fatal_forwarded:
+            self.pool.manager.noticed(self, "lost")
         self.pool.manager.server_lost(self, reason)
         if client is not None:
-            client.server_lost(None if self.fatal_forwarded else reason, unsent)
+            client.server_lost(reason, loss)
         return 0

@@ -9,8 +9,10 @@ from .assembly cimport put_before, put_flush
 from .belief cimport Message, new_message, note
 from .connection cimport Borrower
 from .frames cimport HEADER_BYTES, NOTED, PASSES, WAITS, Frame, replaced
+from .lease cimport control_behind
 from .ledger cimport FAKE, QUERY
 from .refusal cimport RESULT_CHANGED, refuse_in_turn
+from .scan.control cimport ENDS, HIDES, NO_CONTROL, SEVERAL, control_of
 from .scan.glance cimport ChunkedGlance, GlanceState, glance, glance_feed, glance_finish
 from .sequences cimport forget_first, is_told_right
 from .statements.binding cimport binds
@@ -51,6 +53,7 @@ cdef int query(Borrower client, Frame *frame) except -1:
     if seen == ASKS:
         return _forget_first(client, frame)
     if seen != DEALLOCATES:
+        client.lease.control |= control_behind(client.lease, _control_of_query(frame))
         return PASSES
     if client.server.ledger.count and not client.server.ledger.copy_in:
         # Its transaction may be aborted by then, or its connection not changed over to its settings.
@@ -60,6 +63,12 @@ cdef int query(Borrower client, Frame *frame) except -1:
         return WAITS
     put_before(client, frame)
     return _answer_deallocate(client, frame)
+
+
+cdef inline int _control_of_query(Frame *frame) noexcept:
+    if frame.there < frame.total:
+        return ENDS | SEVERAL | HIDES  # as far as is known
+    return control_of(frame.data + HEADER_BYTES, frame.there - HEADER_BYTES - 1)
 
 
 cdef int call_function(Borrower client, Frame *frame) except -1:
@@ -187,6 +196,7 @@ cdef bint _bind_unnamed(Borrower client, const unsigned char *frame, Unnamed ent
         if known is not None and must_forget(client, known, entry.parameters.reading):
             return True
     client.own_portals().note_bound(frame + HEADER_BYTES, None, entry, None, False)
+    client.lease.portals_control |= control_behind(client.lease, NO_CONTROL if entry is None else entry.control)
     if entry is None:
         return False
     entry.is_bound = True
@@ -205,12 +215,12 @@ cdef int _parse_unnamed(Borrower client, Frame *frame, Py_ssize_t name) except -
     if frame.there < frame.total:
         # Not kept, so not there to be looked at when it runs.
         _examine(client, text, count, False)
-        define_unnamed(client, None, True)
+        define_unnamed(client, None, True, ENDS | HIDES)
         return NOTED
     harmless = _is_certain(client, text, count)
-    define_unnamed(client, text[:count], harmless)
+    end = <const unsigned char *> memchr(text, 0, count)
+    define_unnamed(client, text[:count], harmless, control_of(text, 0 if end == NULL else end - text))
     if client.strict and not harmless and not client.pinned:
-        end = <const unsigned char *> memchr(text, 0, count)
         client.sessions.texts.announce_pin(client, text[:end - text])
     return NOTED
 

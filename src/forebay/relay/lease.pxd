@@ -1,5 +1,7 @@
 cimport cython
 
+from .scan.control cimport BEGINS, ENDS, HIDES, ROLLS_BACK
+
 
 cdef enum GUARD:
     # If a change-over has failed the database skips all that was sent with it, up to the first Sync.
@@ -20,6 +22,9 @@ cdef class Lease:
     cdef bint unsynced  # part of an extended batch whose Sync is still to come
     cdef bint bound  # ... with a Bind in it
     cdef bint executed  # ... with an Execute in it
+    # What of that is unanswered may do to the transaction: see scan/control.
+    cdef int control
+    cdef int portals_control  # ... and what was bound since the last ReadyForQuery that said "idle"
     cdef bint drops_all  # what it sends now may end all prepared statements
     cdef public tuple meanwhile  # see `Borrower.meanwhile`
     # The turn that is being answered.
@@ -30,8 +35,20 @@ cdef class Lease:
     cdef Py_ssize_t turns_before  # ReadyForQuery still to come before that of a turn with a follow-up
     cdef object parameters_told  # what the client knew when that turn began; else None
     # What the session may have been left with.
+    cdef bint unaudited  # a transaction of a suspect client is over, and the next request is under way
     cdef object audit  # the Command that asks, while it is unanswered
     cdef public int sequences_discarded  # how often, since the lease began or that was asked
     cdef bint rolled_back  # its client left in a transaction, and that was ended
 
     cdef bint is_following(self) noexcept
+
+
+cdef inline int control_behind(Lease lease, int control) noexcept:
+    """What a text may do to the transaction, given what was sent before it and is unanswered."""
+    cdef int before = lease.control | lease.portals_control
+    if before:
+        if control & BEGINS:
+            control |= HIDES
+        if before & ROLLS_BACK:
+            control |= ENDS
+    return control

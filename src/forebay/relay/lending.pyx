@@ -12,6 +12,7 @@ from forebay.relay.command import Command
 from .connection cimport Borrower, Connection, Place
 from .lease cimport Lease
 from .ledger cimport COPY_END, EXECUTE, SWALLOW, SYNC
+from .losing cimport begin_aborted
 from .replay cimport note_lease, replay
 from .states cimport FREE, PARKED, moved
 
@@ -25,9 +26,11 @@ cdef int lend(Connection server, Borrower client) except -1:
     if client.parameters is not None:
         note_lease(server, client)
     if client.settings is not server.settings or server.stale or server.plans_mixed:
-        replay(server, client, client.parameters is None or client.in_parts)
+        replay(server, client, client.parameters is None or client.in_parts or client.aborted)
     elif client.parameters is not server.parameters and client.parameters is not None:
         server.pool.changeover.announce(client, server.parameters)
+    if client.aborted and not server.lease.confirming:
+        begin_aborted(server)
     return client.lent(server.lease.confirming)
 
 

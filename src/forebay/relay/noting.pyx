@@ -20,6 +20,12 @@ cdef frozenset ALTERING = frozenset(
 cdef tuple OFTEN_TEMPORARY = (b"CREATE TABLE\0", b"DROP TABLE\0")
 # The routine that finds a prepared statement's result changed (the field is never translated).
 cdef bytes CHANGED_BY_ROUTINE = b"\0RRevalidateCachedQuery\0"
+cdef bytes READ_ONLY = b"\0C25006\0"
+cdef bytes IN_RECOVERY = b"in_hot_standby\0on\0"
+# What a server says that ends its connections, and what that is called (see `ManagerPort.noticed`).
+cdef tuple ENDINGS = (
+    (b"\0C57P01\0", "terminated"), (b"\0C57P02\0", "crashed"), (b"\0C57P03\0", "starting"),
+)
 cdef bytes UNKNOWN_STATEMENT = b"\0C26000\0"
 cdef bytes DISCARD_ALL = b"DISCARD ALL\0"
 cdef bytes DISCARD_SEQUENCES = b"DISCARD SEQUENCES\0"
@@ -39,6 +45,8 @@ cdef bint note_parameter(Connection server, const unsigned char *body, Py_ssize_
         server.parameters = server.pool.changeover.parameter_changed(server.parameters, body[:count])
     except ValueError:
         return False
+    if body[0] == c"i" and body[:count].startswith(IN_RECOVERY):
+        server.pool.manager.noticed(server, "read_only")
     if server.client is None or server.lease.replaying:
         return True
     if body[:count].startswith(HOW_TEXT_IS_READ):
@@ -97,12 +105,33 @@ cdef bint is_last_word(const unsigned char *frame, Py_ssize_t total) except -1:
     return b"\0VFATAL\0" in start or b"\0VPANIC\0" in start
 
 
+cdef bint note_ending(Connection server, const unsigned char *frame, Py_ssize_t total) except -1:
+    """A FATAL error, or what may stand for one: whether it says that the server ends connections, which says nothing
+    of what the client has asked. Whoever looks after the servers is told."""
+    cdef bytes start = frame[HEADER_BYTES:min(total, <Py_ssize_t> 80)]
+    for sqlstate, kind in ENDINGS:
+        if sqlstate in start:
+            server.pool.manager.noticed(server, kind)
+            return True
+    return False
+
+
+cdef int note_notice(Connection server, const unsigned char *frame, Py_ssize_t total) except -1:
+    """A server that stops at once, or in which a process has crashed, says so in a notice, and ends the connection.
+    (So does one that ends it while a commit waits for a standby: what is committed then.)"""
+    if b"\0C57P0" in frame[HEADER_BYTES:min(total, <Py_ssize_t> 80)]:
+        note_ending(server, frame, total)
+    return 0
+
+
 cdef int note_error(Connection server, const unsigned char *frame, Py_ssize_t total) except -1:
     """After a FATAL error the connection ends, and the client knows why. Others show that the
     connection does not have what it had."""
     cdef bytes start = frame[HEADER_BYTES:min(total, <Py_ssize_t> 80)]
     if is_last_word(frame, total):
         server.fatal_forwarded = True
+    if READ_ONLY in start:
+        server.pool.manager.noticed(server, "read_only")
     if CHANGED_BY_ROUTINE in frame[:total]:
         server.pool.manager.schema_changed(server.pool)
     elif UNKNOWN_STATEMENT in start and PREFIX in frame[:total]:

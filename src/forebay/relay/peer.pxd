@@ -26,6 +26,7 @@ cdef class Peer:
     cdef Py_ssize_t queued_room
     cdef double taken_at  # when its socket has last taken something
     cdef readonly bint is_tls  # or was, until it was closed
+    cdef bint close_hard  # the other side is to get nothing more, not even what is on its way
     cdef bint tls_ended  # the other side has said that it sends no more
     # None without TLS.
     cdef object tls

@@ -30,6 +30,13 @@ cdef extern from "<sys/socket.h>" nogil:
     ssize_t recv(int fd, void *buffer, size_t count, int flags)
     ssize_t send(int fd, const void *buffer, size_t count, int flags)
     int shutdown(int fd, int how)
+    struct linger:
+        int l_onoff
+        int l_linger
+    enum:
+        SOL_SOCKET
+        SO_LINGER
+    int setsockopt(int fd, int level, int name, const void *value, unsigned int size)
 
 cdef extern from "<sys/ioctl.h>" nogil:
     int ioctl(int fd, unsigned long request, ...)
@@ -370,8 +377,12 @@ cdef class Peer:
     cdef int close(self) except -1:
         """Close now. Unread input is discarded first, or the kernel would reset what was just sent."""
         cdef int turn
+        cdef linger at_once
         if self.fd < 0:
             return 0
+        if self.close_hard:
+            at_once.l_onoff, at_once.l_linger = 1, 0
+            setsockopt(self.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once))
         for turn in range(8):
             if recv(self.fd, CIPHERED, RECEIVE_BYTES, 0) <= 0:
                 break

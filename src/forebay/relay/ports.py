@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 if TYPE_CHECKING:
     from forebay.relay.application import Application
     from forebay.relay.client import Client
+    from forebay.relay.loss import Loss
     from forebay.relay.micropool import MicroPool
     from forebay.relay.server import Server
     from forebay.relay.statements.statement import Statement
@@ -209,8 +210,9 @@ class SessionsPort(Protocol):
         """The client has sent a message of this type that no client may send, or with an impossible
         length. Returns the FATAL ErrorResponse for it."""
 
-    def server_lost(self, client: "Client", reason: str) -> bytes:
-        """The client's connection is gone. Returns the FATAL ErrorResponse for the client."""
+    def server_lost(self, client: "Client", reason: str, loss: "Loss") -> tuple[int, bytes]:
+        """The client's connection is gone, and it has none. Returns what becomes of the client (see
+        `loss`), and the ErrorResponse for it."""
 
     def closed(self, client: "Client", reason: str) -> None:
         """The client has ended. Called once."""
@@ -267,6 +269,13 @@ class ManagerPort(Protocol):
     def ended(self, server: "Server", body: bytes) -> None:
         """The database ends a connection; `body` is that of its FATAL ErrorResponse, which no
         client gets."""
+
+    def noticed(self, server: "Server", kind: str) -> None:
+        """What concerns the database server was seen on a connection. `kind`, as in HintKind
+        (channel/routes.py): "lost" (it ended without a word), "terminated", "crashed", "starting"
+        (57P01, 57P02, 57P03 came, as an error or a notice) or "read_only" (25006 came, or
+        in_hot_standby is reported). Anybody can bring most of these about for one connection: it is
+        no more than a reason to ask the server. May be called often."""
 
     def abandoned(self, server: "Server", vanished: bool) -> None:
         """A connection has lost its client, and is not answered yet. `vanished`: the client has

@@ -4,6 +4,7 @@ from .connection cimport Connection
 cdef enum:
     # Beside the ledger's actions:
     DROP = 4  # a reply that nobody gets, for another comes in its place
+    ENDED = 6  # the database's last word, after which it ends the connection
     REFUSED = 5  # the database has not changed over, and skips what was sent with that
 
 

@@ -16,7 +16,9 @@ from .connection cimport LEDGER_LIMIT, Borrower, Connection
 from .lease cimport UNGUARDED
 from .leaving cimport end_if_gone
 from .lending cimport fail_copy, go_free
-from .noting cimport UNKNOWN_STATEMENT, is_last_word, note_error, note_forgotten, note_parameter, note_tag
+from .noting cimport (
+    UNKNOWN_STATEMENT, is_last_word, note_ending, note_error, note_forgotten, note_notice, note_parameter, note_tag,
+)
 from .peer cimport GATHER_BYTES
 from .sequences cimport NOT_DRAWN, with_hint
 from .statements.entries cimport Held
@@ -147,6 +149,8 @@ cdef class Server(Connection):
         cdef int kind = frame[0]
         if action == REFUSED:
             return self._refuse_turn()
+        if action == ENDED:
+            return self.lost("the database ended it")
         if action == REPLACE:
             pass_on(self, self.instead, len(self.instead))
             self.instead = None
@@ -164,6 +168,7 @@ cdef class Server(Connection):
         """Whether a message must be there as a whole before it is passed on."""
         return (
             kind == c"Z" or kind == c"S" or kind == c"E" or kind == c"C" or kind == c"G" or kind == c"A"
+            or kind == c"N"
             or self.ledger.action() != FORWARD
             or ((kind == c"T" or kind == c"t") and self.ledger.is_expected())
         )
@@ -172,7 +177,7 @@ cdef class Server(Connection):
         self, int kind, const unsigned char *frame, Py_ssize_t total, bint whole
     ) except -3:
         """Take note of a message, and say what becomes of it: FORWARD, SWALLOW, DROP, REPLACE (by
-        what is in `instead`), REFUSED or DESYNC."""
+        what is in `instead`), REFUSED, ENDED or DESYNC."""
         cdef int entry = head_of(self.ledger)
         cdef int action = action_of(entry)
         cdef bint is_noted
@@ -189,6 +194,8 @@ cdef class Server(Connection):
             # Meant for the client, whatever is being answered.
             return self._judge_notification(frame, total) if whole else FORWARD
         if kind == c"N":
+            if whole:
+                note_notice(self, frame, total)
             return SWALLOW if action == SWALLOW else FORWARD
         if kind == c"S":
             if not note_parameter(self, frame + HEADER_BYTES, total - HEADER_BYTES):
@@ -235,6 +242,10 @@ cdef class Server(Connection):
         cdef object failing = self.prepared.role()
         cdef bint is_noted = self.ledger.is_expected()
         cdef bint cut_short = CUT_SHORT in frame[:min(total, <Py_ssize_t> 80)]
+        if whole and is_last_word(frame, total) and note_ending(self, frame, total):
+            if self.client is not None and (action != SWALLOW or failing is GUARD):
+                self.last_word = frame[HEADER_BYTES:total]
+                return ENDED
         if action == REPLACE:
             self.instead = frame[:total]
             if (<Refusal> failing).sqlstate in self.instead:
@@ -316,6 +327,9 @@ cdef class Server(Connection):
             return DROP
         if action == FORWARD:
             note_answered(self)
+            if self.ledger.count and self.status == c"I" and self.client is not None:
+                if self.client.suspect or self.parameters is not self.lease.parameters_before:
+                    self.lease.unaudited = True  # the next request is under way already
         self.lease.turn_failed = self.lease.discarded = False
         if self.lease.turns_before:
             self.lease.turns_before -= 1

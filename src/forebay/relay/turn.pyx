@@ -87,7 +87,9 @@ cdef int ready_for_query(Connection server) except -1:
     cdef Borrower client = server.client
     if client is None:
         return settle(server)
+    server.lease.control = 0
     if server.status == c"I":
+        server.lease.portals_control = 0
         if server.parameters is not server.lease.parameters_before:
             client.suspect = True  # no statement may have shown it
             server.lease.parameters_before = server.parameters
@@ -107,7 +109,7 @@ cdef int release_if_free(Connection server) except -1:
     if client.suspect:
         # What the client sends now waits for the answer: a setting that it has just reset may
         # have to become again what it asked for at its login.
-        client.suspect = False
+        client.suspect = server.lease.unaudited = False
         client.lent(True)
         client.sessions.auditor.ask(client)
     elif not client.pinned and (client.names is None or not client.names.keeps_connection()):

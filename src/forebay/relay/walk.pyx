@@ -14,6 +14,7 @@ from .kinds cimport KINDS, MessageKind
 from .lease cimport GUARD_SPENT, Lease
 from .leaving cimport end_with, may_part, terminate
 from .ledger cimport FORWARD, QUERY, SYNC
+from .losing cimport READY_FAILED, is_answered_aborted
 from .peer cimport GATHER_BYTES
 from .replay cimport discard_plans
 from .statements.prepared cimport Prepared, note_unnamed
@@ -136,12 +137,15 @@ cdef bint _is_dropped(Borrower client, MessageKind *row, Frame *frame) except -1
         client.skipping = False
         if client.names is not None:
             client.names.unasked = None
-        client.say(READY_IDLE)
+        client.say(READY_FAILED if client.aborted else READY_IDLE)
         client.asked_at = 0
         return True
     if client.skipping or not row.borrows:
         return True
-    if client.refusal is not None:
+    if client.aborted:
+        if is_answered_aborted(client, frame.kind, frame.data + HEADER_BYTES, frame.there - HEADER_BYTES):
+            return True
+    elif client.refusal is not None:
         refusal, client.refusal = client.refusal, None
         client.say(refusal)
         client.pool.tally.refused += 1

@@ -55,10 +55,15 @@ class Cluster:
             return
         # Even if the answer is late: what was seen once is over for all others.
         self._past.note(report)
+        is_calm, told = self.verdict.state == "UP" and watched.is_well, watched.told
         if watched.ends(asked_at):
             watched.answered(report, now, self.timing.quiet_s)
             self._past.goes_on(address, report)
-        self._judge(now)
+            is_same = is_calm and watched.told is told
+        else:
+            is_same = False
+        if not is_same:
+            self._judge(now)
         self._set_due(watched, now)
 
     def failed(self, address: Address, failure: Failure, now: float, asked_at: float) -> None:
@@ -68,6 +73,7 @@ class Cluster:
             return
         if watched.ends(asked_at):
             watched.failed(failure, now, self.timing.quiet_s)
+        self._note_silence(now)
         self._judge(now)
         self._set_due(watched, now)
 
@@ -105,7 +111,8 @@ class Cluster:
             if each.under_way and now >= each.asked_at + overdue_s:
                 text = f"nothing came of a probe within {overdue_s:g} s"
                 self.failed(each.address, Failure("timeout", text), now, each.asked_at)
-        self._judge(now)
+        if self._note_silence(now):
+            self._judge(now)
         servers = self._watched.values()
         return [each.address for each in servers if not each.under_way and now >= each.due_at]
 
@@ -150,13 +157,13 @@ class Cluster:
     def _judge(self, now: float) -> None:
         """Decides anew, from what is known of the servers and who wrote last."""
         before = self.verdict
-        self._note_silence(now)
+        servers = list(self._watched.values())
+        self._past.survey(each.report for each in servers if each.report is not None)
         epoch = before.epoch
         state, cause = self._state()
         if state == "HOLD" and self._find_writer(before.since if before.state == "HOLD" else now):
             epoch += 1
             state, cause = self._state()
-        servers = list(self._watched.values())
         for each in servers:
             if each.report is not None and self._past.is_known:
                 each.is_ours = each.is_ours or self._past.is_ours(each.report)
@@ -185,12 +192,14 @@ class Cluster:
             for each in servers:
                 self._hurry(each, now, 0.0)
 
-    def _note_silence(self, now: float) -> None:
-        """A writer that missed a probe and has been silent for long is down, though the next probe
-        is under way."""
+    def _note_silence(self, now: float) -> bool:
+        """Returns True if the writer has missed a probe, and kept silent for so long that the next
+        one, which is under way, is not waited for."""
         writer = self._writer
-        if writer is not None and writer.misses and now >= writer.heard_at + self.timing.silence_s:
-            writer.is_down = True
+        if writer is None or not writer.misses or writer.is_down:
+            return False
+        writer.is_down = now >= writer.heard_at + self.timing.silence_s
+        return writer.is_down
 
     def _state(self) -> tuple[State, str]:
         """What the latest writer is good for, whoever else there is; and why it is not UP, or what

@@ -61,13 +61,33 @@ class Control:
     @classmethod
     async def open(
         cls,
+        places: Sequence[Target],
+        logins: Sequence[ControlLogin],
+        timeout_s: float,
+        tls_contexts: ClientContexts,
+        on_end: Callable[[HintKind], None],
+    ) -> "Control":
+        """Logs in at the first of a server's places where somebody answers, by the first login that
+        is not rejected. Raises PgError, ConnectError."""
+        *others, last = places
+        timeout_s /= len(places)  # one that keeps silent leaves time for the others
+        for place in others:
+            try:
+                return await cls._open_at(place, logins, timeout_s, tls_contexts, on_end)
+            except ConnectError as error:
+                if error.kind not in ("refused", "timeout", "lost"):
+                    raise
+        return await cls._open_at(last, logins, timeout_s, tls_contexts, on_end)
+
+    @classmethod
+    async def _open_at(
+        cls,
         target: Target,
         logins: Sequence[ControlLogin],
         timeout_s: float,
         tls_contexts: ClientContexts,
         on_end: Callable[[HintKind], None],
     ) -> "Control":
-        """Logs in by the first of these that is not rejected. Raises PgError, ConnectError."""
         rejection: Exception = ConnectError(
             "no login is known to ask it with: control_user", transient=False, kind="auth"
         )

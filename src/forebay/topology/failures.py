@@ -33,14 +33,15 @@ def failure(error: Exception, place: str = "") -> Failure:
     match error:
         case PgError():
             kind = _KINDS.get(error.sqlstate) or _kind_of_class(error.sqlstate)
-            return Failure(kind, f"{sentence(error.message)} (SQLSTATE {error.sqlstate})")
+            said = f"{sentence(error.message)} (SQLSTATE {sentence(error.sqlstate[:5])})"
+            return Failure(kind, said)
         case ConnectError():
             return Failure(error.kind, sentence(str(error).removeprefix(f"{place}: ")))
         case TimeoutError():
             return Failure("timeout", "no answer in time")
         case OSError() | MalformedMessageError():
-            text = str(error) or type(error).__name__
-            return Failure(kind_of(error), sentence(text))
+            reason = error.strerror if isinstance(error, OSError) else None
+            return Failure(kind_of(error), sentence(reason or str(error) or type(error).__name__))
         case _:
             return Failure("other", type(error).__name__)
 

@@ -53,6 +53,8 @@ class Monitor:
         self._told: Verdict | None = None
         self._woken = asyncio.Event()
         self._proposed: tuple[Address, ...] = ()
+        self._is_old = False  # it was proposed for other hosts
+        self._vouched: Address | None = None  # a writer that they led to
         self._used: tuple[Address, ...] = ()
         self._held_since = 0.0  # or the last time that somebody wrote
         self._look_at = 0.0
@@ -99,7 +101,9 @@ class Monitor:
         self._wake()
 
     def set_hosts(self, hosts: Sequence[Address]) -> None:
-        """The configured hosts are others."""
+        """The configured hosts are others, perhaps of another cluster: no writer stays that they do
+        not lead to."""
+        self._vouched, self._is_old = None, True
         self._source.set_hosts(hosts)
 
     # ---- Asking ----------------------------------------------------------------------------------
@@ -107,6 +111,7 @@ class Monitor:
     async def _run(self) -> None:
         while True:
             self._woken.clear()
+            self._vouch()
             self._use_candidates()
             now = self._now()
             for address in self._cluster.due(now):
@@ -139,9 +144,16 @@ class Monitor:
     # ---- What comes of it ------------------------------------------------------------------------
 
     def _take(self, proposed: Sequence[Address]) -> None:
-        self._proposed = tuple(proposed)
+        self._vouch()
+        self._proposed, self._is_old = tuple(proposed), False
         self._use_candidates()
         self._wake()
+
+    def _vouch(self) -> None:
+        """Notes a writer that was found by the present hosts: it may stay whoever proposes it."""
+        writer = self._cluster.verdict.writer
+        if writer in self._used and not self._is_old:
+            self._vouched = writer
 
     def _use_candidates(self) -> None:
         """Has the cluster know those that may be servers, if they are others."""
@@ -160,7 +172,8 @@ class Monitor:
             self._held_since = now
         if not self._source.is_final:
             if verdict.state != "HOLD" and verdict.writer is not None:
-                more.append(verdict.writer)
+                if verdict.writer == self._vouched:
+                    more.append(verdict.writer)
             elif now - self._held_since >= FALLBACK_S:
                 more += self._source.fallback
         return tuple(dict.fromkeys((*self._proposed, *more)))

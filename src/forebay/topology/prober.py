@@ -12,8 +12,10 @@ from forebay.protocol.errors import PgError
 from forebay.protocol.messages import MalformedMessageError
 from forebay.topology.control import Control, ControlLogin
 from forebay.topology.failures import failure
+from forebay.topology.places import Places
 from forebay.topology.questions import Lag
 from forebay.topology.reports import Failure, HintKind, Report
+from forebay.topology.sources.resolver import Resolver
 
 TIMEOUT_S: Final = 1.0
 """For a probe, with all that belongs to it."""
@@ -48,12 +50,14 @@ class Prober:
         logins: Logins,
         tls_contexts: ClientContexts,
         timeout_s: float = TIMEOUT_S,
+        resolver: Resolver | None = None,
     ) -> None:
         self.on_hint: Callable[[Address, HintKind], None] | None = None
         self._target = target
         self._logins = logins
         self._tls_contexts = tls_contexts
         self._timeout_s = timeout_s
+        self._places = Places(resolver or Resolver())
         self._known: dict[Address, _Known] = {}
 
     async def probe(self, address: Address) -> Report | Failure:
@@ -90,8 +94,10 @@ class Prober:
         if known.control is not None and known.control.is_open:
             return known.control
         logins = await self._logins(address)
+        # A resolver that does not answer leaves time to connect to the last addresses.
+        places = await self._places.of(self._target(address), self._timeout_s / 4)
         known.control = await Control.open(
-            self._target(address),
+            places,
             logins,
             self._timeout_s,
             self._tls_contexts,

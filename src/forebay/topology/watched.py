@@ -42,6 +42,11 @@ class Watched:
         return self.report is not None and self.failure is None
 
     @property
+    def is_well(self) -> bool:
+        """Nothing is held against it: another answer like the latest brings nothing new."""
+        return self.has_answered and self.hint is None
+
+    @property
     def is_mute(self) -> bool:
         """It is there, and does not tell what it is."""
         return self.failure is not None and self.failure.kind in _MUTE

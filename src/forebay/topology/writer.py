@@ -56,16 +56,34 @@ class Incarnation:
 class Past:
     """What is remembered of the cluster. ``system_id``: ours, "" where it is not told;
     ``is_known``: there was a writer, so whose cluster this is has been settled. ``timelines``: the
-    highest by system identifier, of those that were ours. ``last``: the latest writer."""
+    highest that were seen, by system identifier: of ours alone once that is settled. ``former``:
+    those of clusters that were ours. ``last``: the latest writer."""
 
     is_known: bool = False
     system_id: str = ""
     timelines: dict[str, int] = field(default_factory=dict)
+    former: dict[str, int] = field(default_factory=dict)
     last: Incarnation | None = None
 
     def highest(self, report: Report) -> int:
         """The highest timeline that was seen of a server's cluster; 0: none."""
-        return self.timelines.get(self.system_id if self.is_known else report.system_id, 0)
+        if self.is_known:
+            return self.timelines.get(self.system_id, 0)
+        agreeing = (
+            timeline for each, timeline in self.timelines.items() if _agree(each, report.system_id)
+        )
+        return max(agreeing, default=self.former.get(report.system_id, 0))
+
+    def survey(self, reports: Iterable[Report]) -> None:
+        """Before there is a writer: what all servers have said at last, whether they still answer
+        or not."""
+        if not self.is_known:
+            self.timelines = {}
+            for each in reports:
+                if not each.in_recovery and not each.is_read_only:
+                    before = self.timelines.get(each.system_id, 0)
+                    former = self.former.get(each.system_id, 0)
+                    self.timelines[each.system_id] = max(before, former, each.timeline)
 
     def is_ours(self, report: Report) -> bool:
         """Whether a report may come from a server of this cluster."""
@@ -81,6 +99,7 @@ class Past:
     def adopt(self, address: Address, report: Report) -> None:
         """A server becomes the writer."""
         if not self.is_known:
+            self.timelines = {report.system_id: self.highest(report)}
             self.is_known, self.system_id = True, report.system_id
         self.last = Incarnation(
             address, report.started_at, self.timeline_of(address, report), report.timeline > 0
@@ -120,9 +139,9 @@ class Past:
 
     def forget(self) -> None:
         """Every host was replaced: any cluster may be ours now."""
-        self.is_known, self.system_id = False, ""
-        # Without an identifier the next cluster could not be told from this one.
-        self.timelines.pop("", None)
+        if self.system_id:  # without one, the next cluster could not be told from this one
+            self.former |= self.timelines
+        self.is_known, self.system_id, self.timelines = False, "", {}
         if self.last is not None:
             self.last.is_over = True
 

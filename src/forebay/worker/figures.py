@@ -79,6 +79,7 @@ def parts_of(proxy: "Proxy") -> dict[str, dict[str, Number]]:
         "tls_versions": dict(counts.tls_versions),
         "refusals": added([REFUSALS, *(each.manager.refusals.counts for each in proxy.backends)]),
         **proxy.sessions.pinner.counts.figures(),
+        **proxy.sessions.losses.figures(),
     }
 
 

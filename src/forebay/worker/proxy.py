@@ -152,6 +152,8 @@ class Proxy:
         """What others look at. Those whose identity is gone have to go."""
         settings = self.settings
         self.sessions.apply(settings.pinning, sought_by(settings))
+        self.sessions.losses.in_transaction_error = settings.in_transaction_error
+        self.sessions.losses.replays = settings.replay
         for backend in self.backends:
             backend.manager.pausing.apply(self.prepared.given.paused)
         for identity in self._front.use(self.prepared):

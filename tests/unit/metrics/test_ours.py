@@ -12,6 +12,7 @@ from forebay.metrics.ours import CLIENTS, CREDENTIALS, DATABASE, SESSIONS
 from forebay.node import standing
 from forebay.session.pins import PinCounts
 from forebay.worker import figures as counted
+from forebay.worker.sessions.losses import Losses
 
 # What is no metric of its own: it is computed of one, or the sum of one.
 DERIVED = {"borrow_wait_us_p50", "borrow_wait_us_p99", "pins", "query_us", "wait_us"}
@@ -54,7 +55,7 @@ def test_every_number_has_a_metric_or_can_be_computed() -> None:
 
 def test_every_part_and_histogram_has_a_metric() -> None:
     _, parts, histograms = asked()
-    assert parts == keys_in(counted.parts_of, PinCounts.figures)
+    assert parts == keys_in(counted.parts_of, PinCounts.figures, Losses.figures)
     assert histograms == keys_in(counted.figures_of)
 
 

@@ -88,7 +88,7 @@ def test_rds_texts(error: PgError, sqlstate: str, text: str) -> None:
 
 
 def test_every_constructor_makes_an_error_that_reads_back() -> None:
-    arguments = {int: 1, str: "x", str | None: None}
+    arguments = {int: 1, str: "x", str | None: None, Severity: Severity.FATAL}
     for name, function in inspect.getmembers(errors, inspect.isfunction):
         if name.startswith("_") or name == "parse_fields":
             continue

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from forebay.protocol import errors
+from forebay.protocol.errors import Severity
 from forebay.protocol.messages import message, parameter_status, parse_parameter_status, query
-from forebay.relay import Application, Client, Command, MicroPool, Server, Statement
+from forebay.relay import Application, Client, Command, Loss, MicroPool, Server, Statement
+from forebay.relay.loss import CUT_OFF, ENDS, WAITS
 from forebay.relay.ports import MeaningPort, ParametersPort, ReadingPort, SettingsPort
 from forebay.relay.statements.statement import Account, Statements, Text, digest
 
@@ -207,6 +209,9 @@ class Sessions:
         self.refused: list[bytes] = []  # what the database said of settings
         self.instead: SettingsPort | None = None  # ... and the settings that are tried then
         self.interrupted = False
+        self.losses: list[Loss] = []
+        self.outcome: int | None = None  # of lost connections: see `forebay.relay.loss`
+        self.lost_error = errors.resolution_unknown(Severity.ERROR).encode()
 
     def parameters_known(self, client: Client) -> None:
         client.welcome(self.greeting)
@@ -225,8 +230,15 @@ class Sessions:
     def violated(self, client: Client, kind: int) -> bytes:
         return errors.protocol_violation(f"type {kind}").encode()
 
-    def server_lost(self, client: Client, reason: str) -> bytes:
-        return errors.server_lost(reason).encode()
+    def server_lost(self, client: Client, reason: str, loss: Loss) -> tuple[int, bytes]:
+        """The client ends, unless a test says otherwise, or nothing was sent."""
+        self.losses.append(loss)
+        if self.outcome is not None:
+            return self.outcome, self.lost_error
+        is_hopeful = not (loss.sent or loss.unknown_session or loss.is_hopeless or client.pinned)
+        if is_hopeful and loss.status == ord("I"):
+            return WAITS, b""
+        return (CUT_OFF if loss.half_forwarded else ENDS), errors.server_lost(reason).encode()
 
     def closed(self, client: Client, reason: str) -> None:
         self.ended.append((client, reason))
@@ -296,6 +308,7 @@ class Manager:
         self.left: list[tuple[Server, bool]] = []  # whether their clients have vanished
         self.copies: list[Server] = []  # ended in their clients' places
         self.changes = 0
+        self.seen: list[str] = []  # what was noticed
 
     def wanted(self, pool: MicroPool) -> None:
         self.wanted_by.append(pool)
@@ -314,6 +327,9 @@ class Manager:
 
     def ended(self, server: Server, body: bytes) -> None:
         self.last_words.append(body)
+
+    def noticed(self, server: Server, kind: str) -> None:
+        self.seen.append(kind)
 
     def abandoned(self, server: Server, vanished: bool) -> None:
         self.left.append((server, vanished))

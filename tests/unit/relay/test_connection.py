@@ -1,5 +1,6 @@
 """A database connection and the client that borrows it, as they know each other."""
 
+from forebay.protocol import errors
 from forebay.relay import Command, Server
 from tests.playbooks import wording
 from tests.unit.relay.fakes import PLAIN, Parameters, Settings
@@ -118,7 +119,7 @@ class TestShutting:
         client.sends("Query 'SELECT 1'")
         database.peer.shut("it is of no use")
         assert loopback.manager.lost == [(database.peer, "it is of no use")]
-        assert client.received() == loopback.sessions.server_lost(client.peer, "it is of no use")
+        assert client.received() == errors.server_lost("it is of no use").encode()
         database.gets("Query 'SELECT 1', Terminate")
         assert database.is_let_go
 

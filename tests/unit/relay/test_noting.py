@@ -2,6 +2,7 @@
 
 import pytest
 
+from forebay.protocol.messages import message
 from tests.unit.relay.fakes import PARAMETERS, as_parameters
 from tests.unit.relay.loopback import Loopback
 
@@ -80,3 +81,52 @@ class TestTags:
         assert client.peer.statements
         client.asks("Query 'DISCARD ALL'", database, "CommandComplete 'DISCARD ALL', Ready I")
         assert not client.peer.statements
+
+
+class TestWhatIsNoticed:
+    """Of the server: whoever looks after it is told."""
+
+    @pytest.mark.parametrize(
+        ("answer", "seen"),
+        [
+            ("Error 25006 'cannot execute INSERT in a read-only transaction'", ["read_only"]),
+            ("ParameterStatus in_hot_standby on", ["read_only"]),
+            ("ParameterStatus in_hot_standby off", []),
+            ("ParameterStatus is_superuser on", []),
+            ("Error 23505 twice", []),
+            ("Notice hello", []),
+        ],
+    )
+    def test_in_answers(self, loopback: Loopback, answer: str, seen: list[str]) -> None:
+        database, client = loopback.database(), loopback.client()
+        client.asks("Query 'INSERT 1'", database, f"{answer}, Ready I")
+        assert loopback.manager.seen == seen
+
+    @pytest.mark.parametrize(("code", "kind"), [("57P01", "terminated"), ("57P02", "crashed")])
+    @pytest.mark.parametrize("at", [1, 6, 30, 70])
+    def test_in_notices_in_any_two_parts(
+        self, loopback: Loopback, code: str, kind: str, at: int
+    ) -> None:
+        database, client = loopback.database(), loopback.client()
+        fields = f"SWARNING\0VWARNING\0C{code}\0Mterminating connection\0"
+        notice = message(b"N", fields.encode() + b"\0")
+        client.sends("Query 'INSERT 1'")
+        database.transmits(notice[:at])
+        database.transmits(notice[at:])
+        assert client.received() == notice
+        assert loopback.manager.seen == [kind]
+
+    def test_of_a_connection_that_nobody_has(self, loopback: Loopback) -> None:
+        database = loopback.database()
+        database.sends("Fatal 57P01 'terminating connection'")
+        assert loopback.manager.seen == ["terminated"]
+
+    def test_of_one_that_ends_without_a_word(self, loopback: Loopback) -> None:
+        database = loopback.database()
+        database.leaves()
+        assert loopback.manager.seen == ["lost"]
+
+    def test_nothing_of_one_that_forebay_ends(self, loopback: Loopback) -> None:
+        database = loopback.database()
+        database.peer.shut("it is of no use")
+        assert loopback.manager.seen == []

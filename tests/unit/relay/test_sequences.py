@@ -119,7 +119,10 @@ def test_a_connection_that_cannot_forget_is_of_no_use(
     for _ in range(5):
         database.answers("Forget", "Error 0A000 'not supported', Ready I")
     database.gets("Terminate")
-    client.gets("Fatal 08006")
+    client.gets("")
+    another = showing.database()
+    another.answers(QUERY, RESULT)
+    client.gets(RESULT)
 
 
 def test_a_statement_with_a_name_that_asks_waits_too(showing: Loopback) -> None:

@@ -2,7 +2,9 @@
 
 import pytest
 
+from forebay.protocol import errors
 from forebay.protocol.messages import message
+from forebay.relay.loss import STAYS
 from tests.playbooks import wording
 from tests.unit.relay.fakes import as_parameters
 from tests.unit.relay.loopback import BACKEND_PID, Loopback
@@ -32,7 +34,7 @@ class TestNonsense:
         assert database.is_let_go
         (_, reason), *_ = loopback.manager.lost
         assert reason.startswith("the database sent an unexpected message (type ")
-        assert client.received().endswith(loopback.sessions.server_lost(client.peer, reason))
+        assert client.received().endswith(errors.server_lost(reason).encode())
 
     def test_a_row_while_nothing_is_owed_too(self, loopback: Loopback) -> None:
         database = loopback.database()
@@ -122,9 +124,29 @@ class TestTheEnd:
     def test_a_fatal_error_is_the_clients_last_word(self, loopback: Loopback) -> None:
         database, client = loopback.database(), loopback.client()
         client.sends("Query 'SELECT 1'")
-        database.sends("Fatal 57P01 'terminating connection'")
-        client.gets("Fatal 57P01 'terminating connection'")
+        database.sends("Fatal 25P03 'terminating connection'")
+        client.gets("Fatal 25P03 'terminating connection'")
         assert client.is_let_go
+        assert not loopback.sessions.losses
+        assert loopback.manager.seen == []
+        assert [server for server, _ in loopback.manager.lost] == [database.peer]
+
+    @pytest.mark.parametrize(
+        ("sqlstate", "kind"),
+        [("57P01", "terminated"), ("57P02", "crashed"), ("57P03", "starting")],
+    )
+    def test_a_server_that_ends_its_connections_is_no_client_s_end(
+        self, loopback: Loopback, sqlstate: str, kind: str
+    ) -> None:
+        database, client = loopback.database(), loopback.client()
+        loopback.sessions.outcome = STAYS
+        client.sends("Query 'SELECT 1'")
+        database.sends(f"Fatal {sqlstate} 'terminating connection'")
+        client.gets("Error 08007, Ready I")
+        assert not client.is_let_go
+        word = loopback.sessions.losses[0].word
+        assert word == wording.encode(f"Fatal {sqlstate} 'terminating connection'")[5:]
+        assert loopback.manager.seen == [kind]
         assert [server for server, _ in loopback.manager.lost] == [database.peer]
 
     def test_of_an_idle_connection_is_the_managers(self, loopback: Loopback) -> None:

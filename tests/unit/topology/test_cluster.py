@@ -78,6 +78,16 @@ class TestFirstWriter:
         drive.probe(A, B)
         assert drive.summary == ("HOLD", 0, None)
 
+    def test_a_higher_timeline_counts_though_its_server_is_gone(self) -> None:
+        drive = Drive({A: PRIMARY, B: PROMOTED})
+        drive.probe(B)
+        drive.says[B] = "refused"
+        drive.probe(B, A)
+        assert drive.summary == ("HOLD", 0, None)
+        assert "takes writes on timeline 3, which is over: 4 was seen" in drive.verdict.cause
+        drive.cluster.set_hosts([A], drive.now)  # B never belonged here
+        assert drive.summary == ("UP", 1, A)
+
     def test_one_server_under_two_names_is_one(self) -> None:
         drive = Drive({A: PRIMARY, B: PRIMARY})
         drive.probe(A, B)

@@ -51,8 +51,9 @@ class Ending:
 async def opened(
     server: FakePostgres, *logins: ControlLogin, ending: Ending | None = None
 ) -> Control:
-    target = Target("127.0.0.1", server.port)
-    return await Control.open(target, logins or [LOGIN], 10.0, ClientContexts(), ending or Ending())
+    # Nobody listens at the first.
+    places = [Target("127.0.0.1", 1), Target("127.0.0.1", server.port)]
+    return await Control.open(places, logins or [LOGIN], 10.0, ClientContexts(), ending or Ending())
 
 
 def test_a_login_is_not_printed() -> None:
@@ -211,7 +212,7 @@ async def test_a_server_that_starts_is_not_asked_twice(server: FakePostgres) -> 
 async def test_no_login() -> None:
     target = Target("127.0.0.1", 1)
     with pytest.raises(ConnectError) as caught:
-        await Control.open(target, [], 10.0, ClientContexts(), Ending())
+        await Control.open([target], [], 10.0, ClientContexts(), Ending())
     assert caught.value.kind == "auth"
 
 

@@ -143,11 +143,11 @@ async def test_other_hosts(server: FakePostgres) -> None:
 async def test_a_writer_that_answers_stays_whatever_others_say(server: FakePostgres) -> None:
     asker, address = prober(server.port)
     other = Address("127.0.0.1", 1)
-    cluster, told = Counting(), Verdicts()
-    monitor = Monitor(cluster, Hearsay([address]), asker, told)
+    cluster, told, source = Counting(), Verdicts(), Hearsay([address])
+    monitor = Monitor(cluster, source, asker, told)
     monitor.start()
     await told.until("UP")
-    monitor.set_hosts([other])
+    source.set_hosts([other])
     assert cluster.hosts == [other, address]
     await told.until("HOLD")  # the other one has failed
     cluster.wanted.clear()
@@ -157,14 +157,43 @@ async def test_a_writer_that_answers_stays_whatever_others_say(server: FakePostg
     await monitor.stop()
 
 
-async def test_an_operator_may_take_the_writer_away(server: FakePostgres) -> None:
+@pytest.mark.parametrize("kind", [StaticSource, Hearsay])
+async def test_an_operator_may_take_the_writer_away(
+    server: FakePostgres, kind: type[StaticSource]
+) -> None:
     asker, address = prober(server.port)
     other = Address("127.0.0.1", 1)
     cluster, told = Counting(), Verdicts()
-    monitor = Monitor(cluster, StaticSource([address]), asker, told)
+    monitor = Monitor(cluster, kind([address]), asker, told)
     monitor.start()
     await told.until("UP")
     monitor.set_hosts([other])
+    assert cluster.hosts == [other]
+    await monitor.stop()
+
+
+class Slow(Hearsay):
+    """Finds the configured hosts later."""
+
+    def set_hosts(self, hosts: Sequence[Address]) -> None:
+        self.later = tuple(hosts)
+
+    def find(self) -> None:
+        super().set_hosts(self.later)
+
+
+async def test_what_was_proposed_stays_until_other_hosts_are_found(server: FakePostgres) -> None:
+    asker, address = prober(server.port)
+    other = Address("127.0.0.1", 1)
+    cluster, told, source = Counting(), Verdicts(), Slow([address])
+    monitor = Monitor(cluster, source, asker, told)
+    monitor.start()
+    await told.until("UP")
+    monitor.set_hosts([other])
+    monitor.hint(address, "silent")
+    await told.until("UP")
+    assert cluster.hosts == [address]
+    source.find()
     assert cluster.hosts == [other]
     await monitor.stop()
 
@@ -180,6 +209,11 @@ async def test_configured_hosts_are_asked_when_nobody_writes(
     monitor = Monitor(cluster, source, asker, told)
     monitor.start()
     assert (await told.until("UP")).writer == address
+    # There it stays, though nobody proposes it.
+    monitor.hint(address, "silent")
+    await told.until("UP")
+    source.set_hosts([])
+    assert cluster.hosts == [address]
     await monitor.stop()
 
 

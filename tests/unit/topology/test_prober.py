@@ -1,7 +1,9 @@
 """Probes of servers that answer, do not, or refuse."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from forebay.protocol.errors import Severity
 from forebay.topology.control import ControlLogin
 from forebay.topology.prober import Prober
 from forebay.topology.reports import Failure, HintKind, Report
+from forebay.topology.sources.resolver import Resolver
 from tests.harness.fake_postgres import SILENCE, FakePostgres, error, rows
 from tests.unit.topology.servers import answering, prober
 
@@ -80,6 +83,33 @@ async def test_no_postgresql(server: FakePostgres) -> None:
     found = await asker.probe(address)
     assert isinstance(found, Failure)
     assert found.kind == "protocol"
+    asker.close()
+
+
+async def test_a_name_that_cannot_be_looked_up_any_more(server: FakePostgres) -> None:
+    """It is connected to where it was last; localhost has two addresses, one that nobody is at."""
+    known = True
+
+    def look_up(*_: object, **__: object) -> list[tuple[Any, ...]]:
+        if not known:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [(0, 0, 0, "", (each, 0)) for each in ("127.0.0.2", "127.0.0.1")]
+
+    async def logins(_: Address) -> list[ControlLogin]:
+        return [ControlLogin("watcher", "secret", "postgres")]
+
+    named = Address("db.test", server.port)
+    asker = Prober(
+        lambda each: Target(each.host, each.port), logins, ClientContexts(), 60.0, Resolver(look_up)
+    )
+    assert isinstance(await asker.probe(named), Report)
+    known = False
+    asker.keep(())
+    assert isinstance(await asker.probe(named), Report)
+    nobody = await asker.probe(Address("db.test", 1))
+    assert nobody == Failure("refused", "127.0.0.1:1 (db.test): Connection refused")
+    other = Address("other.test", server.port)
+    assert await asker.probe(other) == Failure("refused", "Name or service not known")
     asker.close()
 
 

@@ -16,6 +16,7 @@ cdef class Named:
 cdef class Unnamed:
     cdef bytes definition
     cdef object parameters
+    cdef int control
     cdef bint harmless
     cdef bint is_bound
     cdef bytes portal

@@ -33,8 +33,9 @@ cdef class Unnamed:
 
     `definition` is the body of its Parse behind the name, kept in order to prepare it on other connections; None if
     it is too long for that. `parameters` are what the connection reported at the time. `harmless`: running it
-    certainly changes no session. `portal` is the body of the last RowDescription of a portal of it (empty for
-    NoData), which is looked at only if the statement is bound on another connection.
+    certainly changes no session. `control`: what it may do to a transaction (see scan/control). `portal` is the body
+    of the last RowDescription of a portal of it (empty for NoData), which is looked at only if the statement is
+    bound on another connection.
     """
 
     cdef bytes text(self):

@@ -50,6 +50,7 @@ cdef class Statement:
     cdef readonly Known known
     cdef readonly object meaning
     cdef readonly bint finds  # what it returns is found out whenever it runs: FETCH, EXECUTE
+    cdef readonly int control  # what it may do to a transaction: see scan/control
     cdef readonly bint harmless  # changes no session state whenever it is executed
     cdef readonly bint leaves_types  # of some parameter, for the database to find at Parse
     cdef bint is_typed  # it has the types of parameters that a client was told

@@ -17,6 +17,7 @@ from secrets import token_bytes
 
 from cpython.long cimport PyLong_AsVoidPtr, PyLong_FromVoidPtr
 
+from ..scan.control cimport control_in
 from ..scan.glance cimport glance
 from ..scan.names cimport FunctionNames
 
@@ -104,6 +105,7 @@ cdef class Statement:
         self.known = known
         self.meaning = meaning
         self.finds = FINDING.match(source.sql) is not None
+        self.control = control_in(source.sql)
         self.harmless = _is_harmless(source.sql, tail, None)
         self.leaves_types = _leaves_types(source.sql, tail)
         known.living = <void *> self

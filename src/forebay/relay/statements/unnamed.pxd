@@ -4,7 +4,7 @@ from ..connection cimport Borrower
 from .entries cimport Unnamed
 
 
-cdef int define_unnamed(Borrower client, bytes definition, bint harmless) except -1
+cdef int define_unnamed(Borrower client, bytes definition, bint harmless, int control) except -1
 cdef int close_unnamed(Borrower client) except -1
 cdef bint is_unnamed_uncertain(Borrower client) except -1
 cdef bint has_unnamed(Borrower client, Unnamed entry) noexcept

@@ -21,13 +21,14 @@ cdef bytes DESCRIBE_UNNAMED = framed(b"D", b"S\0")
 cdef bytes IN_BIND = b"Fpostgres.c\0L1\0Rexec_bind_message\0"
 
 
-cdef int define_unnamed(Borrower client, bytes definition, bint harmless) except -1:
+cdef int define_unnamed(Borrower client, bytes definition, bint harmless, int control) except -1:
     """Note that a Parse without a name is sent. `definition` is kept to prepare it on other connections; None if it
-    is too long. `harmless`: running it certainly changes no session."""
+    is too long. `harmless`: running it certainly changes no session. `control`: see scan/control."""
     cdef Unnamed entry = Unnamed.__new__(Unnamed)
     cdef Message parse = new_message()
     entry.definition = definition
     entry.harmless = harmless
+    entry.control = control
     entry.parameters = client.parameters_now()
     note_unnamed(client.server.prepared, parse, client.own_names().unnamed, entry)
     client.server.prepared.owe(PARSE, FORWARD, parse)

@@ -18,9 +18,11 @@ from ..belief cimport ALL, KEEP, Message, Table, new_message, note
 from ..connection cimport Borrower, Connection
 from ..frames cimport HEADER_BYTES, NOTED, PASSES, WAITS, Frame, replaced, write_head
 from ..frames cimport message as framed
+from ..lease cimport control_behind
 from ..ledger cimport BIND, CLOSE, DESCRIBE, EXECUTE, FAKE, FORWARD, PARSE, SWALLOW
 from ..refusal cimport RESULT_CHANGED, error_response, refuse, refuse_in_turn
 from ..sequences cimport forget_first, is_told_right
+from ..scan.control cimport NO_CONTROL
 from ..turn cimport answer_fakes
 from .binding cimport binds
 from .entries cimport Held, Named, held
@@ -278,6 +280,7 @@ cdef int use_named(Borrower client, Frame *frame, Py_ssize_t name) except -1:
         if not statement.harmless and must_forget(client, statement.text, statement.meaning.reading):
             forget_first(client)
             return WAITS
+        client.lease.portals_control |= control_behind(client.lease, statement.control)
         client.own_portals().note_bound(
             frame.data + HEADER_BYTES, entry, None, statement, is_kept and told is not None and told.shape is not None
         )
@@ -366,6 +369,7 @@ cdef int _use_sql_prepared(Borrower client, int kind, bytes name) except -1:
     by the same name, and running or closing it is what SQL would do."""
     if kind != c"D":
         verb = b"EXECUTE" if kind == c"B" else b"DEALLOCATE"
+        client.lease.portals_control |= NO_CONTROL
         client.sessions.texts.examine(client, b'%b "%b"' % (verb, name.replace(b'"', b'""')))
     return PASSES
 

@@ -88,7 +88,8 @@ class RdsSource:
         self._rounds.hurry()
 
     def set_hosts(self, hosts: Sequence[Address]) -> None:
-        self._hosts = tuple(hosts)
+        # They may be of another cluster: those known are not asked for theirs.
+        self._hosts, self._proposed = tuple(hosts), ()
         self._rounds.hurry()
 
     async def stop(self) -> None:
@@ -96,7 +97,10 @@ class RdsSource:
         await self._rounds.stop()
 
     async def _look(self) -> None:
+        hosts = self._hosts
         found = await self._first()
+        if hosts != self._hosts:
+            return  # it looks once more
         if found or not self._proposed:
             self._proposed = found or self._hosts
             if self._propose is not None:

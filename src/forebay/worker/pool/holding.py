@@ -69,7 +69,7 @@ class Holding:
         self.switches += 1
         manager.retire_opening()
         for server in list(manager.servers):
-            server.shut(reason)
+            server.cut(reason)
         manager.forget_server()
         manager.census.on_hold = was_on_hold
 

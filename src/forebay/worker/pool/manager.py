@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from forebay.channel import HintKind
 from forebay.net.connector import ConnectError
@@ -404,7 +404,6 @@ class PoolManager:
         if server in self.servers:
             self.servers.discard(server)
             pool.drop(server)
-            self.hint("lost")
             logger.info(
                 "The database connection closed. Reason: %s",
                 reason,
@@ -415,8 +414,12 @@ class PoolManager:
     def ended(self, server: Server, body: bytes) -> None:
         """The database has ended a connection, and no client is to hear of it."""
         error = PgError.parse(body)
-        self._hint_at(error)
         server.shut(f"the database says: {error.message} (SQLSTATE {error.sqlstate})")
+
+    def noticed(self, server: Server, kind: str) -> None:
+        """What concerns the database server was seen on a connection."""
+        if server in self.servers:  # it is not one of those that are closed anyway
+            self.hint(cast(HintKind, kind))
 
     def abandoned(self, server: Server, vanished: bool) -> None:
         """The client of a busy connection is gone: if it vanished, cancel what it had asked."""

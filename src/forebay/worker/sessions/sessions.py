@@ -15,7 +15,7 @@ from forebay.net.login import LoggedIn
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError, Severity
 from forebay.protocol.messages import backend_key_data, ready_for_query
-from forebay.relay import Client, MicroPool
+from forebay.relay import Client, Loss, MicroPool
 from forebay.session.replays import without_refused
 from forebay.session.settings import InternTable
 from forebay.worker.agenda import Agenda
@@ -27,6 +27,7 @@ from forebay.worker.sessions.auditor import Auditor
 from forebay.worker.sessions.cancel_keys import CancelKeys
 from forebay.worker.sessions.functions import NOTHING_SOUGHT, SoughtFunctions
 from forebay.worker.sessions.greetings import Greetings
+from forebay.worker.sessions.losses import Losses
 from forebay.worker.sessions.pinner import Pinner
 from forebay.worker.sessions.texts import Texts
 
@@ -74,6 +75,7 @@ class Sessions:
         self.greetings = Greetings(intern)
         self.clients: dict[int, Client] = {}
         self.counts = Counts()
+        self.losses = Losses()
         self.pinner = Pinner(agenda)
         self.applications = Applications()
         self.texts = Texts(self.pinner, self.applications)
@@ -171,9 +173,10 @@ class Sessions:
         """The error for a message that PostgreSQL would not read."""
         return errors.protocol_violation(f"invalid frontend message type {kind} or length").encode()
 
-    def server_lost(self, client: Client, reason: str) -> bytes:
-        """The error for a client whose connection is gone."""
-        return errors.server_lost(reason).encode()
+    def server_lost(self, client: Client, reason: str, loss: Loss) -> tuple[int, bytes]:
+        """What becomes of a client whose connection is gone, and the error for it."""
+        outcome, error = self.losses.decide(client, reason, loss)
+        return outcome, b"" if error is None else error.encode()
 
     def closed(self, client: Client, reason: str) -> None:
         """The client has ended."""

@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
+from forebay.embedded.certificates import Authority
 from forebay.topology.sources.http_get import MAX_BODY_BYTES, HttpError, get
 from forebay.topology.sources.resolver import Resolver
 
@@ -141,6 +144,35 @@ async def test_drops_from_time_to_time(web: Web) -> None:
     web.serve = drip
     with pytest.raises(TimeoutError):
         await get(web.url, "/cluster", Resolver(), timeout_s=0.2)
+
+
+async def test_https(tmp_path: Path) -> None:
+    """The name is verified, whatever address it has."""
+    authority, web = Authority("those who answer"), Web()
+    web.said = OK + b"\r\nhello"
+    certificate, key = authority.issue(("localhost",))
+    (tmp_path / "pair").write_bytes(certificate + key)
+    (tmp_path / "ca").write_bytes(authority.certificate_pem)
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(tmp_path / "pair")
+    trusting = ssl.create_default_context(cafile=tmp_path / "ca")
+    server = await asyncio.start_server(web.answer, "127.0.0.1", 0, ssl=serving)
+    port = server.sockets[0].getsockname()[1]
+    resolver = Resolver(lambda *_, **__: [(2, 1, 6, "", ("127.0.0.1", 0))])
+
+    async def ask(host: str, context: ssl.SSLContext) -> bytes:
+        url = f"https://{host}:{port}"
+        return await get(url, "/cluster", resolver, tls_context=context, timeout_s=10.0)
+
+    assert await ask("localhost", trusting) == b"hello"
+    with pytest.raises(ssl.SSLCertVerificationError):
+        await ask("elsewhere.test", trusting)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        await ask("localhost", ssl.create_default_context())
+    server.close()
+    for writer in web.writers:
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
 
 async def test_nobody_there(web: Web) -> None:

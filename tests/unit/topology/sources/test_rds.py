@@ -101,6 +101,18 @@ async def test_it_asks_the_cluster_and_then_the_instances() -> None:
     await source.stop()
 
 
+async def test_hosts_of_another_cluster() -> None:
+    """Its instances are asked, and not those that are known."""
+    servers = Servers(shop=[["shop-1", None]], shop_1=[["shop-1", None]], books=[["books-1", None]])
+    source, proposed = RdsSource(AURORA, [CLUSTER], servers.ask, 3600.0), Proposals()
+    source.start(proposed)
+    assert await proposed.next() == (ONE,)
+    source.set_hosts([Address(f"books.cluster-{DOMAIN}", 5433)])
+    assert await proposed.next() == (Address(f"books-1.{DOMAIN}", 5433),)
+    assert servers.asked == ["shop", "books"]
+    await source.stop()
+
+
 async def test_nobody_answers() -> None:
     servers = Servers()
     source, proposed = RdsSource(MULTI_AZ, [CLUSTER], servers.ask, 3600.0), Proposals()

@@ -69,6 +69,9 @@ class Connection:
             self.reason = reason
             self.pool.manager.server_lost(self, reason)
 
+    def cut(self, reason: str) -> None:
+        self.shut(reason)
+
 
 class Client:
     """Asks for a connection, and holds what it gets."""

@@ -110,6 +110,19 @@ def test_one_that_the_database_ends_is_told_of_and_replaced(
     assert world.client().server is world.connections[1]
 
 
+def test_what_is_noticed_is_passed_on() -> None:
+    world = World(limit=1)
+    world.done(world.client())
+    (server,) = world.connections
+    world.manager.noticed(cast(Any, server), "terminated")  # nobody asks
+    told: list[str] = []
+    world.manager.hint = told.append
+    world.manager.noticed(cast(Any, server), "crashed")
+    server.shut("it does not answer")
+    world.manager.noticed(cast(Any, server), "lost")
+    assert told == ["crashed"]
+
+
 def test_what_is_prepared_is_looked_at_again_in_that_database_only() -> None:
     world = World(limit=3)
     world.done(world.client("alice"), world.client("bob"))

@@ -12,7 +12,8 @@ import pytest
 from forebay.config.settings import ProxySettings, TargetSettings
 from forebay.protocol.errors import PgError
 from forebay.protocol.messages import parse_backend_key_data
-from forebay.relay import Client
+from forebay.relay import Client, Loss
+from forebay.relay.loss import ENDS, WAITS
 from forebay.session.causes import PinReason
 from forebay.session.settings import Settings
 from forebay.worker.sessions.cancel_keys import LONG_KEY_BYTES, SHORT_KEY_BYTES
@@ -185,9 +186,13 @@ def test_errors_of_forebays_own_have_postgresqls_codes(rig: Rig) -> None:
     violated = PgError.parse(rig.sessions.violated(client, 33)[5:])
     assert (violated.severity.value, violated.sqlstate) == ("FATAL", "08P01")
     assert "type 33" in violated.message
-    lost = PgError.parse(rig.sessions.server_lost(client, "the database says: goodbye")[5:])
-    assert (lost.severity.value, lost.sqlstate) == ("FATAL", "08006")
+    loss = Loss()
+    loss.status = ord("T")
+    outcome, told = rig.sessions.server_lost(client, "the database says: goodbye", loss)
+    lost = PgError.parse(told[5:])
+    assert (outcome, lost.severity.value, lost.sqlstate) == (ENDS, "FATAL", "08006")
     assert lost.detail == "the database says: goodbye"
+    assert rig.sessions.server_lost(client, "it is gone", Loss()) == (WAITS, b"")
 
 
 @pytest.mark.parametrize(
