@@ -31,10 +31,15 @@ class Inside:
         *,
         host: str = HOST,
         pool: dict[str, Any] | None = None,
+        target: dict[str, Any] | None = None,
+        **settings: Any,
     ) -> None:
-        target = TargetSettings(hosts=[f"{host}:{target_port}"], database=database.name)
+        hosts = {"hosts": [f"{host}:{target_port}"], "database": database.name}
         self._settings = ProxySettings(
-            require_tls=False, target=target, pool=PoolSettings(**(pool or {}))
+            require_tls=False,
+            target=TargetSettings(**hosts | (target or {})),
+            pool=PoolSettings(**(pool or {})),
+            **settings,
         )
         self._credential = credential(database.user, database.password)
         self._loop = relay_loop()
@@ -55,12 +60,21 @@ class Inside:
         self._thread.join(TIMEOUT_S)
         self._loop.close()
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The proxy's."""
+        return self._loop
+
     def call(self, function: Callable[[PoolManager], T]) -> T:
         """What `function` returns, called where the pool lives."""
+        return self.ask(lambda proxy: function(proxy.backends[0].manager))
+
+    def ask(self, function: Callable[[Proxy], T]) -> T:
+        """What `function` returns, called where the proxy lives."""
 
         async def run() -> T:
             assert self._proxy is not None
-            return function(self._proxy.backends[0].manager)
+            return function(self._proxy)
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result(TIMEOUT_S)
 

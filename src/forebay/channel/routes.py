@@ -29,6 +29,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     before the first to the new writer opens. 0: there was none yet. ``state``: UP: use ``writer``;
     SUSPECT: begin nothing new there; HOLD: nobody is known to write. ``standbys``: servers in
     recovery: what a READ_ONLY proxy uses, and where a READ_WRITE one keeps connections warm.
+    ``lost``: servers that do not answer: connections of readers to them are cut. ``servers``: how
+    many there are in all, as far as is known; 0: it is not told.
     """
 
     epoch: int = 0
@@ -36,6 +38,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     writer: str = ""  # host:port
     writer_name: str = ""  # see RouteServer.name
     standbys: list[RouteServer] = []
+    lost: list[str] = []
+    servers: int = 0
     cause: str = ""  # in words, why the state is not UP
 
 

@@ -52,6 +52,7 @@ class ConnectionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     opened_s: float = 0.0
     tls: str = ""
     is_retired: bool = False  # closes when it comes free
+    server: str = ""  # where it leads: host:port
     client: int = 0  # 0: nobody has it
     application: str = ""
     address: str = ""

@@ -17,6 +17,9 @@ FIXED_NODE_KEYS = (
     *("log_stats", "stats_period", "cloudwatch", "otel"),
 )
 
+# Its clients have sessions there that another server has not. Another name is another proxy.
+FIXED_PROXY_KEYS = ("target_role",)
+
 S = TypeVar("S", bound=msgspec.Struct)
 
 
@@ -38,12 +41,17 @@ def compare(old: Config, new: Config) -> Changes:
         if name not in new.proxies:
             text = f"its clients have {node.drain_timeout:g} s to finish their transactions"
             changed.append(f"proxies.{name} is gone: {text}")
+    proxies = dict(new.proxies)
     for name, proxy in new.proxies.items():
+        if name in old.proxies:
+            path = "proxies", name
+            proxies[name] = _keep(old.proxies[name], proxy, FIXED_PROXY_KEYS, path, fixed)
+    for name, proxy in proxies.items():
         if name in old.proxies:
             changed += _differences(old.proxies[name], proxy, ("proxies", name))
         else:
             changed.append(f"proxies.{name} is new")
-    return Changes(msgspec.structs.replace(new, node=node), changed, fixed)
+    return Changes(msgspec.structs.replace(new, node=node, proxies=proxies), changed, fixed)
 
 
 def compare_materials(old: Mapping[str, Material], new: Mapping[str, Material]) -> list[str]:

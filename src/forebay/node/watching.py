@@ -16,7 +16,7 @@ from forebay.config.settings import ProxySettings, TargetSettings
 from forebay.net.tasks import spawn
 from forebay.node.target_status import TargetStatus, target_status
 from forebay.topology.monitor import Monitor
-from forebay.topology.reports import Verdict
+from forebay.topology.reports import Server, Verdict
 
 log = logging.getLogger("forebay.topology")
 
@@ -87,6 +87,8 @@ class Watch:
                 for each, report in standbys
                 if report is not None
             ],
+            lost=[str(each.address) for each in verdict.servers if is_lost(each)],
+            servers=len(verdict.servers),
             cause=verdict.cause,
         )
 
@@ -205,6 +207,12 @@ class Watching:
             self._retry = None
         if self._watches and not self._tell(self.routes()):
             self._retry = asyncio.get_running_loop().call_later(RETRY_S, self.tell)
+
+
+def is_lost(server: Server) -> bool:
+    """Whether a server is taken to be dead, or out of reach: nothing of what was asked of it is to
+    be waited for."""
+    return server.health == "UNAVAILABLE" and server.reason in ("UNREACHABLE", "CONNECTION_FAILED")
 
 
 def _routes(watch: Watch) -> Iterable[tuple[str, Route]]:

@@ -307,6 +307,13 @@ def queue_full(limit: int) -> PgError:
     )
 
 
+def no_readers() -> PgError:
+    """A READ_ONLY proxy has no server to read from, and none is known that could become one."""
+    detail = "There is no server but the one that writes, which does not stand in for a reader."
+    hint = "Add a standby, or use an endpoint whose target_role is READ_WRITE."
+    return _error("08000", "The target has no reader.", detail, hint)
+
+
 def server_lost(detail: str | None = None) -> PgError:
     """The database connection broke while it served this client."""
     return _fatal("08006", "The connection to the database was lost.", detail)

@@ -64,6 +64,7 @@ cdef class Census(Line):
     cdef public Py_ssize_t idle
     cdef public Py_ssize_t waiting
     cdef public Py_ssize_t in_demand
+    cdef public bint has_others
     # How long clients have waited for a connection (but for those that got one at once), and requests took.
     cdef readonly Histogram waits
     cdef readonly Histogram queries
@@ -81,6 +82,9 @@ cdef class Census(Line):
 
     @cython.locals(group=Group)
     cpdef bint joined(self, Demand pool, double now)
+
+    @cython.locals(line=Line)
+    cpdef move_forward(self, Demand pool, double since)
 
     @cython.locals(line=Line, group=Group)
     cpdef bint left(self, Demand pool, double since)

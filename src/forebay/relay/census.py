@@ -159,6 +159,8 @@ class Census(Line):
         self.idle = 0
         self.waiting = 0
         self.in_demand = 0  # micro-pools that have connections or clients that wait
+        # The manager may help whoever waits: there are other servers that would do.
+        self.has_others = False
         self.waits = Histogram()  # of clients that did not get a connection at once
         self.queries = Histogram()  # requests, from their first byte here to the answer
         self.database = Histogram()  # ... from their first message at the database
@@ -223,7 +225,7 @@ class Census(Line):
                 group.put_behind(group.last, pool)
             if pool.size == 0:
                 self._demand(pool, 1)
-        if self.waiting > self.waiting_limit:
+        if self.waiting > self.waiting_limit or self.has_others:
             return True
         if self.on_hold:
             return False
@@ -232,6 +234,14 @@ class Census(Line):
         if pool.waiting <= pool.opening or group is not None:
             return False
         return self.limit == _UNKNOWN or self.size < self.limit or self.idle > 0
+
+    def move_forward(self, pool, since):
+        """A client that has waited since `since`, longer than the others there, is the first in
+        `pool` now."""
+        line = pool.line
+        line.take_out(pool)
+        pool.waits_since = since
+        line.put(pool)
 
     def left(self, pool, since):
         """Note that a client waits in `pool` no more. `since`: when the client that is the first

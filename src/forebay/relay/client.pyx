@@ -1,7 +1,7 @@
 """An established client: what the relay and Python ask of it. What it does stands in files of their own:
     walk       what it sends; examine: read before it is sent; statements/: what it prepares
     borrowing  how it stands with its connection
-    leaving    its end
+    leaving    its end; moving: to another server
 
 What is rare or slow is asked of ``sessions`` (Python): see ports.py.
 """
@@ -15,6 +15,7 @@ from .kinds cimport is_request
 from .leaving cimport end_if_gone, end_lost, end_with, leave_queue, part_with
 from .losing cimport note_loss
 from .micropool cimport MicroPool
+from .moving cimport move
 from .poller cimport Poller
 from .scan.names cimport FunctionNames
 from .statements.entries cimport Named
@@ -154,6 +155,10 @@ cdef class Client(Borrower):
         end_if_gone(self)
         if self.farewell is not None:
             part_with(self, self.farewell)
+
+    def move(self, MicroPool pool not None) -> bool:
+        """Let it get its connections from `pool` from now on; see `moving`."""
+        return move(self, pool)
 
     cpdef drop(self):
         """Close at once a client that has ended, whatever was still to be sent to it."""

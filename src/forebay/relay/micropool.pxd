@@ -44,6 +44,10 @@ cdef class MicroPool(Demand):
     @cython.locals(tail=Waiter)
     cpdef wait(self, Waiter waiter, double now)
 
+    @cython.locals(at=Waiter, after=Waiter, more=bint)
+    cpdef take_place(self, Waiter waiter, double since, double now)
+    cdef note_wait(self, double wait_s)
+
     @cython.locals(before=Waiter, behind=Waiter, first=Waiter)
     cpdef leave(self, Waiter waiter)
 

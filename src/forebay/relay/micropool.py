@@ -146,6 +146,36 @@ class MicroPool(Demand):
         if self.census.joined(self, now):
             self.manager.wanted(self)
 
+    def take_place(self, waiter, since, now):
+        """Queue `waiter`, who has waited elsewhere since `since`, before all who came later."""
+        at = self.last_waiter
+        while at is not None and at.waits_since > since:
+            at = at.waits_behind
+        after = self.first_waiter if at is None else at.waits_before
+        waiter.waiting_in = self
+        waiter.waits_since = since
+        waiter.waits_behind = at
+        waiter.waits_before = after
+        if at is None:
+            self.first_waiter = waiter
+        else:
+            at.waits_before = waiter
+        if after is None:
+            self.last_waiter = waiter
+        else:
+            after.waits_behind = waiter
+        self.waiting += 1
+        more = self.census.joined(self, now)
+        if at is None:
+            self.census.move_forward(self, since)
+        if more:
+            self.manager.wanted(self)
+
+    def note_wait(self, wait_s):
+        """Somebody who has waited for so long has a connection now."""
+        self.tally.wait_s += wait_s
+        self.census.waits.note(wait_s)
+
     def leave(self, waiter):
         """Take `waiter` out of the queue, wherever it stands; harmless when it does not wait."""
         if waiter.waiting_in is not self:
@@ -197,6 +227,5 @@ class MicroPool(Demand):
                 self.manager.schedule()
         else:
             self.tally.borrows += 1
-            self.tally.wait_s += now - waiter.waits_since
-            self.census.waits.note(now - waiter.waits_since)
+            self.note_wait(now - waiter.waits_since)
         return waiter

@@ -95,6 +95,27 @@ class Backend:
         self._reported.clear()
         self.manager.move()
 
+    def shun(self, cause: str, hint: str) -> None:
+        """Open and lend no connections any more, and close those that are there as they come free.
+        `cause`, `hint`: for clients who have waited here for too long."""
+        manager = self.manager
+        manager.holding.cause, manager.holding.hint = cause, hint
+        if not manager.census.on_hold:
+            manager.census.on_hold = True
+            manager.forget_server()
+            manager.budget = None
+            manager.retire_all()
+            self._leave()
+
+    def welcome(self) -> None:
+        """Use it again."""
+        manager = self.manager
+        manager.census.on_hold, manager.holding.cause = False, ""
+        self._reported.clear()
+        self._leave()
+        self._join()
+        manager.schedule()
+
     def probe(self, database: str, identity: str) -> None:
         """Open a connection before any client wants one: it tells the server's limits."""
         pool = self.manager.pool(database, identity)

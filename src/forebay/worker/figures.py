@@ -35,10 +35,10 @@ def _all_of(counted: Iterable[RelayHistogram]) -> Histogram:
 async def figures_of(proxy: "Proxy", *, pools: bool) -> ProxyFigures:
     """One proxy's figures, with those of each micro-pool if `pools`."""
     censuses = [each.manager.census for each in proxy.backends]
-    target = proxy.settings.target
     waits = _all_of(census.waits for census in censuses)
     return ProxyFigures(
-        target=str(target.addresses()[0]),
+        target=_target(proxy),
+        target_role=proxy.settings.target_role,
         numbers=numbers_of(proxy, waits),
         parts=parts_of(proxy),
         histograms={
@@ -49,6 +49,13 @@ async def figures_of(proxy: "Proxy", *, pools: bool) -> ProxyFigures:
         pools=await _pools(proxy) if pools else [],
         gone=_gone(proxy) if pools else [],
     )
+
+
+def _target(proxy: "Proxy") -> str:
+    """The server behind it; where there are several, all that are configured."""
+    if proxy.settings.target_role == "READ_ONLY":
+        return ",".join(map(str, proxy.settings.target.addresses()))
+    return str(proxy.backends[0].target)
 
 
 def numbers_of(proxy: "Proxy", waits: Histogram) -> dict[str, Number]:
@@ -142,13 +149,15 @@ def _waited_s(manager: PoolManager, now: float) -> float:
 
 
 async def _pools(proxy: "Proxy") -> list[PoolFigures]:
-    """Of each micro-pool, a few at a time."""
-    found: list[PoolFigures] = []
-    for pool in [pool for each in proxy.backends for pool in each.manager.pools.values()]:
-        found.append(pool_figures(pool, proxy.now()))
-        if len(found) % POOLS_AT_ONCE == 0:
+    """Of each database and user, a few micro-pools at a time; those of several servers together."""
+    found: dict[tuple[str, str], PoolFigures] = {}
+    pools = [pool for each in proxy.backends for pool in each.manager.pools.values()]
+    for number, pool in enumerate(pools, 1):
+        key, figures = (pool.database, pool.user), pool_figures(pool, proxy.now())
+        found[key] = figures if key not in found else together(found[key], figures)
+        if number % POOLS_AT_ONCE == 0:
             await asyncio.sleep(0)
-    return found
+    return list(found.values())
 
 
 def _gone(proxy: "Proxy") -> list[PoolFigures]:
@@ -177,6 +186,21 @@ def pool_figures(pool: MicroPool, now: float) -> PoolFigures:
         idle=len(pool.idle),
         borrowed=pool.borrowed,
         **counted(tally),
+    )
+
+
+def together(one: PoolFigures, other: PoolFigures) -> PoolFigures:
+    """Those of one database and user at two servers."""
+    sums = {
+        name: getattr(one, name) + getattr(other, name)
+        for name in PoolFigures.__struct_fields__
+        if name not in ("database", "user", "waited_s")
+    }
+    return PoolFigures(
+        database=one.database,
+        user=one.user,
+        waited_s=max(one.waited_s, other.waited_s),
+        **sums,
     )
 
 

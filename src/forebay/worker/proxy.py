@@ -8,7 +8,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -35,10 +35,11 @@ from forebay.worker.evacuation import Evacuations, Evacuator
 from forebay.worker.front import Front
 from forebay.worker.hints import Hints
 from forebay.worker.identities import Identities
-from forebay.worker.pool.chores import Timeouts
+from forebay.worker.pool.chores import Chores, timeouts_of
 from forebay.worker.pool.janitor import Janitor
 from forebay.worker.pool.opener import Login
 from forebay.worker.prepared import Prepared
+from forebay.worker.readers import Readers
 from forebay.worker.sessions.cancel_keys import CancelKeys
 from forebay.worker.sessions.functions import sought_by
 from forebay.worker.sessions.sessions import Sessions
@@ -82,11 +83,20 @@ class Proxy:
         self._identities = Identities(prepared.given.name, self._target, around.ask)
         greetings = self.sessions.greetings
         common = Common(agenda, intern, greetings, around.evacuator, ClientContexts())
-        self.backends = [Backend(common, self._target(), self._login(), settings)]
-        self.backends[0].manager.hint = self._hint
-        self._front = Front(agenda, around.ask, self._identities, self._backend)
-        chores = [each.chores for each in self.backends]
-        self._janitor = Janitor(agenda, _timeouts(settings), chores, self.sessions)
+        self._readers: Readers | None = None
+        self._writers: list[Backend] = []
+        ask: Callable[[], Backend] = self._backend
+        if settings.target_role == "READ_ONLY":
+            self._readers = Readers(
+                common, self.sessions, settings, self._login, self._pause, self._hints.note
+            )
+            ask = self._readers.backend_to_ask
+        else:
+            self._writers = [Backend(common, self._target(), self._login(), settings)]
+            self._writers[0].manager.hint = self._hint
+        self._front = Front(agenda, around.ask, self._identities, ask)
+        self._janitor = Janitor(agenda, timeouts_of(settings), [], self.sessions)
+        self._look_after_backends()
         self._doorman = Doorman(agenda.loop, self._log_in)
         self._use()
         self._evacuate()
@@ -103,6 +113,8 @@ class Proxy:
         proxy = cls(around, prepared, route)
         handshake.prepare(around.agenda.loop)
         proxy._hold_or_release()
+        if proxy._readers is not None and proxy._course.route is not None:
+            proxy.route(proxy._course.route)
         proxy._janitor.start()
         proxy._doorman.listen(prepared.given.listeners, passed)
         proxy._probe()
@@ -114,16 +126,23 @@ class Proxy:
         target, before = self.settings.target, old.given.settings
         self._use()
         self._doorman.listen(prepared.given.listeners, passed)
+        if self._readers is not None:
+            self._readers.apply(self.settings)
         for backend in self.backends:
             backend.apply(self.settings, self._login())
-        self._janitor.timeouts = _timeouts(self.settings)
+        self._janitor.timeouts = timeouts_of(self.settings)
         if self.settings.pool.init_query != before.pool.init_query:
             self.sessions.greetings.forget()
         if target != before.target:
             self._move(before.target)
 
     def route(self, route: Route) -> None:
-        """Which server writes, as the node has told it now."""
+        """Which servers write and follow, as the node has told it now."""
+        if self._readers is not None:
+            self._readers.route(route)
+            self._look_after_backends()
+            self._probe([each for each in self.backends if not each.manager.size])
+            return
         must_switch = self._course.take(route)
         backend = self._backend()
         if backend.aim(self._target()):
@@ -135,9 +154,22 @@ class Proxy:
         if not backend.manager.size:
             self._probe()
 
+    @property
+    def backends(self) -> list[Backend]:
+        """The database servers; a READ_ONLY proxy's may be others at any time."""
+        return self._writers if self._readers is None else self._readers.backends
+
+    def _look_after_backends(self) -> None:
+        chores: list[Chores | Readers] = [each.chores for each in self.backends]
+        self._janitor.chores = chores if self._readers is None else [self._readers, *chores]
+
+    def _pause(self, backend: Backend) -> None:
+        """A server is a reader from now on."""
+        backend.manager.pausing.apply(self.prepared.given.paused)
+
     def _hold_or_release(self) -> None:
         obstacle = self._course.obstacle
-        for backend in self.backends:
+        for backend in self._writers:
             if obstacle:
                 backend.manager.holding.hold(obstacle)
             else:
@@ -167,8 +199,10 @@ class Proxy:
 
     def _evacuate(self) -> None:
         """A statement that needs a database for itself has others leave it at this server."""
-        place = self._backend().place
-        self.sessions.evacuations = Evacuations(self._around.evacuator, place, self.sessions.texts)
+        for each in self._writers:
+            self.sessions.evacuations = Evacuations(
+                self._around.evacuator, each.place, self.sessions.texts
+            )
 
     def _move(self, before: TargetSettings) -> None:
         """Another target: connections to the one before are closed as they come free. Where both
@@ -180,21 +214,21 @@ class Proxy:
         if before.is_watched and self._course.is_watched:
             return
         self.sessions.greetings.forget()
-        for backend in self.backends:
+        for backend in self._writers:
             backend.move(self._target())
         self._evacuate()
         self._probe()
 
-    def _probe(self) -> None:
-        """Open a connection before any client wants one."""
+    def _probe(self, backends: Iterable[Backend] | None = None) -> None:
+        """Open a connection before any client wants one; at these servers, or all."""
         identity = self._identities.first
-        for backend in self.backends:
+        for backend in self.backends if backends is None else backends:
             if identity is not None and not backend.manager.census.on_hold:
                 backend.probe(self.settings.target.database, identity)
 
     def _backend(self) -> Backend:
         """The one to which what comes next goes."""
-        return self.backends[0]
+        return self._writers[0] if self._readers is None else self._readers.backend()
 
     def _pool(self, database: str, identity: str) -> MicroPool:
         """Where a client that comes is to get its connections."""
@@ -236,7 +270,7 @@ class Proxy:
             lambda identity: self._front.refresh(identity),
             settings.pool.init_query,
             settings.target.connect_timeout,
-            must_write=self._course.is_watched,
+            must_write=self._course.is_watched and settings.target_role == "READ_WRITE",
         )
 
     # ---- a connection comes ----
@@ -365,16 +399,6 @@ async def _turn_away(login: LoggedIn, error: PgError) -> NoReturn:
     """Raises LoginFailed when the client has been told."""
     await refuse(login.stream, error)
     raise LoginFailed(error.message, login.user, error.sqlstate)
-
-
-def _timeouts(settings: ProxySettings) -> Timeouts:
-    return Timeouts(
-        connection_borrow_timeout_s=settings.pool.connection_borrow_timeout,
-        idle_client_timeout_s=settings.idle_client_timeout,
-        max_client_age_s=settings.max_client_age,
-        max_idle_time_s=settings.pool.max_idle_time,
-        max_connection_age_s=settings.pool.max_connection_age,
-    )
 
 
 def _address_of(peer: object) -> str:

@@ -24,6 +24,7 @@ from forebay.relay.census import Line
 from forebay.relay.connection import Place
 from forebay.worker.kept import application_of, known_notes
 from forebay.worker.pool.holders import Survey, holder_of
+from forebay.worker.pool.manager import PoolManager
 from forebay.worker.sessions import telling
 
 if TYPE_CHECKING:
@@ -41,10 +42,14 @@ def view_of(proxy: "Proxy", limit: int) -> ProxyView:
     now = proxy.now()
     managers = [each.manager for each in proxy.backends]
     survey = Survey.of(managers, now)
+    places = {each.manager: str(each.target) for each in proxy.backends}
     lines = [line for manager in managers for line in manager.groups.lines()]
     kinds = proxy.sessions.pinner.book.kinds(now)
     return ProxyView(
-        holders=[connection_row(each.server, now) for each in survey.holders[:limit]],
+        holders=[
+            connection_row(each.server, places[cast("PoolManager", each.server.pool.manager)], now)
+            for each in survey.holders[:limit]
+        ],
         holders_count=len(survey.holders),
         states=dict(Counter(each.kind for each in survey.holders)),
         waiters=[client_row(each, now) for each in _waiters(lines, limit)],
@@ -82,13 +87,13 @@ def connections_of(proxy: "Proxy", offset: int, limit: int) -> Connections:
     now = proxy.now()
     # Process ids are each server's own.
     servers = {
-        (backend.number << PID_BITS) + server.pid: server
+        (backend.number << PID_BITS) + server.pid: (server, str(backend.target))
         for backend in proxy.backends
         for server in backend.manager.servers
     }
     part, next_offset = _part(servers, offset, limit)
     return Connections(
-        rows=[connection_row(servers[number], now) for number in part], next_offset=next_offset
+        rows=[connection_row(*servers[number], now) for number in part], next_offset=next_offset
     )
 
 
@@ -118,8 +123,8 @@ def client_row(client: Client, now: float) -> ClientRow:
     )
 
 
-def connection_row(server: Server, now: float) -> ConnectionRow:
-    """One database connection."""
+def connection_row(server: Server, place: str, now: float) -> ConnectionRow:
+    """One database connection. `place`: where it leads (host:port)."""
     client = server.client
     is_unused = client is None and server.is_free
     holder = holder_of(server)
@@ -134,6 +139,7 @@ def connection_row(server: Server, now: float) -> ConnectionRow:
         opened_s=_seconds(now - server.opened_at),
         tls=server.tls_version,
         is_retired=server.retired,
+        server=place,
         client=0 if client is None else client.process_id,
         application="" if client is None else name_as_text(application_of(client)),
         address="" if client is None else telling.address_of(client),

@@ -32,6 +32,17 @@ def test_nothing_changed() -> None:
     assert changes.effective == config(app=APP)
 
 
+def test_an_endpoint_for_reads_does_not_become_one_for_writes() -> None:
+    reads = msgspec.structs.replace(APP, target_role="READ_ONLY", require_tls=False)
+    changes = compare(config(app=APP, new=APP), config(app=reads, other=reads))
+    assert changes.fixed == [
+        'proxies.app.target_role can\'t change while running; it stays "READ_WRITE" until a restart'
+    ]
+    kept = msgspec.structs.replace(reads, target_role="READ_WRITE")
+    assert changes.effective == config(app=kept, other=reads)
+    assert "proxies.app.require_tls: true → false" in changes.changed
+
+
 def test_limits_that_come_change_and_go() -> None:
     old = msgspec.structs.replace(
         APP, users={"a.b": LimitSettings(max_connections=3), "c": LimitSettings(query_timeout=1)}

@@ -94,6 +94,7 @@ async def test_the_worker_is_told_what_is_known() -> None:
         state="UP",
         writer="a:5432",
         standbys=[RouteServer(address="b:5432", weight=50, lag_s=0.5)],
+        servers=2,
     )
     assert place.told[-1] == place.watching.routes() == Routes(routes={"app": route})
     place.monitors[0].say(verdict("HOLD", 1, cause="a:5432 refuses"))
@@ -183,3 +184,24 @@ async def test_changes_are_told_in_the_log(caplog: pytest.LogCaptureFixture) -> 
         "HOLD: a:5432 is down",
         "b:5432 writes",
     ]
+
+
+@pytest.mark.parametrize(
+    ("server", "lost"),
+    [
+        (Server(B, "UNAVAILABLE", "UNREACHABLE"), ["b:5432"]),
+        (Server(B, "UNAVAILABLE", "CONNECTION_FAILED"), ["b:5432"]),
+        (Server(B, "UNAVAILABLE", "FENCED", report=Report(in_recovery=False)), []),
+        (Server(B, "UNAVAILABLE", "AUTH_FAILURE"), []),
+        (Server(B, "AVAILABLE", "AUTH_FAILURE", report=Report(in_recovery=True)), []),
+        (Server(B), []),
+    ],
+)
+async def test_only_what_does_not_answer_is_lost(server: Server, lost: list[str]) -> None:
+    """The control user's rights are no reason to cut what clients have."""
+    place = Place()
+    place.use(app=target("a", "b"))
+    writer = Server(A, "AVAILABLE", report=Report(in_recovery=False))
+    place.monitors[0].say(Verdict("UP", 1, A, (writer, server), 0.0))
+    route = place.watching.routes().routes["app"]
+    assert (route.lost, route.servers) == (lost, 2)

@@ -156,3 +156,56 @@ def test_an_idle_one_may_be_lost(pool: Any) -> None:
     assert (pool.idle, pool.borrowed, pool.size, pool.census.idle) == ([second], 0, 1, 1)
     pool.drop(second)
     assert (pool.idle, pool.size, pool.census.idle, pool.census.in_demand) == ([], 0, 0, 0)
+
+
+@pytest.mark.parametrize("since", [0.5, 1.0, 1.5, 3.5])
+def test_who_comes_from_elsewhere_takes_its_place_by_time(
+    pool: Any, module: Any, since: float
+) -> None:
+    """Behind those who have waited as long, before those who came later."""
+    places = {number: module.Waiter() for number in (1.0, 2.0, 3.0)}
+    for number, place in places.items():
+        pool.wait(place, number)
+    moved = module.Waiter()
+    pool.take_place(moved, since, 9.0)
+    behind = sum(number <= since for number in places)
+    expected = [*places.values()]
+    expected.insert(behind, moved)
+    assert waiting(pool) == expected
+    assert (moved.waits_since, moved.waiting_in) == (since, pool)
+    assert pool.waits_since == min(since, 1.0)
+    for place in expected:
+        assert pool.next_waiter() is place
+    assert (pool.first_waiter, pool.last_waiter, pool.waiting) == (None, None, 0)
+
+
+def test_who_comes_from_elsewhere_may_bring_its_pool_forward(module: Any) -> None:
+    """Which of several micro-pools is served next follows who has waited longest."""
+    census, manager = relay.Census(), Manager()
+    pools = [module.MicroPool("app", name, census, manager, None) for name in "abc"]
+    for number, each in enumerate(pools):
+        each.wait(module.Waiter(), 10.0 + number)
+    pools[2].take_place(module.Waiter(), 10.5, 20.0)
+    assert [pools[0].behind, pools[2].behind, pools[1].behind] == [pools[2], pools[1], None]
+    pools[1].take_place(module.Waiter(), 1.0, 20.0)
+    assert census.first is pools[1]
+    assert pools[1].waits_since == 1.0
+    empty = module.MicroPool("app", "d", census, manager, None)
+    empty.take_place(module.Waiter(), 5.0, 20.0)
+    assert pools[1].behind is empty
+    assert census.waiting == 6
+
+
+def test_each_who_waits_is_told_of_where_others_could_help(pool: Any, module: Any) -> None:
+    pool.census.waiting_limit = 100
+    pool.census.limit = 1
+    mine = server()
+    connected(pool, mine)
+    pool.borrow(SETTINGS)
+    pool.wait(module.Waiter(), 1.0)
+    assert pool.manager.wanted_by == []
+    pool.census.has_others = True
+    pool.wait(module.Waiter(), 2.0)
+    pool.census.on_hold = True
+    pool.wait(module.Waiter(), 3.0)
+    assert pool.manager.wanted_by == [pool, pool]

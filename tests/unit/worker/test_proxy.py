@@ -58,6 +58,7 @@ def made() -> Any:
     """A proxy without anything behind it."""
     proxy = cast(Any, Proxy.__new__(Proxy))
     proxy._draining = False
+    proxy._readers = None
     proxy.prepared = prepared(SimpleNamespace(max_client_connections=2))
     proxy.sessions = SimpleNamespace(clients={}, counts=Counts())
     proxy._admin = SimpleNamespace(is_meant=lambda database: False, cancel=lambda *_: None)
@@ -83,7 +84,7 @@ async def test_as_many_as_may_stay_do_and_the_next_does_not() -> None:
         pool=lambda database, user: (database, user),
         groups=SimpleNamespace(refusal=lambda *_: None),
     )
-    proxy.backends = [SimpleNamespace(manager=manager)]
+    proxy._writers = [SimpleNamespace(manager=manager)]
     proxy._janitor = SimpleNamespace(watch=watched.append)
     for turn in range(3):
         ours, theirs = socket.socketpair()
@@ -166,7 +167,7 @@ async def test_who_cannot_be_admitted_is_not_left_waiting(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(endpoint, "log_in", log_in)
     proxy = made()
-    proxy.backends = [SimpleNamespace(manager=SimpleNamespace(pool=lambda database, user: 1 / 0))]
+    proxy._writers = [SimpleNamespace(manager=SimpleNamespace(pool=lambda database, user: 1 / 0))]
     ours, theirs = socket.socketpair()
     with theirs:
         with pytest.raises(ZeroDivisionError):
@@ -185,7 +186,7 @@ async def test_a_cancel_request_reaches_who_shows_the_key_and_gets_no_answer(kno
     managers = [object(), object()]
     client = SimpleNamespace(pool=SimpleNamespace(manager=managers[1]))
     proxy.sessions.find = lambda pid, key: client if (pid, key) == (7, b"key!") else None
-    proxy.backends = [
+    proxy._writers = [
         SimpleNamespace(manager=managers[0]),
         SimpleNamespace(manager=managers[1], canceller=SimpleNamespace(cancel_client=cancel)),
     ]

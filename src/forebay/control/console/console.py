@@ -152,8 +152,8 @@ class Console:
         if shown == "SERVERS":
             wanted = ConnectionsRequest(proxy=proxy, offset=offset, limit=ROWS_AT_ONCE)
             found = await observer.ask(wanted, Connections)
-            target = self._settings(proxy).target.addresses()[0]
-            rows = [sockets.server_row(each, target, now) for each in found.rows]
+            first = self._settings(proxy).target.addresses()[0]
+            rows = [sockets.server_row(each, first, now) for each in found.rows]
             return rows, found.next_offset
         if shown == "HOLDERS":
             everyone = [each async for each in observer.connections(proxy)]

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from forebay.channel import AdminColumn, ClientRow, ConnectionRow
-from forebay.config.addresses import Address
+from forebay.config.addresses import Address, parse_address
 
 Row = list[str | None]
 
@@ -81,7 +81,7 @@ def client_row(row: ClientRow, local: Address, now: float) -> Row:
 
 
 def server_row(row: ConnectionRow, target: Address, now: float) -> Row:
-    """A database connection. ``target``: the database server."""
+    """A database connection. ``target``: the database server, if the row does not say."""
     is_linked = bool(row.client)
     state = "active" if is_linked else "idle" if row.state == UNUSED else "tested"
     return [
@@ -90,7 +90,7 @@ def server_row(row: ConnectionRow, target: Address, now: float) -> Row:
         row.database,
         "none",
         state,
-        *_local(target),
+        *_local(parse_address(row.server, wildcard=False) if row.server else target),
         "",
         "0",
         moment(now - row.opened_s),

@@ -3,6 +3,7 @@ wait for them."""
 
 from dataclasses import dataclass
 
+from forebay.config.settings import ProxySettings
 from forebay.worker.agenda import Agenda
 from forebay.worker.pool.manager import PoolManager
 from forebay.worker.pool.overdue import Overdue
@@ -20,6 +21,17 @@ class Timeouts:
     max_client_age_s: float
     max_idle_time_s: float
     max_connection_age_s: float
+
+
+def timeouts_of(settings: ProxySettings) -> Timeouts:
+    """What a proxy's settings say."""
+    return Timeouts(
+        connection_borrow_timeout_s=settings.pool.connection_borrow_timeout,
+        idle_client_timeout_s=settings.idle_client_timeout,
+        max_client_age_s=settings.max_client_age,
+        max_idle_time_s=settings.pool.max_idle_time,
+        max_connection_age_s=settings.pool.max_connection_age,
+    )
 
 
 class Chores:

@@ -30,11 +30,13 @@ HOLD_HINT = (
 
 
 class Holding:
-    """Of one proxy's connections. ``cause``: in words, why they are held; empty: they are not."""
+    """Of one proxy's connections. ``cause``: in words, why they are held; empty: they are not.
+    ``hint``: the way out."""
 
     def __init__(self, manager: "PoolManager") -> None:
         self._manager = manager
         self.cause = ""
+        self.hint = HOLD_HINT
         self.switches = 0
 
     def hold(self, cause: str) -> None:

@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Sequence
+from typing import Protocol
 
 from forebay.net.tasks import in_crypto_thread
 from forebay.protocol import errors
@@ -13,7 +14,7 @@ from forebay.worker.memory import (
     Ebb,
     malloc_trim,
 )
-from forebay.worker.pool.chores import Chores, Timeouts
+from forebay.worker.pool.chores import Timeouts
 from forebay.worker.sessions.sessions import Sessions
 
 TICK_S = 0.1
@@ -28,12 +29,25 @@ LAST_CHANCE_S = 60.0
 DUE_SPARE = 1000
 
 
+class Due(Protocol):
+    """What is done when its time has come: `forebay.worker.pool.chores.Chores`, say."""
+
+    def tick(self, now: float, timeouts: Timeouts) -> None:
+        """Do what is due, and cannot wait."""
+
+    def slow_tick(self, now: float, timeouts: Timeouts) -> None:
+        """Do what is due, and needs no haste."""
+
+    def stop(self, now: float) -> None:
+        """There will be no other tick."""
+
+
 class Janitor:
     """Looks after one proxy. ``tick`` does all that is due at `now`. ``chores``: those of its
     database servers, which may be others at any time."""
 
     def __init__(
-        self, agenda: Agenda, timeouts: Timeouts, chores: Sequence[Chores], sessions: Sessions
+        self, agenda: Agenda, timeouts: Timeouts, chores: Sequence[Due], sessions: Sessions
     ) -> None:
         self.timeouts = timeouts
         self.chores = chores

@@ -79,6 +79,8 @@ class PoolManager:
         self.cancel = cancel
         # Told what speaks against the server, as far as traffic sees it.
         self.hint: Callable[[HintKind], None] = lambda _: None
+        # Asked to move clients to other servers, where there are some (`Census.has_others`).
+        self.relieve: Callable[[], None] = lambda: None
         self._intern = intern
         self._changeover = Changeover(intern, limits.init_query)
         self._backoffs: dict[MicroPool, Backoff] = {}
@@ -139,12 +141,23 @@ class PoolManager:
         return self.census.size < (1 if self.budget is None else self.census.limit)
 
     @property
+    def is_failing(self) -> bool:
+        """Whether connections could not be opened lately, for a reason that concerns them all."""
+        return any(each.is_transient for each in self._backoffs.values())
+
+    @property
+    def has_clients(self) -> bool:
+        """Whether anybody who has logged in gets connections here."""
+        return any(pool.clients for pool in self.pools.values())
+
+    @property
     def waiting(self) -> int:
         """Clients that wait for a connection."""
         return self.census.waiting
 
     def wanted(self, pool: MicroPool) -> None:
         """A client waits in `pool`, and more is to be done than to let it wait."""
+        self.relieve()
         if self.waiting > self._limits.max_waiting_clients:
             newest = pool.last_waiter
             if newest is not None:
@@ -205,6 +218,15 @@ class PoolManager:
         if self.groups.has_room(pool.database, pool.user):
             self._begin_opening(pool, "open the first database connection")
 
+    def retry(self, now: float) -> None:
+        """Where connections could not be opened and nobody waits for one, try again, each time that
+        it is due: who is sent elsewhere meanwhile may come back."""
+        due = [pool for pool, each in self._backoffs.items() if each.retry_at <= now]
+        for pool in due:
+            is_tried = pool.waiting > 0 or pool.opening > 0
+            if self.has_room and not is_tried and not self.is_held_back(pool):
+                self.probe(pool)
+
     def _begin_opening(self, pool: MicroPool, name: str) -> None:
         pool.begin_opening()
         self._agenda.spawn(self._open(pool), name)
@@ -246,6 +268,7 @@ class PoolManager:
         self._hint_at(error)
         if self.census.on_hold:
             return  # there may be no server at all now: nobody is to be refused for that
+        self.relieve()
         backoff = Backoff.after(error, self._agenda.now(), self._backoffs.get(pool))
         self._backoffs[pool] = backoff
         pool.retry_at = backoff.retry_at

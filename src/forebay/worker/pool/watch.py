@@ -18,7 +18,6 @@ from forebay.worker.pool.holders import (
     seconds,
     who,
 )
-from forebay.worker.pool.holding import HOLD_HINT
 from forebay.worker.pool.pausing import PAUSED_DETAIL, PAUSED_HINT
 
 if TYPE_CHECKING:
@@ -59,7 +58,8 @@ class Watch:
             return errors.borrow_timed_out(PAUSED_DETAIL, PAUSED_HINT)
         held = self._manager.holding.cause
         if held:
-            return errors.borrow_timed_out(held.encode("ascii", "replace").decode(), HOLD_HINT)
+            detail = held.encode("ascii", "replace").decode()
+            return errors.borrow_timed_out(detail, self._manager.holding.hint)
         survey = self.survey(now)
         unreached = self._manager.last_error(pool)
         detail = survey.detail(pool.user)

@@ -81,6 +81,20 @@ def test_states_of_connections_without_a_client(state: str, shown: str) -> None:
     assert (found["state"], found["close_needed"], found["link"]) == (shown, "1", "")
 
 
+@pytest.mark.parametrize(
+    ("server", "place"),
+    [
+        ("10.0.0.9:5433", ("10.0.0.9", "5433")),
+        ("[fe80::1]:5432", ("fe80::1", "5432")),
+        ("", ("127.0.0.1", "6432")),
+    ],
+)
+def test_a_connection_is_shown_where_it_leads(server: str, place: tuple[str, str]) -> None:
+    row = ConnectionRow(id=1, database="d", user="u", state="unused", server=server)
+    found = named(server_row(row, LOCAL, 1000.0))
+    assert (found["addr"], found["port"]) == place
+
+
 def test_holders_come_in_order() -> None:
     unused = ConnectionRow(id=1, database="d", user="u", state="unused")
     later = ConnectionRow(id=2, database="d", user="u", state="active", held_s=1.0)
