@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
+from forebay.channel import Route
 from forebay.config import (
     AuthSettings,
     Config,
@@ -90,6 +91,10 @@ class Front:
         """How often a worker had died and another one was started."""
         return self._node.restarts
 
+    def route(self) -> Route | None:
+        """Where the proxy's connections lead now; None where there is but one server."""
+        return self._node.watching.routes().routes.get(PROXY)
+
     async def figures(self) -> dict[str, int | float]:
         """The proxy's own counts; empty while its worker does not answer."""
         try:
@@ -109,6 +114,21 @@ async def running(
     less weight, which would break the view.
     """
     log = logging.getLogger("forebay")
+    before = log.level
+    log.setLevel(level.upper())
+    try:
+        node = await _started(databases, port, level)
+        try:
+            async with show_page(node) as page:
+                yield Front(node, page)
+        finally:
+            await node.drain(DRAIN_TIMEOUT_S)
+    finally:
+        log.setLevel(before)
+
+
+async def _started(databases: Databases, port: int | None, level: str) -> Node:
+    """A node that runs. Raises SetupError if none can."""
     for attempt in (USUAL_PORT, ANY_PORT) if port is None else (port,):
         node = Node(
             configuration(databases, attempt),
@@ -117,16 +137,7 @@ async def running(
         )
         try:
             await node.start()
-            break
+            return node
         except NodeError as error:
             failure = error
-    else:
-        raise SetupError(f"Forebay did not start: {'; '.join(failure.problems)}") from failure
-    before = log.level
-    log.setLevel(level.upper())
-    try:
-        async with show_page(node) as page:
-            yield Front(node, page)
-    finally:
-        await node.drain(DRAIN_TIMEOUT_S)
-        log.setLevel(before)
+    raise SetupError(f"Forebay did not start: {'; '.join(failure.problems)}") from failure
