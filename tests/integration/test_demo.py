@@ -75,6 +75,19 @@ def test_clients_stay_while_the_writer_is_killed(temporary: Path) -> None:
     assert direct["idle_clients_dropped"] == result["idle_clients"] == 100
     assert direct["statements_failed"] > 0
     assert forebay["idle_clients_dropped"] == 0
+    states = [each.split()[0] for each in forebay["states"]]
+    epochs = [int(each.split()[1]) for each in forebay["states"]]
+    assert "HOLD" in states
+    assert (states[0], states[-1]) == ("UP", "UP")
+    assert epochs == sorted(epochs)
+    assert epochs[-1] > epochs[0]
+    # Who had a connection lent when it died, at most; all others wait.
+    assert forebay["statements_failed"] <= 39 < direct["statements_failed"]
+    assert forebay["clients_dropped"] <= 39 < direct["clients_dropped"]
+    assert direct["connections_made_anew"] > 0
+    for part in (direct, forebay):
+        assert part["client_wait_s_max"] >= part["client_wait_s_median"] > 0
+    assert finished.err == ""  # what Forebay logs of it would break the view
     assert leftovers(temporary) == []
 
 
@@ -83,6 +96,8 @@ def test_both_acts_fit_a_terminals_lines(temporary: Path) -> None:
     assert finished.code == 0, finished
     for title in ("clients refused", "idle clients dropped", "export DATABASE_URL"):
         assert finished.out.count(title) == 1
+    for title in ("More clients than", "The server that writes dies ━"):
+        assert finished.err.count(title) == 1
     assert "the writer is killed" in finished.err
     assert "the standby is promoted" in finished.err
     assert all(len(line) <= 80 for line in finished.err.splitlines())

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
+from forebay.channel import Route
 from forebay.config import (
     AuthSettings,
     Config,
@@ -89,6 +91,10 @@ class Front:
         """How often a worker had died and another one was started."""
         return self._node.restarts
 
+    def route(self) -> Route | None:
+        """Where the proxy's connections lead now; None where there is but one server."""
+        return self._node.watching.routes().routes.get(PROXY)
+
     async def figures(self) -> dict[str, int | float]:
         """The proxy's own counts; empty while its worker does not answer."""
         try:
@@ -99,29 +105,39 @@ class Front:
 
 @contextlib.asynccontextmanager
 async def running(
-    databases: Databases, port: int | None, show_page: Beside
+    databases: Databases, port: int | None, show_page: Beside, *, level: str = "warning"
 ) -> AsyncIterator[Front]:
     """Runs a Forebay for as long as the context lasts. Raises SetupError if it cannot start.
 
     port: None stands for the usual one, or any where that cannot be had, which only shows when it
-    is taken: another demo may have found it free as well.
+    is taken: another demo may have found it free as well. level: Forebay says nothing that is of
+    less weight, which would break the view.
     """
+    log = logging.getLogger("forebay")
+    before = log.level
+    log.setLevel(level.upper())
+    try:
+        node = await _started(databases, port, level)
+        try:
+            async with show_page(node) as page:
+                yield Front(node, page)
+        finally:
+            await node.drain(DRAIN_TIMEOUT_S)
+    finally:
+        log.setLevel(before)
+
+
+async def _started(databases: Databases, port: int | None, level: str) -> Node:
+    """A node that runs. Raises SetupError if none can."""
     for attempt in (USUAL_PORT, ANY_PORT) if port is None else (port,):
         node = Node(
             configuration(databases, attempt),
             worker_command=(sys.executable, "-m", "forebay.demo.bound_worker", str(os.getpid())),
-            environ=dict(os.environ)
-            | {ENV_LEVEL: "warning"},  # the worker's words would break the view
+            environ=dict(os.environ) | {ENV_LEVEL: level},
         )
         try:
             await node.start()
-            break
+            return node
         except NodeError as error:
             failure = error
-    else:
-        raise SetupError(f"Forebay did not start: {'; '.join(failure.problems)}") from failure
-    try:
-        async with show_page(node) as page:
-            yield Front(node, page)
-    finally:
-        await node.drain(DRAIN_TIMEOUT_S)
+    raise SetupError(f"Forebay did not start: {'; '.join(failure.problems)}") from failure

@@ -26,6 +26,12 @@ from forebay.net.connector import Target
 USER_CONNECTIONS = 45  # what Aurora Serverless gives at half a capacity unit
 RESERVED_CONNECTIONS = 3  # for superusers
 USER = "app_user"
+TITLE = "More clients than the database allows connections"
+STORY = (
+    f"{CLIENTS} clients come at once; the database allows {USER_CONNECTIONS} connections. First"
+    " they go straight to it, then through Forebay, where they share connections and wait their"
+    " turn."
+)
 # Worth nothing: it opens made-up rows on a loopback port for as long as the demo runs. Being always
 # the same, the lines that the demo prints hold for the next run too.
 PASSWORD = "forebay-demo"  # noqa: S105
@@ -80,6 +86,7 @@ class Tour:
 
     async def run(self, tell: Callable[[Result], None], keep: bool) -> None:
         """The whole tour; ``tell`` gets what came out. With ``keep`` it stays, until cancelled."""
+        self._view.act(TITLE, STORY)
         async with ConnectionSampler(self._server) as sampler:
             await self._go_direct(sampler)
             await sampler.idle.wait()  # PostgreSQL needs a moment to see its clients go

@@ -36,8 +36,11 @@ class Moment:
 class View:
     """Shows nothing; the base of the one that does."""
 
+    def act(self, title: str, story: str) -> None:
+        """A new act begins; ``story``: what is to be seen in it, in a sentence or two."""
+
     def stage(self, title: str) -> None:
-        """A new part of the tour begins."""
+        """A new part of the act begins."""
 
     def show(self, line: Text) -> None:
         """How things stand in it; see `Meter.line`."""
@@ -53,6 +56,12 @@ class ConsoleView(View):
         self._console = console
         self._live: Live | None = None
         self._last: Text | None = None
+
+    def act(self, title: str, story: str) -> None:
+        self.close()
+        self._console.print()
+        self._console.rule(title, align="left", style="bold", characters="━")
+        self._console.print(Text(story))
 
     def stage(self, title: str) -> None:
         self.close()

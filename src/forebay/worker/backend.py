@@ -180,4 +180,5 @@ def limits_of(settings: ProxySettings) -> Limits:
         max_waiting_clients=pool.max_waiting_clients,
         init_query=pool.init_query.strip(),
         max_connections=pool.max_connections,
+        is_watched=settings.target.is_watched,
     )

@@ -14,6 +14,7 @@ def shown(is_terminal: bool) -> str:
     console = Console(file=screen, force_terminal=is_terminal, width=80, legacy_windows=False)
     view = ConsoleView(console)
     meter = Meter()
+    view.act("Of pools", "Many come, and few are there.")
     view.stage("through Forebay")
     report = Report(connected=300, refused=255, transactions=99_999)
     view.show(meter.line(Moment.of(Report(connected=1), 1, 0)))
@@ -24,7 +25,11 @@ def shown(is_terminal: bool) -> str:
 
 
 def test_a_file_gets_one_line_a_stage_that_fits() -> None:
-    title, line = shown(is_terminal=False).splitlines()
+    lines = shown(is_terminal=False).splitlines()
+    _, act, story, title, line = lines
+    assert act.startswith("Of pools ━")
+    assert all(len(each) <= 80 for each in lines)
+    assert story == "Many come, and few are there."
     assert title == "through Forebay"
     assert "300 clients, 255 refused │ 40 connections, 260 waiting │ 99999 done" in line
 
@@ -38,6 +43,7 @@ def test_a_terminal_gets_a_moving_line() -> None:
 
 def test_the_silent_view_is_silent() -> None:
     view = View()
+    view.act("x", "x")
     view.stage("x")
     view.show(Text("x"))
     view.close()

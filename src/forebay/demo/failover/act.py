@@ -26,12 +26,19 @@ from forebay.embedded.pair import Pair
 
 GROUPS: dict[Role, int] = {"idle": 100, "web": 100, "function": 100}
 CLIENTS = sum(GROUPS.values())
+TITLE = "The server that writes dies"
+STORY = (
+    f"{CLIENTS} clients work on two servers, a writer and its standby. The writer is killed, and"
+    " the standby promoted. First clients are connected straight to them and reconnect by"
+    " themselves; then through Forebay, which holds their requests (HOLD) until a server writes."
+)
 # So many that clients can do without Forebay: it takes one for seven or eight of them.
 DATABASE_CONNECTIONS = 330
 MAX_CONNECTIONS_PERCENT = 12
 CALM_S = 2.0  # work before the writer is killed
 AFTER_S = 4.0  # ... and after its successor can write
 CLIENTS_TIMEOUT_S = 60.0
+STATE_INTERVAL_S = 0.01
 PROGRAM = "forebay.demo.failover.clients"
 
 
@@ -73,6 +80,7 @@ class Act:
 
         Raises SetupError where the servers or the clients cannot be had.
         """
+        self._view.act(TITLE, STORY)
         servers = self._pair.servers
         direct = [(server.host, server.port) for server in servers]
         self._view.stage(f"{CLIENTS} clients straight at a writer and its standby")
@@ -82,7 +90,9 @@ class Act:
         databases = proxy.Databases(
             servers, USER, PASSWORD, DATABASE, max_connections_percent=MAX_CONNECTIONS_PERCENT
         )
-        async with proxy.running(databases, self._plan.port, self._show_page) as front:
+        # That a server is away is no news here, and the view says it.
+        running = proxy.running(databases, self._plan.port, self._show_page, level="error")
+        async with running as front:
             self.port, self.page = front.port, front.page
             self._view.stage(f"{CLIENTS} clients through Forebay at a writer and its standby")
             through = [(servers[0].host, front.port)]
@@ -106,12 +116,13 @@ class Act:
         self._ask(books.EMPTY)
         crowd = Crowd(self._orders(hosts, sslmode), PROGRAM, Report, CLIENTS_TIMEOUT_S)
         states: list[str] = []
-        async with crowd, self._watching(crowd, front, states):
-            await crowd.connected()
-            crowd.start()
-            await asyncio.sleep(CALM_S)
-            switched = await fail_over(self._pair, self._view.stage)
-            await asyncio.sleep(AFTER_S)
+        async with crowd:
+            async with self._watching(crowd, front, states):
+                await crowd.connected()
+                crowd.start()
+                await asyncio.sleep(CALM_S)
+                switched = await fail_over(self._pair, self._view.stage)
+                await asyncio.sleep(AFTER_S)
             ended_at = time.monotonic()
             crowd.stop()
             await crowd.finished()
@@ -146,21 +157,32 @@ class Act:
     async def _watching(
         self, crowd: Crowd[Report], front: proxy.Front | None, states: list[str]
     ) -> AsyncIterator[None]:
-        watch = asyncio.ensure_future(self._watch(crowd, front, states))
+        watches = [asyncio.ensure_future(self._watch(crowd, front))]
+        if front is not None:
+            watches.append(asyncio.ensure_future(_follow(front, states)))
         try:
             yield
         finally:
-            watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
+            for watch in watches:
+                watch.cancel()
+            await asyncio.gather(*watches, return_exceptions=True)
 
-    async def _watch(
-        self, crowd: Crowd[Report], front: proxy.Front | None, states: list[str]
-    ) -> None:
+    async def _watch(self, crowd: Crowd[Report], front: proxy.Front | None) -> None:
         while True:
             report = total(crowd.reports)
             silent_s = time.monotonic() - report.last_write_at if report.writes else 0.0
-            waiting = 0
+            route, waiting = None, 0
             if front is not None:
+                route = front.route()
                 waiting = int((await front.figures()).get("clients_waiting", 0))
-            self._view.show(Moment(report, silent_s, None, waiting).line())
+            self._view.show(Moment(report, silent_s, route, waiting).line())
             await asyncio.sleep(VIEW_INTERVAL_S)
+
+
+async def _follow(front: proxy.Front, states: list[str]) -> None:
+    """Notes each state that Forebay goes through, unless it is over before it is looked at."""
+    while True:
+        route = front.route()
+        if route is not None and f"{route.state} {route.epoch}" not in states[-1:]:
+            states.append(f"{route.state} {route.epoch}")
+        await asyncio.sleep(STATE_INTERVAL_S)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
 import time
 from collections import Counter
@@ -113,6 +114,7 @@ class Client:
         self._connection: DatabaseConnection | None = None
         self._sequence = 0
         self._was_dropped = False
+        self._longest_wait_s = 0.0
 
     async def run(self) -> None:
         """Connects, works from "go" until it is enough, and leaves."""
@@ -126,20 +128,25 @@ class Client:
             await self._be_idle()
         else:
             await self._work()
+            self._report.waits_s.append(self._longest_wait_s)
         if self._connection is not None:
             self._connection.close()
             self._report.connected -= 1
 
     async def _work(self) -> None:
+        wanted_at = math.inf  # the first of the writes that have not succeeded
         for begin_at in self._begins():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(begin_at):
                     await self._crowd.enough.wait()
                     return
+            wanted_at = min(wanted_at, time.monotonic())
             connection = await self._connected()
+            if connection is None or await self._write(connection):
+                waited_s = time.monotonic() - wanted_at
+                self._longest_wait_s, wanted_at = max(self._longest_wait_s, waited_s), math.inf
             if connection is None:
                 return
-            await self._write(connection)
 
     def _begins(self) -> Iterator[float]:
         """When to write next, by the loop's clock; bursts that were missed are left out."""
@@ -153,8 +160,8 @@ class Client:
             yield started_at + burst * BURST_INTERVAL_S + choice.uniform(0, BURST_SPREAD_S)
             burst = max(burst, int((time.monotonic() - started_at) / BURST_INTERVAL_S)) + 1
 
-    async def _write(self, connection: DatabaseConnection) -> None:
-        """One write, and what its client knows of it then."""
+    async def _write(self, connection: DatabaseConnection) -> bool:
+        """One write, and what its client knows of it then. Whether it was acknowledged."""
         self._sequence += 1
         insert = f"INSERT INTO writes VALUES ({self._number}, {self._sequence})"  # noqa: S608
         *before, last = [insert]
@@ -167,6 +174,7 @@ class Client:
             self._report.written_at.append(now)
             self._report.writes += 1
             self._report.last_write_at = now
+        return known is self._report.acknowledged
 
     async def _outcome(
         self, connection: DatabaseConnection, before: list[str], last: str
@@ -230,7 +238,9 @@ class Client:
         while self._connection is None and not self._crowd.enough.is_set():
             try:
                 self._take(await self._crowd.connect())
+                self._report.made_anew += 1
             except ConnectError:
+                self._report.attempts_failed += 1
                 await asyncio.sleep(pause_s * self._choice.uniform(0.5, 1.0))
                 pause_s = min(2 * pause_s, LAST_RETRY_S)
         return self._connection

@@ -34,8 +34,11 @@ class Report(msgspec.Struct, kw_only=True):
     """Where a client process stands.
 
     dropped: clients that have lost a connection at least once; ``idle_dropped``: while they had
-    asked for nothing. failed: statements that brought an error, or no answer. writes: those that
-    were acknowledged; ``last_write_at``, and ``written_at`` of each, are of the monotonic clock.
+    asked for nothing. failed: statements that brought an error, or no answer. made_anew:
+    connections, behind the first of each client; ``attempts_failed``: to open one. writes: those
+    that were acknowledged; ``last_write_at``, and ``written_at`` of each, are of the monotonic
+    clock. waits_s: of each client that writes the longest time from when it wanted to write until
+    a write of its was acknowledged, another connection and writes that failed included.
 
     The last report also has the writes one by one, as `write_id` numbers them. acknowledged: they
     must be there, once. refused: the client was told that they are not, or it had not yet asked for
@@ -47,6 +50,8 @@ class Report(msgspec.Struct, kw_only=True):
     dropped: int = 0
     idle_dropped: int = 0
     failed: int = 0
+    made_anew: int = 0
+    attempts_failed: int = 0
     writes: int = 0
     last_write_at: float = 0.0
     is_connected: bool = False
@@ -56,10 +61,14 @@ class Report(msgspec.Struct, kw_only=True):
     refused: list[int] = []
     unknown: list[int] = []
     written_at: list[float] = []
+    waits_s: list[float] = []
 
 
-COUNTS = ("connected", "unconnected", "dropped", "idle_dropped", "failed", "writes")
-LISTS = ("acknowledged", "refused", "unknown", "written_at")
+COUNTS = (
+    *("connected", "unconnected", "dropped", "idle_dropped"),
+    *("failed", "made_anew", "attempts_failed", "writes"),
+)
+LISTS = ("acknowledged", "refused", "unknown", "written_at", "waits_s")
 
 
 def total(reports: Iterable[Report]) -> Report:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+
 import msgspec
 
 from forebay.demo.failover.books import Books
@@ -13,17 +15,23 @@ class Part(msgspec.Struct, kw_only=True):
     """The same clients and the same failover, in one of the two ways.
 
     Of clients: those that lost their connection (``clients_dropped``), among them those that had
-    asked for nothing (``idle_clients_dropped``). Of writes: acknowledged (``writes``), their
-    outcome not told (``writes_unknown``), acknowledged and absent (``writes_lost``), there twice,
-    refused and there all the same (``writes_phantom``). ``writer_away_s``: from the kill until the
-    new writer could write; ``seconds_without_a_write``: the longest time in which nobody's was
-    acknowledged.
+    asked for nothing (``idle_clients_dropped``). Of connections: how many were opened in place of
+    others (``connections_made_anew``), and how often that failed. Of writes: acknowledged
+    (``writes``), their outcome not told (``writes_unknown``), acknowledged and absent
+    (``writes_lost``), there twice, refused and there all the same (``writes_phantom``).
+
+    ``writer_away_s``: from the kill until the new writer could write; ``seconds_without_a_write``:
+    the longest time in which nobody's was acknowledged. ``client_wait_s``: of each client that
+    writes the longest time from when it wanted to write until a write succeeded; the median
+    client's, and the worst.
     """
 
     unconnected: int = 0
     clients_dropped: int = 0
     idle_clients_dropped: int = 0
     statements_failed: int = 0
+    connections_made_anew: int = 0
+    connection_attempts_failed: int = 0
     writes: int = 0
     writes_unknown: int = 0
     writes_lost: int = 0
@@ -31,6 +39,8 @@ class Part(msgspec.Struct, kw_only=True):
     writes_phantom: int = 0
     writer_away_s: float = 0.0
     seconds_without_a_write: float = 0.0
+    client_wait_s_median: float = 0.0
+    client_wait_s_max: float = 0.0
     states: list[str] = []  # that Forebay went through, as "HOLD 1": the state and its epoch
     errors: dict[str, int] = {}
 
@@ -47,6 +57,8 @@ class Part(msgspec.Struct, kw_only=True):
             clients_dropped=report.dropped,
             idle_clients_dropped=report.idle_dropped,
             statements_failed=report.failed,
+            connections_made_anew=report.made_anew,
+            connection_attempts_failed=report.attempts_failed,
             writes=report.writes,
             writes_unknown=len(report.unknown),
             writes_lost=books.lost,
@@ -54,6 +66,8 @@ class Part(msgspec.Struct, kw_only=True):
             writes_phantom=books.phantoms,
             writer_away_s=round(writer_at - switched.killed_at, 3),
             seconds_without_a_write=round(gap_s, 3),
+            client_wait_s_median=round(statistics.median(report.waits_s or [0.0]), 3),
+            client_wait_s_max=round(max(report.waits_s, default=0.0), 3),
             states=states,
             errors=report.errors,
         )

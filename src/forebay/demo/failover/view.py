@@ -59,11 +59,14 @@ ROWS = (
     "idle clients dropped",
     "working clients dropped",
     "statements failed",
+    "connections made anew",
+    "attempts to connect that failed",
     "writes acknowledged",
     "writes lost",
     "writes done twice",
-    "seconds without a server that writes",
-    "seconds without a write",
+    "time without any write",
+    "until a client could write, median",
+    "until a client could write, worst",
 )
 
 
@@ -72,9 +75,12 @@ def _column(part: Part) -> tuple[str, ...]:
         f"{part.idle_clients_dropped}",
         f"{part.clients_dropped - part.idle_clients_dropped}",
         f"{part.statements_failed}",
+        f"{part.connections_made_anew}",
+        f"{part.connection_attempts_failed}",
         f"{part.writes}",
         f"{part.writes_lost}",
         f"{part.writes_twice}",
-        f"{part.writer_away_s:.2f}",
-        f"{part.seconds_without_a_write:.2f}",
+        f"{part.seconds_without_a_write:.2f} s",
+        f"{part.client_wait_s_median:.2f} s",
+        f"{part.client_wait_s_max:.2f} s",
     )

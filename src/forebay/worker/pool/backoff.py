@@ -20,12 +20,13 @@ _TRANSIENT = ("53", "57", "58", "08")
 @dataclass(frozen=True, slots=True)
 class Backoff:
     """The last opening failed with `error`, and time may heal that or not; the next try is due at
-    `retry_at`, after `delay_s`."""
+    `retry_at`, after `delay_s`. `since`: when the first of these failures was."""
 
     error: Exception
     is_transient: bool
     retry_at: float
     delay_s: float
+    since: float
 
     @classmethod
     def after(cls, error: Exception, now: float, previous: "Backoff | None") -> "Backoff":
@@ -38,7 +39,8 @@ class Backoff:
             delay_s = FIRST_RETRY_S
         else:
             delay_s = min(2 * previous.delay_s, LONGEST_RETRY_S)
-        return cls(error, is_transient, now + delay_s, delay_s)
+        since = now if previous is None else previous.since
+        return cls(error, is_transient, now + delay_s, delay_s, since)
 
 
 def _is_transient(error: Exception) -> bool:

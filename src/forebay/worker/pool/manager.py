@@ -35,6 +35,9 @@ logger = logging.getLogger("forebay.pool")
 
 # What a client that vanished had asked may take so long to end; then its connection is closed.
 ABANDONED_S = 5.0
+# Where the node watches the servers, it is the node that warns of one that is away. When it has not
+# noticed anything for so long, the worker does.
+NODE_WARNS_S = 2.0
 # What a server says that dies, or that does not serve yet.
 HINTS: dict[str, HintKind] = {"57P01": "terminated", "57P02": "crashed", "57P03": "starting"}
 
@@ -51,6 +54,7 @@ class Limits:
     max_waiting_clients: int
     init_query: str
     max_connections: int | None = None  # besides the percentage: the lower holds
+    is_watched: bool = False  # by the node, which tells when connections may be opened
 
 
 class PoolManager:
@@ -269,8 +273,13 @@ class PoolManager:
         self._backoffs[pool] = backoff
         pool.retry_at = backoff.retry_at
         fields = {"database": pool.database, "user": pool.user, "retry_in_s": backoff.delay_s}
-        logger.warning(
-            "A database connection could not be opened: %s", error, extra={"fields": fields}
+        is_news = not self._limits.is_watched or _hint_of(error) is None
+        has_lasted = self._agenda.now() - backoff.since >= NODE_WARNS_S
+        logger.log(
+            logging.WARNING if is_news or has_lasted else logging.INFO,
+            "A database connection could not be opened: %s",
+            error,
+            extra={"fields": fields},
         )
         if backoff.is_transient or pool.size:
             # Those who wait have time left, or other connections of this pool will serve them.
@@ -280,11 +289,9 @@ class PoolManager:
         self.schedule()  # what was kept free for it may serve another pool
 
     def _hint_at(self, error: Exception) -> None:
-        if isinstance(error, ConnectError):
-            if error.transient:
-                self.hint("refused")
-        elif isinstance(error, PgError) and error.sqlstate in HINTS:
-            self.hint(HINTS[error.sqlstate])
+        kind = _hint_of(error)
+        if kind is not None:
+            self.hint(kind)
 
     def _end_backoff(self, pool: MicroPool) -> None:
         self._backoffs.pop(pool, None)
@@ -475,6 +482,13 @@ class PoolManager:
         """Every connection is in exactly one place."""
         assert_counts(self.census, self.pools.values(), len(self.servers))
         self.groups.assert_counts()
+
+
+def _hint_of(error: Exception) -> HintKind | None:
+    """What a failure says of the server as a whole; None if it says nothing."""
+    if isinstance(error, ConnectError):
+        return "refused" if error.transient else None
+    return HINTS.get(error.sqlstate) if isinstance(error, PgError) else None
 
 
 def _is_abandoned(server: Server, lease: Lease) -> bool:

@@ -101,6 +101,9 @@ async def test_acknowledged(role: Role) -> None:
     assert (report.writes, report.failed, report.dropped, report.connected) == (1, 0, 0, 0)
     assert report.written_at == [report.last_write_at]
     assert report.acknowledged == [5_000_001]
+    assert (report.made_anew, report.attempts_failed) == (0, 0)
+    assert len(report.waits_s) == 1
+    assert report.waits_s[0] > 0
     assert report.is_connected
     assert report.is_finished
 
@@ -138,6 +141,7 @@ async def test_what_else_may_come_of_it(
     assert told(report) == expected
     assert report.failed == 1
     assert report.dropped == (answer is None)
+    assert report.waits_s == [0.0]  # it was not written
     assert ("ROLLBACK" in asked) == (answer is not None and answer.endswith(b"E"))
 
 
@@ -156,6 +160,33 @@ async def test_an_idle_client_asks_once_in_the_end() -> None:
 async def test_an_idle_client_whose_connection_is_gone() -> None:
     report = await outcome("idle", lambda _: None)
     assert (report.idle_dropped, report.dropped, report.failed) == (1, 1, 1)
+
+
+async def test_a_connection_is_made_anew_and_the_wait_for_it_counts() -> None:
+    asked: list[str] = []
+    again = asyncio.Event()
+
+    def script(sql: str) -> bytes | None:
+        asked.append(sql)
+        if len(asked) == 1:
+            return None
+        again.set()
+        return fine(sql)
+
+    async with server(script) as port:
+        order = Order(
+            role="function", clients=1, first=0, hosts=[("127.0.0.1", port)], sslmode="disable",
+            user="app", password="x", database="shop", seed=1,
+        )  # fmt: skip
+        crowd = Crowd(order)
+        running = asyncio.ensure_future(crowd.run())
+        crowd.start()
+        await again.wait()
+        crowd.stop()
+        await running
+    assert (crowd.report.made_anew, crowd.report.dropped) == (1, 1)
+    assert told(crowd.report) == (1, 0, 1)
+    assert max(crowd.report.waits_s) > 0
 
 
 async def test_of_several_hosts_the_one_that_writes_is_used() -> None:
@@ -186,3 +217,4 @@ async def test_nobody_there() -> None:
         report = crowd.report
     assert (report.unconnected, report.is_connected) == (2, True)
     assert report.errors
+    assert report.attempts_failed == 0  # to connect again: it was told to stop before

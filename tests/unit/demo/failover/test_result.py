@@ -50,11 +50,15 @@ def test_nobody_could_write_again_and_a_worker_that_died() -> None:
 def test_a_part_of_what_was_reported() -> None:
     report = Report(dropped=3, idle_dropped=1, failed=4, writes=2, unknown=[7])
     report.written_at = [9.0, 12.5]
+    report.made_anew, report.attempts_failed, report.waits_s = 5, 6, [0.1, 1.5, 0.3]
     part = Part.of(report, Books(1, 2, 3), Switched(10.0, 11.0, 11.25), 13.0, ["UP 1"])
     assert (part.clients_dropped, part.idle_clients_dropped, part.statements_failed) == (3, 1, 4)
     assert (part.writes, part.writes_unknown) == (2, 1)
     assert (part.writes_lost, part.writes_twice, part.writes_phantom) == (1, 2, 3)
     assert (part.writer_away_s, part.seconds_without_a_write) == (1.25, 3.5)
+    assert (part.connections_made_anew, part.connection_attempts_failed) == (5, 6)
+    assert (part.client_wait_s_median, part.client_wait_s_max) == (0.3, 1.5)
+    assert part.states == ["UP 1"]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +73,8 @@ def test_a_write_proves_that_there_is_a_writer(written_at: list[float], away_s: 
 def test_the_json_has_the_promised_keys() -> None:
     promised = {
         "idle_clients_dropped", "clients_dropped", "statements_failed", "writes", "writes_lost",
-        "writes_twice", "seconds_without_a_write",
+        "writes_twice", "seconds_without_a_write", "writer_away_s", "connections_made_anew",
+        "connection_attempts_failed", "client_wait_s_median", "client_wait_s_max", "states",
     }  # fmt: skip
     told = msgspec.json.decode(msgspec.json.encode(outcome()))
     assert promised <= told["direct"].keys()

@@ -29,7 +29,7 @@ def test_the_table() -> None:
     outcome = Outcome(
         clients=300,
         idle_clients=100,
-        direct=Part(idle_clients_dropped=100, clients_dropped=300, writer_away_s=1.2),
+        direct=Part(idle_clients_dropped=100, clients_dropped=300, statements_failed=201),
         forebay=Part(clients_dropped=12, writes=2001, seconds_without_a_write=1.234),
     )
     Console(file=screen, width=80).print(summary(outcome))
@@ -37,5 +37,5 @@ def test_the_table() -> None:
     assert lines["idle clients dropped"].split("│")[2:4] == ["    100 ", "               0 "]
     assert lines["working clients dropped"].split("│")[2:4] == ["    200 ", "              12 "]
     assert "2001" in lines["writes acknowledged"]
-    assert "1.23" in lines["seconds without a write"]
+    assert "1.23" in lines["time without any write"]
     assert all(len(line) <= 80 for line in lines.values())

@@ -36,6 +36,7 @@ def test_tries_become_rarer_up_to_a_bound() -> None:
     for _ in range(7):
         backoff = Backoff.after(refusal("53300"), 10.0, backoff)
         assert backoff.retry_at == 10.0 + backoff.delay_s
+        assert backoff.since == 10.0
         delays.append(backoff.delay_s)
     assert delays == [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
 
@@ -44,3 +45,4 @@ def test_a_refusal_for_good_is_kept_as_long_each_time() -> None:
     first = Backoff.after(refusal("28P01"), 0.0, None)
     again = Backoff.after(refusal("28P01"), 1.0, first)
     assert (first.delay_s, again.delay_s) == (1.0, 1.0)
+    assert (first.since, again.since) == (0.0, 0.0)

@@ -1,11 +1,18 @@
 """Connections opened for the pool by a client's own login, and moving to another server."""
 
+import dataclasses
+import logging
+
+import pytest
+
 from forebay.net.connector import ConnectError
 from forebay.protocol.errors import PgError, Severity
+from forebay.worker.pool.manager import NODE_WARNS_S
 from tests.unit.worker.clock import Gate
 from tests.unit.worker.pool.pools import World
 
 NO_ROUTE = ConnectError("no route", transient=True)
+STARTING = PgError(Severity.FATAL, "57P03", "the database system is starting up")
 WRONG_PASSWORD = PgError(Severity.FATAL, "28P01", "password authentication failed")
 
 
@@ -101,6 +108,47 @@ def test_retired_while_it_was_being_opened_it_serves_nobody() -> None:
     world.opening.open()
     world.settle()
     assert world.open == []
+
+
+# ---- what is told of failures ----
+
+
+@pytest.mark.parametrize(
+    ("is_watched", "failure", "levels"),
+    [
+        (False, NO_ROUTE, {"WARNING"}),
+        (True, NO_ROUTE, {"INFO"}),  # the node warns
+        (True, STARTING, {"INFO"}),
+        (True, WRONG_PASSWORD, {"WARNING"}),  # which says nothing of the server
+    ],
+)
+def test_who_warns_of_a_server_that_is_away(
+    is_watched: bool, failure: Exception, levels: set[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "forebay.pool")
+    world = World()
+    world.manager.apply(dataclasses.replace(world.limits(), is_watched=is_watched))
+    world.failures = [failure, failure]
+    world.client("one")
+    world.client("two")
+    told = [each for each in caplog.records if "could not be opened" in each.getMessage()]
+    assert len(told) == 2
+    assert {each.levelname for each in told} == levels
+
+
+def test_of_what_the_node_does_not_notice_the_worker_warns(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "forebay.pool")
+    world = World()
+    world.manager.apply(dataclasses.replace(world.limits(), is_watched=True))
+    world.failures = [NO_ROUTE] * 100
+    world.client()
+    for _ in range(50):
+        world.pass_time(NODE_WARNS_S / 10)
+    told = [each.levelname for each in caplog.records if "could not be op" in each.getMessage()]
+    assert told[0] == "INFO"
+    assert told[-1] == "WARNING"
 
 
 # ---- another database server ----
