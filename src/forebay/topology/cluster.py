@@ -33,6 +33,7 @@ class Cluster:
         self.timing = timing or Timing()
         self._past = Past()
         self._watched: dict[Address, Watched] = {}
+        self._hosts: set[Address] = set()  # the latest, if there were any
         self._troubled_until = -math.inf
         self.verdict = Verdict("HOLD", 0, None, (), now)
         self.set_hosts(hosts, now)
@@ -41,11 +42,13 @@ class Cluster:
 
     def set_hosts(self, hosts: Sequence[Address], now: float) -> None:
         """These are the servers from now on. One that is gone is forgotten, though it stays
-        ``verdict.writer`` until another one is found."""
+        ``verdict.writer`` until another one is found. If all are new, another cluster than before
+        may be meant; as long as one is left, none is."""
         before = self._watched
         self._watched = {each: before.get(each) or Watched(each, now, now) for each in hosts}
-        if self._past.is_known and not any(each.is_ours for each in self._watched.values()):
+        if hosts and self._hosts.isdisjoint(hosts):
             self._past.forget()
+        self._hosts = set(hosts) or self._hosts
         self._judge(now)
 
     def answered(self, address: Address, report: Report, now: float, asked_at: float) -> None:
@@ -164,9 +167,6 @@ class Cluster:
         if state == "HOLD" and self._find_writer(before.since if before.state == "HOLD" else now):
             epoch += 1
             state, cause = self._state()
-        for each in servers:
-            if each.report is not None and self._past.is_known:
-                each.is_ours = each.is_ours or self._past.is_ours(each.report)
         last = self._past.last
         if state == "HOLD" or last is None:
             leaders = [address for address, _ in self._past.best(self._candidates())]

@@ -550,16 +550,30 @@ class TestHosts:
         drive.probe(D)
         assert drive.summary == ("UP", 2, C)
 
-    def test_all_hosts_are_replaced_one_after_the_other(self) -> None:
+    def test_a_stranger_gains_nothing_when_the_others_leave(self) -> None:
+        """Hosts come and go, as DNS may have it; the one that stays was never of this cluster."""
         drive = pair()
         other = Report(in_recovery=False, timeline=1, system_id="99")
-        drive.says |= {C: other, D: replace(other, in_recovery=True)}
-        drive.cluster.set_hosts([A, C], drive.now)
+        drive.says |= {C: other}
+        drive.cluster.set_hosts([A, B, C], drive.now)
         drive.probe(C)
+        drive.cluster.set_hosts([A, C], drive.now)
+        drive.cluster.set_hosts([B, C], drive.now)
+        drive.says[B] = "refused"
+        drive.probe(B, C)
+        assert drive.summary == ("HOLD", 1, A)
+        assert "restart Forebay" in drive.verdict.cause
+        drive.says[B] = PROMOTED
+        drive.probe(B)
+        assert drive.summary == ("UP", 2, B)
+
+    def test_no_hosts_for_a_moment(self) -> None:
+        drive = pair()
+        drive.cluster.set_hosts([], drive.now)
+        assert drive.summary == ("HOLD", 1, A)
+        drive.cluster.set_hosts([A], drive.now)
+        drive.probe(A)
         assert drive.summary == ("UP", 1, A)
-        drive.cluster.set_hosts([C, D], drive.now)
-        drive.probe(D)
-        assert drive.summary == ("UP", 2, C)
 
     def test_a_cluster_that_comes_back_is_remembered(self) -> None:
         drive = pair()
