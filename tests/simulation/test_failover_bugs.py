@@ -80,6 +80,18 @@ def test_an_unknown_outcome_is_told_as_an_abort() -> None:
     expect("though its client was told that it is not", Denies)
 
 
+class RunsOutside(Plane):
+    """Who was told 40001 goes on, with a connection on which no transaction is open."""
+
+    def ask(self, client: Any, message: Message) -> None:
+        self.aborted.discard(client)
+        super().ask(client, message)
+
+
+def test_a_statement_runs_outside_its_transaction() -> None:
+    expect("though its client was told that it is not", RunsOutside)
+
+
 class Believes(Plane):
     """CommandComplete is taken for the end: the client is told that it is done."""
 

@@ -13,6 +13,8 @@ Result = Literal["open", "ok", "fail", "info"]
 
 # Outcomes that a client may take for "it has not happened" and "nobody knows".
 NOT_DONE = frozenset({"08006", "40001", "25006", "25P02", "timeout"})
+# ... and those behind which the transaction is there still, as one that has failed.
+ABORTED = frozenset({"40001", "25006", "25P02"})
 
 
 class Proxy(Protocol):
@@ -45,6 +47,7 @@ class Client:
 
     def __post_init__(self) -> None:
         self.random = self.world.chance(f"client {self.name}")
+        self.is_stubborn = self.random.random() < 0.5
         self.world.later(self.random.random() * 0.2, self.connect)
 
     @property
@@ -103,8 +106,9 @@ class Client:
 
     def _fail(self, code: str) -> None:
         self.errors[code] = self.errors.get(code, 0) + 1
-        # A transaction stays an aborted one until the client ends it.
-        self.steps = [("rollback", 0)] if self.kind == "transactions" else []
+        # A transaction stays an aborted one until the client ends it. Scripts go on regardless.
+        if not (self.is_stubborn and code in ABORTED):
+            self.steps = [("rollback", 0)] if self.kind == "transactions" else []
         self._end("fail" if code in NOT_DONE else "info")
 
     def _end(self, result: Result) -> None:

@@ -70,7 +70,7 @@ class Control:
         if wakes_at < self.wakes_at or self.wakes_at <= now:
             self.wakes_at = wakes_at
             if wakes_at < 1e9:
-                self.world.later(wakes_at - now, self._wake, wakes_at)
+                self.world.at(wakes_at, self._wake, wakes_at)
 
     def _wake(self, at: float) -> None:
         if at == self.wakes_at:
@@ -96,6 +96,11 @@ class Control:
         self.cluster.hint(address, kind, self.world.now)
         self.run()
 
+    def expect(self) -> None:
+        """A switchover is announced."""
+        self.cluster.expect(self.world.now)
+        self.run()
+
     def _tell(self) -> None:
         verdict = self.cluster.verdict
         if verdict is self.told:
@@ -105,7 +110,7 @@ class Control:
         self.world.log("verdict", verdict.state, verdict.epoch, writer, verdict.cause)
         at = max(self.tells_at, self.world.now + self.random.uniform(0.0002, 0.003))
         self.tells_at = at
-        self.world.later(at - self.world.now, self.tell, verdict)
+        self.world.at(at, self.tell, verdict)
 
     # One probe.
 

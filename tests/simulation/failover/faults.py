@@ -117,6 +117,12 @@ def _slow(simulation: "Simulation", victim: "Postgres", lasts_s: float) -> None:
     simulation.world.later(lasts_s, simulation.network.slow.pop, victim.name, None)
 
 
+def _lose(simulation: "Simulation", victim: "Postgres", lasts_s: float) -> None:
+    """Packets are dropped, and sent again."""
+    simulation.network.loss[victim.name] = 0.3
+    simulation.world.later(lasts_s, simulation.network.loss.pop, victim.name, None)
+
+
 def _terminate(is_control: bool) -> Strike:
     def terminate(simulation: "Simulation", victim: "Postgres", lasts_s: float) -> None:
         victim.terminate(is_control)
@@ -135,6 +141,12 @@ def _set(name: str, value: bool) -> Strike:
 def _all_untold(simulation: "Simulation", victim: "Postgres", lasts_s: float) -> None:
     for each in simulation.operator.servers:
         _set("tells", False)(simulation, each, lasts_s)
+
+
+def _announce(simulation: "Simulation", victim: "Postgres", lasts_s: float) -> None:
+    """A switchover that is planned: the primary is stopped when it was announced."""
+    simulation.control.expect()
+    simulation.world.later(lasts_s / 8.0, _stop("fast_stop"), simulation, victim, 0.0)
 
 
 def _desert(simulation: "Simulation", victim: "Postgres", lasts_s: float) -> None:
@@ -165,11 +177,13 @@ KINDS: dict[str, Strike] = {
     "freeze of the postmaster": _freeze_postmaster,
     "loss of the host": _vanish,
     "promotion beside": _split,
+    "planned switchover": _announce,
     "cut": _cut(True, False),
     "cut towards": _cut(True),
     "cut from": _cut(False),
     "cut and promotion": _cut_and_split,
     "slow network": _slow,
+    "lossy network": _lose,
     "termination": _terminate(False),
     "termination of the control session": _terminate(True),
     "read-only": _set("is_read_only", True),

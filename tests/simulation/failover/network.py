@@ -10,6 +10,9 @@ from typing import Any, Protocol
 
 from tests.simulation.failover.world import World
 
+# How soon TCP sends again what was lost, and again.
+RETRANSMITTED_S = (0.2, 0.4, 0.8, 1.6)
+
 Message = tuple[Any, ...]
 EOF = ("eof",)
 
@@ -64,12 +67,19 @@ class Network:
         self.random = world.chance("network")
         self.cuts: set[tuple[str, bool]] = set()
         self.slow: dict[str, float] = {}
+        self.loss: dict[str, float] = {}  # of each packet's, by host
         self._parked: list[tuple[Wire, bool]] = []
 
     def delay_s(self, host: Host) -> float:
-        return self.random.uniform(0.0002, 0.002) + self.random.random() * self.slow.get(
-            host.name, 0.0
-        )
+        """Of one packet, until it has come through."""
+        delay_s = self.random.uniform(0.0002, 0.002)
+        delay_s += self.random.random() * self.slow.get(host.name, 0.0)
+        loss = self.loss.get(host.name, 0.0)
+        for again_s in RETRANSMITTED_S:
+            if self.random.random() >= loss:
+                break
+            delay_s += again_s
+        return delay_s
 
     def connect(
         self, host: Host, read: Callable[[Message], None], done: Callable[[str], None]
@@ -94,7 +104,7 @@ class Network:
     def carry(self, wire: Wire, inward: bool, message: Message) -> None:
         at = max(self.world.now + self.delay_s(wire.host), wire.arrives_at[inward])
         wire.arrives_at[inward] = at
-        self.world.later(at - self.world.now, self._arrive, wire, inward, message)
+        self.world.at(at, self._arrive, wire, inward, message)
 
     def _arrive(self, wire: Wire, inward: bool, message: Message) -> None:
         host = wire.host

@@ -123,7 +123,7 @@ class Plane:
     def ask(self, client: Client, message: Message) -> None:
         """A client's request."""
         if client in self.aborted:
-            if message[0] == "rollback":
+            if message[0] in ("rollback", "commit"):
                 self.aborted.discard(client)
                 self.tell(client, ("C",), ("Z", "I"))
             else:
@@ -252,7 +252,7 @@ class Plane:
         link.forwarded = message[0] != "Z"
         is_ready = message[0] == "Z"
         if is_ready:
-            link.sent, link.in_transaction = False, message[1] == "T"
+            link.sent, link.in_transaction = False, message[1] != "I"
             if not link.in_transaction:
                 del self.lent[client]
                 link.client = None

@@ -23,6 +23,7 @@ class Backend:
     wire: Wire
     is_ready: bool = False
     in_transaction: bool = False
+    has_failed: bool = False  # ... its transaction has
     pending: list[int] = field(default_factory=list)  # written in the open transaction
     running: Message | None = None
     commits_at: int = 0  # the place in the log whose replication it waits for; 0: it does not
@@ -132,19 +133,22 @@ class Postgres:
         elif kind == "writes?":
             self._say(backend, ("writes", not self.in_recovery and not self.is_read_only))
             self._done(backend)
+        elif backend.has_failed and kind == "tinsert":
+            self._say(backend, ("E", "25P02"))
+            self._done(backend)
         elif writes and (self.in_recovery or self.is_read_only):
-            backend.pending = []
+            backend.pending, backend.has_failed = [], backend.in_transaction
             self._say(backend, ("E", "25006"))
             self._done(backend)
-        elif kind == "rollback":
-            backend.pending, backend.in_transaction = [], False
+        elif kind == "rollback" or (kind == "commit" and backend.has_failed):
+            backend.pending, backend.in_transaction, backend.has_failed = [], False, False
             self._say(backend, ("C",))
             self._done(backend)
         elif kind == "begin":
             backend.in_transaction = True
             self._say(backend, ("C",))
             self._done(backend)
-        elif kind == "tinsert":
+        elif kind == "tinsert" and backend.in_transaction:
             backend.pending.append(row)
             self._say(backend, ("C",))
             self._done(backend)
@@ -176,7 +180,8 @@ class Postgres:
 
     def _done(self, backend: Backend) -> None:
         backend.running = None
-        self._say(backend, ("Z", "T" if backend.in_transaction else "I"))
+        status = "E" if backend.has_failed else "T" if backend.in_transaction else "I"
+        self._say(backend, ("Z", status))
         if backend.is_left:
             self._end(backend)
         elif backend.inbox:

@@ -129,6 +129,7 @@ class Simulation:
         for name, inward in sorted(self.network.cuts):
             self.network.heal(name, inward)
         self.network.slow.clear()
+        self.network.loss.clear()
         self.operator.heal()
         self.out = []
         self.set_hosts()
@@ -159,7 +160,7 @@ class Simulation:
     def check_found(self, verdict: Verdict, now: float) -> None:
         """A writer that was well and in reach for so long is known."""
         server = self.operator.authority
-        slow = any(each > 0.2 for each in self.network.slow.values())
+        slow = any(each > 0.2 for each in self.network.slow.values()) or self.network.loss
         is_well = self.is_reachable(server) and server.accepts and server.lets_in and not slow
         is_well = is_well and not server.is_read_only and server.name not in self.out
         # Who does not tell its timeline may be a former writer.

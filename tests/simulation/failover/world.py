@@ -34,8 +34,11 @@ class World:
         return Random(f"{self.seed}/{part}")
 
     def later(self, delay_s: float, function: Callable[..., object], *arguments: object) -> None:
-        event = (self.now + delay_s, next(self._numbers), function, arguments)
-        heapq.heappush(self._events, event)
+        self.at(self.now + delay_s, function, *arguments)
+
+    def at(self, time_s: float, function: Callable[..., object], *arguments: object) -> None:
+        """At a time that is not over. What is told first of what happens at one time is first."""
+        heapq.heappush(self._events, (time_s, next(self._numbers), function, arguments))
 
     def log(self, what: str, *facts: object) -> None:
         """One line of the log."""
