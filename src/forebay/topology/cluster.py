@@ -161,7 +161,7 @@ class Cluster:
         """Decides anew, from what is known of the servers and who wrote last."""
         before = self.verdict
         servers = list(self._watched.values())
-        self._past.survey(each.report for each in servers if each.report is not None)
+        self._past.survey(self._reports())
         epoch = before.epoch
         state, cause = self._state()
         if state == "HOLD" and self._find_writer(before.since if before.state == "HOLD" else now):
@@ -220,6 +220,10 @@ class Cluster:
             return "UP", wording.mute_text(address, failure)
         return "UP", ""
 
+    def _reports(self) -> list[Report]:
+        """What each server has said at last, whether it still answers or not."""
+        return [each.report for each in self._watched.values() if each.report is not None]
+
     def _candidates(self) -> list[Answer]:
         """Servers that could be the writer, by their latest word."""
         return [
@@ -233,7 +237,7 @@ class Cluster:
     def _find_writer(self, held_since: float) -> bool:
         """Takes the one server that can be the writer, if it is certain that no other is."""
         best = self._past.best(self._candidates())
-        if len(best) != 1:
+        if len(best) != 1 or self._past.is_mixed(self._reports()):
             return False
         address, report = best[0]
         past = self._past

@@ -72,11 +72,16 @@ class TestFirstWriter:
         drive.probe(A)
         assert drive.summary == ("UP", 1, B)
 
-    def test_of_two_clusters_none_is_chosen(self) -> None:
-        """Timelines of different clusters do not compare."""
-        drive = Drive({A: PRIMARY, B: replace(PROMOTED, system_id="99")})
+    @pytest.mark.parametrize("recovers", [True, False])
+    def test_of_two_clusters_none_is_chosen(self, recovers: bool) -> None:
+        """Not even if one of them has no writer now: it may be ours."""
+        other = replace(PROMOTED, system_id="99")
+        drive = Drive({A: STANDBY if recovers else PRIMARY, B: other})
         drive.probe(A, B)
         assert drive.summary == ("HOLD", 0, None)
+        assert "of different clusters" in drive.verdict.cause
+        drive.cluster.set_hosts([B], drive.now)
+        assert drive.summary == ("UP", 1, B)
 
     def test_a_higher_timeline_counts_though_its_server_is_gone(self) -> None:
         drive = Drive({A: PRIMARY, B: PROMOTED})
