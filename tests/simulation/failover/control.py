@@ -54,11 +54,20 @@ class Control:
         self.tells_at = 0.0
         self.wakes_at = 0.0
         self.stalled_until = 0.0
+        self.is_over = False
         self.on_report: Callable[[Report], None] = lambda report: None
+
+    def close(self) -> None:
+        """Nothing is asked or told any more."""
+        self.is_over = True
+        self.probes.clear()
+        for each in self.wires.values():
+            each.close()
+        self.wires.clear()
 
     def run(self) -> None:
         """Asks whom it is time to ask. Called whenever something may have changed."""
-        if self.world.now < self.stalled_until:
+        if self.is_over or self.world.now < self.stalled_until:
             return
         now = self.world.now
         for address in self.cluster.due(now):
@@ -110,7 +119,11 @@ class Control:
         self.world.log("verdict", verdict.state, verdict.epoch, writer, verdict.cause)
         at = max(self.tells_at, self.world.now + self.random.uniform(0.0002, 0.003))
         self.tells_at = at
-        self.world.at(at, self.tell, verdict)
+        self.world.at(at, self._arrive, verdict)
+
+    def _arrive(self, verdict: Verdict) -> None:
+        if not self.is_over:
+            self.tell(verdict)
 
     # One probe.
 

@@ -161,6 +161,16 @@ def _stall(simulation: "Simulation", victim: "Postgres", lasts_s: float) -> None
     simulation.stalls_until = simulation.world.now + lasts_s / 2.0
 
 
+def _restart(simulation: "Simulation", victim: "Postgres", lasts_s: float) -> None:
+    """Of Forebay, whole. Not with strangers among its hosts: it would not know who is its own."""
+    if all(each.system_id == victim.system_id for each in simulation.servers.values()):
+        simulation.restart()
+
+
+def _restart_worker(simulation: "Simulation", victim: "Postgres", lasts_s: float) -> None:
+    simulation.restart_worker()
+
+
 def _leave(simulation: "Simulation", victim: "Postgres", lasts_s: float) -> None:
     """A reload takes a host out, and another one puts it back."""
     simulation.take_out(victim.name)
@@ -191,5 +201,7 @@ KINDS: dict[str, Strike] = {
     "untold timelines": _all_untold,
     "absence of the operator": _desert,
     "stall of the node": _stall,
+    "restart of Forebay": _restart,
+    "restart of the worker": _restart_worker,
     "reload without": _leave,
 }

@@ -95,6 +95,14 @@ class Plane:
             self.release()
         self.serve()
 
+    def close(self) -> None:
+        """Killed: its connections end, and nobody is told anything."""
+        for each in self.links:
+            if each.wire is not None:
+                each.wire.close()
+        self.links, self.idle, self.queue = [], [], []
+        self.lent, self.verdict = {}, None
+
     def switch(self, epoch: int) -> None:
         """Every connection of the old epoch is cut before the first of the new one opens."""
         self.epoch = epoch

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from forebay.config.addresses import Address
-from forebay.topology.reports import Verdict
+from forebay.topology.reports import HintKind, Verdict
 from tests.simulation.failover import faults as faulty
 from tests.simulation.failover.clients import Client, Kind
 from tests.simulation.failover.control import Control
@@ -22,6 +22,8 @@ ENDS_AT_S = 26.0
 # What the reference demands: a healthy writer is found, and a dead one is given up, within these.
 FOUND_S = 5.0
 GIVEN_UP_S = 2.6
+# Whoever is in reach for so long has been asked, whatever was under way.
+HEARD_S = 1.5
 TICK_S = 0.1
 SYSTEM_ID, OTHER_SYSTEM_ID = "7100", "9900"
 CLIENTS: list[Kind] = ["idle"] * 3 + ["autocommit"] * 4 + ["transactions"] * 3
@@ -69,27 +71,65 @@ class Simulation:
         self.observer.authority = lambda: self.operator.authority
         for each in servers:
             each.on_double = self.observer.doubled
-        self.plane = plane(world, self.network, self.servers, self.observer, random.random() < 0.5)
-        self.control = Control(
-            world, self.network, self.servers, list(self.servers), self.plane.apply
-        )
-        self.control.on_report = self.observer.saw
-        self.plane.hint = self.tell_hint
+        self.make_plane = plane
+        self.is_retryable = random.random() < 0.5
+        self.out: list[str] = []
+        self.clients: list[Client] = []
+        self.start()
         numbers = itertools.count(1)
         self.clients = [
             Client(world, self.plane, f"{kind} {number}", kind, numbers, self.observer.told)
             for number, kind in enumerate(CLIENTS)
         ]
-        self.out: list[str] = []
         self.stalls_until = 0.0
         self.well = ("", 0)  # a life of a server
         self.well_since = 0.0
+        self.fit = ("", 0, 0)  # ... and its timeline
+        self.fit_since = 0.0
         self.dead_since: float | None = None
         self.dead_writer: Address | None = None
         for each_fault in self.faults:
             world.later(each_fault.at, faulty.strike, self, each_fault)
         world.later(HEALED_AT_S, self.heal)
         world.later(TICK_S, self.tick)
+
+    def start(self) -> None:
+        """Forebay starts."""
+        self.start_worker()
+        hosts = [each for each in self.servers if each.host not in self.out]
+        self.control = Control(
+            self.world, self.network, self.servers, hosts, lambda verdict: self.tell(verdict)
+        )
+        self.control.on_report = self.observer.saw
+
+    def start_worker(self) -> None:
+        self.plane = self.make_plane(
+            self.world, self.network, self.servers, self.observer, self.is_retryable
+        )
+        self.plane.hint = self.tell_hint
+        for each in self.clients:
+            each.proxy = self.plane
+
+    def restart(self) -> None:
+        """Forebay is killed and started: what it knew is gone, and so are its clients."""
+        self.control.close()
+        self.stop_worker()
+        self.observer.seen.clear()
+        self.start()
+        self.control.run()
+
+    def restart_worker(self) -> None:
+        """The worker alone; its successor is told what is so."""
+        self.stop_worker()
+        self.start_worker()
+        self.tell(self.control.cluster.verdict)
+
+    def stop_worker(self) -> None:
+        self.plane.close()
+        self.observer.verdict = None
+        for each in self.clients:
+            if each.is_connected:
+                each.dropped()
 
     def run(self) -> Summary:
         """Raises WrongError when something happens that must not."""
@@ -104,10 +144,15 @@ class Simulation:
         world = self.world
         return Summary(world.hash, world.lines, done, self.control.cluster.verdict.epoch, errors)
 
-    def tell_hint(self, address: Address, kind: object) -> None:
+    def tell(self, verdict: Verdict) -> None:
+        """The node tells the worker."""
+        self.check_choice(verdict)
+        self.plane.apply(verdict)
+
+    def tell_hint(self, address: Address, kind: HintKind) -> None:
         """The worker tells the node."""
         delay_s = self.plane.random.uniform(0.0002, 0.003)
-        self.world.later(delay_s, self.control.hint, address, kind)
+        self.world.later(delay_s, lambda: self.control.hint(address, kind))
 
     # Reloads.
 
@@ -165,12 +210,26 @@ class Simulation:
         is_well = is_well and not server.is_read_only and server.name not in self.out
         # Who does not tell its timeline may be a former writer.
         is_well = is_well and server.tells and now > self.stalls_until
+        if not is_well or self.fit != (server.name, server.life, server.timeline):
+            self.fit, self.fit_since = (server.name, server.life, server.timeline), now
         writer = verdict.writer.host if verdict.writer else ""
         is_found = verdict.state == "UP" and writer == server.name
         if not is_well or is_found or self.well != (server.name, server.life):
             self.well_since, self.well = now, (server.name, server.life)
         elif now - self.well_since > FOUND_S:
             self.observer.wrong(f"{server.name} is well, and {writer} is {verdict.state}")
+
+    def check_choice(self, verdict: Verdict) -> None:
+        """Nobody is chosen beside one on a higher timeline that was in reach all the time."""
+        before = self.observer.verdict
+        is_new = before is None or before.epoch != verdict.epoch
+        if verdict.state != "UP" or verdict.writer is None or not is_new:
+            return
+        writer, best = self.servers[verdict.writer], self.operator.authority
+        is_fit = self.fit == (best.name, best.life, best.timeline)
+        is_fit = is_fit and self.world.now > self.fit_since + HEARD_S
+        if is_fit and writer.timeline < best.timeline:
+            self.observer.wrong(f"{writer.name} was chosen, though {best.name} was in reach")
 
     def check_given_up(self, verdict: Verdict, now: float) -> None:
         """A writer that does not answer is not used for longer than this."""
