@@ -22,6 +22,7 @@ from tests.simulation.failover.shrink import failure_of, shrink, story
 # A planted bug is found by one of so many worlds.
 TRIES = 200
 MOST_FAULTS = 3
+KILLS = ["fast stop", "kill of the postmaster"]
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ class Replays(Plane):
 
 
 def test_replay_after_bytes_were_sent() -> None:
-    expect("done twice|is not there", Replays, ["fast stop", "kill of the postmaster"])
+    expect("done twice|is not there", Replays, KILLS)
 
 
 class Denies(Plane):
@@ -78,7 +79,7 @@ class Denies(Plane):
 
 
 def test_an_unknown_outcome_is_told_as_an_abort() -> None:
-    expect("though its client was told that it is not", Denies)
+    expect("though its client was told that it is not", Denies, KILLS)
 
 
 class RunsOutside(Plane):
@@ -168,7 +169,7 @@ class Forgets(Plane):
 
 
 def test_who_waits_is_forgotten() -> None:
-    expect("was never answered", Forgets)
+    expect("was never answered", Forgets, KILLS)
 
 
 class WaitsForEver(Plane):
@@ -179,7 +180,7 @@ class WaitsForEver(Plane):
 
 
 def test_the_borrow_timeout_is_not_kept() -> None:
-    expect("waits longer than the borrow timeout", WaitsForEver)
+    expect("waits longer than the borrow", WaitsForEver, ["absence of the operator", *KILLS])
 
 
 class Hurries(Plane):
