@@ -7,19 +7,13 @@ RELAY = $(wildcard $(foreach name,*.pyx *.pxd *.py,src/forebay/relay/$(name) src
 # Stubs leave out what only compiled code uses.
 STUBTEST = --ignore-missing-stub --ignore-disjoint-bases --allowlist tools/stubtest_allowlist.txt
 
-.PHONY: demo test simulate lint bench coverage clean
+.PHONY: demo test lint bench coverage clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/forebay demo $(ARGS)
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(ARGS)
-
-# Failovers in virtual worlds, as many as SEEDS says, from the seed FIRST on.
-SEEDS ?= 10000
-FIRST ?= 0
-simulate: $(VENV)/.test
-	$(BIN)/python -m tests.simulation.failover $(SEEDS) $(FIRST)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff format --check .
@@ -33,6 +27,13 @@ bench: $(VENV)/.test
 
 coverage:
 	@$(PYTHON) tools/measure_coverage.py $(ARGS)
+
+# Failovers in virtual worlds, as many as SEEDS says, from the seed FIRST on.
+.PHONY: simulate
+SEEDS ?= 10000
+FIRST ?= 0
+simulate: $(VENV)/.test
+	$(BIN)/python -m tests.simulation.failover $(SEEDS) $(FIRST)
 
 clean:
 	rm -rf $(VENV) build src/*.egg-info
