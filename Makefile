@@ -37,6 +37,13 @@ bench-failover: $(VENV)/.test
 coverage:
 	@$(PYTHON) tools/measure_coverage.py $(ARGS)
 
+# Failovers in virtual worlds, as many as SEEDS says, from the seed FIRST on.
+.PHONY: simulate
+SEEDS ?= 10000
+FIRST ?= 0
+simulate: $(VENV)/.test
+	$(BIN)/python -m tests.simulation.failover $(SEEDS) $(FIRST)
+
 clean:
 	rm -rf $(VENV) build src/*.egg-info
 	find src/forebay/relay -name "*.c" -delete -o -name "*.so" -delete

@@ -33,6 +33,7 @@ class Cluster:
         self.timing = timing or Timing()
         self._past = Past()
         self._watched: dict[Address, Watched] = {}
+        self._hosts: set[Address] = set()  # the latest, if there were any
         self._troubled_until = -math.inf
         self.verdict = Verdict("HOLD", 0, None, (), now)
         self.set_hosts(hosts, now)
@@ -41,11 +42,13 @@ class Cluster:
 
     def set_hosts(self, hosts: Sequence[Address], now: float) -> None:
         """These are the servers from now on. One that is gone is forgotten, though it stays
-        ``verdict.writer`` until another one is found."""
+        ``verdict.writer`` until another one is found. If all are new, another cluster than before
+        may be meant; as long as one is left, none is."""
         before = self._watched
         self._watched = {each: before.get(each) or Watched(each, now, now) for each in hosts}
-        if self._past.is_known and not any(each.is_ours for each in self._watched.values()):
+        if hosts and self._hosts.isdisjoint(hosts):
             self._past.forget()
+        self._hosts = set(hosts) or self._hosts
         self._judge(now)
 
     def answered(self, address: Address, report: Report, now: float, asked_at: float) -> None:
@@ -158,15 +161,12 @@ class Cluster:
         """Decides anew, from what is known of the servers and who wrote last."""
         before = self.verdict
         servers = list(self._watched.values())
-        self._past.survey(each.report for each in servers if each.report is not None)
+        self._past.survey(self._reports())
         epoch = before.epoch
         state, cause = self._state()
         if state == "HOLD" and self._find_writer(before.since if before.state == "HOLD" else now):
             epoch += 1
             state, cause = self._state()
-        for each in servers:
-            if each.report is not None and self._past.is_known:
-                each.is_ours = each.is_ours or self._past.is_ours(each.report)
         last = self._past.last
         if state == "HOLD" or last is None:
             leaders = [address for address, _ in self._past.best(self._candidates())]
@@ -220,6 +220,10 @@ class Cluster:
             return "UP", wording.mute_text(address, failure)
         return "UP", ""
 
+    def _reports(self) -> list[Report]:
+        """What each server has said at last, whether it still answers or not."""
+        return [each.report for each in self._watched.values() if each.report is not None]
+
     def _candidates(self) -> list[Answer]:
         """Servers that could be the writer, by their latest word."""
         return [
@@ -233,7 +237,7 @@ class Cluster:
     def _find_writer(self, held_since: float) -> bool:
         """Takes the one server that can be the writer, if it is certain that no other is."""
         best = self._past.best(self._candidates())
-        if len(best) != 1:
+        if len(best) != 1 or self._past.is_mixed(self._reports()):
             return False
         address, report = best[0]
         past = self._past

@@ -58,6 +58,9 @@ def hold_cause(
     texts = []
     if is_gone and past.last is not None:
         texts.append(f"{past.last.address}, which wrote last, is not among hosts any more.")
+    reports = {each.address: each.report for each in servers if each.report is not None}
+    if past.is_mixed(reports.values()):
+        texts.append(wording.mixed_text(reports))
     texts += [_why_not(each, past, leaders) for each in servers]
     return f"No server is known to write. {wording.several(texts or ['There are no hosts.'])}"
 

@@ -27,7 +27,6 @@ class Watched:
     failure: Failure | None = None  # the latest word, if it was none
     misses: int = 0  # in a row
     is_down: bool = False
-    is_ours: bool = False  # it has answered as a server of the cluster
     asked_at: float = -math.inf
     under_way: bool = False
     judged_at: float = -math.inf  # when the latest word was asked for

@@ -1,6 +1,6 @@
 """What is wrong with a server, in sentences that name it and the way out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from forebay.config.addresses import Address
 from forebay.topology.reports import Failure, FailureKind, HintKind, Report
@@ -91,6 +91,16 @@ def standing_text(address: Address, report: Report, standing: Standing, past: Pa
             "Let the control user call pg_current_wal_lsn() and pg_walfile_name() there."
         )
     return ""
+
+
+def mixed_text(reports: Mapping[Address, Report]) -> str:
+    """Why there is no first writer: nobody said which cluster is meant."""
+    named = list(reports.items())[:MAX_SERVERS_NAMED]
+    ids = ", ".join(f"{each}: {clipped(report.system_id)}" for each, report in named)
+    return (
+        f"The servers are of different clusters, by their system identifiers ({ids}). "
+        "Take those out of hosts that do not belong there."
+    )
 
 
 def rival_text(address: Address, others: Sequence[Address]) -> str:

@@ -74,6 +74,10 @@ class Past:
         )
         return max(agreeing, default=self.former.get(report.system_id, 0))
 
+    def is_mixed(self, reports: Iterable[Report]) -> bool:
+        """Whether servers are of different clusters, and nothing tells which one is ours."""
+        return not self.is_known and len({each.system_id for each in reports} - {""}) > 1
+
     def survey(self, reports: Iterable[Report]) -> None:
         """Before there is a writer: what all servers have said at last, whether they still answer
         or not."""
@@ -175,15 +179,10 @@ class Past:
         known = [(self.timeline_of(*each), each) for each in candidates]
         highest = max((timeline for timeline, _ in known), default=0)
         for timeline, (address, report) in known:
-            if timeline < highest and not self._is_other(report, known):
+            if timeline < highest:
                 continue
             is_told = report.system_id and report.started_at
             key: object = (report.system_id, report.started_at) if is_told else address
             if key not in found or (self.last is not None and address == self.last.address):
                 found[key] = address, report
         return list(found.values())
-
-    def _is_other(self, report: Report, known: list[tuple[int, Answer]]) -> bool:
-        """Whether clusters that nobody has chosen between stand side by side: timelines of
-        different clusters do not compare."""
-        return not all(_agree(report.system_id, other.system_id) for _, (_, other) in known)

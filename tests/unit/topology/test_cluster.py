@@ -72,11 +72,16 @@ class TestFirstWriter:
         drive.probe(A)
         assert drive.summary == ("UP", 1, B)
 
-    def test_of_two_clusters_none_is_chosen(self) -> None:
-        """Timelines of different clusters do not compare."""
-        drive = Drive({A: PRIMARY, B: replace(PROMOTED, system_id="99")})
+    @pytest.mark.parametrize("recovers", [True, False])
+    def test_of_two_clusters_none_is_chosen(self, recovers: bool) -> None:
+        """Not even if one of them has no writer now: it may be ours."""
+        other = replace(PROMOTED, system_id="99")
+        drive = Drive({A: STANDBY if recovers else PRIMARY, B: other})
         drive.probe(A, B)
         assert drive.summary == ("HOLD", 0, None)
+        assert "of different clusters" in drive.verdict.cause
+        drive.cluster.set_hosts([B], drive.now)
+        assert drive.summary == ("UP", 1, B)
 
     def test_a_higher_timeline_counts_though_its_server_is_gone(self) -> None:
         drive = Drive({A: PRIMARY, B: PROMOTED})
@@ -550,16 +555,30 @@ class TestHosts:
         drive.probe(D)
         assert drive.summary == ("UP", 2, C)
 
-    def test_all_hosts_are_replaced_one_after_the_other(self) -> None:
+    def test_a_stranger_gains_nothing_when_the_others_leave(self) -> None:
+        """Hosts come and go, as DNS may have it; the one that stays was never of this cluster."""
         drive = pair()
         other = Report(in_recovery=False, timeline=1, system_id="99")
-        drive.says |= {C: other, D: replace(other, in_recovery=True)}
-        drive.cluster.set_hosts([A, C], drive.now)
+        drive.says |= {C: other}
+        drive.cluster.set_hosts([A, B, C], drive.now)
         drive.probe(C)
+        drive.cluster.set_hosts([A, C], drive.now)
+        drive.cluster.set_hosts([B, C], drive.now)
+        drive.says[B] = "refused"
+        drive.probe(B, C)
+        assert drive.summary == ("HOLD", 1, A)
+        assert "restart Forebay" in drive.verdict.cause
+        drive.says[B] = PROMOTED
+        drive.probe(B)
+        assert drive.summary == ("UP", 2, B)
+
+    def test_no_hosts_for_a_moment(self) -> None:
+        drive = pair()
+        drive.cluster.set_hosts([], drive.now)
+        assert drive.summary == ("HOLD", 1, A)
+        drive.cluster.set_hosts([A], drive.now)
+        drive.probe(A)
         assert drive.summary == ("UP", 1, A)
-        drive.cluster.set_hosts([C, D], drive.now)
-        drive.probe(D)
-        assert drive.summary == ("UP", 2, C)
 
     def test_a_cluster_that_comes_back_is_remembered(self) -> None:
         drive = pair()

@@ -43,6 +43,11 @@ def test_standings() -> None:
     assert wording.standing_text(A, PROMOTED, "candidate", past) == ""
 
 
+def test_different_clusters() -> None:
+    text = wording.mixed_text({A: PRIMARY, B: replace(STANDBY, system_id="99")})
+    assert "(a:5432: 71, b:5432: 99)" in text
+
+
 def test_rivals() -> None:
     assert "and so does b:5432;" in wording.rival_text(A, [B])
     assert "and so do b:5432, c:5432;" in wording.rival_text(A, [B, C])

@@ -145,11 +145,15 @@ class TestBest:
     def test_who_tells_nothing_is_nobody_else(self) -> None:
         assert len(Past().best([(A, Report(False)), (B, Report(False))])) == 2
 
-    def test_clusters_do_not_compare(self) -> None:
-        assert len(Past().best([(A, PRIMARY), (B, replace(PROMOTED, system_id="99"))])) == 2
-
     def test_nobody(self) -> None:
         assert Past().best([]) == []
+
+
+def test_different_clusters() -> None:
+    mixed = [PRIMARY, replace(STANDBY, system_id="99")]
+    assert Past().is_mixed(mixed)
+    assert not past().is_mixed(mixed)
+    assert not Past().is_mixed([PRIMARY, PROMOTED, SILENT])
 
 
 def test_the_writer_under_another_name() -> None:
