@@ -76,6 +76,11 @@ class Front:
         changed = self._identities.use(prepared.given.credentials)
         return changed if settings.auth_query else [*changed, *self._identities.unlearn()]
 
+    def switched(self) -> None:
+        """Another server writes by now: whoever is looked up is looked up there."""
+        if self._auth_query is not None:
+            self._auth_query.close_connection()
+
     def close(self) -> None:
         """Nobody is looked up in the database any more."""
         if self._auth_query is not None:

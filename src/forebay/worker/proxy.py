@@ -149,6 +149,7 @@ class Proxy:
             self._evacuate()
         if must_switch:
             backend.manager.holding.switch(f"another server writes by now: {self._target()}")
+            self._front.switched()
         self._hold_or_release()
         backend.warm.want([target_of(self.settings.target, each) for each in self._course.standbys])
         if not backend.manager.size:

@@ -452,3 +452,14 @@ async def test_over_unix_sockets_tls_is_not_asked_for() -> None:
     await place.use(credential("app", "x"), require_tls=False)
     with socket.socket(socket.AF_UNIX) as local:
         assert place.front.policy_for(local) is place.front.policy
+
+
+async def test_behind_a_switch_users_are_looked_up_at_the_new_writer() -> None:
+    place = Place()
+    place.front.switched()
+    await place.use(credential("app", "x"), **LOOKING_UP)
+    looking = Looking()
+    place.front._auth_query = cast(Any, looking)
+    place.front.switched()
+    assert looking.closed
+    assert cast(Any, place.front._auth_query) is looking

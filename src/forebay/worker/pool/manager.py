@@ -329,7 +329,8 @@ class PoolManager:
         self._told = (max_connections, reserved)
         budget = Budget.of(
             max_connections,
-            reserved,
+            # One is the node's own, by which it asks the server whether it writes.
+            reserved + self._limits.is_watched,
             self._limits.max_connections_percent,
             self._limits.max_idle_connections_percent,
             self._limits.max_connections,

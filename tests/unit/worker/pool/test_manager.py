@@ -182,6 +182,15 @@ def row(*values: bytes) -> bytes:
     return body + b"".join(len(each).to_bytes(4) + each for each in values)
 
 
+def test_at_a_watched_server_one_connection_is_left_to_the_node() -> None:
+    world = World(limit=10)
+    limits = world.limits()
+    limits.is_watched = True
+    world.manager.apply(limits)
+    world.manager.note_limits(10, 2)
+    assert world.manager.census.limit == 7
+
+
 def test_the_limits_are_asked_for_again() -> None:
     world = World(limit=4)
     world.done(*world.clients(2))
