@@ -1,6 +1,7 @@
 """Failover: nothing acknowledged is lost, nothing runs twice, clients stay; whatever goes wrong."""
 
 import os
+import re
 import subprocess
 import sys
 from functools import partial
@@ -87,3 +88,14 @@ def test_another_process_tells_the_same_story() -> None:
         env={**os.environ, "PYTHONHASHSEED": "77"},
     )
     assert told.stdout.strip() == run(Simulation(5)).summary.hash
+
+
+def test_many_worlds_by_the_command_line() -> None:
+    """What `make simulate` runs."""
+    told = subprocess.run(
+        [sys.executable, "-m", "tests.simulation.failover", "4", "100"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.search(r"\d+ writes acknowledged, .* seeds that failed: none", told.stdout)

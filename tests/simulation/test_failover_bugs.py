@@ -180,7 +180,11 @@ class WaitsForEver(Plane):
 
 
 def test_the_borrow_timeout_is_not_kept() -> None:
-    expect("waits longer than the borrow", WaitsForEver, ["absence of the operator", *KILLS])
+    faults = [
+        Fault(3.0, "absence of the operator", "primary", 4.0),
+        Fault(3.0, "fast stop", "primary", 1.0),
+    ]
+    expect("waits longer than the borrow", WaitsForEver, faults=faults)
 
 
 class Hurries(Plane):
@@ -233,7 +237,11 @@ def test_the_highest_timeline_is_forgotten(patch: pytest.MonkeyPatch) -> None:
 
     true_find = Cluster._find_writer
     patch.setattr(Cluster, "_find_writer", best_now)
-    expect("had been seen|is not there", kinds=["promotion beside", "freeze", "cut"])
+    faults = [
+        Fault(3.0, "promotion beside", "primary", 1.0),
+        Fault(3.3, "kill of the postmaster", "primary", 1.0),
+    ]
+    expect("had been seen|is not there", faults=faults)
 
 
 def test_the_epoch_stays_over_a_restart(patch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,8 @@ class Cluster:
         may be meant; as long as one is left, none is."""
         before = self._watched
         self._watched = {each: before.get(each) or Watched(each, now, now) for each in hosts}
+        for each, watched in self._watched.items():
+            watched.address = each  # equal addresses may be known by other names
         if hosts and self._hosts.isdisjoint(hosts):
             self._past.forget()
         self._hosts = set(hosts) or self._hosts
@@ -168,17 +170,20 @@ class Cluster:
             epoch += 1
             state, cause = self._state()
         last = self._past.last
-        if state == "HOLD" or last is None:
+        writer = None if last is None else last.address
+        if self._writer is not None:
+            writer = self._writer.address
+        if state == "HOLD" or writer is None:
             leaders = [address for address, _ in self._past.best(self._candidates())]
             is_gone = last is not None and last.address not in self._watched
             cause = hold_cause(servers, self._past, leaders, is_gone)
         else:
-            leaders = [last.address]
+            leaders = [writer]
         is_same = (state, epoch) == (before.state, before.epoch)
         verdict = Verdict(
             state,
             epoch,
-            None if last is None else last.address,
+            writer,
             tuple(describe(each, self._past, leaders) for each in servers),
             before.since if is_same else now,
             cause,

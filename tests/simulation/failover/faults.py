@@ -29,7 +29,8 @@ class Fault:
 def plan(random: Random, kinds: Sequence[str] = ()) -> list[Fault]:
     """Some faults, in order: of all kinds, or of these alone."""
     faults = []
-    for _ in range(random.randint(1, 6)):
+    count = random.randint(1, 6) if random.random() < 0.8 else random.randint(7, 16)
+    for _ in range(count):
         kind = random.choice(kinds or sorted(KINDS))
         victim = random.choice(["primary", "primary", "primary", "standby"])
         at, lasts_s = random.uniform(FROM_S, UNTIL_S), random.uniform(0.05, 4.0)

@@ -572,6 +572,17 @@ class TestHosts:
         drive.probe(B)
         assert drive.summary == ("UP", 2, B)
 
+    def test_a_host_that_is_given_again_is_known_as_given_last(self) -> None:
+        """Equal addresses may differ in what a certificate is checked against."""
+        drive = pair()
+        again = replace(A)
+        drive.cluster.set_hosts([again, B], drive.now)
+        assert drive.cluster.due(drive.now + 1.0)[0] is again
+        drive.says[A] = "refused"
+        drive.probe(A)
+        assert drive.verdict.writer is again
+        assert drive.verdict.servers[0].address is again
+
     def test_no_hosts_for_a_moment(self) -> None:
         drive = pair()
         drive.cluster.set_hosts([], drive.now)
