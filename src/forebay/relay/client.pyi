@@ -32,6 +32,7 @@ class Client(Peer):
     aborted: bool
     under_pg_temp: bool
     reads_all: bool
+    keeps_requests: bool
     application: Application
     prefers_last: bool
     suspect: bool

@@ -40,6 +40,7 @@ cdef class Borrower(Peer):
     cdef readonly bint pinned
     cdef public bint under_pg_temp  # its search_path names pg_temp: what it creates may be temporary
     cdef public bint strict  # what is to pin is what pins on RDS Proxy
+    cdef public bint keeps_requests  # they may be sent again: see repeating
     cdef public bint reads_all  # every statement of it is read, whatever its text
     cdef readonly Application application  # None before it has had a connection
     cdef uint64_t leases  # how often it has had a connection, but for its greeting

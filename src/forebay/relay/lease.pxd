@@ -27,7 +27,12 @@ cdef class Lease:
     cdef int portals_control  # ... and what was bound since the last ReadyForQuery that said "idle"
     cdef bint drops_all  # what it sends now may end all prepared statements
     cdef public tuple meanwhile  # see `Borrower.meanwhile`
+    # What the client has sent first, if it may have to be sent again: see repeating.
+    cdef int kept
+    cdef bytes request
+    cdef bytes withheld  # the answer to that, which the client is not to get yet
     # The turn that is being answered.
+    cdef bint forwarded  # a part of an answer has gone to the client, in this turn or before
     cdef object parameters_before  # what the connection reported when the last transaction was over
     cdef bint turn_failed
     cdef bint discarded  # DISCARD ALL has succeeded in this turn: it stays so if something behind it fails

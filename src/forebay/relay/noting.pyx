@@ -124,6 +124,11 @@ cdef int note_notice(Connection server, const unsigned char *frame, Py_ssize_t t
     return 0
 
 
+cdef bint is_read_only(const unsigned char *frame, Py_ssize_t total) except -1:
+    """Whether the error says that the transaction may not write."""
+    return READ_ONLY in frame[HEADER_BYTES:min(total, <Py_ssize_t> 80)]
+
+
 cdef int note_error(Connection server, const unsigned char *frame, Py_ssize_t total) except -1:
     """After a FATAL error the connection ends, and the client knows why. Others show that the
     connection does not have what it had."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 if TYPE_CHECKING:
     from forebay.relay.application import Application
     from forebay.relay.client import Client
+    from forebay.relay.command import Command
     from forebay.relay.loss import Loss
     from forebay.relay.micropool import MicroPool
     from forebay.relay.server import Server
@@ -210,6 +211,14 @@ class SessionsPort(Protocol):
         """The client has sent a message of this type that no client may send, or with an impossible
         length. Returns the FATAL ErrorResponse for it."""
 
+    def may_repeat(self, client: "Client", statement: bytes) -> bool:
+        """Whether nothing of a statement has happened to which the database has said at once that
+        it does not write, so that it may be sent again (see repeating.pyx). It is the only one of
+        its request, and no command of transactions."""
+
+    def repeats(self, client: "Client") -> None:
+        """Such a statement is about to be sent again."""
+
     def server_lost(self, client: "Client", reason: str, loss: "Loss") -> tuple[int, bytes]:
         """The client's connection is gone, and it has none. Returns what becomes of the client (see
         `loss`), and the ErrorResponse for it."""
@@ -276,6 +285,13 @@ class ManagerPort(Protocol):
         (57P01, 57P02, 57P03 came, as an error or a notice) or "read_only" (25006 came, or
         in_hot_standby is reported). Anybody can bring most of these about for one connection: it is
         no more than a reason to ask the server. May be called often."""
+
+    def writes_query(self) -> bytes:
+        """What asks a connection whether writes there are refused to everybody."""
+
+    def has_stopped_writing(self, server: "Server", command: "Command") -> bool:
+        """Whether the answer to ``writes_query`` says so; then nobody is lent a connection until it
+        is known which server writes."""
 
     def abandoned(self, server: "Server", vanished: bool) -> None:
         """A connection has lost its client, and is not answered yet. `vanished`: the client has

@@ -5,6 +5,7 @@ cdef enum:
     # Beside the ledger's actions:
     DROP = 4  # a reply that nobody gets, for another comes in its place
     ENDED = 6  # the database's last word, after which it ends the connection
+    WITHHELD = 7  # an error that the client does not get unless it is its own: see repeating
     REFUSED = 5  # the database has not changed over, and skips what was sent with that
 
 

@@ -17,9 +17,11 @@ from .lease cimport UNGUARDED
 from .leaving cimport end_if_gone
 from .lending cimport fail_copy, go_free
 from .noting cimport (
-    UNKNOWN_STATEMENT, is_last_word, note_ending, note_error, note_forgotten, note_notice, note_parameter, note_tag,
+    UNKNOWN_STATEMENT, is_last_word, is_read_only, note_ending, note_error, note_forgotten, note_notice,
+    note_parameter, note_tag,
 )
 from .peer cimport GATHER_BYTES
+from .repeating cimport may_repeat, withhold
 from .sequences cimport NOT_DRAWN, with_hint
 from .statements.entries cimport Held
 from .statements.prepared cimport GUARD, Naming, Refusal
@@ -118,6 +120,12 @@ cdef class Server(Connection):
                     pass_on(self, data + passed, at - passed)
                     passed = at
                     self._forwarded(kind)
+                continue
+            if action == WITHHELD:
+                withhold(self, data[passed:at] + self.instead)
+                self.instead = None
+                at += total
+                passed = at
                 continue
             pass_on(self, data + passed, at - passed)
             if action == DESYNC:
@@ -273,6 +281,10 @@ cdef class Server(Connection):
         if action == FORWARD:
             self.lease.turn_failed = True
         if action == FORWARD and whole:
+            if self.client is not None and self.client.keeps_requests and is_read_only(frame, total):
+                if may_repeat(self):
+                    self.instead = frame[:total]
+                    return WITHHELD
             note_error(self, frame, total)
             if self.client is not None and NOT_DRAWN in frame[:min(total, <Py_ssize_t> 80)]:
                 self.instead = with_hint(self.client, frame[:total])

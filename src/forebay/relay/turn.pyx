@@ -13,6 +13,7 @@ from .frames cimport HEADER_BYTES
 from .lease cimport Lease
 from .ledger cimport PARSE, QUERY
 from .lending cimport settle, take_back
+from .repeating cimport ask_about_refusal, refusal_confirmed
 from .replay cimport replay, replayed
 from .states cimport SETTLING, UNSETTLED
 from .timing cimport note_answered
@@ -47,7 +48,10 @@ cdef bint follow(Connection server, object messages) except -1:
 cdef int begin_follow_up(Connection server) except -1:
     """What the client had sent is answered: go on with what follows it."""
     cdef Lease lease = server.lease
-    cdef bytes message = lease.follow_up[server.status != c"I"]
+    cdef bytes message
+    if lease.withheld is not None:
+        return ask_about_refusal(server)
+    message = lease.follow_up[server.status != c"I"]
     lease.follow_up = None
     if lease.turn_failed and not lease.discarded:
         _did_not_reset(server)
@@ -122,6 +126,7 @@ cdef int pass_on(Connection server, const unsigned char *data, Py_ssize_t count)
     them."""
     if count and server.client is not None:
         server.pool.tally.sent += count
+        server.lease.forwarded = True
         server.client.write(data, count)
         if server.client is not None and server.client.is_blocked():
             server.pause_reading()
@@ -170,6 +175,8 @@ cdef int command_done(Connection server) except -1:
     if was_audit:
         server.lease.audit = None
     if command.ends_turn:
+        if server.lease.withheld is not None:
+            return refusal_confirmed(server, command)
         return _end_turn(server)
     if command.is_replay:
         replayed(server, command.error)

@@ -16,6 +16,7 @@ from .leaving cimport end_with, may_part, terminate
 from .ledger cimport FORWARD, QUERY, SYNC
 from .losing cimport READY_FAILED, is_answered_aborted
 from .peer cimport GATHER_BYTES
+from .repeating cimport keep_request
 from .replay cimport discard_plans
 from .statements.prepared cimport Prepared, note_unnamed
 from .statements.use cimport NAMED_LIMIT, define_proven
@@ -69,6 +70,8 @@ cdef Py_ssize_t walk(Borrower client, const unsigned char *data, Py_ssize_t coun
     if client.fd < 0 or client.finishing:
         return count
     _send(client, &frame)
+    if client.keeps_requests and client.server is not None:
+        keep_request(client, data, frame.data - data)
     if client.state == UNSETTLED:
         client.server.push()  # what was put off, to leave with the message that waits now
     if client.is_blocked() or (

@@ -74,10 +74,9 @@ class Reason(StrEnum):
         True,
         "the server refused the login, and read nothing",
     )
-    # It would be safe: PostgreSQL checks this before a statement begins to run. But the answer
-    # would have to be withheld until the server has said that it is in recovery, for a user may
-    # have set default_transaction_read_only. That is not built.
-    READ_ONLY_FIRST_REPLY = "READ_ONLY_FIRST_REPLY", False, "the server says that it does not write"
+    # PostgreSQL checks this before a statement begins to run. Whoever sends it again has to be sure
+    # that the server refuses everybody: a user may have set default_transaction_read_only.
+    READ_ONLY_FIRST_REPLY = "READ_ONLY_FIRST_REPLY", True, "the server says that it does not write"
     SENT = "SENT", False, "it was sent, and may have run"
     IN_TRANSACTION = "IN_TRANSACTION", False, "what came before it in its transaction is lost"
     PINNED = "PINNED", False, "the session had what belonged to the connection"

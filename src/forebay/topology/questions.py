@@ -21,7 +21,7 @@ _SETTINGS: Final = "FROM pg_catalog.pg_settings AS s WHERE s.name OPERATOR(pg_ca
 # Whoever sets it for one role or one database, or for a session, has not made the server read-only:
 # `source` says who did. Where the login's own role or database has a setting of its own, the
 # server's cannot be seen. Looking at pg_settings costs more than asking for one setting.
-_READ_ONLY: Final = (
+READ_ONLY: Final = (
     "CASE WHEN pg_catalog.current_setting('default_transaction_read_only')"
     " OPERATOR(pg_catalog.=) 'on' THEN"
     f" (SELECT s.source OPERATOR(pg_catalog.=) ANY (ARRAY['default', 'environment variable',"
@@ -53,7 +53,7 @@ _AURORA_AGE: Final = (
 
 EACH_TIME: Final[Parts] = {
     "in_recovery": (_RECOVERING,),
-    "is_read_only": (_READ_ONLY,),
+    "is_read_only": (READ_ONLY,),
     "timeline": (_TIMELINE,),
     "is_caught_up": (_CAUGHT_UP,),
     "replayed_age_s": (_REPLAYED_AGE, _AURORA_AGE),

@@ -210,6 +210,9 @@ class Sessions:
         self.instead: SettingsPort | None = None  # ... and the settings that are tried then
         self.interrupted = False
         self.losses: list[Loss] = []
+        self.may_be_repeated = True
+        self.asked_to_repeat: list[bytes] = []
+        self.repeated = 0
         self.outcome: int | None = None  # of lost connections: see `forebay.relay.loss`
         self.lost_error = errors.resolution_unknown(Severity.ERROR).encode()
 
@@ -229,6 +232,13 @@ class Sessions:
 
     def violated(self, client: Client, kind: int) -> bytes:
         return errors.protocol_violation(f"type {kind}").encode()
+
+    def may_repeat(self, client: Client, statement: bytes) -> bool:
+        self.asked_to_repeat.append(statement)
+        return self.may_be_repeated
+
+    def repeats(self, client: Client) -> None:
+        self.repeated += 1
 
     def server_lost(self, client: Client, reason: str, loss: Loss) -> tuple[int, bytes]:
         """The client ends, unless a test says otherwise, or nothing was sent."""
@@ -309,6 +319,7 @@ class Manager:
         self.copies: list[Server] = []  # ended in their clients' places
         self.changes = 0
         self.seen: list[str] = []  # what was noticed
+        self.has_stopped = True  # what a connection says when it is asked whether its server writes
 
     def wanted(self, pool: MicroPool) -> None:
         self.wanted_by.append(pool)
@@ -330,6 +341,13 @@ class Manager:
 
     def noticed(self, server: Server, kind: str) -> None:
         self.seen.append(kind)
+
+    def writes_query(self) -> bytes:
+        return b"WRITES?"
+
+    def has_stopped_writing(self, server: Server, command: Command) -> bool:
+        server.retired = self.has_stopped
+        return self.has_stopped
 
     def abandoned(self, server: Server, vanished: bool) -> None:
         self.left.append((server, vanished))

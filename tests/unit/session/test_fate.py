@@ -43,7 +43,11 @@ class TestReplay:
 
     def test_what_nothing_was_sent_of_may_be_sent(self) -> None:
         safe = {reason for reason in Reason if reason.is_safe}
-        assert safe == {Reason.NOTHING_SENT, Reason.REFUSED_AT_STARTUP}
+        assert safe == {
+            Reason.NOTHING_SENT,
+            Reason.REFUSED_AT_STARTUP,
+            Reason.READ_ONLY_FIRST_REPLY,
+        }
 
     @pytest.mark.parametrize("exchange", [UNSENT, Exchange(refused_at_startup=True)])
     def test_it_can_be_switched_off(self, exchange: Exchange) -> None:
@@ -93,7 +97,8 @@ class TestFate:
     def test_nothing_waits_of_which_anything_was_sent(self) -> None:
         for exchange, error in every_case():
             if fate(exchange, in_transaction_error=error) is Fate.WAITS:
-                assert not exchange.sent or exchange.refused_at_startup
+                refused = exchange.refused_at_startup or exchange.read_only
+                assert not exchange.sent or refused
                 assert not exchange.in_transaction
 
     def test_nothing_is_called_rolled_back_that_may_be_committed(self) -> None:

@@ -17,13 +17,19 @@ from typing import TYPE_CHECKING
 from forebay.protocol.messages import parse_data_row
 from forebay.relay import Command, Server
 from forebay.session.settings import WITHOUT_TIMEOUT
+from forebay.topology.questions import READ_ONLY
 
 if TYPE_CHECKING:
     from forebay.worker.pool.manager import PoolManager
 
 logger = logging.getLogger("forebay.pool")
 
-WRITES_QUERY = f"{WITHOUT_TIMEOUT} SELECT NOT pg_catalog.pg_is_in_recovery()"
+WRITES_QUERY = (
+    f"{WITHOUT_TIMEOUT} SELECT NOT (pg_catalog.pg_is_in_recovery() OR coalesce({READ_ONLY}, false))"
+)
+READ_ONLY_CAUSE = "the server says that it does not write any more"
+# As long as the node may take to find that out, or something else.
+NODE_ANSWERS_S = 1.0
 HOLD_HINT = (
     "Requests wait until a server is found that writes, as long as connection_borrow_timeout"
     " allows; see forebay status."
@@ -37,11 +43,14 @@ class Holding:
     def __init__(self, manager: "PoolManager", now: Callable[[], float]) -> None:
         self._manager = manager
         self._now = now
+        self._is_own = False  # nobody but a connection has said so yet
+        self._own_until = 0.0
         self.cause = ""
         self.hint = HOLD_HINT
 
     def hold(self, cause: str) -> None:
         """From now on nobody is lent a connection, and none is opened."""
+        self._is_own = False
         if not self._manager.census.on_hold:
             self._manager.census.on_hold = True
             self._manager.record.note_held(self._now())
@@ -49,13 +58,27 @@ class Holding:
             logger.info("Requests wait: %s", cause, extra={"fields": fields})
         self.cause = cause
 
+    def hold_until_told(self) -> None:
+        """A connection has said that its server does not write any more, which the node will hear
+        at once; should it think otherwise, requests are served again in a while."""
+        if self._manager.census.on_hold:
+            return
+        self.hold(READ_ONLY_CAUSE)
+        self._is_own = True
+        self._own_until = self._now() + NODE_ANSWERS_S
+
+    def look_again(self) -> None:
+        """Called when ``hold_until_told`` may be over."""
+        if self._is_own and self._now() >= self._own_until:
+            self.release()
+
     def release(self) -> None:
         """Lend and open connections again. A server that was doubted may be a standby by now, to
         which connections from before lead: each idle one is asked before anybody gets it."""
         census = self._manager.census
         if not census.on_hold:
             return
-        census.on_hold, self.cause = False, ""
+        census.on_hold, self.cause, self._is_own = False, "", False
         self._manager.record.note_released(self._now())
         fields = {"waiting": self._manager.waiting, "connections": len(self._manager.servers)}
         logger.info("Requests are served again", extra={"fields": fields})
@@ -79,6 +102,13 @@ class Holding:
         manager.census.on_hold = was_on_hold
 
     def _told(self, server: Server, command: Command) -> None:
-        rows = [] if command.error is not None else [bytes(each) for each in command.rows]
-        if [parse_data_row(each) for each in rows] != [["t"]]:
+        if writes(command) is not True:
             server.retired = True
+
+
+def writes(command: Command) -> bool | None:
+    """What the answer to ``WRITES_QUERY`` says; None: nothing."""
+    if command.error is not None:
+        return None
+    rows = [parse_data_row(bytes(each)) for each in command.rows]
+    return {"t": True, "f": False}.get(rows[0][0] or "") if len(rows) == 1 else None

@@ -24,7 +24,7 @@ from forebay.worker.pool.changeover import Changeover
 from forebay.worker.pool.counts import assert_counts
 from forebay.worker.pool.decide import next_step
 from forebay.worker.pool.groups import Groups
-from forebay.worker.pool.holding import Holding
+from forebay.worker.pool.holding import NODE_ANSWERS_S, WRITES_QUERY, Holding, writes
 from forebay.worker.pool.holds import Holds
 from forebay.worker.pool.pausing import Pausing
 from forebay.worker.pool.record import Record
@@ -451,6 +451,21 @@ class PoolManager:
         """What concerns the database server was seen on a connection."""
         if server in self.servers:  # it is not one of those that are closed anyway
             self.hint(cast(HintKind, kind))
+
+    def writes_query(self) -> bytes:
+        """What asks a connection whether writes there are refused to everybody."""
+        return WRITES_QUERY.encode()
+
+    def has_stopped_writing(self, server: Server, command: Command) -> bool:
+        """Whether the answer to that says so. Then requests wait until the node has found the
+        server that writes."""
+        if writes(command) is not False:
+            return False
+        server.retired = True
+        self.noticed(server, "read_only")
+        self.holding.hold_until_told()
+        self._agenda.later(NODE_ANSWERS_S, self.holding.look_again)
+        return True
 
     def abandoned(self, server: Server, vanished: bool) -> None:
         """The client of a busy connection is gone: if it vanished, cancel what it had asked."""

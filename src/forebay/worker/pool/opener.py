@@ -199,7 +199,9 @@ class Opener:
     async def _demand_writer(self, connection: DatabaseConnection) -> None:
         """It was the one that writes when the node looked last."""
         if await self._query(connection, WRITES_QUERY) != [["t"]]:
-            raise ConnectError(f"{self._target()} is a standby: it does not write", transient=True)
+            raise ConnectError(
+                f"{self._target()} does not write: it is a standby, or read-only", transient=True
+            )
 
     async def _query(
         self, connection: DatabaseConnection, sql: str, prefix: str = ""

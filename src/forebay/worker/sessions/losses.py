@@ -1,5 +1,6 @@
 """Decides what becomes of clients whose database connections are lost, and counts it."""
 
+import re
 from collections import Counter
 
 from forebay.protocol import errors
@@ -23,6 +24,12 @@ OUTCOMES = {
     Fate.CUT_OFF: "08006",
     Fate.CLOSED_PINNED: "PINNED",
 }
+_WRITES = re.compile(
+    rb"(?:\s|--[^\n]*(?:\n|$)|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/)*"
+    rb"(?:(?:insert|update|delete|merge|create|alter|drop|truncate|grant|revoke|comment)\b"
+    rb'|copy\s+(?:binary\s+)?[\w."$]+\s*(?:\([^()]*\)\s*)?from\b)',
+    re.IGNORECASE,
+)
 _HOW = {
     Fate.WAITS: WAITS,
     Fate.UNKNOWN: STAYS,
@@ -66,13 +73,29 @@ class Losses:
         self._lost[OUTCOMES[found]] += 1
         return _HOW[found], _error(found, client, reason, loss)
 
+    def may_repeat(self, client: Client, statement: bytes) -> bool:
+        """Whether a statement outside of a transaction, the only one of its request, is sent again
+        if the server refuses it at once since it does not write."""
+        exchange = Exchange(read_only=True, several=not is_write(statement), pinned=client.pinned)
+        return self.replays and may_replay(exchange).is_safe
+
+    def repeats(self) -> None:
+        """Such a statement is sent again."""
+        self._replayed[Reason.READ_ONLY_FIRST_REPLY] += 1
+
     def figures(self) -> dict[str, dict[str, int | float]]:
         """Requests that went to another connection, by reason, and those that were lost."""
-        safe = [reason.value for reason in Reason if reason is Reason.NOTHING_SENT]
+        safe = (Reason.NOTHING_SENT.value, Reason.READ_ONLY_FIRST_REPLY.value)
         return {
             "requests_replayed": {reason: self._replayed[reason] for reason in safe},
             "requests_lost": {each: self._lost[each] for each in dict.fromkeys(OUTCOMES.values())},
         }
+
+
+def is_write(statement: bytes) -> bool:
+    """Whether PostgreSQL refuses it, where it does not write, before anything of it has run: as far
+    as its first words tell. (What calls functions that write may be refused in their midst.)"""
+    return _WRITES.match(statement) is not None
 
 
 def exchange_of(client: Client, loss: Loss) -> Exchange:

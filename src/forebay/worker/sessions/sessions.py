@@ -83,6 +83,7 @@ class Sessions:
         # Of nothing, until told.
         self.evacuations = Evacuations(Evacuator(agenda), ("", 0), self.texts)
         self._listed = NOTHING_SOUGHT
+        self._keeps_requests = False
 
     def apply(self, pinning: Pinning, listed: SoughtFunctions = NOTHING_SOUGHT) -> None:
         """Pin as seldom as possible, or as RDS Proxy does, and look for the functions that are
@@ -93,6 +94,13 @@ class Sessions:
         for client in self.clients.values():
             client.strict = self.pinner.as_rds
             client.look_for(listed.names)
+
+    def keep_requests(self, keep: bool) -> None:
+        """Whether requests are kept until they are answered, so that they can be sent again to
+        another server."""
+        self._keeps_requests = keep
+        for client in self.clients.values():
+            client.keeps_requests = keep
 
     # ---- coming ----
 
@@ -117,6 +125,7 @@ class Sessions:
         if login.user != pool.user:
             client.user = sys.intern(login.user)
         client.strict = self.pinner.as_rds
+        client.keeps_requests = self._keeps_requests
         client.look_for(self._listed.names)
         self.clients[client.process_id] = client
         self.counts.tls_clients += client.is_tls
@@ -177,6 +186,14 @@ class Sessions:
         """What becomes of a client whose connection is gone, and the error for it."""
         outcome, error = self.losses.decide(client, reason, loss)
         return outcome, b"" if error is None else error.encode()
+
+    def may_repeat(self, client: Client, statement: bytes) -> bool:
+        """Whether nothing has happened of what a server has refused that does not write."""
+        return self.losses.may_repeat(client, statement)
+
+    def repeats(self, client: Client) -> None:
+        """It is about to be sent again."""
+        self.losses.repeats()
 
     def closed(self, client: Client, reason: str) -> None:
         """The client has ended."""

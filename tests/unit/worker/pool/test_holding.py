@@ -6,7 +6,12 @@ from types import SimpleNamespace
 import pytest
 
 from forebay.net.connector import ConnectError
-from forebay.worker.pool.holding import HOLD_HINT, WRITES_QUERY
+from forebay.worker.pool.holding import (
+    HOLD_HINT,
+    NODE_ANSWERS_S,
+    READ_ONLY_CAUSE,
+    WRITES_QUERY,
+)
 from forebay.worker.pool.watch import Watch
 from tests.unit.worker.clock import Gate
 from tests.unit.worker.pool.pools import Client, Connection, World
@@ -120,3 +125,50 @@ def test_who_waits_for_too_long_is_told_why() -> None:
         "b:5432 ? a standby ? is not promoted",
         HOLD_HINT,
     )
+
+
+def refused_writes(world: World, value: str | None) -> bool:
+    """A busy connection was asked whether its server writes, and has said so."""
+    row = b"" if value is None else struct.pack("!HI", 1, len(value)) + value.encode()
+    error = b"C57014\0\0" if value is None else None
+    command = SimpleNamespace(error=error, rows=[row] if row else [])
+    return world.manager.has_stopped_writing(world.connections[0], command)
+
+
+def test_a_server_that_says_that_it_does_not_write_is_left_until_the_node_knows() -> None:
+    world = World(limit=1)
+    busy = world.client()
+    hints: list[str] = []
+    world.manager.hint = hints.append
+    assert world.manager.writes_query() == WRITES_QUERY.encode()
+    assert refused_writes(world, "f")
+    assert hints == ["read_only"]
+    world.done(busy)
+    waits = world.client()
+    assert waits.server is None
+    assert READ_ONLY_CAUSE in world.manager.holding.cause
+    world.manager.holding.hold("the node says so too")
+    world.pass_time(2 * NODE_ANSWERS_S)
+    assert waits.server is None
+    world.manager.holding.release()
+    world.settle()
+    assert waits.server is not None
+
+
+def test_for_a_while_if_the_node_says_nothing() -> None:
+    world = World(limit=1)
+    busy = world.client()
+    assert refused_writes(world, "f")
+    assert refused_writes(world, "f")
+    world.done(busy)
+    waits = world.client()
+    world.pass_time(NODE_ANSWERS_S)
+    assert waits.server is not None
+
+
+@pytest.mark.parametrize("value", ["t", None, "nonsense"])
+def test_nobody_waits_for_what_one_user_may_not(value: str | None) -> None:
+    world = World(limit=1)
+    world.client()
+    assert not refused_writes(world, value)
+    assert not world.manager.census.on_hold

@@ -12,6 +12,7 @@ from forebay.session.causes import PinReason
 from forebay.session.pins import Notes
 from forebay.worker.sessions.losses import Losses
 
+NOTHING_SENT = {"NOTHING_SENT": 1, "READ_ONLY_FIRST_REPLY": 0}
 WORD = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"
 
 
@@ -50,9 +51,9 @@ def lost(losses: Losses, name: str) -> float:
 
 def test_who_has_sent_nothing_waits(losses: Losses) -> None:
     assert losses.decide(someone(), "it is gone", loss(waits=True)) == (WAITS, None)
-    assert losses.figures()["requests_replayed"] == {"NOTHING_SENT": 1}
+    assert losses.figures()["requests_replayed"] == NOTHING_SENT
     losses.decide(someone(), "it is gone", loss())  # and had nothing to send
-    assert losses.figures()["requests_replayed"] == {"NOTHING_SENT": 1}
+    assert losses.figures()["requests_replayed"] == NOTHING_SENT
 
 
 def test_not_for_good(losses: Losses) -> None:
@@ -147,3 +148,41 @@ def test_who_was_not_asked_about_yet_may_have_lost_something(losses: Losses) -> 
 def test_within_a_message_nothing_can_be_said(losses: Losses) -> None:
     outcome, _ = losses.decide(someone(), "it is gone", loss(sent=True, half_forwarded=True))
     assert outcome == CUT_OFF
+
+
+@pytest.mark.parametrize(
+    ("statement", "is_repeated"),
+    [
+        (b"INSERT INTO t VALUES (1)", True),
+        (b" -- a comment\n/* another; */ update t SET a = 1", True),
+        (b"delete from t", True),
+        (b"MERGE INTO t USING s ON true WHEN MATCHED THEN DELETE", True),
+        (b"CREATE TABLE t ()", True),
+        (b"copy t FROM STDIN", True),
+        (b'COPY "a"."t" (a, b) FROM STDIN', True),
+        (b"COPY t TO STDOUT", False),
+        (b"COPY t TO PROGRAM 'copy t from'", False),
+        (b"COPY (SELECT f() from s) TO STDOUT", False),
+        (b"SELECT f()", False),
+        (b"WITH a AS (SELECT f()) SELECT 1", False),
+        (b"CALL p()", False),
+        (b"DO 'BEGIN END'", False),
+        (b"insertion", False),
+        (b"/* a /* b */ insert */ SELECT f()", False),
+        (b"/* insert", False),
+        (b"-- insert", False),
+        (b"", False),
+    ],
+)
+def test_what_a_server_refuses_that_does_not_write_is_repeated_if_nothing_ran(
+    losses: Losses, statement: bytes, is_repeated: bool
+) -> None:
+    assert losses.may_repeat(someone(), statement) is is_repeated
+    assert not losses.may_repeat(someone(pinned=True), statement)
+    losses.replays = False
+    assert not losses.may_repeat(someone(), statement)
+
+
+def test_what_was_repeated_is_counted(losses: Losses) -> None:
+    losses.repeats()
+    assert losses.figures()["requests_replayed"]["READ_ONLY_FIRST_REPLY"] == 1
