@@ -62,7 +62,7 @@ class Reading(Client):
 
 
 class ReadersWorld:
-    """`limits`: max_connections of each server. ``down``: servers to which nobody can connect."""
+    """`limits`: how many connections each server allows Forebay. ``down``: servers to which nobody can connect."""
 
     def __init__(
         self, limits: dict[str, int], borrow_timeout_s: float = 60.0, **target: Any
@@ -101,7 +101,7 @@ class ReadersWorld:
                 raise ConnectError(f"{address}: Connection refused", transient=True)
             connection = Connection(pool, 1, self.clock.now, self.intern.none)
             cast(Any, connection).parameters = self.intern.parameters({})
-            return connection, (self.limits[address], 0)
+            return connection, (self.limits[address] + 1, 0)  # one is the node's
 
         cast(Any, backend).opener = SimpleNamespace(open=opened)
 
