@@ -1,6 +1,7 @@
 """Fixtures of the nemesis; and the table of what was measured.
 
-FOREBAY_TEST_NEMESIS=whole (`make nemesis`): 200 clients and many rounds instead of few.
+FOREBAY_TEST_NEMESIS=whole (`make nemesis`): 200 clients and many rounds instead of few;
+FOREBAY_TEST_ROUNDS=5: ... but no more than these of each.
 """
 
 import functools
@@ -19,6 +20,7 @@ from tests.nemesis.rig import Result
 
 VARIABLE = "FOREBAY_TEST_NEMESIS"
 IS_WHOLE = os.environ.get(VARIABLE) == "whole"
+MOST_ROUNDS = int(os.environ.get("FOREBAY_TEST_ROUNDS") or 1000)
 POOL = 20  # database connections for all clients
 REPORT = Path(__file__).parents[2] / "build" / "nemesis.json"
 PROPERTY = "nemesis"
@@ -47,7 +49,12 @@ def shape() -> Shape:
 @pytest.fixture
 def rounds() -> Callable[[int], int]:
     """How many rounds: one in `make test`, so many in `make nemesis`."""
-    return lambda whole: whole if IS_WHOLE else 1
+    return rounds_of
+
+
+def rounds_of(whole: int, short: int = 1) -> int:
+    """How often something is done."""
+    return min(whole, MOST_ROUNDS) if IS_WHOLE else short
 
 
 @pytest.fixture

@@ -149,7 +149,11 @@ class Server(Postgres):
 
     def promote(self) -> None:
         """Has a standby become a primary, as ``pg_ctl promote`` does; returns at once."""
-        self.home.write(self.home.data / "promote", "", 0o600)
+        # Whole at once: the postmaster looks for it, and takes it away, whenever it is signalled,
+        # as by a receiver that has lost the primary.
+        prepared = self.home.data / "promote.new"
+        self.home.write(prepared, "", 0o600)
+        prepared.rename(self.home.data / "promote")
         assert self._process is not None
         self._process.send_signal(signal.SIGUSR1)
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.harness import Forebay
 from tests.nemesis import faults
-from tests.nemesis.conftest import IS_WHOLE, forebay_for
+from tests.nemesis.conftest import IS_WHOLE, forebay_for, rounds_of
 from tests.nemesis.load import insert
 from tests.nemesis.pair import LOGIN, Pair, Template
 from tests.nemesis.session import LostError, RawSession
@@ -28,7 +28,7 @@ UNKNOWN = "08007"
 ABORTED = {"close": "08006", "retryable": "40001"}
 POINTS: tuple[When, ...] = ("idle", "sent", "executed", "begun", "complete")
 WORKS: tuple[Work, ...] = ("statement", "select", "in transaction", "commit")
-REPEATS = 25 if IS_WHOLE else 1
+REPEATS = rounds_of(25)
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ import pytest
 from tests.harness import FaultProxy, Forebay
 from tests.harness.faults import Direction
 from tests.nemesis import faults
-from tests.nemesis.conftest import IS_WHOLE, Note
+from tests.nemesis.conftest import IS_WHOLE, Note, rounds_of
 from tests.nemesis.faults import Fault
 from tests.nemesis.load import Shape
 from tests.nemesis.pair import Pair, Server
@@ -19,7 +19,7 @@ from tests.nemesis.rig import Rig, at
 pytestmark = pytest.mark.nemesis
 
 SEED = "FOREBAY_TEST_SEED"
-ROUNDS = 100 if IS_WHOLE else 3
+ROUNDS = rounds_of(100, 3)
 DEADLY: tuple[Fault, ...] = (
     *(faults.fast_stop, faults.immediate_stop, faults.kill_postmaster),
     *(faults.freeze, faults.freeze_postmaster),

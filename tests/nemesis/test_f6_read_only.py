@@ -2,7 +2,9 @@
 25006 is only what they have asked for themselves."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 
 from forebay.protocol import messages
@@ -89,3 +91,35 @@ def test_who_asks_for_read_only_gets_it(
     result.assert_clean()
     assert not result.failed_between
     assert not forebay.logged("HOLD")
+
+
+Connection = psycopg.Connection[tuple[int]]
+
+
+def write_prepared(client: Connection) -> None:
+    client.execute("INSERT INTO writes VALUES (-1, %s)", [1], prepare=True)
+
+
+def write_by_copy(client: Connection) -> None:
+    with client.cursor() as cursor, cursor.copy("COPY writes (client, seq) FROM STDIN") as copy:
+        copy.write_row((-1, 1))
+
+
+@pytest.mark.parametrize("write", [write_prepared, write_by_copy])
+def test_what_a_driver_writes_waits_for_the_switch(
+    pair: Pair, watching_forebay: Callable[..., Forebay], write: Callable[[Connection], None]
+) -> None:
+    forebay = watching_forebay()
+    with (
+        psycopg.connect(forebay.dsn(sslmode="disable"), autocommit=True) as client,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        for _ in range(2):
+            write(client)
+        faults.read_only(pair)
+        written = thread.submit(write, client)
+        forebay.wait_for_log("Requests wait")
+        pair.promote()
+        written.result(timeout=60)
+        assert not client.execute("SELECT pg_is_in_recovery()").fetchall()[0][0]
+    assert pair.primary.rows()[-1, 1, 0] == 3
