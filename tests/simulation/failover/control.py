@@ -55,6 +55,7 @@ class Control:
         self.wakes_at = 0.0
         self.stalled_until = 0.0
         self.is_over = False
+        self.heard_at: dict[Address, float] = {}
         self.on_report: Callable[[Report], None] = lambda report: None
 
     def close(self) -> None:
@@ -168,6 +169,7 @@ class Control:
             return
         if self.wires.get(address) is not wire:
             return
+        self.heard_at[address] = self.world.now
         probe = self.probes.get(address)
         if message[0] == "report":
             self.on_report(message[1])

@@ -34,10 +34,15 @@ class Operator:
         standby = self.authority.sync
         return standby if standby is not None and standby.runs and standby.state == "up" else None
 
+    def follows(self, server: Postgres) -> bool:
+        """Whether it is a standby of what the primary is now, and not of what that once was."""
+        primary = self.authority
+        return server.upstream is primary and server.timeline == primary.timeline
+
     def synchronize(self) -> None:
         """A standby that has all becomes synchronous."""
         primary = self.authority
-        followers = [each for each in self.servers if each.upstream is primary and each.runs]
+        followers = [each for each in self.servers if self.follows(each) and each.runs]
         for each in followers:
             each.catch_up()
         if primary.sync is None and primary.runs and primary.state == "up" and followers:
@@ -78,7 +83,7 @@ class Operator:
         for each in self.servers:
             if each is primary:
                 continue
-            is_lost = each.upstream is not primary
+            is_lost = not self.follows(each)
             is_sick = now - self.well_at.get(each.name, 0.0) > ORPHANS_S
             if each is primary.sync and is_sick:
                 self.world.log("asynchronous", primary.name)

@@ -86,7 +86,7 @@ class Simulation:
         self.well_since = 0.0
         self.fit = ("", 0, 0)  # ... and its timeline
         self.fit_since = 0.0
-        self.dead_since: float | None = None
+        self.dead_since = 0.0
         self.dead_writer: Address | None = None
         for each_fault in self.faults:
             world.later(each_fault.at, faulty.strike, self, each_fault)
@@ -236,9 +236,12 @@ class Simulation:
         address = verdict.writer
         is_dead = address is not None and not self.is_reachable(self.servers[address])
         is_dead = is_dead and now > self.stalls_until
-        if not is_dead or self.dead_since is None or address != self.dead_writer:
-            self.dead_since, self.dead_writer = (now if is_dead else None), address
-        elif now - self.dead_since > GIVEN_UP_S and verdict.state != "HOLD":
+        if not is_dead or address is None or address != self.dead_writer:
+            self.dead_since, self.dead_writer = now, address
+            return
+        # What was on its way when it fell silent may come much later.
+        heard_at = self.control.heard_at.get(address, 0.0)
+        if now - max(self.dead_since, heard_at) > GIVEN_UP_S and verdict.state != "HOLD":
             self.observer.wrong(f"a writer that is dead is {verdict.state} still")
 
     def check_end(self) -> None:
