@@ -62,7 +62,8 @@ class Reading(Client):
 
 
 class ReadersWorld:
-    """`limits`: how many connections each server allows Forebay. ``down``: servers to which nobody can connect."""
+    """`limits`: how many connections each server allows Forebay. ``down``: servers to which nobody
+    can connect."""
 
     def __init__(
         self, limits: dict[str, int], borrow_timeout_s: float = 60.0, **target: Any
