@@ -398,7 +398,7 @@ class Simulation:
                 continue
             if now - first.waits_since > TIMEOUT_S + LATE_S:
                 raise WrongError("a client waits longer than its timeout")
-            backoff = manager._backoffs.get(pool)
+            backoff = manager.openings.backoffs.get(pool)
             tries = backoff is not None and now < backoff.retry_at + LATE_S
             groups = [each for each in (pool.user_group, pool.database_group) if each is not None]
             room = manager.budget is not None and manager.size < manager.budget.limit

@@ -187,7 +187,7 @@ class Front:
             async def open_server(pool: MicroPool) -> tuple[Server, tuple[int, int]]:
                 return await opener.open_with(pool, attempt)
 
-            await manager.open_now(pool, open_server)
+            await manager.openings.open_now(pool, open_server)
         else:
             async with self._alone:  # one beyond the limit, for a moment
                 (await opener.log_in_by(attempt, database)).close()

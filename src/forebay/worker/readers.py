@@ -274,7 +274,7 @@ class Readers:
         for key in {(pool.database, pool.user): None for pool in _pools_in(backends)}:
             for move in relief([_queue(each.manager, key) for each in backends]):
                 # They go back when connections can be opened there again.
-                self._is_uneven |= backends[move.giver].manager.is_failing
+                self._is_uneven |= backends[move.giver].manager.openings.is_failing
                 giver, taker = backends[move.giver].manager, backends[move.taker]
                 for _ in range(move.clients):
                     place = giver.pools[key].first_waiter
@@ -309,8 +309,8 @@ class Readers:
     def slow_tick(self, now: float, timeouts: Timeouts) -> None:
         """See whether readers can be reached again to which no connection could be opened."""
         for backend in self._open.values():
-            if backend.manager.is_failing:
-                backend.manager.retry(now)
+            if backend.manager.openings.is_failing:
+                backend.manager.openings.retry(now)
                 self._is_uneven = True
 
     def stop(self, now: float) -> None:
@@ -324,7 +324,7 @@ def _load(weight: int, backend: Backend) -> Load:
         weight or (budget.max_connections if budget is not None else 0),
         len(manager.servers) - manager.census.idle + manager.waiting,
         sum(pool.clients for pool in manager.pools.values()),
-        manager.is_failing,
+        manager.openings.is_failing,
     )
 
 
@@ -342,7 +342,7 @@ def _queue(manager: PoolManager, key: tuple[str, str]) -> Queue:
         idle=idle,
         room=room if manager.groups.has_room(*key) else 0,
         is_closed=pool is not None and manager.is_held_back(pool),
-        is_failing=manager.is_failing,
+        is_failing=manager.openings.is_failing,
     )
 
 

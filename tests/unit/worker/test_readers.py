@@ -166,7 +166,7 @@ def test_who_was_sent_away_comes_back() -> None:
     pool = reader.pool("shop", "app")
     reader.probe(pool)  # as who waits there has it done
     world.settle()
-    assert not reader.is_failing
+    assert not reader.openings.is_failing
     for _ in range(30):
         world.tick()
     assert where(clients) == {A: 3, B: 3}

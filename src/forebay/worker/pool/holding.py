@@ -95,7 +95,7 @@ class Holding:
         manager = self._manager
         was_on_hold, manager.census.on_hold = manager.census.on_hold, True
         manager.record.note_switch(self._now())
-        manager.retire_opening()
+        manager.openings.retire()
         for server in list(manager.servers):
             server.cut(reason)
         manager.forget_server()

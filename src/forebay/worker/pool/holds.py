@@ -78,7 +78,7 @@ class Holds:
         the statement begins, too: other workers hear of its end only after its client does."""
         self.forget(lambda database: name_of(database) in use.names)
         for pool in self._pools(use.names):
-            self._manager.forget_errors(pool)
+            self._manager.openings.forget_errors(pool)
             self._manager.schema_changed(pool)
 
     def _end_late(self, key: Hashable) -> None:

@@ -5,20 +5,18 @@ here for what concerns all of them. What is decided stands in `decide`; this cla
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
 from forebay.channel import HintKind
-from forebay.net.connector import ConnectError
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError, Severity
 from forebay.protocol.messages import parse_data_row
 from forebay.relay import Census, Client, Command, Lease, MicroPool, Server
 from forebay.session.settings import InternTable
 from forebay.worker.agenda import Agenda
-from forebay.worker.pool.backoff import Backoff
 from forebay.worker.pool.budget import LIMITS_QUERY, Budget, parse_limits
 from forebay.worker.pool.changeover import Changeover
 from forebay.worker.pool.counts import assert_counts
@@ -26,6 +24,7 @@ from forebay.worker.pool.decide import next_step
 from forebay.worker.pool.groups import Groups
 from forebay.worker.pool.holding import NODE_ANSWERS_S, WRITES_QUERY, Holding, writes
 from forebay.worker.pool.holds import Holds
+from forebay.worker.pool.openings import Openings, OpenServer
 from forebay.worker.pool.pausing import Pausing
 from forebay.worker.pool.record import Record
 from forebay.worker.pool.refusals import Refusals
@@ -35,14 +34,6 @@ logger = logging.getLogger("forebay.pool")
 
 # What a client that vanished had asked may take so long to end; then its connection is closed.
 ABANDONED_S = 5.0
-# Where the node watches the servers, it is the node that warns of one that is away. When it has not
-# noticed anything for so long, the worker does.
-NODE_WARNS_S = 2.0
-# What a server says that dies, or that does not serve yet.
-HINTS: dict[str, HintKind] = {"57P01": "terminated", "57P02": "crashed", "57P03": "starting"}
-
-
-OpenServer = Callable[[MicroPool], Awaitable[tuple[Server, tuple[int, int]]]]
 
 
 @dataclass(slots=True)
@@ -74,8 +65,7 @@ class PoolManager:
         cancel: Callable[[Server, Callable[[], bool]], Coroutine[Any, Any, None]],
     ) -> None:
         self._agenda = agenda
-        self._limits = limits
-        self._open_server = open_server
+        self.limits = limits
         self.cancel = cancel
         # Told what speaks against the server, as far as traffic sees it.
         self.hint: Callable[[HintKind], None] = lambda _: None
@@ -83,9 +73,7 @@ class PoolManager:
         self.relieve: Callable[[], None] = lambda: None
         self._intern = intern
         self._changeover = Changeover(intern, limits.init_query)
-        self._backoffs: dict[MicroPool, Backoff] = {}
         self._scheduled = False
-        self._retirements = 0
         self._told: tuple[int, int] | None = None
         self.pools: dict[tuple[str, str], MicroPool] = {}
         self.servers: set[Server] = set()
@@ -94,6 +82,7 @@ class PoolManager:
         self.census.waiting_limit = limits.max_waiting_clients
         self.groups = Groups(self.census, self.pools)
         self.refusals = Refusals()
+        self.openings = Openings(agenda, self, open_server)
         self.holds = Holds(agenda, self)
         self.holding = Holding(self, agenda.now)
         self.pausing = Pausing(self)
@@ -120,10 +109,10 @@ class PoolManager:
 
     def apply(self, limits: Limits) -> None:
         """Use other limits from now on. Connections beyond them are closed as they come free."""
-        if limits.init_query != self._limits.init_query:
+        if limits.init_query != self.limits.init_query:
             self._changeover.apply(limits.init_query)
             self.retire_all()
-        self._limits = limits
+        self.limits = limits
         self.census.waiting_limit = limits.max_waiting_clients
         if self._told is not None:
             self.note_limits(*self._told)
@@ -141,11 +130,6 @@ class PoolManager:
         return self.census.size < (1 if self.budget is None else self.census.limit)
 
     @property
-    def is_failing(self) -> bool:
-        """Whether connections could not be opened lately, for a reason that concerns them all."""
-        return any(each.is_transient for each in self._backoffs.values())
-
-    @property
     def has_clients(self) -> bool:
         """Whether anybody who has logged in gets connections here."""
         return any(pool.clients for pool in self.pools.values())
@@ -158,18 +142,16 @@ class PoolManager:
     def wanted(self, pool: MicroPool) -> None:
         """A client waits in `pool`, and more is to be done than to let it wait."""
         self.relieve()
-        if self.waiting > self._limits.max_waiting_clients:
+        if self.waiting > self.limits.max_waiting_clients:
             newest = pool.last_waiter
             if newest is not None:
-                error = errors.queue_full(self._limits.max_waiting_clients)
+                error = errors.queue_full(self.limits.max_waiting_clients)
                 self._agenda.soon(self.refuse, newest.borrower, error)
             return
-        backoff = self._backoffs.get(pool)
-        if backoff is not None and not backoff.is_transient and not pool.size:
-            if self._agenda.now() < backoff.retry_at:
-                self._agenda.soon(self._refuse_all, pool, backoff.error)
-                return
-            self._end_backoff(pool)
+        refusal = self.openings.refusal(pool)
+        if refusal is not None:
+            self._agenda.soon(self.refuse_all, pool, refusal)
+            return
         self.schedule()
 
     def schedule(self) -> None:
@@ -188,7 +170,7 @@ class PoolManager:
                 break
             for victim in step.victims:
                 self.close_idle(victim.idle[0], "to make room")
-            self._begin_opening(step.pool, "open a database connection")
+            self.openings.begin(step.pool, "open a database connection")
 
     def _close_beyond_limit(self) -> None:
         """A limit was lowered: close idle connections, never ones in use."""
@@ -210,105 +192,15 @@ class PoolManager:
         self._close(server, reason)
         self.schedule()
 
-    # ---- opening ----
+    # ---- opening, and refusing ----
 
     def probe(self, pool: MicroPool) -> None:
         """Open one connection ahead of any client, if it may have one: it tells the server's
         limits."""
         if self.groups.has_room(pool.database, pool.user):
-            self._begin_opening(pool, "open the first database connection")
+            self.openings.begin(pool, "open the first database connection")
 
-    def retry(self, now: float) -> None:
-        """Where connections could not be opened and nobody waits for one, try again, each time that
-        it is due: who is sent elsewhere meanwhile may come back."""
-        due = [pool for pool, each in self._backoffs.items() if each.retry_at <= now]
-        for pool in due:
-            is_tried = pool.waiting > 0 or pool.opening > 0
-            if self.has_room and not is_tried and not self.is_held_back(pool):
-                self.probe(pool)
-
-    def _begin_opening(self, pool: MicroPool, name: str) -> None:
-        pool.begin_opening()
-        self._agenda.spawn(self._open(pool), name)
-
-    async def _open(self, pool: MicroPool) -> None:
-        try:
-            await self._open_by(pool, self._open_server)
-        except (PgError, ConnectError) as error:
-            self._opening_failed(pool, error)
-
-    async def open_now(self, pool: MicroPool, open_server: OpenServer) -> None:
-        """Open a connection for `pool` in a way of its own. The caller has seen to it that there is
-        room. Raises PgError or ConnectError with why there is none."""
-        pool.begin_opening()
-        try:
-            await self._open_by(pool, open_server)
-        except BaseException:
-            self.schedule()  # what was kept free for it may serve another pool
-            raise
-
-    async def _open_by(self, pool: MicroPool, open_server: OpenServer) -> None:
-        retirements = self._retirements
-        try:
-            server, told = await open_server(pool)
-        except BaseException:
-            pool.end_opening(False)
-            raise
-        pool.end_opening(True)
-        self.servers.add(server)
-        self.record.note_opened(len(self.servers), self._agenda.now())
-        self._end_backoff(pool)
-        self.note_limits(*told)
-        server.retired = retirements != self._retirements or self.is_held_back(pool)
-        server.start()
-        self.schedule()
-
-    def _opening_failed(self, pool: MicroPool, error: Exception) -> None:
-        self.record.note_failed(len(self.servers), self._agenda.now())
-        self._hint_at(error)
-        if self.census.on_hold:
-            return  # there may be no server at all now: nobody is to be refused for that
-        self.relieve()
-        backoff = Backoff.after(error, self._agenda.now(), self._backoffs.get(pool))
-        self._backoffs[pool] = backoff
-        pool.retry_at = backoff.retry_at
-        fields = {"database": pool.database, "user": pool.user, "retry_in_s": backoff.delay_s}
-        is_news = not self._limits.is_watched or _hint_of(error) is None
-        has_lasted = self._agenda.now() - backoff.since >= NODE_WARNS_S
-        logger.log(
-            logging.WARNING if is_news or has_lasted else logging.INFO,
-            "A database connection could not be opened: %s",
-            error,
-            extra={"fields": fields},
-        )
-        if backoff.is_transient or pool.size:
-            # Those who wait have time left, or other connections of this pool will serve them.
-            self._agenda.later(backoff.delay_s, self.schedule)
-        else:
-            self._refuse_all(pool, error)
-        self.schedule()  # what was kept free for it may serve another pool
-
-    def _hint_at(self, error: Exception) -> None:
-        kind = _hint_of(error)
-        if kind is not None:
-            self.hint(kind)
-
-    def _end_backoff(self, pool: MicroPool) -> None:
-        self._backoffs.pop(pool, None)
-        pool.retry_at = 0.0
-
-    def forget_errors(self, pool: MicroPool) -> None:
-        """What the database has refused for good may be different by now."""
-        backoff = self._backoffs.get(pool)
-        if backoff is not None and not backoff.is_transient:
-            self._end_backoff(pool)
-
-    def last_error(self, pool: MicroPool) -> str | None:
-        """Why no connection could be opened lately, for those who waited in vain."""
-        backoff = self._backoffs.get(pool)
-        return None if backoff is None else str(backoff.error)
-
-    def _refuse_all(self, pool: MicroPool, error: Exception) -> None:
+    def refuse_all(self, pool: MicroPool, error: Exception) -> None:
         """Tell all who wait in `pool` what the database said."""
         for _ in range(pool.waiting):
             waiter = pool.first_waiter
@@ -330,15 +222,15 @@ class PoolManager:
         budget = Budget.of(
             max_connections,
             # One is the node's own, by which it asks the server whether it writes.
-            reserved + self._limits.is_watched,
-            self._limits.max_connections_percent,
-            self._limits.max_idle_connections_percent,
-            self._limits.max_connections,
+            reserved + self.limits.is_watched,
+            self.limits.max_connections_percent,
+            self.limits.max_idle_connections_percent,
+            self.limits.max_connections,
         )
         if budget != self.budget:
             self.budget = budget
             self.census.limit = budget.limit
-            logger.info("%s", budget.sentence(self._limits.max_connections_percent))
+            logger.info("%s", budget.sentence(self.limits.max_connections_percent))
             self.schedule()
 
     def ask_limits(self) -> None:
@@ -376,13 +268,9 @@ class PoolManager:
         server.pool.drop(server)
         self._close(server, reason)
 
-    def retire_opening(self) -> None:
-        """Close every connection that is being opened as it comes free."""
-        self._retirements += 1
-
     def retire_all(self) -> None:
         """Close every connection as it comes free, what is being opened too; idle ones now."""
-        self.retire_opening()
+        self.openings.retire()
         for server in self.servers:
             server.retired = True
         for pool in self.pools.values():
@@ -399,9 +287,7 @@ class PoolManager:
         """What was learnt of the server does not hold any more. (Its limits do, until another one
         tells its own.)"""
         self._told = None
-        self._backoffs.clear()
-        for pool in self.pools.values():
-            pool.retry_at = 0.0
+        self.openings.forget_all()
 
     def vacate(self, pool: MicroPool, but: Server | None) -> int:
         """Close the idle connections of `pool`, and the others as they come free, except `but`.
@@ -425,7 +311,7 @@ class PoolManager:
             if not pool.size and not pool.waiting and not pool.clients:
                 self.record.keep(pool)
                 del self.pools[key]
-                self._backoffs.pop(pool, None)
+                self.openings.forget(pool)
 
     # ---- what connections report ----
 
@@ -498,13 +384,6 @@ class PoolManager:
         """Every connection is in exactly one place."""
         assert_counts(self.census, self.pools.values(), len(self.servers))
         self.groups.assert_counts()
-
-
-def _hint_of(error: Exception) -> HintKind | None:
-    """What a failure says of the server as a whole; None if it says nothing."""
-    if isinstance(error, ConnectError):
-        return "refused" if error.transient else None
-    return HINTS.get(error.sqlstate) if isinstance(error, PgError) else None
 
 
 def _is_abandoned(server: Server, lease: Lease) -> bool:

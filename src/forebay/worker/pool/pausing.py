@@ -65,7 +65,7 @@ class Pausing:
         if database == EVERYTHING:
             self._manager.retire_all()
             return
-        self._manager.retire_opening()
+        self._manager.openings.retire()
         self._vacate(set(self._pools(database)), "it was retired")
         self._manager.schedule()
 

@@ -30,7 +30,7 @@ class Upkeep:
         some time, not all at once. Clients that would be refused for the old one may try again."""
         for pool in self._manager.pools.values():
             if pool.user == user:
-                self._manager.forget_errors(pool)
+                self._manager.openings.forget_errors(pool)
         for server in self._manager.servers:
             if server.pool.user == user and server.made_by not in lasting:
                 delay_s = RENEWAL_S * random.random()  # noqa: S311 - no secret

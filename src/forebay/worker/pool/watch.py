@@ -61,7 +61,7 @@ class Watch:
             detail = held.encode("ascii", "replace").decode()
             return errors.borrow_timed_out(detail, self._manager.holding.hint)
         survey = self.survey(now)
-        unreached = self._manager.last_error(pool)
+        unreached = self._manager.openings.last_error(pool)
         detail = survey.detail(pool.user)
         if unreached is not None:
             detail = f"{unreached}\n{detail}" if survey.holders else unreached
@@ -108,7 +108,10 @@ class Watch:
         self._wait_told_at = now
         survey = Survey.of([self._manager], now)
         waited_s = now - first.waits_since
-        unreached, held = self._manager.last_error(first.borrower.pool), self._manager.holding.cause
+        unreached, held = (
+            self._manager.openings.last_error(first.borrower.pool),
+            self._manager.holding.cause,
+        )
         obstacle = f" The last opening failed: {unreached}" if unreached else held and f" {held}"
         logger.warning(
             "%s for a database connection, the first for %s (%s). %s%s",

@@ -55,7 +55,7 @@ def test_a_failed_opening_is_tried_again_while_somebody_waits() -> None:
     world.failures = [NO_ROUTE, NO_ROUTE]
     client = world.client()
     assert (world.asked, client.error) == (1, None)
-    assert world.manager.last_error(world.pool()) == "no route"
+    assert world.manager.openings.last_error(world.pool()) == "no route"
     world.pass_time(0.9 * FIRST_RETRY_S)
     assert world.asked == 1
     world.pass_time(0.2 * FIRST_RETRY_S)
@@ -63,7 +63,7 @@ def test_a_failed_opening_is_tried_again_while_somebody_waits() -> None:
     world.pass_time(2 * FIRST_RETRY_S)
     assert client.server is not None
     assert world.manager.record.failed == 2
-    assert world.manager.last_error(world.pool()) is None
+    assert world.manager.openings.last_error(world.pool()) is None
 
 
 def test_nothing_is_tried_again_when_nobody_waits() -> None:

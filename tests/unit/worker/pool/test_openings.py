@@ -7,7 +7,7 @@ import pytest
 
 from forebay.net.connector import ConnectError
 from forebay.protocol.errors import PgError, Severity
-from forebay.worker.pool.manager import NODE_WARNS_S
+from forebay.worker.pool.openings import NODE_WARNS_S
 from tests.unit.worker.clock import Gate
 from tests.unit.worker.pool.pools import World
 
@@ -31,7 +31,7 @@ class Opening:
 
     async def _open(self, user: str) -> None:
         try:
-            await self.world.manager.open_now(self.world.pool(user), self.world._open)
+            await self.world.manager.openings.open_now(self.world.pool(user), self.world._open)
         except (PgError, ConnectError) as error:
             self.error = error
         self.is_over = True
@@ -71,7 +71,7 @@ def test_one_that_fails_is_told_of_and_others_go_on() -> None:
     assert opening.error is WRONG_PASSWORD
     assert waiting.server is not None, "the room that was kept is another's"
     assert world.manager.record.failed == 0, "a client's token was wrong, not the database's fault"
-    assert world.manager.last_error(world.pool()) is None
+    assert world.manager.openings.last_error(world.pool()) is None
 
 
 def test_one_that_fails_when_the_limit_is_known_leaves_its_room() -> None:
@@ -94,9 +94,9 @@ def test_a_connection_that_works_ends_the_pause_after_a_failure() -> None:
     world.failures = [WRONG_PASSWORD]
     client = world.client()
     assert client.error is not None
-    assert world.manager.last_error(world.pool()) is not None
+    assert world.manager.openings.last_error(world.pool()) is not None
     Opening(world)
-    assert world.manager.last_error(world.pool()) is None
+    assert world.manager.openings.last_error(world.pool()) is None
     assert world.client().server is not None
 
 
@@ -172,7 +172,7 @@ def test_what_the_server_before_has_refused_the_next_is_asked_for() -> None:
     world.failures = [WRONG_PASSWORD]
     assert world.client().error is not None
     world.manager.move()
-    assert world.manager.last_error(world.pool()) is None
+    assert world.manager.openings.last_error(world.pool()) is None
     assert world.client().server is not None
 
 
