@@ -34,7 +34,7 @@ TABLE = {
         "has a connection, and what it sends is passed on",
         {
             IDLE: "the connection is taken back, or lost",
-            HELD: "its transaction is over, and its session is audited",
+            HELD: "its session is audited, its transaction being over; or is asked why its write was refused",
             UNSETTLED: "its next message has to wait",
         },
     ),
@@ -49,11 +49,11 @@ TABLE = {
     ),
     HELD: State(
         "HELD",
-        "has a connection that is changing over to its settings, or is being audited",
+        "has a connection that is changing over to its settings, is being audited, or is asked whether it writes",
         {
-            WORKING: "the settings are in place or refused; the audit is answered",
+            WORKING: "the settings are in place or refused; the audit is answered; its refused write is its own",
             HELD: "what the audit has found is put back",
-            IDLE: "the connection is lost, or its client leaves",
+            IDLE: "the connection is lost, or does not write; or its client leaves",
         },
     ),
     UNSETTLED: State(
