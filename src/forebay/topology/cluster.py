@@ -64,10 +64,11 @@ class Cluster:
         if watched.ends(asked_at):
             watched.answered(report, now, self.timing.quiet_s)
             self._past.goes_on(address, report)
-            is_same = is_calm and watched.told is told
+            # One that has ceased to tell its timeline is shown as before, and weighs less.
+            tells = told is not None and told.timeline == report.timeline
+            if not (is_calm and tells and watched.told is told):
+                self._judge(now)
         else:
-            is_same = False
-        if not is_same:
             self._judge(now)
         self._set_due(watched, now)
 

@@ -68,7 +68,11 @@ class Watched:
         return True
 
     def answered(self, report: Report, now: float, quiet_s: float) -> None:
-        """The latest word is a report."""
+        """The latest word is a report. A timeline that a server told stays its own for its life,
+        also when it does not tell it any more."""
+        known = self.report
+        if known is not None and not report.timeline and _is_same_life(known, report):
+            report = replace(report, timeline=known.timeline)
         self.report, self.failure, self.misses, self.is_down = report, None, 0, False
         self.heard_at = now
         if self.told is None or not _looks_like(self.told, report):
@@ -95,6 +99,11 @@ class Watched:
             return False
         self.hint, self.hinted_at = kind, now
         return True
+
+
+def _is_same_life(one: Report, other: Report) -> bool:
+    writes = not one.in_recovery and not other.in_recovery
+    return writes and 0.0 < one.started_at == other.started_at
 
 
 def _looks_like(told: Report, report: Report) -> bool:

@@ -76,7 +76,8 @@ class Observer:
         """A server's message goes to a client."""
         if self.verdict is None or link.epoch != self.verdict.epoch:
             self.wrong("a word of an old epoch reaches a client")
-        if message == ("E", "25006") and link.server.in_recovery:
+        is_of_now = link.life == link.server.started_at
+        if message == ("E", "25006") and link.server.in_recovery and is_of_now:
             self.wrong("a client is told that its server is read-only")
 
     def drops(self, client: "Client") -> None:

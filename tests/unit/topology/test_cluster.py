@@ -375,6 +375,21 @@ class TestSwitch:
         drive.probe(B)
         assert drive.summary == ("UP", 2, B)
 
+    def test_a_fenced_server_that_tells_no_more_stays_fenced(self) -> None:
+        """The right to ask is taken away while a former writer still takes writes."""
+        drive = pair()
+        drive.says[B] = PROMOTED
+        drive.probe(B)
+        drive.says |= {A: replace(PRIMARY, timeline=0), B: replace(PROMOTED, timeline=0)}
+        drive.probe(A, B)
+        assert drive.summary == ("UP", 2, B)
+        assert drive.server(A).reason == "FENCED"
+        drive.says[B] = "refused"
+        drive.probe(B)
+        drive.now += 0.1
+        drive.probe(A, B)
+        assert drive.summary == ("HOLD", 2, B)
+
 
 class TestRestart:
     @pytest.mark.parametrize("kind", ["refused", "starting"])

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from forebay.topology.reports import Failure, FailureKind
+from forebay.topology.reports import Failure, FailureKind, Report
 from forebay.topology.watched import Watched
 from tests.unit.topology.drive import PRIMARY, STANDBY, A
 
@@ -94,3 +94,22 @@ def test_small_changes_of_lag_are_not_told(report: object, is_new: bool) -> None
     server.answered(report, 102.0, 1.0)  # type: ignore[arg-type]
     assert server.report is report
     assert (server.told is report) is is_new
+
+
+@pytest.mark.parametrize(
+    ("then", "timeline"),
+    [
+        (replace(PRIMARY, timeline=0), 3),
+        (replace(PRIMARY, timeline=4), 4),
+        (replace(PRIMARY, timeline=0, started_at=77.0), 0),
+        (replace(PRIMARY, timeline=0, started_at=0.0), 0),
+        (replace(STANDBY, started_at=10.0), 0),
+    ],
+)
+def test_a_timeline_is_told_for_life(then: Report, timeline: int) -> None:
+    server = watched()
+    server.answered(PRIMARY, 101.0, 1.0)
+    server.answered(then, 102.0, 1.0)
+    server.answered(then, 103.0, 1.0)
+    assert server.report is not None
+    assert server.report.timeline == timeline
