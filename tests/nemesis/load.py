@@ -317,4 +317,10 @@ async def transaction(session: Session, client: int, seq: int, kind: str) -> tup
     except LostError as error:
         lost, answer = True, Answer(sqlstate=error.sqlstate, text=error.text)
     outcome = outcome_of_commit(answer.sqlstate, lost, tag)
+    if not lost and answer.status != "I":
+        # The transaction has failed, and is still open.
+        try:
+            await session.ask("ROLLBACK")
+        except LostError:
+            lost = True
     return done(outcome, answer.sqlstate, answer.text), lost

@@ -167,6 +167,11 @@ class Server(Postgres):
         shutil.rmtree(self.home.data)
         # One session from the start of the backup to its end.
         with primary.session() as session:
+
+            def is_promoted() -> bool:
+                return session.query("SELECT pg_is_in_recovery()") == [["f"]]
+
+            eventually(is_promoted, "the other is a primary by now", timeout_s=30)
             session.query("SELECT pg_backup_start('rebase', true)")
             copy_tree(primary.home.data, self.home.data, of_running=True)
             [[label]] = session.query("SELECT labelfile FROM pg_backup_stop(false)")

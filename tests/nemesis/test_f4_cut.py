@@ -8,7 +8,7 @@ import pytest
 
 from tests.harness import FaultProxy, Forebay, descriptors, eventually
 from tests.harness.faults import Direction
-from tests.nemesis.conftest import Note, forebay_for
+from tests.nemesis.conftest import IS_WHOLE, Note, forebay_for
 from tests.nemesis.load import Shape
 from tests.nemesis.namespaces import apart
 from tests.nemesis.pair import Pair, Template
@@ -80,7 +80,7 @@ def wait_until_given_up(forebay: Forebay, port: int) -> None:
     )
 
 
-@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("direction", DIRECTIONS if IS_WHOLE else DIRECTIONS[:1])
 def test_a_kernel_that_drops(
     template: Template,
     start_forebay: Callable[..., Forebay],
