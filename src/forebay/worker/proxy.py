@@ -187,7 +187,8 @@ class Proxy:
         self.sessions.apply(settings.pinning, sought_by(settings))
         self.sessions.losses.in_transaction_error = settings.in_transaction_error
         self.sessions.losses.replays = settings.replay
-        self.sessions.keep_requests(settings.replay and settings.target.is_watched)
+        has_writer = settings.target.is_watched and settings.target_role == "READ_WRITE"
+        self.sessions.keep_requests(settings.replay and has_writer)
         for backend in self.backends:
             backend.manager.pausing.apply(self.prepared.given.paused)
         for identity in self._front.use(self.prepared):
