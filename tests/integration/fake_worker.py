@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -22,9 +22,11 @@ from forebay.channel import (
     Begin,
     Figures,
     FiguresRequest,
+    Hint,
     Looking,
     ProxyFigures,
     ProxyView,
+    Routes,
     View,
     ViewRequest,
     WorkerAnswer,
@@ -48,9 +50,13 @@ class ToyPlane:
         self._clients: set[asyncio.StreamWriter] = set()
         self._proxies: dict[str, WorkerProxy] = {}
         self.evacuator = Evacuator(Agenda(loop, cast(Poller, None)))
+        self.hint: Callable[[Hint], bool] = lambda _: False
 
     def begin(self, begin: Begin) -> None:
         self._number = begin.worker_number
+
+    def route(self, routes: Routes) -> None:
+        """It has no connections to lead anywhere."""
 
     async def apply(self, steps: Apply, passed: Mapping[int, socket.socket]) -> None:
         if (STEERING / "refuse").exists():
