@@ -94,7 +94,10 @@ class Calls:
                 if number in self._expected:
                     _settle(self._expected[number], CallError(reason))
             case _:
-                self._hear(message)
+                try:
+                    self._hear(message)
+                except Exception:  # our own fault, and no reason to hear nothing any more
+                    log.exception("What the %s said could not be taken", self._name)
 
     async def _reply(self, number: int, request: Any) -> None:
         reply: Any

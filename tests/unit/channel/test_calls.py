@@ -135,3 +135,15 @@ async def test_what_is_no_call_is_heard(ends: Ends) -> None:
     assert ends.worker.tell(Drained())
     await ends.worker.ask(ASKED, Refreshed, 20)
     assert ends.heard == [Drained()]
+
+
+async def test_what_cannot_be_taken_does_not_end_the_conversation(
+    ends: Ends, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: object) -> None:
+        raise KeyError("a mistake of ours")
+
+    ends.node._hear = fail
+    ends.worker.tell(Drained())
+    assert await ends.worker.ask(ASKED, Refreshed, 5.0) == Refreshed(changed=True)
+    assert "What the worker said could not be taken" in caplog.text
