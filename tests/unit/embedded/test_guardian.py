@@ -63,7 +63,7 @@ def test_children() -> None:
 @pytest.mark.skipif(not HAS_PROC, reason="looks for processes in /proc")
 def test_what_was_stopped_goes_on_to_be_ended(tmp_path: Path) -> None:
     """A stopped process learns of nothing, so that it would outlive its postmaster."""
-    script = "sleep 1000 & echo $!; trap 'kill $!' QUIT; wait"
+    script = "sleep 1000 & trap 'kill $!' QUIT; echo $!; wait"
     parent = subprocess.Popen(["sh", "-c", script], cwd=tmp_path, stdout=subprocess.PIPE)
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
