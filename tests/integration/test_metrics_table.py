@@ -301,7 +301,7 @@ def in_cloudwatch(
 ) -> Iterator[tuple[tuple[str, ...], dict[str, str], Any]]:
     """Each dimension set with its values, and the value that is to be there."""
     everything = list(expected(metric, found.known))
-    if metric.label:
+    if metric.label and everything:  # what never happened is not told
         told = everything[0][0]
         values = [value for _, _, value in everything]
         is_exact = all(isinstance(each, int) for each in values)
