@@ -71,7 +71,7 @@ from forebay.channel.messages import (
     WorkerProxy,
     WorkerRequest,
 )
-from forebay.channel.routes import Hint, HintKind, Route, Routes, RouteServer
+from forebay.channel.routes import Hint, Route, Routes, RouteServer
 from forebay.channel.rows import (
     ClientRow,
     ConnectionRow,
@@ -116,7 +116,6 @@ __all__ = [
     "FiguresRequest",
     "Framer",
     "Hint",
-    "HintKind",
     "Histogram",
     "LoginMethod",
     "Looking",

@@ -1,14 +1,9 @@
 """Where a proxy's connections lead now, which the node tells; and what traffic sees of the
 servers, which the worker tells."""
 
-from typing import Literal
-
 import msgspec
 
-RouteState = Literal["UP", "SUSPECT", "HOLD"]
-
-HintKind = Literal["lost", "terminated", "crashed", "starting", "refused", "silent", "read_only"]
-"""See `forebay.topology.reports.HintKind`."""
+from forebay.topology.reports import HintKind, State
 
 
 class RouteServer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -34,7 +29,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     epoch: int = 0
-    state: RouteState = "HOLD"
+    state: State = "HOLD"
     writer: str = ""  # host:port
     writer_name: str = ""  # see RouteServer.name
     standbys: list[RouteServer] = []

@@ -281,7 +281,7 @@ class ManagerPort(Protocol):
 
     def noticed(self, server: "Server", kind: str) -> None:
         """What concerns the database server was seen on a connection. `kind`, as in HintKind
-        (channel/routes.py): "lost" (it ended without a word), "terminated", "crashed", "starting"
+        (topology/reports.py): "lost" (it ended without a word), "terminated", "crashed", "starting"
         (57P01, 57P02, 57P03 came, as an error or a notice) or "read_only" (25006 came, or
         in_hot_standby is reported). Anybody can bring most of these about for one connection: it is
         no more than a reason to ask the server. May be called often."""

@@ -127,11 +127,6 @@ class Backend:
         self._leave()
         self.warm.close()
 
-    def close(self, now: float) -> None:
-        """Close all connections now."""
-        self.chores.stop(now)
-        self.manager.close_all()
-
     def _join(self) -> None:
         """Take part in what concerns all who connect to the same server."""
         self._evacuator.add(self.place, self.manager.holds)

@@ -6,7 +6,8 @@ in a while.
 
 from collections.abc import Callable
 
-from forebay.channel import Hint, HintKind
+from forebay.channel import Hint
+from forebay.topology.reports import HintKind
 
 # The node asks all servers every 100 ms while something is wrong.
 AGAIN_S = 0.05

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from forebay.channel import Begin, Hint, HintKind, PoolAction, Route
+from forebay.channel import Begin, Hint, PoolAction, Route
 from forebay.config.settings import ProxySettings, TargetSettings
 from forebay.net import handshake
 from forebay.net.connector import Target
@@ -24,6 +24,7 @@ from forebay.protocol.errors import PgError
 from forebay.protocol.startup import CancelRequest
 from forebay.relay import Client, MicroPool
 from forebay.session.settings import InternTable
+from forebay.topology.reports import HintKind
 from forebay.topology.targets import target_of
 from forebay.worker.admin import Admin
 from forebay.worker.agenda import Agenda

@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from forebay.channel import HintKind, Route, RouteServer
+from forebay.channel import Route, RouteServer
 from forebay.config.addresses import parse_address
 from forebay.config.settings import ProxySettings
 from forebay.net.connector import ConnectError, Target
 from forebay.protocol import errors
 from forebay.relay import Client, MicroPool
+from forebay.topology.reports import HintKind
 from forebay.topology.targets import target_of
 from forebay.worker.backend import Backend, Common
 from forebay.worker.pool.choose import (

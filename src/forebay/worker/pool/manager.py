@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
-from forebay.channel import HintKind
 from forebay.protocol import errors
 from forebay.protocol.errors import PgError, Severity
 from forebay.protocol.messages import parse_data_row
 from forebay.relay import Census, Client, Command, Lease, MicroPool, Server
 from forebay.session.settings import InternTable
+from forebay.topology.reports import HintKind
 from forebay.worker.agenda import Agenda
 from forebay.worker.pool.budget import LIMITS_QUERY, Budget, parse_limits
 from forebay.worker.pool.changeover import Changeover

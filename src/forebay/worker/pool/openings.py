@@ -4,10 +4,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from forebay.channel import HintKind
 from forebay.net.connector import ConnectError
 from forebay.protocol.errors import PgError
 from forebay.relay import MicroPool, Server
+from forebay.topology.reports import HintKind
 from forebay.worker.agenda import Agenda
 from forebay.worker.pool.backoff import Backoff
 
