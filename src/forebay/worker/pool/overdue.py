@@ -29,7 +29,8 @@ class Overdue:
     def __init__(self, agenda: Agenda, manager: "PoolManager") -> None:
         self._agenda = agenda
         self._manager = manager
-        # Requests that were cancelled: since when each was at the database, and when that was.
+        # Requests that were cancelled: since when each was at the database, and since when it is
+        # the database that it waits for.
         self._cancelled: dict[Server, tuple[float, float]] = {}
 
     def look(self, now: float) -> None:
@@ -92,10 +93,13 @@ class Overdue:
 
     def _is_beyond_grace(self, server: Server, client: Client, now: float) -> bool:
         """Whether a cancelled request is to end with its connection. While the database waits for
-        the client it does not hear of the cancelling, and is not to be blamed:
-        idle_client_timeout is for such clients."""
-        _, cancelled_at = self._cancelled[server]
-        return now - cancelled_at >= GRACE_S and not client.is_stalled
+        the client it does not hear of the cancelling, and is not to be blamed: it has its time
+        again when the client goes on. idle_client_timeout is for clients that do not."""
+        asked_at, waits_since = self._cancelled[server]
+        if client.is_stalled:
+            self._cancelled[server] = asked_at, now
+            return False
+        return now - waits_since >= GRACE_S
 
     # ---- transactions ----
 

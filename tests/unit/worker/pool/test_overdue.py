@@ -125,7 +125,9 @@ class TestRequests:
         assert slow.after(10 * GRACE_S) == [slow.server]
         assert slow.client.error is None
         slow.client.is_stalled = False
-        slow.after(0)
+        slow.after(GRACE_S - 0.1)
+        assert slow.client.error is None, "the database hears of the cancelling only now"
+        slow.after(0.1)
         assert slow.client.error is not None
 
     def test_who_waits_or_has_nothing_at_the_database_is_not_looked_at(self, slow: Place) -> None:
