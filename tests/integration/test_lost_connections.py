@@ -257,10 +257,15 @@ def test_the_answer_is_lost_and_it_is_done(
         forebay.stop()
 
 
+@pytest.mark.parametrize("end", [crash, terminate])
 def test_a_pinned_client_hears_what_it_has_lost(
-    start: Callable[..., Forebay], fragile: Postgres, book: TestDatabase
+    start: Callable[..., Forebay],
+    fragile: Postgres,
+    book: TestDatabase,
+    end: Callable[[Postgres, int], None],
 ) -> None:
-    rig, forebay = Rig(fragile, book, crash), start()
+    """Also if the database says something of its own."""
+    rig, forebay = Rig(fragile, book, end), start()
     with RawClient(forebay.port, book) as client:
         client.query("CREATE TEMPORARY TABLE mine (n int)")
         rig.killed()

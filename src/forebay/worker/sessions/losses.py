@@ -117,7 +117,8 @@ def exchange_of(client: Client, loss: Loss) -> Exchange:
 
 
 def _error(found: Fate, client: Client, reason: str, loss: Loss) -> PgError:
-    """What the client is told. If it ends anyway, the database's own last word says it best."""
+    """What the client is told. If all it has lost is its transaction, the database's own last word
+    says it best."""
     word = None if loss.word is None else PgError.parse(loss.word)
     detail = f"Reason: {reason}."
     if word is not None:
@@ -126,13 +127,11 @@ def _error(found: Fate, client: Client, reason: str, loss: Loss) -> PgError:
         return errors.resolution_unknown(Severity.ERROR, detail)
     if found is Fate.RETRYABLE:
         return errors.transaction_lost(detail)
-    if word is not None:
-        return word
     if found is Fate.CLOSED_UNKNOWN:
         return errors.resolution_unknown(Severity.FATAL, detail)
     if found is Fate.CLOSED_PINNED:
         return errors.server_lost_with(_what(client), detail)
-    return errors.server_lost(reason)
+    return word or errors.server_lost(reason)
 
 
 def _what(client: Client) -> str:

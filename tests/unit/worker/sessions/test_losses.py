@@ -85,7 +85,7 @@ def test_the_database_s_word_is_the_detail_of_who_stays(losses: Losses) -> None:
     assert error.detail == "The database says: terminating connection (SQLSTATE 57P01)."
 
 
-def test_and_the_last_word_of_who_does_not(losses: Losses) -> None:
+def test_and_the_last_word_of_who_has_lost_a_transaction(losses: Losses) -> None:
     found = loss(sent=True, status=ord("T"), word=WORD)
     outcome, error = losses.decide(someone(), "it is gone", found)
     assert outcome == ENDS
@@ -103,8 +103,10 @@ def test_a_transaction(losses: Losses) -> None:
     assert lost(losses, "40001") == 1
 
 
-def test_one_that_hides_another(losses: Losses) -> None:
-    found = loss(sent=True, status=ord("T"), control=ENDS_BIT | HIDES_BIT)
+@pytest.mark.parametrize("word", [None, WORD])
+def test_one_that_hides_another(losses: Losses, word: bytes | None) -> None:
+    """Whatever the database says: that nobody knows the outcome is what the client has to hear."""
+    found = loss(sent=True, status=ord("T"), control=ENDS_BIT | HIDES_BIT, word=word)
     outcome, error = losses.decide(someone(), "it is gone", found)
     assert outcome == ENDS
     assert error is not None
@@ -126,14 +128,23 @@ def test_one_with_what_a_rollback_takes_back(losses: Losses) -> None:
     assert outcome == STAYS_ABORTED
 
 
-def test_a_pinned_client_hears_what_it_has_lost(losses: Losses) -> None:
+@pytest.mark.parametrize(
+    ("word", "why"),
+    [
+        (None, "Reason: it is gone."),
+        (WORD, "The database says: terminating connection (SQLSTATE 57P01)."),
+    ],
+)
+def test_a_pinned_client_hears_what_it_has_lost(
+    losses: Losses, word: bytes | None, why: str
+) -> None:
     client = someone(pinned=True, notes=Notes(held=frozenset({PinReason.TEMPORARY_OBJECT})))
-    outcome, error = losses.decide(client, "it is gone", loss())
+    outcome, error = losses.decide(client, "it is gone", loss(word=word))
     assert outcome == ENDS
     assert error is not None
     assert error.sqlstate == "08006"
     assert error.detail == (
-        "TEMPORARY_OBJECT: A temporary table, view or sequence was created. Reason: it is gone."
+        f"TEMPORARY_OBJECT: A temporary table, view or sequence was created. {why}"
     )
     assert lost(losses, "PINNED") == 1
 
