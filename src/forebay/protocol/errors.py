@@ -307,6 +307,15 @@ def queue_full(limit: int) -> PgError:
     )
 
 
+def requests_full() -> PgError:
+    """The requests that wait for a database connection are too long, all together."""
+    return _error(
+        "53300",
+        "Too many clients are waiting for a database connection.",
+        "Their requests take as much memory as they may.",
+    )
+
+
 def no_readers() -> PgError:
     """A READ_ONLY proxy has no server to read from, and none is known that could become one."""
     detail = "There is no server but the one that writes, which does not stand in for a reader."

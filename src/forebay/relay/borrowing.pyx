@@ -6,6 +6,7 @@ from .leaving cimport end, end_if_gone, end_with, may_part, part_with, terminate
 from .ledger cimport SYNC
 from .lending cimport lend, take_back
 from .losing cimport answer_unanswered, begin_aborted
+from .peer cimport too_much_is_held
 from .states cimport HELD, IDLE, QUEUED, UNSETTLED, WORKING, moved
 
 # A connection may refuse settings because of what others did on it; another one hardly does as well.
@@ -24,6 +25,8 @@ cdef bint borrow(Borrower client) except -1:
         client.state = moved(client.state, QUEUED)
         client.place = Place(client)
         client.pool.wait(client.place, client.poller.now)
+        if client.greeted and too_much_is_held(client, 0):
+            client.pool.manager.held_too_much(client)
         return False
     lend(server, client)
     return client.state == WORKING

@@ -15,7 +15,7 @@ cdef class Peer:
     cdef uint8_t paused  # nobody reads from it: the other side cannot be written, or it waits
     cdef bint forgotten  # not watched any more, though still open
     cdef uint8_t finishing  # closes when what is queued for it has left
-    # Received and not consumed yet: NULL in an idle peer.
+    # Received and not consumed yet: NULL in an idle peer. How much it is changes by `note_held`.
     cdef unsigned char *held
     cdef Py_ssize_t held_count
     cdef Py_ssize_t hold_limit  # so much may be held: more than GATHER_BYTES for one long message
@@ -64,3 +64,15 @@ cdef class Peer:
     cdef int _encrypt(self, const unsigned char *data, Py_ssize_t count) except -1
     cdef int _take_ciphered(self) except -1
     cdef int _append(self, const unsigned char *data, Py_ssize_t count) except -1
+
+
+cdef inline int note_held(Peer peer, Py_ssize_t count) noexcept:
+    """So much is held by the peer now."""
+    peer.poller.held_bytes += count - peer.held_count
+    peer.held_count = count
+    return 0
+
+
+cdef inline bint too_much_is_held(Peer peer, Py_ssize_t more) noexcept:
+    """Whether all peers together would hold more than they may with so many bytes more."""
+    return peer.poller.held_bytes + more > peer.poller.held_limit

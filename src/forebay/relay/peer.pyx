@@ -5,7 +5,9 @@ after the other). What ``consume`` leaves over, because a message is not whole y
 peer waits for a connection, is held until more comes. What a socket does not take at once is queued
 here, and whoever feeds this peer stops reading until ``drained``. Both are bounded: the held part
 by `hold_limit` plus one read (GATHER_BYTES, but for a long message that must be whole), the queued
-part by what one read can yield.
+part by what one read can yield. What all peers hold is bounded, too, by the poller's `held_limit`:
+beyond it nobody begins to wait for a connection, nor sends more while it waits, and no long message is
+held until it is whole.
 
 TLS runs through an ``ssl.MemoryBIO`` pair, shared by all peers where that can be done (openssl.pyx);
 its state machine never touches the socket. Between two calls of it nothing is left in the pair.
@@ -145,7 +147,7 @@ cdef class Peer:
             count = self._receive_tls(SCRATCH + held)
         if count <= 0:
             return self._nothing_came(count)
-        self.held_count = 0
+        note_held(self, 0)
         count += held
         used = self.consume(SCRATCH, count)
         if self.fd < 0:
@@ -171,8 +173,8 @@ cdef class Peer:
             raise MemoryError
         self.held = <unsigned char *> held
         memcpy(self.held + self.held_count, SCRATCH, count)
-        self.held_count += count
-        if self.held_count >= self.hold_limit:
+        note_held(self, self.held_count + count)
+        if self.held_count >= self.hold_limit or too_much_is_held(self, 0):
             self.consume_held()
         if self.fd >= 0 and self.tls_ended and not self.paused:
             self.lost("the connection was closed by the other side")
@@ -193,7 +195,7 @@ cdef class Peer:
             raise MemoryError
         self.held = <unsigned char *> held
         memmove(self.held, data, count)
-        self.held_count = count
+        note_held(self, count)
         if count >= self.hold_limit:
             self.pause_reading()
         return 0
@@ -206,7 +208,7 @@ cdef class Peer:
         if not count or self.fd < 0:
             return 0
         self.held = NULL
-        self.held_count = 0
+        note_held(self, 0)
         try:
             used = self.consume(data, count)
             if self.fd >= 0 and used < count:
@@ -393,8 +395,9 @@ cdef class Peer:
         self.fd = -1
         PyMem_Free(self.held)
         PyMem_Free(self.queued)
+        note_held(self, 0)
         self.held = self.queued = NULL
-        self.held_count = self.queued_count = self.queued_start = self.queued_room = 0
+        self.queued_count = self.queued_start = self.queued_room = 0
         self.tls = self.incoming = self.outgoing = None
         return 0
 

@@ -40,6 +40,8 @@ cdef class Poller:
     # Set by anything that asyncio must hear about soon: a callback or timer was added from relayed work.
     cdef public bint interrupted
     cdef object bios  # which its TLS peers share; None until there is one
+    cdef public Py_ssize_t held_bytes  # what its peers have received, and could not use yet
+    cdef public Py_ssize_t held_limit
 
     cdef int watch(self, int fd, object owner, uint32_t events) except -1
     cdef int change(self, int fd, uint32_t events) except -1

@@ -3,5 +3,7 @@
 class Poller:
     now: float
     interrupted: bool
+    held_bytes: int
+    held_limit: int
 
     def close(self) -> None: ...

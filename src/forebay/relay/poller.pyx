@@ -30,8 +30,13 @@ cdef extern from "<sys/epoll.h>" nogil:
     int epoll_wait(int epoll_fd, epoll_event *events, int count, int timeout_ms)
 
 
+# What all peers may hold back together: a request of 64 KiB each of 4096 clients that wait, or the same in less.
+cdef Py_ssize_t HELD_LIMIT = 256 * 1024 * 1024
+
+
 cdef class Poller:
     def __cinit__(self):
+        self.held_limit = HELD_LIMIT
         self.timer_fd = -1
         self.epoll_fd = epoll_create1(EPOLL_CLOEXEC)
         if self.epoll_fd < 0:

@@ -265,6 +265,10 @@ class ManagerPort(Protocol):
     def wanted(self, pool: "MicroPool") -> None:
         """A client waits in `pool`, and a connection could be opened, or too many wait."""
 
+    def held_too_much(self, client: "Client") -> None:
+        """A client has begun to wait, and those who wait hold as much as they may: it is to be
+        refused."""
+
     def schedule(self) -> None:
         """A connection has become idle while clients wait in other micro-pools."""
 

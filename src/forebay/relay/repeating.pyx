@@ -21,6 +21,7 @@ from .connection cimport Borrower, Connection
 from .frames cimport HEADER_BYTES, length_word, message as framed
 from .lease cimport Lease
 from .lending cimport take_back
+from .peer cimport note_held
 from .scan.control cimport NO_CONTROL, control_of
 from .states cimport WORKING
 from .statements.entries cimport Named, Unnamed
@@ -141,7 +142,7 @@ cdef int _put_back(Borrower client, bytes request) except -1:
     client.held = <unsigned char *> held
     memmove(client.held + count, client.held, client.held_count)
     memmove(client.held, <const unsigned char *> request, count)
-    client.held_count += count
+    note_held(client, client.held_count + count)
     return 0
 
 
@@ -167,7 +168,7 @@ cdef int refusal_confirmed(Connection server, object command) except -1:
         return ready_for_query(server)
     if not server.pool.manager.has_stopped_writing(server, command):
         count = len(lease.request)
-        client.held_count -= count
+        note_held(client, client.held_count - count)
         memmove(client.held, client.held + count, client.held_count)
         client.lent(False)
         pass_on(server, answer, len(answer))

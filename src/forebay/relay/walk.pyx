@@ -15,12 +15,12 @@ from .lease cimport GUARD_SPENT, Lease
 from .leaving cimport end_with, may_part, terminate
 from .ledger cimport FORWARD, QUERY, SYNC
 from .losing cimport READY_FAILED, is_answered_aborted
-from .peer cimport GATHER_BYTES
+from .peer cimport GATHER_BYTES, too_much_is_held
 from .repeating cimport keep_request
 from .replay cimport discard_plans
 from .statements.prepared cimport Prepared, note_unnamed
 from .statements.use cimport NAMED_LIMIT, define_proven
-from .states cimport IDLE, UNSETTLED, WORKING, moved
+from .states cimport IDLE, QUEUED, UNSETTLED, WORKING, moved
 from .timing cimport note_asked, note_not_asked, note_nothing_owed
 from .turn cimport follow, release_if_free
 
@@ -31,6 +31,8 @@ cdef Py_ssize_t walk(Borrower client, const unsigned char *data, Py_ssize_t coun
     cdef Frame frame
     cdef MessageKind *row
     if client.state > WORKING or not client.greeted:
+        if client.state == QUEUED and too_much_is_held(client, count):
+            client.pause_reading()  # until it goes on
         return 0
     client.last_active = client.poller.now
     begin_putting()
@@ -125,6 +127,8 @@ cdef bint _is_awaited(Borrower client, Frame *frame) noexcept:
     if frame.total <= GATHER_BYTES or frame.there < GATHER_BYTES:
         return True
     if frame.kind != c"P" or not frame.data[HEADER_BYTES] or frame.total > NAMED_LIMIT or client.skipping:
+        return False
+    if too_much_is_held(client, frame.there):
         return False
     client.hold_limit = frame.total
     return True

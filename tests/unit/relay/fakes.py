@@ -311,6 +311,7 @@ def guarded(name: str) -> bytes:
 class Manager:
     def __init__(self) -> None:
         self.wanted_by: list[MicroPool] = []
+        self.refused: list[Client] = []
         self.scheduled = 0
         self.taken: list[Server] = []
         self.lost: list[tuple[Server, str]] = []
@@ -323,6 +324,9 @@ class Manager:
 
     def wanted(self, pool: MicroPool) -> None:
         self.wanted_by.append(pool)
+
+    def held_too_much(self, client: Client) -> None:
+        self.refused.append(client)
 
     def schedule(self) -> None:
         self.scheduled += 1

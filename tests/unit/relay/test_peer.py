@@ -79,6 +79,65 @@ class TestBackPressure:
             assert (peer.held_bytes, peer.queued_bytes, peer.unsent_bytes) == (0, 0, 0)
 
 
+class TestWhatAllHold:
+    """What all peers have received and could not use yet is counted, and bounded."""
+
+    def test_it_is_counted(self, loopback: Loopback) -> None:
+        poller = loopback.relay.poller
+        request = wording.encode("Query 'SELECT 1'")
+        clients = [loopback.client() for _ in range(3)]
+        for each in clients:
+            each.transmits(request)
+        assert poller.held_bytes == 3 * len(request)
+        clients[0].transmits(request)
+        assert poller.held_bytes == 4 * len(request)
+        clients[1].leaves()
+        assert poller.held_bytes == 3 * len(request)
+        clients[2].peer.refuse(wording.encode("Error 53300 no"))
+        assert poller.held_bytes == 2 * len(request)
+        loopback.database().answers("Query 'SELECT 1', Query 'SELECT 1'", f"{RESULT}, {RESULT}")
+        assert poller.held_bytes == 0
+
+    def test_beyond_the_limit_nobody_begins_to_wait(self, loopback: Loopback) -> None:
+        request = wording.encode("Query 'SELECT 1'")
+        loopback.relay.poller.held_limit = len(request)
+        first, second, third = (loopback.client() for _ in range(3))
+        for each in (first, second):
+            each.transmits(request)
+        assert loopback.manager.refused == []
+        third.transmits(request)
+        assert loopback.manager.refused == [third.peer]
+
+    def test_nor_sends_more_while_it_waits(self, loopback: Loopback) -> None:
+        request = wording.encode("Query 'SELECT 1'")
+        loopback.relay.poller.held_limit = len(request)
+        first, second = (loopback.client() for _ in range(2))
+        for each in (first, second, first, first):
+            each.transmits(request)
+        assert first.peer.held_bytes == 2 * len(request)
+        database = loopback.database()
+        three = ", ".join(["Query 'SELECT 1'"] * 3)
+        database.answers(three, ", ".join([RESULT] * 3))
+        first.gets(", ".join([RESULT] * 3))
+        database.answers("Query 'SELECT 1'", RESULT)
+        second.gets(RESULT)
+
+    def test_a_long_statement_is_not_held_until_it_is_whole(self, loopback: Loopback) -> None:
+        loopback.relay.poller.held_limit = 200_000
+        database, client = loopback.database(), loopback.client()
+        long = wording.encode(f"Parse s 'SELECT 1 --{'x' * 500_000}'")
+        client.transmits(long[:150_000])
+        assert database.received() == b""
+        assert client.peer.held_bytes == 150_000
+        client.transmits(long[150_000:400_000])
+        assert client.peer.held_bytes == 0
+        client.transmits(long[400_000:] + wording.encode("Sync"))
+        database.sends("Error 26000 no, Ready I")  # asked for what there is not
+        told = client.received()
+        assert b"C53200\0" in told
+        assert told.endswith(wording.encode("Ready I"))
+
+
 class TestWriting:
     def test_what_is_put_off_leaves_with_the_next(self, loopback: Loopback) -> None:
         client = loopback.client()

@@ -115,8 +115,11 @@ cdef int define_named(Borrower client, Frame *frame, Py_ssize_t at) except -1:
     if names.get(name) is not None:
         return _define_again(client, name, frame, at)
     if frame.there < frame.total:
-        error = b"a prepared statement is too long: %d bytes, at most %d" % (frame.total, NAMED_LIMIT)
-        return refuse(client.server, error_response(b"54000", error))
+        if frame.total > NAMED_LIMIT:
+            error = b"a prepared statement is too long: %d bytes, at most %d" % (frame.total, NAMED_LIMIT)
+            return refuse(client.server, error_response(b"54000", error))
+        error = b"no memory for a prepared statement of %d bytes: too much is waiting" % frame.total
+        return refuse(client.server, error_response(b"53200", error))
     if not names.has_room(frame.total):
         error = b"too many prepared statements: at most %d, of %d bytes in all" % (
             STATEMENTS_LIMIT, STATEMENTS_BYTES_LIMIT,

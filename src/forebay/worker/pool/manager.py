@@ -154,6 +154,10 @@ class PoolManager:
             return
         self.schedule()
 
+    def held_too_much(self, client: Client) -> None:
+        """Refuse a client that has just begun to wait: what is held for such as it is too much."""
+        self._agenda.soon(self.refuse, client, errors.requests_full())
+
     def schedule(self) -> None:
         """Look soon at what can be done for those who wait."""
         if not self._scheduled:

@@ -66,6 +66,17 @@ def test_a_failed_opening_is_tried_again_while_somebody_waits() -> None:
     assert world.manager.openings.last_error(world.pool()) is None
 
 
+def test_who_begins_to_wait_is_refused_where_too_much_waits_already() -> None:
+    world = World(limit=1)
+    _, waiting, newest = world.clients(3)
+    world.manager.held_too_much(newest)
+    world.settle()
+    assert waiting.error is None
+    assert newest.error is not None
+    assert (newest.error.severity, newest.error.sqlstate) == (Severity.ERROR, "53300")
+    assert newest.error.detail == "Their requests take as much memory as they may."
+
+
 def test_nothing_is_tried_again_when_nobody_waits() -> None:
     world = World()
     world.failures = [NO_ROUTE]
