@@ -231,14 +231,18 @@ class Cluster:
         return [each.report for each in self._watched.values() if each.report is not None]
 
     def _candidates(self) -> list[Answer]:
-        """Servers that could be the writer, by their latest word."""
-        return [
+        """Servers that could be the writer, by their latest word. One that does not tell its
+        timeline could if all others follow: it has started anew, and nobody was promoted."""
+        answers = [
             (each.address, each.report)
             for each in self._watched.values()
-            if each.report is not None
-            and each.has_answered
-            and self._past.standing(each.address, each.report) == "candidate"
+            if each.report is not None and each.has_answered
         ]
+        found = [each for each in answers if self._past.standing(*each) == "candidate"]
+        writing = [each for each in answers if not each[1].in_recovery]
+        if found or len(writing) != 1 or len(answers) < len(self._watched):
+            return found
+        return [each for each in writing if self._past.standing(*each) == "untold"]
 
     def _find_writer(self, held_since: float) -> bool:
         """Takes the one server that can be the writer, if it is certain that no other is."""

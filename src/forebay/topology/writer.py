@@ -20,7 +20,7 @@ Standing = Literal["candidate", "standby", "read_only", "fenced", "foreign", "un
     read_only  default_transaction_read_only is on for everybody
     fenced     it takes writes, on a timeline that is over
     foreign    it is of another cluster: its system identifier is another
-    untold     it takes writes and does not tell its timeline, though the last writer did
+    untold     it takes writes and does not tell its timeline, and may be a former writer
 """
 
 Answer: TypeAlias = tuple[Address, Report]
@@ -34,12 +34,14 @@ def _agree(one: object, other: object) -> bool:
 @dataclass(slots=True)
 class Incarnation:
     """One life of a writer, from its start or its promotion to its end. ``tells``: its latest
-    report had a timeline."""
+    report had a timeline; ``highest``: the highest timeline that had been seen when it was found,
+    its own included."""
 
     address: Address
     started_at: float
     timeline: int
     tells: bool
+    highest: int = 0
     is_over: bool = False  # it was seen in recovery since, or its whole cluster was replaced
 
     def goes_on_in(self, address: Address, report: Report) -> bool:
@@ -57,13 +59,15 @@ class Past:
     """What is remembered of the cluster. ``system_id``: ours, "" where it is not told;
     ``is_known``: there was a writer, so whose cluster this is has been settled. ``timelines``: the
     highest that were seen, by system identifier: of ours alone once that is settled. ``former``:
-    those of clusters that were ours. ``last``: the latest writer."""
+    those of clusters that were ours. ``last``: the latest writer. ``followers``: servers that were
+    seen in recovery since there is that writer, and when they had started."""
 
     is_known: bool = False
     system_id: str = ""
     timelines: dict[str, int] = field(default_factory=dict)
     former: dict[str, int] = field(default_factory=dict)
     last: Incarnation | None = None
+    followers: dict[Address, float] = field(default_factory=dict)
 
     def highest(self, report: Report) -> int:
         """The highest timeline that was seen of a server's cluster; 0: none."""
@@ -109,12 +113,18 @@ class Past:
             address, report.started_at, self.timeline_of(address, report), report.timeline > 0
         )
         self.note(report)
+        self.last.highest = self.highest(report)
+        self.followers.clear()
         self._name(report)
 
     def goes_on(self, address: Address, report: Report) -> None:
-        """The writer has answered. What it did not tell before is remembered."""
+        """A server has answered. What the writer did not tell before is remembered."""
         last = self.last
-        if last is None or address != last.address or not self.is_ours(report):
+        if last is None or not self.is_ours(report):
+            return
+        if report.in_recovery:
+            self.followers[address] = report.started_at
+        if address != last.address:
             return
         if report.in_recovery:
             last.is_over = True
@@ -168,9 +178,21 @@ class Past:
             return "fenced"
         if report.is_read_only:
             return "read_only"
-        if not timeline and highest and self.is_known and self.last and self.last.tells:
+        if not timeline and highest and self.is_known and not self._is_later(address, report):
             return "untold"
         return "candidate"
+
+    def _is_later(self, address: Address, report: Report) -> bool:
+        """Whether a server that takes writes without a timeline is certainly no former writer: it
+        is the latest one, and nobody was promoted since; or it was promoted itself since there is
+        that one, in the life in which it had followed. (If the latest one tells its timeline, it
+        should, too.)"""
+        last = self.last
+        if last is None or last.tells:
+            return False
+        if last.goes_on_in(address, report):
+            return last.highest >= self.highest(report)
+        return 0.0 < report.started_at == self.followers.get(address)
 
     def best(self, candidates: Iterable[Answer]) -> list[Answer]:
         """Those on the highest timeline, one for each server: several names may lead to one, which

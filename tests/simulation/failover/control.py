@@ -129,6 +129,10 @@ class Control:
     # One probe.
 
     def _probe(self, probe: Probe) -> None:
+        before = self.probes.get(probe.address)
+        if before is not None:  # given up: its connection goes with it, and what comes of it late
+            before.is_over = True
+            self.wires.pop(probe.address).close()
         self.probes[probe.address] = probe
         self.world.later(TIMEOUT_S, self._time_out, probe)
         wire = self.wires.get(probe.address)

@@ -369,11 +369,45 @@ class TestSwitch:
         drive.says[A] = replace(PRIMARY, timeline=0, system_id="")
         drive.probe(A)
         assert drive.summary == ("UP", 1, A)
+        drive.probe(B)  # it follows
         drive.says |= {A: "refused", B: replace(PROMOTED, timeline=0, system_id="")}
         drive.probe(A)
         drive.now += 0.1
         drive.probe(B)
         assert drive.summary == ("UP", 2, B)
+
+    def test_a_former_writer_that_tells_no_more_is_not_its_successor(self) -> None:
+        """Found by the simulation: B was cut off when it was the writer, and started anew."""
+        drive = pair()
+        silent = {"timeline": 0, "system_id": ""}
+        drive.says[A] = replace(PRIMARY, **silent)
+        drive.probe(A, B)
+        drive.says |= {
+            A: replace(PRIMARY, is_read_only=True, **silent),
+            B: replace(PROMOTED, started_at=12.0, **silent),
+        }
+        drive.now += 0.1
+        drive.probe(A, B)
+        assert drive.summary == ("HOLD", 1, A)
+        assert "does not tell its timeline" in drive.verdict.cause
+
+    def test_a_writer_that_starts_anew_and_tells_no_more(self) -> None:
+        """... is the writer if the others follow; found by the simulation: not for ever."""
+        drive = pair()
+        drive.says[A] = replace(PRIMARY, timeline=0)
+        drive.probe(A)
+        drive.says |= {A: replace(PRIMARY, timeline=0, started_at=12.0), B: "timeout"}
+        drive.now += 0.1
+        drive.probe(A, B)
+        assert drive.summary == ("HOLD", 1, A)
+        drive.says[B] = STANDBY
+        drive.now += 0.1
+        drive.probe(A, B)
+        assert drive.summary == ("UP", 2, A)
+        drive.says[B] = PROMOTED
+        drive.now += 0.1
+        drive.probe(B)
+        assert drive.summary == ("UP", 3, B)
 
     def test_a_fenced_server_that_tells_no_more_stays_fenced(self) -> None:
         """The right to ask is taken away while a former writer still takes writes."""

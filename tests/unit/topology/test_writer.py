@@ -77,8 +77,23 @@ def test_others_end_no_life() -> None:
 def test_the_writer_that_tells_no_more() -> None:
     made = past()
     made.goes_on(A, replace(PRIMARY, timeline=0))
-    assert made.standing(B, replace(PROMOTED, timeline=0)) == "candidate"
     assert made.timeline_of(A, replace(PRIMARY, timeline=0)) == 3
+    # It may have been the writer before A, unless it has followed since.
+    assert made.standing(B, replace(PROMOTED, timeline=0)) == "untold"
+    made.goes_on(B, STANDBY)
+    assert made.standing(B, replace(PROMOTED, timeline=0)) == "candidate"
+    assert made.standing(B, replace(PROMOTED, timeline=0, started_at=12.0)) == "untold"
+    made.adopt(C, replace(PROMOTED, timeline=0, started_at=13.0))
+    assert made.standing(B, replace(PROMOTED, timeline=0)) == "untold"
+
+
+def test_a_writer_that_never_told_until_another_one_is_on_a_higher_timeline() -> None:
+    made = past()
+    silent = replace(PRIMARY, timeline=0, started_at=12.0)
+    made.adopt(A, silent)
+    assert made.standing(A, silent) == "candidate"
+    made.note(PROMOTED)
+    assert made.standing(A, silent) == "untold"
 
 
 def test_timelines_only_grow() -> None:
