@@ -107,8 +107,8 @@ async def play(
         if when == "idle":
             if strike is not None:
                 strike()
-            for wire in stage.wires.values():
-                wire.reset()
+            for each in stage.wires.values():
+                each.reset()
         else:
             wire.arm(f"marked {stage.seq}", when, strike)
         answer = await session.ask(sql)

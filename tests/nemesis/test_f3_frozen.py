@@ -1,14 +1,17 @@
 """F3: all of the old primary stands still, connections to it stay open, and it wakes up later."""
 
+import contextlib
+import threading
 from collections.abc import Callable
 
+import psycopg2
 import pytest
 
-from tests.harness import Forebay
+from tests.harness import Forebay, eventually
 from tests.nemesis import faults
 from tests.nemesis.conftest import Note
 from tests.nemesis.load import Shape
-from tests.nemesis.pair import Pair, Server
+from tests.nemesis.pair import LOGIN, Pair, Server
 from tests.nemesis.rig import Rig, at
 
 pytestmark = pytest.mark.nemesis
@@ -60,3 +63,27 @@ def test_a_postmaster_that_stands_still(
         result = rig.finish()
     result.assert_clean()
     result.assert_idle_stayed()
+
+
+@pytest.mark.parametrize(
+    "proxy", [{}, {"in_transaction_error": "retryable"}], ids=["close", "retryable"]
+)
+def test_a_begin_that_nobody_has_answered_is_sent_to_the_next_writer(
+    pair: Pair, watching_forebay: Callable[..., Forebay], proxy: dict[str, str]
+) -> None:
+    """psycopg2 takes a BEGIN that fails for none: a transaction that was open behind it, in which
+    nothing is done but its end, would be open for ever."""
+    forebay = watching_forebay(proxy=proxy)
+    place = {"host": "127.0.0.1", "port": forebay.port, "dbname": LOGIN.name}
+    connection = psycopg2.connect(user=LOGIN.user, password=LOGIN.password, **place)
+    with contextlib.closing(connection), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_is_in_recovery()")
+        connection.commit()
+        faults.freeze(pair)
+        asking = threading.Thread(target=cursor.execute, args=("INSERT INTO writes VALUES (1, 1)",))
+        asking.start()  # BEGIN, to the server that says nothing
+        eventually(lambda: forebay.logged("Requests wait"), "it is noticed")
+        pair.promote()
+        asking.join()
+        connection.commit()
+    assert pair.primary.rows() == {(1, 1, 0): 1}

@@ -16,6 +16,7 @@ from .connection cimport Borrower, Connection
 from .frames cimport message as framed
 from .leaving cimport end, end_if_gone, end_with, part_with
 from .ledger cimport COPY_END, SYNC
+from .repeating cimport begin_alone, put_back
 from .scan.control cimport ENDS, HIDES, SEVERAL, control_of
 from .states cimport HELD
 
@@ -57,6 +58,10 @@ cdef object loss_of(Connection server, Borrower client):
     loss.unknown_session = server.lease.unaudited or server.lease.is_following()
     if not server.lease.replaying:
         loss.parameters_told = server.parameters
+    loss.begin = None if loss.waits else begin_alone(server)
+    if loss.begin is not None:
+        loss.waits = True
+        loss.is_hopeless = client.losses + 1 >= LOSSES_LIMIT
     return loss
 
 
@@ -68,6 +73,8 @@ cdef int note_loss(Borrower client, str reason, object loss) except -1:
     client.losses += 1
     outcome, error = client.sessions.server_lost(client, reason, loss)
     if outcome == WAITS:
+        if loss.begin is not None:
+            put_back(client, loss.begin)
         return _wait(client, loss.is_held)
     if outcome == STAYS or outcome == STAYS_ABORTED:
         return _stay(client, error, loss, outcome == STAYS_ABORTED)

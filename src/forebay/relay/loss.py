@@ -25,9 +25,11 @@ class Loss:
         waits: The client has something to send.
         is_held: ... and had borrowed the connection for that, or waits for its greeting.
         is_hopeless: Too many connections were lost in a row before anything was sent.
+        begin: All that the connection had of the client's: a BEGIN alone, which is kept. Else None.
     """
 
     __slots__ = (
+        "begin",
         "control",
         "failed",
         "half_forwarded",
@@ -57,3 +59,4 @@ class Loss:
         self.is_held = False
         self.word: bytes | None = None
         self.is_hopeless = False
+        self.begin: bytes | None = None

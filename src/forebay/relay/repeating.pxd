@@ -10,6 +10,8 @@ cdef enum KEPT:
 
 
 cdef int keep_request(Borrower client, const unsigned char *data, Py_ssize_t count) except -1
+cdef bytes begin_alone(Connection server)
+cdef int put_back(Borrower client, bytes request) except -1
 cdef bint may_repeat(Connection server) except -1
 cdef int withhold(Connection server, bytes answer) except -1
 cdef int ask_about_refusal(Connection server) except -1

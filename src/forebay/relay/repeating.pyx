@@ -1,5 +1,8 @@
-"""A write that the database has refused because it does not write any more (SQLSTATE 25006) is sent again, to the
-server that does.
+"""What is kept of requests, and the two that are sent again though they have been sent.
+
+A BEGIN alone, of which the connection is lost before it is answered: it has done nothing but for that connection.
+
+A write that the database has refused because it does not write any more (SQLSTATE 25006), to the server that does.
 
 PostgreSQL checks this before a statement begins to run (standard_ExecutorStart in executor/execMain.c,
 PreventCommandIfReadOnly in tcop/utility.c): nothing of it has happened. But a user may have asked for read-only
@@ -22,7 +25,7 @@ from .frames cimport HEADER_BYTES, length_word, message as framed
 from .lease cimport Lease
 from .lending cimport take_back
 from .peer cimport note_held
-from .scan.control cimport NO_CONTROL, control_of
+from .scan.control cimport BEGINS, NO_CONTROL, control_of
 from .states cimport WORKING
 from .statements.entries cimport Named, Unnamed
 from .timing cimport note_answered
@@ -59,6 +62,27 @@ cdef int keep_request(Borrower client, const unsigned char *data, Py_ssize_t cou
         return 0
     lease.kept = PART if lease.unsynced or client.body_left else WHOLE
     return 0
+
+
+cdef bytes begin_alone(Connection server):
+    """The BEGIN that is all that the connection has had of its client since that has it, if it is; else None. More
+    than one message is more than that, even if both are sent together: what follows ran in that transaction."""
+    cdef Borrower client = server.client
+    cdef Lease lease = server.lease
+    cdef bytes request = lease.request
+    cdef const unsigned char *data
+    cdef Py_ssize_t size
+    if lease.kept != WHOLE or lease.forwarded or server.status != c"I" or server.ledger.failed:
+        return None
+    if client.state != WORKING or client.pinned or client.suspect or client.aborted or client.finishing:
+        return None
+    if lease.unaudited or lease.audit is not None or lease.is_following():
+        return None
+    data = request
+    size = len(request)
+    if data[0] != c"Q" or <Py_ssize_t> length_word(data) + 1 != size:
+        return None
+    return request if control_of(data + HEADER_BYTES, size - HEADER_BYTES - 1) == BEGINS else None
 
 
 cdef bint may_repeat(Connection server) except -1:
@@ -130,10 +154,10 @@ cdef int withhold(Connection server, bytes answer) except -1:
     lease.follow_up = CONFIRMATION
     lease.turns_before = 0
     client.lent(True)
-    return _put_back(client, request)
+    return put_back(client, request)
 
 
-cdef int _put_back(Borrower client, bytes request) except -1:
+cdef int put_back(Borrower client, bytes request) except -1:
     """What the client has sent last is read again before what it sends next."""
     cdef Py_ssize_t count = len(request)
     cdef void *held = PyMem_Realloc(client.held, client.held_count + count)

@@ -27,6 +27,7 @@ class Exchange:
         several: What was sent may be more than one statement.
         in_transaction: The last ReadyForQuery said so.
         begins: What was sent begins a transaction, and nothing came before that.
+        begin_alone: ... nor behind it, and it can be sent again.
         ends: What was sent may have ended the transaction other than by rolling it back.
         hides: What was sent may begin a transaction in its middle, so that what the client sends
             next may belong to that.
@@ -43,6 +44,7 @@ class Exchange:
     several: bool = False
     in_transaction: bool = False
     begins: bool = False
+    begin_alone: bool = False
     ends: bool = False
     hides: bool = False
     pinned: bool = False
@@ -77,6 +79,9 @@ class Reason(StrEnum):
     # PostgreSQL checks this before a statement begins to run. Whoever sends it again has to be sure
     # that the server refuses everybody: a user may have set default_transaction_read_only.
     READ_ONLY_FIRST_REPLY = "READ_ONLY_FIRST_REPLY", True, "the server says that it does not write"
+    # Whatever it has done went with its connection. Whoever sends it again has to be sure that the
+    # client's next statement has not gone the same way.
+    BEGIN_ALONE = "BEGIN_ALONE", True, "it began a transaction, and nothing was done in it"
     SENT = "SENT", False, "it was sent, and may have run"
     IN_TRANSACTION = "IN_TRANSACTION", False, "what came before it in its transaction is lost"
     PINNED = "PINNED", False, "the session had what belonged to the connection"
@@ -106,6 +111,8 @@ def may_replay(exchange: Exchange, *, is_on: bool = True) -> Reason:
         return Reason.MULTI_STATEMENT
     if exchange.read_only:
         return Reason.READ_ONLY_FIRST_REPLY
+    if exchange.begin_alone and is_on:
+        return Reason.BEGIN_ALONE
     return Reason.SENT
 
 

@@ -115,16 +115,21 @@ def program(driver: str) -> Command:
     language = DRIVERS[driver]
     if language == "python":
         return [sys.executable, str(HERE / "python_drivers.py"), driver]
-    sources = sorted(path for path in (HERE / language).rglob("*") if path.is_file())
+    return program_of(driver, language, HERE)
+
+
+def program_of(driver: str, language: str, home: Path) -> Command:
+    """The command of a program whose sources are in ``home``, in a folder named by its language."""
+    sources = sorted(path for path in (home / language).rglob("*") if path.is_file())
     digest = hashlib.sha256()
     for path in sources:
-        digest.update(f"{path.relative_to(HERE)}\0".encode() + path.read_bytes())
+        digest.update(f"{path.relative_to(home)}\0".encode() + path.read_bytes())
     place = BUILD / f"{language}-{digest.hexdigest()[:16]}"
     said = place / "command"
     with one_at_a_time(language):
         if not said.exists():
             shutil.rmtree(place, ignore_errors=True)
-            shutil.copytree(HERE / language, place)
+            shutil.copytree(home / language, place)
             said.write_text("\n".join(BUILDERS[language](place)))
     return [*said.read_text().split("\n"), driver]
 

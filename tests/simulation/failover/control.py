@@ -132,11 +132,11 @@ class Control:
         before = self.probes.get(probe.address)
         if before is not None:  # given up: its connection goes with it, and what comes of it late
             before.is_over = True
-            self.wires.pop(probe.address).close()
+            if wire := self.wires.pop(probe.address, None):
+                wire.close()
         self.probes[probe.address] = probe
         self.world.later(TIMEOUT_S, self._time_out, probe)
-        wire = self.wires.get(probe.address)
-        if wire is not None:
+        if wire := self.wires.get(probe.address):
             wire.send(("ask", 0))
             return
         address = probe.address

@@ -55,6 +55,7 @@ class Link:
             forwarded=self.forwarded,
             in_transaction=self.in_transaction,
             begins=self.sent and self.message[0] == "begin",
+            begin_alone=self.sent and self.message[0] == "begin",
             ends=self.sent and self.message[0] == "commit",
         )
 

@@ -6,6 +6,7 @@ from forebay.relay.loss import CUT_OFF, ENDS, STAYS, STAYS_ABORTED, WAITS, Loss
 def test_at_first_nothing_was_sent() -> None:
     loss = Loss()
     assert (loss.sent, loss.kinds, loss.status, loss.word) == (False, [], ord("I"), None)
+    assert loss.begin is None
     assert not hasattr(loss, "__dict__")
 
 

@@ -1,12 +1,15 @@
-"""A write that is refused with 25006 is sent again, unless the client has asked for that itself."""
+"""A write that is refused with 25006 is sent again, unless the client has asked for that itself; so
+is a BEGIN that is lost with its connection."""
 
 import pytest
 
+from forebay.relay.loss import WAITS
 from tests.playbooks import wording
 from tests.unit.relay.fakes import Settings
 from tests.unit.relay.loopback import FarClient, Loopback
 
 INSERT = "Query 'INSERT 1'"
+BEGUN = "CommandComplete BEGIN, Ready T"
 DONE = "CommandComplete 'INSERT 0 1', Ready I"
 READ_ONLY = "Error 25006 'cannot execute INSERT in a read-only transaction'"
 REFUSED = f"{READ_ONLY}, Ready I"
@@ -242,3 +245,75 @@ class TestWhatIsNot:
         other.changes_to("mine", INSERT)
         other.sends(f"Changed, {DONE}")
         client.gets(DONE)
+
+
+class TestBeginAlone:
+    """A BEGIN that its connection took with it, where nothing else was sent."""
+
+    @pytest.mark.parametrize(
+        "sent", ["BEGIN", "begin isolation level serializable", " START TRANSACTION;"]
+    )
+    def test_is_kept(self, loopback: Loopback, sent: str) -> None:
+        database, client = loopback.database(), keeping(loopback)
+        loopback.sessions.outcome = WAITS
+        client.sends(f"Query '{sent}'")
+        database.gets(f"Query '{sent}'")
+        database.leaves()
+        client.gets("")
+        (loss,) = loopback.sessions.losses
+        assert (loss.begin, loss.waits) == (wording.encode(f"Query '{sent}'"), True)
+        assert client.peer.is_waiting
+        other = loopback.database()
+        other.answers(f"Query '{sent}'", BEGUN)
+        client.gets(BEGUN)
+        client.asks(INSERT, other, "CommandComplete 'INSERT 0 1', Ready T")
+        client.leaves()
+
+    def test_what_comes_behind_it_meanwhile_follows(self, loopback: Loopback) -> None:
+        database, client = loopback.database(), keeping(loopback)
+        loopback.sessions.outcome = WAITS
+        client.sends("Query BEGIN")
+        database.leaves()
+        client.sends(INSERT)
+        other = loopback.database()
+        other.gets(f"Query BEGIN, {INSERT}")
+        other.sends(f"{BEGUN}, CommandComplete 'INSERT 0 1', Ready T")
+        client.gets(f"{BEGUN}, CommandComplete 'INSERT 0 1', Ready T")
+
+    @pytest.mark.parametrize(
+        "sent",
+        [
+            "Query BEGIN, Query 'INSERT 1'",
+            "Query 'BEGIN; INSERT 1'",
+            "Query 'INSERT 1'",
+            "Query 'SELECT 1', Query BEGIN",
+            "Parse '' BEGIN, Bind, Execute, Sync",
+            "Parse '' BEGIN, Bind, Execute",
+        ],
+    )
+    def test_all_else_is_not(self, loopback: Loopback, sent: str) -> None:
+        database, client = loopback.database(), keeping(loopback)
+        client.sends(sent)
+        database.leaves()
+        assert loopback.sessions.losses[0].begin is None
+
+    def test_nor_is_one_in_a_transaction(self, loopback: Loopback) -> None:
+        database, client = loopback.database(), keeping(loopback)
+        client.asks("Query BEGIN", database, BEGUN)
+        client.sends("Query BEGIN")
+        database.leaves()
+        assert loopback.sessions.losses[0].begin is None
+
+    def test_nor_one_that_is_answered_in_part(self, loopback: Loopback) -> None:
+        database, client = loopback.database(), keeping(loopback)
+        client.sends("Query BEGIN")
+        database.sends("CommandComplete BEGIN")
+        client.gets("CommandComplete BEGIN")
+        database.leaves()
+        assert loopback.sessions.losses[0].begin is None
+
+    def test_where_nothing_is_kept(self, loopback: Loopback) -> None:
+        database, client = loopback.database(), loopback.client()
+        client.sends("Query BEGIN")
+        database.leaves()
+        assert loopback.sessions.losses[0].begin is None

@@ -13,6 +13,7 @@ COMMITTING = Exchange(in_transaction=True, ends=True)
 IN_TRANSACTION = Exchange(in_transaction=True)
 IDLE_IN_TRANSACTION = Exchange(sent=False, in_transaction=True)
 BEGINNING = Exchange(begins=True)
+BEGIN_ALONE = Exchange(begins=True, begin_alone=True)
 
 
 class TestReplay:
@@ -26,6 +27,8 @@ class TestReplay:
             (IN_TRANSACTION, Reason.IN_TRANSACTION),
             (IDLE_IN_TRANSACTION, Reason.IN_TRANSACTION),
             (BEGINNING, Reason.SENT),
+            (BEGIN_ALONE, Reason.BEGIN_ALONE),
+            (Exchange(begins=True, begin_alone=True, pinned=True), Reason.PINNED),
             (Exchange(sent=False, pinned=True), Reason.PINNED),
             (Exchange(sent=False, unknown_session=True), Reason.PINNED),
             (Exchange(several=True), Reason.MULTI_STATEMENT),
@@ -41,12 +44,13 @@ class TestReplay:
         assert may_replay(exchange) is reason
         assert reason.text
 
-    def test_what_nothing_was_sent_of_may_be_sent(self) -> None:
+    def test_what_has_done_nothing_may_be_sent(self) -> None:
         safe = {reason for reason in Reason if reason.is_safe}
         assert safe == {
             Reason.NOTHING_SENT,
             Reason.REFUSED_AT_STARTUP,
             Reason.READ_ONLY_FIRST_REPLY,
+            Reason.BEGIN_ALONE,
         }
 
     @pytest.mark.parametrize("exchange", [UNSENT, Exchange(refused_at_startup=True)])
@@ -54,8 +58,12 @@ class TestReplay:
         assert may_replay(exchange, is_on=False) is Reason.SWITCHED_OFF
         assert fate(exchange, replays=False) is Fate.CLOSED
 
+    def test_a_begin_is_as_any_other_where_it_is_switched_off(self) -> None:
+        assert may_replay(BEGIN_ALONE, is_on=False) is may_replay(BEGINNING)
+        assert fate(BEGIN_ALONE, replays=False) is Fate.CLOSED
+
     def test_switched_off_it_changes_nothing_else(self) -> None:
-        for exchange in every_exchange(sent=True, refused_at_startup=False):
+        for exchange in every_exchange(sent=True, refused_at_startup=False, begin_alone=False):
             assert may_replay(exchange, is_on=False) is may_replay(exchange)
             assert fate(exchange, replays=False) is fate(exchange)
 
@@ -72,6 +80,7 @@ class TestFate:
             (IN_TRANSACTION, Fate.CLOSED),
             (IDLE_IN_TRANSACTION, Fate.CLOSED),
             (BEGINNING, Fate.CLOSED),
+            (BEGIN_ALONE, Fate.WAITS),
             (Exchange(begins=True, hides=True), Fate.CLOSED_UNKNOWN),
             (Exchange(begins=True, ends=True), Fate.UNKNOWN),
             (Exchange(in_transaction=True, ends=True, hides=True), Fate.CLOSED_UNKNOWN),
@@ -98,7 +107,7 @@ class TestFate:
         for exchange, error in every_case():
             if fate(exchange, in_transaction_error=error) is Fate.WAITS:
                 refused = exchange.refused_at_startup or exchange.read_only
-                assert not exchange.sent or refused
+                assert not exchange.sent or refused or exchange.begin_alone
                 assert not exchange.in_transaction
 
     def test_nothing_is_called_rolled_back_that_may_be_committed(self) -> None:

@@ -85,9 +85,9 @@ class Losses:
 
     def figures(self) -> dict[str, dict[str, int | float]]:
         """Requests that went to another connection, by reason, and those that were lost."""
-        safe = (Reason.NOTHING_SENT.value, Reason.READ_ONLY_FIRST_REPLY.value)
+        counted = (Reason.NOTHING_SENT, Reason.READ_ONLY_FIRST_REPLY, Reason.BEGIN_ALONE)
         return {
-            "requests_replayed": {reason: self._replayed[reason] for reason in safe},
+            "requests_replayed": {reason.value: self._replayed[reason] for reason in counted},
             "requests_lost": {each: self._lost[each] for each in dict.fromkeys(OUTCOMES.values())},
         }
 
@@ -108,6 +108,7 @@ def exchange_of(client: Client, loss: Loss) -> Exchange:
         several=bool(loss.control & SEVERAL_BIT),
         in_transaction=loss.status != ord("I"),
         begins=bool(loss.control & BEGINS_BIT),
+        begin_alone=loss.begin is not None,
         ends=bool(loss.control & ENDS_BIT),
         hides=bool(loss.control & HIDES_BIT),
         pinned=client.pinned,

@@ -7,12 +7,12 @@ import pytest
 from forebay.protocol.errors import Severity
 from forebay.relay import Client, Loss
 from forebay.relay.loss import CUT_OFF, ENDS, STAYS, STAYS_ABORTED, WAITS
-from forebay.relay.scan.control import ENDS_BIT, HIDES_BIT
+from forebay.relay.scan.control import BEGINS_BIT, ENDS_BIT, HIDES_BIT
 from forebay.session.causes import PinReason
 from forebay.session.pins import Notes
 from forebay.worker.sessions.losses import Losses
 
-NOTHING_SENT = {"NOTHING_SENT": 1, "READ_ONLY_FIRST_REPLY": 0}
+NOTHING_SENT = {"NOTHING_SENT": 1, "READ_ONLY_FIRST_REPLY": 0, "BEGIN_ALONE": 0}
 WORD = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"
 
 
@@ -54,6 +54,14 @@ def test_who_has_sent_nothing_waits(losses: Losses) -> None:
     assert losses.figures()["requests_replayed"] == NOTHING_SENT
     losses.decide(someone(), "it is gone", loss())  # and had nothing to send
     assert losses.figures()["requests_replayed"] == NOTHING_SENT
+
+
+def test_so_does_who_has_only_begun_a_transaction(losses: Losses) -> None:
+    begun = loss(sent=True, waits=True, control=BEGINS_BIT, begin=b"...")
+    assert losses.decide(someone(), "it is gone", begun) == (WAITS, None)
+    assert losses.figures()["requests_replayed"]["BEGIN_ALONE"] == 1
+    losses.replays = False
+    assert losses.decide(someone(), "it is gone", begun)[0] == ENDS
 
 
 def test_not_for_good(losses: Losses) -> None:
