@@ -42,7 +42,6 @@ class Link:
     state: str = "opening"  # checking, idle, busy
     client: Client | None = None
     message: Message = ("", 0)  # the latest that was sent
-    since: float = 0.0
     sent: bool = False
     forwarded: bool = False
     in_transaction: bool = False
@@ -142,13 +141,13 @@ class Plane:
         elif message[0] == "rollback":
             self.tell(client, ("C",), ("Z", "I"))
         else:
-            self.wait(Waiter(client, message, self.world.now), first=False)
+            self.wait(client, message)
             self.serve()
 
-    def wait(self, waiter: Waiter, first: bool) -> None:
-        self.queue.insert(0 if first else len(self.queue), waiter)
-        left_s = waiter.since + TIMEOUT_S - self.world.now
-        self.world.later(max(0.0, left_s), self.expire, waiter)
+    def wait(self, client: Client, message: Message) -> None:
+        waiter = Waiter(client, message, self.world.now)
+        self.queue.append(waiter)
+        self.world.later(TIMEOUT_S, self.expire, waiter)
 
     def expire(self, waiter: Waiter) -> None:
         """No connection came free within the borrow timeout."""
@@ -170,7 +169,7 @@ class Plane:
             return
         while self.queue and self.idle:
             link, waiter = self.idle.pop(), self.queue.pop(0)
-            link.client, link.state, link.since = waiter.client, "busy", waiter.since
+            link.client, link.state = waiter.client, "busy"
             self.lent[waiter.client] = link
             self.observer.lends(link)
             self.send(link, waiter.message)
@@ -296,7 +295,7 @@ class Plane:
         becomes = self.fate(link)
         self.world.log("lost", client.name, link.message[0], becomes.value)
         if becomes is Fate.WAITS:
-            self.wait(Waiter(client, link.message, link.since), first=True)
+            self.wait(client, link.message)
         elif becomes is Fate.UNKNOWN:
             self.tell(client, ("E", "08007"), ("Z", "I"))
         elif becomes is Fate.RETRYABLE:
