@@ -49,8 +49,6 @@ def code_of(error: BaseException | None) -> str:
         for name in ("sqlstate", "pgcode"):
             if code := getattr(error, name, None):
                 return str(code)
-        if error.args and isinstance(error.args[0], dict):  # pg8000
-            return str(error.args[0].get("C", ""))
         error = getattr(error, "orig", None) or error.__cause__
     return ""
 
@@ -361,7 +359,6 @@ class OnDjango:
 APPLICATIONS: dict[str, Callable[[dict[str, Any]], Application]] = {
     "sqlalchemy-psycopg2": lambda given: OnSqlalchemy(given, "psycopg2"),
     "sqlalchemy-psycopg": lambda given: OnSqlalchemy(given, "psycopg"),
-    "sqlalchemy-pg8000": lambda given: OnSqlalchemy(given, "pg8000"),
     "sqlalchemy-asyncpg": OnSqlalchemyAsyncpg,
     "psycopg-pool": OnPsycopgPool,
     "asyncpg-pool": OnAsyncpgPool,
