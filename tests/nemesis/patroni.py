@@ -1,7 +1,7 @@
 """Two servers that a real Patroni looks after, with a real etcd to agree in.
 
 All of it runs as whoever may run a PostgreSQL here (``nobody``, if we are root), in a temporary
-directory. FOREBAY_TEST_PATRONI names another ``patroni`` than the one on PATH.
+directory. FOREBAY_TEST_PATRONI names another ``patroni`` than the one on PATH and PyPI's.
 """
 
 import contextlib
@@ -20,12 +20,15 @@ from typing import Any, Self
 from forebay.embedded import unprivileged
 from forebay.embedded.binaries import find_binaries
 from forebay.embedded.surroundings import HOST, clean_environment, free_port
+from tests.drivers.foreign.toolchains import BUILD, fetch, need, one_at_a_time
 from tests.harness import TestDatabase, descriptors
 from tests.harness.raw import RawClient
 from tests.harness.waiting import eventually
 from tests.nemesis.pair import LOGIN, send
 
 VARIABLE = "FOREBAY_TEST_PATRONI"
+FROM_PYPI = "4.1.5"
+PYTHON = "/usr/bin/python3"  # that anybody may run
 # The least that Patroni takes, so that a failover is as quick as it can be.
 TTL_S, LOOP_WAIT_S, RETRY_TIMEOUT_S = 20, 1, 3
 START_TIMEOUT_S = 90.0
@@ -47,6 +50,22 @@ def programs() -> dict[str, Path]:
             if answer.returncode == 0:
                 found[answer.stdout.split()[-1]] = Path(name)
     return found
+
+
+def from_pypi() -> Path:
+    """PyPI's Patroni, in an environment of its own that is made once; skips if it cannot be had."""
+    need(PYTHON)
+    place = BUILD.parent / f"patroni-{FROM_PYPI}"
+    done = place / "done"
+    with one_at_a_time("patroni"):
+        if not done.exists():
+            shutil.rmtree(place, ignore_errors=True)
+            place.mkdir(parents=True)
+            fetch([PYTHON, "-m", "venv", "."], place)
+            wanted = [f"patroni[etcd3]=={FROM_PYPI}", "psycopg[binary]>=3.2"]
+            fetch(["bin/python", "-m", "pip", "install", "-q", *wanted], place)
+            done.touch()
+    return place / "bin" / "patroni"
 
 
 def why_not() -> str:

@@ -1,7 +1,8 @@
 """A real Patroni switches over and fails over while clients are at work.
 
-In `make test` once each; in `make nemesis` several times. Skipped where there is no Patroni (any
-version from 3.0) or no etcd; FOREBAY_TEST_PATRONI names another ``patroni`` to try besides.
+In `make test` once each; in `make nemesis` several times. The system's Patroni (any version from
+3.0) is tried, and PyPI's; skipped where there is no etcd, or no Patroni on PATH.
+FOREBAY_TEST_PATRONI names another ``patroni`` to try besides.
 """
 
 import time
@@ -27,9 +28,10 @@ SWITCHOVERS, FAILOVERS = (5, 5) if IS_WHOLE else (1, 1)
 SETTLED_WRITES = 100
 
 
-@pytest.fixture(params=patroni.programs())
+@pytest.fixture(params=[*patroni.programs(), "of PyPI"])
 def cluster(request: pytest.FixtureRequest) -> Iterator[PatroniCluster]:
-    with PatroniCluster(patroni.programs()[request.param]) as started:
+    program = patroni.programs().get(request.param) or patroni.from_pypi()
+    with PatroniCluster(program) as started:
         yield started
 
 
