@@ -9,6 +9,17 @@ import pytest
 from forebay.embedded import guardian
 
 HAS_PROC = Path("/proc/self/stat").exists()
+# Ends its child at SIGQUIT. No shell: one that was started in the background cannot trap that.
+PARENT = """
+import signal, subprocess, sys
+child = subprocess.Popen(["sleep", "1000"])
+def end(*_):
+    child.terminate()
+    sys.exit(1)
+signal.signal(signal.SIGQUIT, end)
+print(child.pid, flush=True)
+child.wait()
+"""
 
 
 def test_the_directory_goes_when_the_parent_does(tmp_path: Path) -> None:
@@ -63,8 +74,7 @@ def test_children() -> None:
 @pytest.mark.skipif(not HAS_PROC, reason="looks for processes in /proc")
 def test_what_was_stopped_goes_on_to_be_ended(tmp_path: Path) -> None:
     """A stopped process learns of nothing, so that it would outlive its postmaster."""
-    script = "sleep 1000 & trap 'kill $!' QUIT; echo $!; wait"
-    parent = subprocess.Popen(["sh", "-c", script], cwd=tmp_path, stdout=subprocess.PIPE)
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], cwd=tmp_path, stdout=subprocess.PIPE)
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
     (tmp_path / "postmaster.pid").write_text(f"{parent.pid}\n")
