@@ -30,7 +30,7 @@ cdef extern from "<sys/epoll.h>" nogil:
     int epoll_wait(int epoll_fd, epoll_event *events, int count, int timeout_ms)
 
 
-# What all peers may hold back together: a request of 64 KiB each of 4096 clients that wait, or the same in less.
+# Bytes that all peers together may hold back: 4096 clients that wait can have 64 KiB each.
 cdef Py_ssize_t HELD_LIMIT = 256 * 1024 * 1024
 
 
